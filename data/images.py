@@ -1,0 +1,41 @@
+"""What every data source returns: pictures decoded once, and what could not be used."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N decoded pictures of one split. The row of a picture is its sample id.
+
+    Shape:
+        images: (N, S, S, 3) uint8, RGB, perhaps memory-mapped; labels: (N,) int64 class indices.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    names: list[str]  # (N,) where each came from: a path below the root, or "drawing 17"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A file that was left out, and why, in words."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both splits of a data set. Training pictures are larger, for random crops to choose from."""
+
+    train: ImageSet
+    val: ImageSet
+    class_names: list[str]
+    fingerprint: str  # SHA-256 (hex) over the content and the label of every picture, in order
+    unusable: list[Unusable] = field(default_factory=list)
