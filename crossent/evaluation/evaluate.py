@@ -1,0 +1,57 @@
+"""Run a model over pictures without training it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from crossent.device import autocast
+from crossent.loss import cross_entropy
+from data.batches import Batch, val_batches
+from data.images import ImageSet
+from data.preprocess import Preprocessing
+
+
+@dataclass
+class Totals:
+    """Sums over samples. Means are taken once, at the end: a mean of batch means would be wrong."""
+
+    E: float = 0.0  # nats
+    correct: float = 0.0
+    count: int = 0
+
+    def add(self, E: float, correct: float, count: int) -> None:
+        self.E += E
+        self.correct += correct
+        self.count += count
+
+    def means(self) -> dict[str, float]:
+        return {"E": self.E / self.count, "accuracy": self.correct / self.count}
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """The pictures to evaluate on, and how to compute: all but the model."""
+
+    image_set: ImageSet
+    preprocessing: Preprocessing
+    device: torch.device
+    precision: str
+
+    def logits(self, model: nn.Module) -> Iterator[tuple[Batch, Tensor]]:
+        """Batch by batch, in the order of the sample ids: the batch and its logits (B, K)."""
+        model.eval()
+        for batch in val_batches(self.image_set, self.preprocessing, self.device):
+            with torch.inference_mode(), autocast(self.device, self.precision):
+                logits = model(batch.images)
+            yield batch, logits.float()
+
+    def __call__(self, model: nn.Module) -> Totals:
+        """E and accuracy: the plain cross-entropy, without smoothing or weights."""
+        totals = Totals()
+        for batch, logits in self.logits(model):
+            E = cross_entropy(logits.double(), batch.target, reduction="sum")
+            correct = (logits.argmax(dim=1) == batch.target).sum()
+            totals.add(E.item(), correct.item(), len(batch))
+        return totals

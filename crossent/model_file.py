@@ -1,0 +1,76 @@
+"""model.safetensors: a trained model that describes itself, and all that its users need."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crossent.device import autocast, prepare
+from crossent.errors import UserError
+from crossent.tensor_file import read_tensors, write_tensors
+from data.preprocess import Preprocessing
+from models import build_model
+
+KIND = "model"
+KEYS = ("class_names", "model", "preprocessing", "precision", "settings", "metrics")
+
+
+def write_model(path: Path, model: nn.Module, header: dict[str, Any]) -> None:
+    """Write weights and header.
+
+    Args:
+        header: class_names; model (name and arguments for `build_model`); preprocessing;
+            precision; settings; metrics; data_fingerprint.
+    """
+    write_tensors(path, model.state_dict(), {"kind": KIND, **header})
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model with its preprocessing and the names of its classes, ready to use."""
+
+    model: nn.Module
+    class_names: list[str]
+    preprocessing: Preprocessing
+    precision: str
+    device: torch.device
+    header: dict[str, Any]
+
+    @torch.inference_mode()
+    def probs(self, images: Tensor) -> Tensor:
+        """y for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32, rows sum to 1."""
+        with autocast(self.device, self.precision):
+            logits = self.model(self.preprocessing.normalise(images.to(self.device)))
+        return logits.float().softmax(dim=1).cpu()
+
+
+def load_model(path: Path, device: torch.device) -> Classifier:
+    """Rebuild the model from what its file says about itself.
+
+    Args:
+        path: a run folder or a model file.
+
+    Raises:
+        UserError: missing, damaged, or not a model file of ours.
+    """
+    path = path / "model.safetensors" if path.is_dir() else path
+    tensors, header = read_tensors(path)
+    if header.get("kind") != KIND or not set(KEYS) <= header.keys():
+        raise UserError(f"{path} is no model file but one of kind {header.get('kind')!r}")
+    class_names = header["class_names"]
+    described = header["model"]
+    try:
+        model = build_model(described["name"], len(class_names), **described["arguments"])
+        model.load_state_dict(tensors)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: its weights do not fit its description: {error}") from None
+    return Classifier(
+        model=prepare(model, device).eval(),
+        class_names=class_names,
+        preprocessing=Preprocessing.from_dict(header["preprocessing"]),
+        precision=header["precision"],
+        device=device,
+        header=header,
+    )

@@ -1,0 +1,75 @@
+"""Tensors and what describes them in one safetensors file, with checksums over both.
+
+safetensors holds no code and is never executed when read, unlike a pickle. Its header takes
+strings only, so every value of the description is stored as JSON.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from crossent.errors import UserError
+from crossent.files import write_atomic
+
+FORMAT_VERSION = 1
+CHECKSUMS = ("sha256", "sha256_header")
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write both atomically. The header gains `sha256` (tensors) and `sha256_header` (the rest)."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"format_version": FORMAT_VERSION, **header}
+    header |= {"sha256": hash_tensors(tensors), "sha256_header": hash_header(header)}
+    encoded = {key: json.dumps(value) for key, value in header.items()}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, encoded))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors (on the CPU) and header, and check every byte of both.
+
+    Raises:
+        UserError: the file is missing, no safetensors file of ours, or damaged; by name and reason.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            encoded = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = {key: json.loads(value) for key, value in encoded.items()}
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file ({error})") from None
+    if not set(CHECKSUMS) <= header.keys():
+        raise UserError(f"{path} was not written by crossent: its header has no checksums")
+    if header["sha256_header"] != hash_header(header):
+        raise UserError(f"{path} is damaged: its header does not match its checksum")
+    if header["sha256"] != hash_tensors(tensors):
+        raise UserError(f"{path} is damaged: its tensors do not match their checksum")
+    if header["format_version"] != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {header['format_version']}; this program reads "
+            f"{FORMAT_VERSION}: use the version of crossent that wrote it"
+        )
+    return tensors, header
+
+
+def hash_tensors(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over name, type, shape and bytes of every tensor, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def hash_header(header: dict[str, Any]) -> str:
+    """SHA-256 over the header without the checksums."""
+    described = {key: value for key, value in header.items() if key not in CHECKSUMS}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

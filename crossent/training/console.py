@@ -1,0 +1,77 @@
+"""What a person sees of a run: lines, and a progress bar where there is a terminal."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+LN_K_TOLERANCE = 0.01  # nats
+HEADINGS = ("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
+ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
+
+
+class Console:
+    """Prints to standard output; the bar goes to standard error and only to a terminal."""
+
+    def line(self, text: str = "") -> None:
+        tqdm.write(text)  # above the bar, if there is one
+        sys.stdout.flush()
+
+    def untrained(self, E: float, baseline: float, num_classes: int) -> None:
+        """The first line of every run: where E starts, and where it ought to."""
+        self.line(
+            f"untrained E = {E:.4f} on validation; a model that knows nothing: "
+            f"ln {num_classes} = {baseline:.4f}"
+        )
+        if abs(E - baseline) > LN_K_TOLERANCE:
+            self.line("warning: E starts away from ln K: the untrained model prefers some class")
+
+    def headings(self) -> None:
+        self.line(ROW.format(*HEADINGS))
+
+    def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
+        """A row of the table: one epoch."""
+        train, val = record["train"], record["val"]
+        self.line(
+            ROW.format(
+                f"{record['epoch']}/{epochs}",
+                f"{train['E']:.4f}",
+                f"{val['E']:.4f}",
+                f"{train['accuracy']:.1%}",
+                f"{val['accuracy']:.1%}",
+                f"{record['images_per_s']:.0f}",
+                duration(left_s),
+            )
+        )
+
+    @contextmanager
+    def bar(self, epoch: int, total: int, done: int) -> Iterator["tqdm[Any]"]:
+        """A bar over the batches of an epoch; nothing is drawn off a terminal."""
+        with tqdm(
+            total=total, initial=done, desc=f"epoch {epoch}", unit="batch", leave=False,
+            disable=None, mininterval=0.2,
+        ) as bar:
+            yield bar
+
+
+class TimeLeft:
+    """Time left, from the epochs done since this process began."""
+
+    def __init__(self, first_epoch: int) -> None:
+        self.first_epoch = first_epoch
+        self.start = time.perf_counter()
+
+    def __call__(self, epoch: int, epochs: int) -> float:
+        """Seconds until `epochs` are done, when `epoch` of them are."""
+        per_epoch = (time.perf_counter() - self.start) / (epoch - self.first_epoch)
+        return per_epoch * (epochs - epoch)
+
+
+def duration(seconds: float) -> str:
+    """1:05 for 65 seconds, 2:00:05 for two hours and five."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,137 @@
+"""The training loop: forward, loss, backward, step; then validation, a line, a checkpoint."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crossent.device import autocast
+from crossent.evaluation.evaluate import Evaluator, Totals
+from crossent.loss import cross_entropy
+from crossent.training.signals import Interrupted, StopRequest
+from data.batches import Batch, TrainBatches
+
+
+@dataclass
+class Progress:
+    """Where a run stands. With weights, optimizer and generators it is all that a resume needs."""
+
+    epoch: int = 0  # epochs finished
+    batch: int = 0  # steps done in the epoch under way
+    train: Totals = field(default_factory=Totals)  # of the epoch under way
+    train_s: float = 0.0  # time spent in its steps
+    elapsed_s: float = 0.0  # of the whole run, up to the last save
+    best_E: float = math.inf
+    best_epoch: int = 0
+    num_records: int = 0  # lines of metrics.jsonl
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"best_E": None if math.isinf(self.best_E) else self.best_E}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Progress":
+        best_E = math.inf if fields["best_E"] is None else fields["best_E"]
+        return cls(**{**fields, "train": Totals(**fields["train"]), "best_E": best_E})
+
+
+class NotFinite(ArithmeticError):
+    """A loss or a gradient became infinite or NaN; the weights are still those before the step."""
+
+
+@dataclass
+class Trainer:
+    """A model and all that changes it: one method a step, one an epoch."""
+
+    model: nn.Module
+    criterion: nn.Module
+    optimizer: torch.optim.Optimizer
+    batches: TrainBatches
+    evaluator: Evaluator  # on the validation pictures; knows device and precision
+    lr_at: Callable[[int], float]  # the learning rate of a step, counted from 0
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def step(self) -> int:
+        """Steps done in the whole run."""
+        return self.progress.epoch * len(self.batches) + self.progress.batch
+
+    def train_step(self, batch: Batch) -> None:
+        """One step of SGD down the gradient of E, the article's (5.2)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr_at(self.step)
+        with autocast(self.evaluator.device, self.evaluator.precision):
+            logits = self.model(batch.images)  # (B, K)
+            loss = self.criterion(logits, batch.target)  # E, mean over the batch
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.check_finite(loss, batch)
+        self.optimizer.step()
+        self.progress.batch += 1
+        self.progress.train.add(*sums(logits.detach(), batch.target), len(batch))
+
+    def check_finite(self, loss: Tensor, batch: Batch) -> None:
+        """Stop before a step that would destroy the weights."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(loss + norm):
+            p, ids = self.progress, batch.sample_ids.tolist()
+            raise NotFinite(
+                f"epoch {p.epoch + 1}, step {self.step}: the loss is {loss.item():g} and the norm "
+                f"of the gradient {norm.item():g}; sample ids {ids}. The weights of the step "
+                "before are saved. A smaller optim.lr or a longer schedule.warmup often helps."
+            )
+
+    def train_epoch(self, stop: StopRequest, after_step: Callable[[], None]) -> None:
+        """The rest of the epoch under way.
+
+        Raises:
+            Interrupted: a signal came; the step under way was finished first.
+            NotFinite: see `check_finite`.
+        """
+        self.model.train()
+        clock = time.perf_counter()
+        for batch in self.batches.epoch(self.progress.epoch, start=self.progress.batch):
+            self.train_step(batch)
+            now = time.perf_counter()
+            self.progress.train_s += now - clock
+            clock = now
+            after_step()
+            if stop.signum is not None:
+                raise Interrupted(stop.signum)
+
+    def finish_epoch(self, val: Totals) -> dict[str, Any]:
+        """Count the epoch as done and describe it, as a line of metrics.jsonl."""
+        p = self.progress
+        if not math.isfinite(val.E):
+            raise NotFinite(f"epoch {p.epoch + 1}: E on validation is {val.E:g}")
+        record = {
+            "kind": "epoch",
+            "epoch": p.epoch + 1,
+            "step": self.step,
+            "lr": self.lr_at(self.step - 1),
+            "train": p.train.means(),
+            "val": val.means(),
+            "images_per_s": p.train.count / p.train_s,
+        }
+        p.epoch, p.batch, p.train, p.train_s = p.epoch + 1, 0, Totals(), 0.0
+        return record
+
+
+def sums(logits: Tensor, target: Tensor) -> tuple[float, float]:
+    """E and the number of right answers, summed over a batch, without smoothing or weights.
+
+    So the train and the val columns of the log count the same thing. With mixup the target is
+    soft: an answer is right by the share t_k that its class has in the mixture.
+    """
+    E = cross_entropy(logits.double(), target.double() if target.ndim == 2 else target,
+                      reduction="sum")
+    predicted = logits.argmax(dim=1, keepdim=True)
+    if target.ndim == 1:
+        correct = (predicted.squeeze(1) == target).sum()
+    else:
+        correct = target.gather(1, predicted).sum()
+    return E.item(), correct.item()

@@ -1,0 +1,59 @@
+"""Which samples an epoch shows, and in which order: a pure function of (seed, epoch)."""
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+
+
+def generator(seed: int, epoch: int, purpose: int) -> np.random.Generator:
+    """A generator that depends on nothing but its arguments; purposes never share a stream."""
+    return np.random.default_rng([seed, epoch, purpose])
+
+
+class EpochOrder:
+    """Cuts every epoch into batches of sample ids.
+
+    An epoch shows each of its M slots once. With natural sampling there is one slot a sample.
+    With balanced sampling a class of fewer pictures fills several slots with each of them, so
+    that every class has as many slots as the largest; a slot has its own augmentation.
+    Batches differ by one sample at most: a short last batch would weigh its samples more.
+
+    Args:
+        labels: (N,) class indices.
+        batch_size: the largest number of samples in a batch.
+        seed: with the epoch, all that the order depends on.
+        balanced: show every class equally often.
+    """
+
+    ORDER, FILL = 0, 1  # purposes of the generators
+
+    def __init__(
+        self, labels: npt.NDArray[np.int64], batch_size: int, seed: int, balanced: bool = False
+    ) -> None:
+        self.labels = labels
+        self.seed = seed
+        self.balanced = balanced
+        counts = np.bincount(labels)
+        self.num_slots = int(counts.max() * np.count_nonzero(counts)) if balanced else len(labels)
+        self.num_batches = -(-self.num_slots // batch_size)
+
+    def sample_ids(self, epoch: int) -> Ids:
+        """(M,) the sample in each slot."""
+        if not self.balanced:
+            return np.arange(self.num_slots)
+        rng = generator(self.seed, epoch, self.FILL)
+        members = [np.flatnonzero(self.labels == k) for k in np.unique(self.labels)]
+        size = max(len(ids) for ids in members)
+        return np.concatenate([fill(ids, size, rng) for ids in members])
+
+    def batches(self, epoch: int) -> list[Ids]:
+        """The slots of each batch, in the order of training."""
+        order = generator(self.seed, epoch, self.ORDER).permutation(self.num_slots)
+        return np.array_split(order, self.num_batches)
+
+
+def fill(ids: Ids, size: int, rng: np.random.Generator) -> Ids:
+    """`size` entries in which each id stands as often as the others, give or take one."""
+    whole, rest = divmod(size, len(ids))
+    return np.concatenate([np.tile(ids, whole), rng.permutation(ids)[:rest]])

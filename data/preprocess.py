@@ -1,0 +1,47 @@
+"""From stored pixels to what a model sees: the one description that a model file carries."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a decoded picture becomes the input of a model, in evaluation and prediction.
+
+    `data.decode.decode(path, image_size)` makes the square of uint8 pixels, `normalise` the rest.
+    """
+
+    image_size: int  # pixels, both sides
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)  # of RGB values from 0 to 1
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(pixel / 255 - mean) / std.
+
+        Shape:
+            (N, S, S, 3) uint8 to (N, 3, S, S) float32, channels last in memory.
+        """
+        scale, shift = self.scale_and_shift(images.device)
+        return (images.float() * scale + shift).permute(0, 3, 1, 2)
+
+    def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The same as one multiplication and one addition a channel: two tensors (3,)."""
+        mean = torch.tensor(self.mean, device=device)
+        std = torch.tensor(self.std, device=device)
+        return 1 / (255 * std), -mean / std
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a model file: JSON types, with the steps that are the same for every model."""
+        return {
+            **asdict(self),
+            "steps": "EXIF-upright, RGB, whole picture stretched to image_size x image_size "
+            "(Pillow BILINEAR), / 255, - mean, / std",
+        }
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
+        """The inverse of `to_dict`."""
+        return cls(int(fields["image_size"]), tuple(fields["mean"]), tuple(fields["std"]))
