@@ -55,8 +55,14 @@ def prepare(model: nn.Module, device: torch.device) -> nn.Module:
     return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def compute_the_same_every_time() -> None:
-    """Ask torch for algorithms that give the same bits for the same input; before the first use."""
+def compute_the_same_every_time(threads: int | None = None) -> None:
+    """Ask torch for algorithms that give the same bits for the same input; before the first use.
+
+    Args:
+        threads: of the CPU; sums are cut into as many parts, so other numbers give other bits.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be exact
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if threads is not None:
+        torch.set_num_threads(threads)

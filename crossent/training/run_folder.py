@@ -39,8 +39,8 @@ class RunFolder:
     def curve(self) -> Path:
         return self.path / "E-curve.png"
 
-    def create(self) -> None:
-        """Make the folder; one that holds a run already is left alone.
+    def create(self, config: str) -> None:
+        """Make the folder with its config.yaml; one that holds a run already is left alone.
 
         Raises:
             UserError: a run lives here, or the folder cannot be made.
@@ -54,6 +54,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
+        write_text(self.config, config)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a whole line to metrics.jsonl and hand it to the system at once."""

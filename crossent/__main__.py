@@ -1,0 +1,39 @@
+"""python -m crossent COMMAND: everything but training itself, which is train.py."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from crossent.cli import run_main
+
+# Each is a module of crossent.commands with add_arguments(parser) and run(args) -> exit status.
+COMMANDS = {
+    "evaluate": "measure a trained model on its validation pictures or on another folder",
+    "predict": "name what is on pictures",
+    "explain": "the article's worked example, step by step",
+}
+
+
+def make_parser(command: str | None) -> argparse.ArgumentParser:
+    """A parser that knows every command by name, but has imported only the one in use."""
+    parser = argparse.ArgumentParser(prog="python -m crossent", description=__doc__)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=text, description=text)
+        if name == command:
+            module = importlib.import_module(f"crossent.commands.{name}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    command = next((a for a in arguments if not a.startswith("-")), None)
+    args = make_parser(command).parse_args(arguments)
+    status: int = args.run(args)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main, sys.argv[1:]))

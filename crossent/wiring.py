@@ -1,0 +1,165 @@
+"""From settings to parts: the last place that knows a Settings. Below, plain arguments only."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from crossent.config import Settings
+from crossent.device import choose_device, choose_precision, compute_the_same_every_time, prepare
+from crossent.errors import UserError
+from crossent.evaluation.evaluate import Evaluator
+from crossent.loss import CrossEntropyLoss
+from crossent.training.loop import Trainer
+from crossent.training.schedule import lr_at
+from data import load_data
+from data.augment import Augmentation
+from data.batches import TrainBatches
+from data.images import Data
+from data.order import EpochOrder
+from data.preprocess import Preprocessing
+from models import build_model
+
+
+def build(settings: Settings) -> tuple[Trainer, dict[str, Any]]:
+    """All parts of a training, and what its model file says about itself."""
+    compute_the_same_every_time(settings.train.threads)
+    device = choose_device(settings.train.device)
+    precision = choose_precision(settings.train.precision, device)
+    data = make_data(settings)
+    torch.manual_seed(settings.seed)  # the first weights, and dropout
+    model = prepare(make_model(settings, len(data.class_names)), device)
+    batches = make_batches(settings, data, device)
+    trainer = Trainer(
+        model=model,
+        criterion=make_criterion(settings, data).to(device),
+        optimizer=make_optimizer(settings, model),
+        batches=batches,
+        evaluator=Evaluator(data.val, batches.preprocessing, device, precision),
+        lr_at=make_schedule(settings, len(batches)),
+    )
+    description = {
+        "class_names": data.class_names,
+        "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
+        "preprocessing": batches.preprocessing.to_dict(),
+        "precision": precision,
+        "settings": settings.model_dump(mode="json"),
+        "data_fingerprint": data.fingerprint,
+    }
+    return trainer, description
+
+
+def make_data(settings: Settings) -> Data:
+    """Load both splits.
+
+    Raises:
+        UserError: the pictures cannot be used as they are.
+    """
+    data = settings.data
+    arguments: dict[str, Any] = {"image_size": data.image_size, "train_size": train_size(settings)}
+    if data.source == "drawings":
+        arguments |= {"num_images": data.num_images}
+    else:
+        arguments |= {"root": data.root, "on_bad": data.on_bad}
+        arguments |= {"cache": data.cache, "cache_dir": data.cache_dir}
+    if data.source != "cifar":
+        arguments |= {"val_fraction": data.val_fraction, "seed": settings.seed}
+    try:
+        return load_data(data.source, **arguments)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def train_size(settings: Settings) -> int:
+    """The side of stored training pictures: a quarter more, so that crops keep their detail."""
+    return settings.data.image_size * 5 // 4
+
+
+def make_batches(settings: Settings, data: Data, device: torch.device) -> TrainBatches:
+    """The training pictures in augmented batches."""
+    d, t = settings.data, settings.train
+    return TrainBatches(
+        image_set=data.train,
+        num_classes=len(data.class_names),
+        order=EpochOrder(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced"),
+        augmentation=Augmentation(
+            crop=d.crop,
+            aspect=d.aspect,
+            flip=d.flip,
+            rotation=d.rotation,
+            brightness=d.brightness,
+            contrast=d.contrast,
+            saturation=d.saturation,
+            mixup=t.mixup,
+        ),
+        preprocessing=Preprocessing(d.image_size),
+        device=device,
+    )
+
+
+def model_arguments(settings: Settings) -> dict[str, Any]:
+    """What `build_model` takes, and model.safetensors stores."""
+    return {"width": settings.model.width, "dropout": settings.model.dropout}
+
+
+def make_model(settings: Settings, num_classes: int) -> nn.Module:
+    return build_model(settings.model.name, num_classes, **model_arguments(settings))
+
+
+def make_criterion(settings: Settings, data: Data) -> CrossEntropyLoss:
+    """The loss of training: E with its class weights and label smoothing."""
+    return CrossEntropyLoss(
+        weight=class_weights(settings.loss.class_weights, data),
+        label_smoothing=settings.loss.label_smoothing,
+    )
+
+
+def class_weights(setting: str | tuple[float, ...], data: Data) -> Tensor | None:
+    """(K,) weights: `balanced` gives a class N / (K n_k), so that all classes weigh the same.
+
+    Raises:
+        UserError: a list of another length than K.
+    """
+    if setting == "none":
+        return None
+    num_classes = len(data.class_names)
+    if setting == "balanced":
+        counts = np.bincount(data.train.labels, minlength=num_classes)
+        weights = len(data.train) / (num_classes * counts)
+        return torch.tensor(weights, dtype=torch.float32)
+    if len(setting) != num_classes:
+        raise UserError(
+            f"loss.class_weights has {len(setting)} numbers; expected {num_classes}, "
+            f"one for each of {', '.join(data.class_names)}"
+        )
+    return torch.tensor(setting)
+
+
+def make_optimizer(settings: Settings, model: nn.Module) -> torch.optim.SGD:
+    """SGD; matrices and kernels decay, while biases and scales are left to find their size."""
+    optim = settings.optim
+    kernels = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    return torch.optim.SGD(
+        [
+            {"params": kernels, "weight_decay": optim.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=optim.lr,
+        momentum=optim.momentum,
+        nesterov=optim.nesterov and optim.momentum > 0,
+    )
+
+
+def make_schedule(settings: Settings, num_batches: int) -> Callable[[int], float]:
+    """The learning rate of each step."""
+    return partial(
+        lr_at,
+        num_steps=settings.train.epochs * num_batches,
+        lr=settings.optim.lr,
+        warmup=settings.schedule.warmup,
+        final=settings.schedule.final,
+    )
