@@ -62,6 +62,7 @@ def run_path(args: argparse.Namespace) -> Path:
 def train(settings: "Settings", path: Path, resume: bool) -> int:
     """Train in a new folder, or go on in an old one, and say how it ended."""
     from crossent.config import to_yaml
+    from crossent.environment import describe_environment
     from crossent.report.curve import draw_curve
     from crossent.training.fit import Run
     from crossent.training.loop import NotFinite
@@ -73,7 +74,11 @@ def train(settings: "Settings", path: Path, resume: bool) -> int:
     if not resume:
         folder.create(to_yaml(settings))
     trainer, description = build(settings)
-    folder.describe_environment(description)
+    folder.describe_environment(
+        describe_environment(
+            trainer.evaluator.device, description["precision"], description["data_fingerprint"]
+        )
+    )
     run = Run(trainer, folder, settings.train.epochs, description, StopRequest().install())
     try:
         if folder.last.exists():

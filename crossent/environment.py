@@ -12,8 +12,10 @@ import torch
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
 
 
-def describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """Versions, device, threads and the revision of this program; no name of a user or a path."""
+def describe_environment(
+    device: torch.device, precision: str, data_fingerprint: str
+) -> dict[str, Any]:
+    """Versions, device, threads, the revision of this program, and which pictures."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
@@ -23,6 +25,7 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, Any]
         "precision": precision,
         "threads": torch.get_num_threads(),
         "git_revision": git_revision(),
+        "data_fingerprint": data_fingerprint,
     }
 
 

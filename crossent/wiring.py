@@ -15,7 +15,7 @@ from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import CrossEntropyLoss
 from crossent.training.loop import Trainer
 from crossent.training.schedule import lr_at
-from data import load_data
+from data.sources import load_data
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.images import Data

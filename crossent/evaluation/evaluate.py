@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast
+from crossent.evaluation.metrics import Metrics, confusion_matrix
 from crossent.loss import cross_entropy
+from crossent.model_file import Classifier
 from data.batches import Batch, val_batches
 from data.images import ImageSet
 from data.preprocess import Preprocessing
@@ -55,3 +58,18 @@ class Evaluator:
             correct = (logits.argmax(dim=1) == batch.target).sum()
             totals.add(E.item(), correct.item(), len(batch))
         return totals
+
+
+def measure(classifier: Classifier, image_set: ImageSet) -> Metrics:
+    """All metrics of a trained model on labelled pictures."""
+    evaluator = Evaluator(
+        image_set, classifier.preprocessing, classifier.device, classifier.precision
+    )
+    num_classes = len(classifier.class_names)
+    E = 0.0
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    for batch, logits in evaluator.logits(classifier.model):
+        E += cross_entropy(logits.double(), batch.target, reduction="sum").item()
+        labels, predicted = batch.target.cpu().numpy(), logits.argmax(dim=1).cpu().numpy()
+        confusion += confusion_matrix(labels, predicted, num_classes)
+    return Metrics(E / len(image_set), confusion)

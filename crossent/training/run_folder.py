@@ -56,6 +56,9 @@ class RunFolder:
             raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
         write_text(self.config, config)
 
+    def describe_environment(self, environment: dict[str, Any]) -> None:
+        write_text(self.environment, json.dumps(environment, indent=2) + "\n")
+
     def append(self, record: dict[str, Any]) -> None:
         """Add a whole line to metrics.jsonl and hand it to the system at once."""
         line = json.dumps(record, allow_nan=False) + "\n"

@@ -1,0 +1,35 @@
+"""python -m crossent evaluate RUN [--data DIR] [--json]"""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder or a model file")
+    parser.add_argument(
+        "--data", metavar="DIR", help="pictures as DIR/CLASS/*.jpg; default: the run's validation"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+
+
+def run(args: argparse.Namespace) -> int:
+    from crossent.device import choose_device
+    from crossent.evaluation.dataset import labelled_folder, validation_of
+    from crossent.evaluation.evaluate import measure
+    from crossent.evaluation.table import as_text
+    from crossent.model_file import load_model
+
+    classifier = load_model(args.run, choose_device(args.device))
+    image_set, unusable = (
+        labelled_folder(classifier, args.data) if args.data else validation_of(classifier)
+    )
+    metrics = measure(classifier, image_set)
+    if args.json:
+        found = metrics.to_dict(classifier.class_names)
+        found["unusable"] = [{"path": u.path, "reason": u.reason} for u in unusable]
+        print(json.dumps(found, ensure_ascii=False, allow_nan=False))
+    else:
+        print(as_text(metrics, classifier.class_names, unusable))
+    return 0

@@ -1,0 +1,111 @@
+import colorsys
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from data.augment import NUM_DRAWS, Augmentation, augment
+from data.preprocess import Preprocessing
+
+PLAIN = Preprocessing(32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))  # pixels from 0 to 1
+EVERYTHING = Augmentation(0.4, 1.5, 0.5, 20, 0.3, 0.3, 0.3)
+
+
+def pictures(num=6, size=32):
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (num, 8, 8, 3), dtype=np.uint8)
+    return torch.from_numpy(coarse.repeat(size // 8, axis=1).repeat(size // 8, axis=2))
+
+
+def uniform(num=6, **columns):
+    """Draws in the middle of every range, where nothing changes; 0.99 keeps a picture unmirrored."""
+    names = "area aspect x y mirror angle brightness contrast saturation".split()
+    draws = torch.full((num, NUM_DRAWS), 0.5)
+    draws[:, 4] = 0.99
+    for name, value in columns.items():
+        draws[:, names.index(name)] = value
+    return draws
+
+
+def test_no_augmentation_is_the_preprocessing():
+    images = pictures()
+    preprocessing = Preprocessing(32)
+    got = augment(images, torch.rand(6, NUM_DRAWS), Augmentation(), preprocessing)
+    torch.testing.assert_close(got, preprocessing.normalise(images), rtol=1e-4, atol=1e-4)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_flip_mirrors_left_and_right():
+    images = pictures()
+    got = augment(images, uniform(mirror=0.2), Augmentation(flip=0.5), PLAIN)
+    torch.testing.assert_close(got, PLAIN.normalise(images.flip(2)), rtol=1e-4, atol=1e-4)
+    kept = augment(images, uniform(mirror=0.7), Augmentation(flip=0.5), PLAIN)
+    torch.testing.assert_close(kept, PLAIN.normalise(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("x", "columns"), [(0.0, slice(0, 16)), (1.0, slice(16, 32))])
+def test_a_crop_of_a_quarter_shows_a_corner_enlarged(x, columns):
+    images = pictures()
+    got = augment(images, uniform(area=0.0, x=x, y=0.0), Augmentation(crop=0.25), PLAIN)
+    corner = PLAIN.normalise(images)[:, :, :16, columns]
+    enlarged = torch.nn.functional.interpolate(corner, size=32, mode="bilinear")
+    # The last row may look over the edge of the crop, where the enlarged corner repeats itself.
+    torch.testing.assert_close(got[..., 1:-1, 1:-1], enlarged[..., 1:-1, 1:-1], rtol=1e-4, atol=1e-4)
+
+
+def test_rotation_by_a_right_angle():
+    images = pictures()
+    got = augment(images, uniform(angle=1.0), Augmentation(rotation=90), PLAIN)
+    turned = torch.rot90(PLAIN.normalise(images), 1, (2, 3))
+    torch.testing.assert_close(got, turned, rtol=1e-3, atol=1e-3)
+
+
+def test_brightness_contrast_and_saturation_by_their_definitions():
+    images = pictures()
+    x = PLAIN.normalise(images)
+    brighter = augment(images, uniform(brightness=1.0), Augmentation(brightness=0.2), PLAIN)
+    torch.testing.assert_close(brighter, 1.2 * x, rtol=1e-4, atol=1e-4)
+
+    grey = (x * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    flat = augment(images, uniform(contrast=0.0), Augmentation(contrast=1.0), PLAIN)
+    torch.testing.assert_close(
+        flat, grey.mean((2, 3), keepdim=True).expand_as(x), rtol=1e-4, atol=1e-4
+    )
+    pale = augment(images, uniform(saturation=0.0), Augmentation(saturation=1.0), PLAIN)
+    torch.testing.assert_close(pale, grey.expand_as(x), rtol=1e-4, atol=1e-4)
+    assert colorsys.rgb_to_hsv(*pale[0, :, 3, 3].tolist())[1] < 1e-3
+
+
+def test_a_picture_is_changed_alike_in_any_batch():
+    images, draws = pictures(), torch.rand(6, NUM_DRAWS)
+    together = augment(images, draws, EVERYTHING, PLAIN)
+    alone = augment(images[3:4], draws[3:4], EVERYTHING, PLAIN)
+    torch.testing.assert_close(together[3:4], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_crops_stay_inside_the_picture():
+    """A turned crop may look over the edge; one that is not turned never does."""
+    from data.augment import crop_matrices
+
+    draws = torch.rand(2000, NUM_DRAWS, generator=torch.Generator().manual_seed(0))
+    matrix = crop_matrices(draws, Augmentation(crop=0.1, aspect=2.0, flip=0.5))
+    reach = matrix[:, :, 2].abs() + matrix[:, :, :2].abs().sum(2)
+    assert reach.max() <= 1 + 1e-5
+    area = matrix[:, 0, 0].abs() * matrix[:, 1, 1].abs()
+    assert 0.05 < area.min() < 0.15 and area.max() > 0.9
+
+
+def test_draws_are_a_function_of_seed_and_epoch():
+    first = EVERYTHING.draw(seed=1, epoch=2, num_slots=10)
+    again = EVERYTHING.draw(seed=1, epoch=2, num_slots=10)
+    assert np.array_equal(first.uniform, again.uniform)
+    assert not np.array_equal(first.uniform, EVERYTHING.draw(1, 3, 10).uniform)
+    assert not np.array_equal(first.uniform, EVERYTHING.draw(2, 2, 10).uniform)
+    assert (first.lam == 1).all()
+
+
+def test_mixup_shares_follow_the_folded_beta_distribution():
+    lam = Augmentation(mixup=1.0).draw(0, 0, 20_000).lam  # Beta(1, 1) folded: uniform on [1/2, 1]
+    assert 0.5 <= lam.min() and lam.max() <= 1
+    assert math.isclose(lam.mean(), 0.75, abs_tol=0.005)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from data.augment import Augmentation
+from data.batches import TrainBatches, mix, val_batches
+from data.images import ImageSet
+from data.order import EpochOrder
+from data.preprocess import Preprocessing
+
+CPU = torch.device("cpu")
+
+
+def image_set(num=20, size=20):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (num, size, size, 3), dtype=np.uint8)
+    return ImageSet(images, rng.integers(0, 3, num), [f"picture {i}" for i in range(num)])
+
+
+def train_batches(augmentation, batch_size=6, balanced=False):
+    images = image_set()
+    order = EpochOrder(images.labels, batch_size, seed=5, balanced=balanced)
+    return TrainBatches(images, 3, order, augmentation, Preprocessing(16), CPU)
+
+
+@pytest.mark.parametrize("balanced", [False, True], ids=["natural", "balanced"])
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_an_epoch_started_in_the_middle_goes_on_in_the_same_bits(mixup, balanced):
+    batches = train_batches(Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup), balanced=balanced)
+    whole = list(batches.epoch(3))
+    rest = list(batches.epoch(3, start=2))
+    assert len(whole) == len(batches) and len(rest) == len(batches) - 2
+    for expected, got in zip(whole[2:], rest, strict=True):
+        assert np.array_equal(expected.sample_ids, got.sample_ids)
+        assert torch.equal(expected.images, got.images)
+        assert torch.equal(expected.target, got.target)
+
+
+def test_targets_are_the_labels_of_the_samples():
+    batches = train_batches(Augmentation())
+    for batch in batches.epoch(0):
+        assert np.array_equal(batch.target.numpy(), batches.image_set.labels[batch.sample_ids])
+
+
+def test_repeated_pictures_of_an_epoch_are_changed_differently():
+    labels = np.array([0, 1, 1, 1, 1])
+    images = ImageSet(image_set(5).images, labels, list("abcde"))
+    order = EpochOrder(labels, 8, seed=0, balanced=True)
+    batches = TrainBatches(images, 2, order, Augmentation(crop=0.3), Preprocessing(16), CPU)
+    (batch,) = batches.epoch(0)
+    first, second, *_ = batch.images[torch.from_numpy(batch.sample_ids == 0)]
+    assert not torch.equal(first, second)
+
+
+def test_mix_blends_with_the_next_picture_and_label():
+    images = torch.rand(3, 3, 4, 4)
+    lam = torch.tensor([1.0, 0.75, 0.5])
+    mixed, target = mix(images, torch.tensor([0, 1, 2]), lam, num_classes=3)
+    torch.testing.assert_close(mixed[0], images[0])
+    torch.testing.assert_close(mixed[1], 0.75 * images[1] + 0.25 * images[2])
+    torch.testing.assert_close(mixed[2], 0.5 * images[2] + 0.5 * images[0])
+    expected = torch.tensor([[1.0, 0, 0], [0, 0.75, 0.25], [0.5, 0, 0.5]])
+    torch.testing.assert_close(target, expected)
+
+
+def test_validation_batches_show_every_picture_once_in_order():
+    images = image_set(num=11, size=16)
+    batches = list(val_batches(images, Preprocessing(16), CPU, batch_size=4))
+    assert np.concatenate([b.sample_ids for b in batches]).tolist() == list(range(11))
+    expected = (torch.from_numpy(images.images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    torch.testing.assert_close(torch.cat([b.images for b in batches]), expected)
