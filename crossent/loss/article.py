@@ -1,0 +1,83 @@
+"""The article's equations one by one, for one sample, on plain numbers.
+
+`probs` is the prediction y and `target` the label t: K numbers each, y_k and t_k. The loss that
+training calls is `crossent.cross_entropy`; a test holds the two against each other.
+"""
+
+import math
+from collections.abc import Sequence
+
+LOGARITHMS = {"nats": math.log, "bits": math.log2, "dits": math.log10}
+
+
+def likelihood(probs: Sequence[float], target: Sequence[float]) -> float:
+    """Return how likely the prediction makes the label: L = prod_k y_k^t_k, with 0^0 = 1.
+
+    Example:
+        >>> likelihood([0.33, 0.32, 0.35], [1, 0, 0])
+        0.33
+    """
+    _check(probs, target)
+    return math.prod(math.pow(y, t) for y, t in zip(probs, target, strict=True))
+
+
+def log_likelihood(probs: Sequence[float], target: Sequence[float], unit: str = "nats") -> float:
+    """Return log L = sum_k t_k log y_k, equation (5.1), with 0 log 0 = 0.
+
+    Args:
+        probs: prediction y, from 0 to 1 each.
+        target: label t, 0 or more each.
+        unit: "nats", "bits" or "dits": the logarithm to base e, 2 or 10.
+
+    Returns:
+        The logarithm, at most 0; -inf when a class that occurs was held impossible.
+
+    Raises:
+        ValueError: probs and target are not such numbers, or the unit is unknown.
+    """
+    _check(probs, target)
+    if unit not in LOGARITHMS:
+        raise ValueError(f"unit is {unit!r}; expected one of {', '.join(LOGARITHMS)}")
+    log = LOGARITHMS[unit]
+    # A class that does not occur adds nothing, however impossible it was held: y^0 = 1.
+    terms = (t * (log(y) if y > 0 else -math.inf) for y, t in zip(probs, target, strict=True) if t)
+    return math.fsum(terms)
+
+
+def cross_entropy(probs: Sequence[float], target: Sequence[float], unit: str = "nats") -> float:
+    """Return the cross-entropy E = -log L = -sum_k t_k log y_k, equation (5.2).
+
+    Args, Raises: as `log_likelihood`.
+
+    Example:
+        >>> round(cross_entropy([0.33, 0.32, 0.35], [1, 0, 0]), 6)
+        1.108663
+    """
+    return 0.0 - log_likelihood(probs, target, unit)  # 0.0 - 0.0 is 0.0, where -(0.0) is -0.0
+
+
+def perplexity(nats: float) -> float:
+    """Return exp(E), the number of classes that the model hesitates between; K when it guesses."""
+    return math.exp(nats)
+
+
+def baseline(num_classes: int) -> float:
+    """Return ln K nats: E for y = (1/K, ..., 1/K), a model that knows nothing."""
+    return math.log(num_classes)
+
+
+def gradient(probs: Sequence[float], target: Sequence[float]) -> list[float]:
+    """Return dE/dz_k = y_k - t_k, with y = softmax(z): what was said less what was right."""
+    _check(probs, target)
+    return [y - t for y, t in zip(probs, target, strict=True)]
+
+
+def _check(probs: Sequence[float], target: Sequence[float]) -> None:
+    if len(probs) != len(target):
+        raise ValueError(
+            f"target has {len(target)} numbers; expected {len(probs)}, one for each class of probs"
+        )
+    for name, values, most in (("probs", probs, 1.0), ("target", target, math.inf)):
+        wrong = [value for value in values if not 0 <= value <= most]
+        if wrong:
+            raise ValueError(f"{name} holds {wrong[0]}; expected numbers from 0 to {most}")

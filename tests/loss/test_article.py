@@ -1,0 +1,98 @@
+"""The article's equations on plain numbers, and against the loss of training."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import crossent
+from crossent.loss import article
+
+PROBS, TARGET = (0.33, 0.32, 0.35), (1, 0, 0)
+
+
+def test_likelihood_is_the_probability_of_the_right_class():
+    assert article.likelihood(PROBS, TARGET) == 0.33
+
+
+@pytest.mark.parametrize(
+    ("unit", "value"), [("nats", 1.108663), ("bits", 1.599462), ("dits", 0.481486)]
+)
+def test_cross_entropy_has_the_correct_values_of_the_article(unit, value):
+    assert article.cross_entropy(PROBS, TARGET, unit) == pytest.approx(value, abs=5e-7)
+    assert article.log_likelihood(PROBS, TARGET, unit) == -article.cross_entropy(
+        PROBS, TARGET, unit
+    )
+
+
+def test_the_likelihood_of_a_die_thrown_several_times_is_a_product_of_powers():
+    frequencies = (3, 0, 2)
+    assert article.likelihood(PROBS, frequencies) == pytest.approx(0.33**3 * 0.35**2)
+    assert article.log_likelihood(PROBS, frequencies) == pytest.approx(
+        math.log(article.likelihood(PROBS, frequencies))
+    )
+
+
+def test_what_does_not_occur_costs_nothing_even_when_held_impossible():
+    assert article.likelihood((1.0, 0.0), (1, 0)) == 1  # 0^0 = 1
+    certain = article.cross_entropy((1.0, 0.0), (1, 0))  # 0 log 0 = 0
+    assert certain == 0
+    assert math.copysign(1, certain) == 1
+
+
+def test_what_occurs_though_held_impossible_costs_everything():
+    assert article.likelihood((0.0, 1.0), (1, 0)) == 0
+    assert article.cross_entropy((0.0, 1.0), (1, 0)) == math.inf
+
+
+def test_perplexity_of_guessing_is_the_number_of_classes():
+    assert article.baseline(3) == pytest.approx(1.098612, abs=5e-7)
+    assert article.perplexity(article.baseline(3)) == pytest.approx(3)
+    assert article.cross_entropy([1 / 3] * 3, TARGET) == pytest.approx(article.baseline(3))
+
+
+def test_gradient_is_what_was_said_less_what_was_right():
+    assert article.gradient(PROBS, TARGET) == pytest.approx([-0.67, 0.32, 0.35])
+
+
+@given(st.lists(st.tuples(st.floats(-30, 30), st.floats(0.01, 1)), min_size=1, max_size=8))
+def test_training_uses_the_same_numbers(pairs):
+    logits = torch.tensor([[z for z, _ in pairs]], dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([[t for _, t in pairs]], dtype=torch.float64)
+    target = target / target.sum()
+    loss = crossent.cross_entropy(logits, target)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    probs = logits.detach().softmax(1)[0].tolist()
+    label = target[0].tolist()
+    assert article.cross_entropy(probs, label) == pytest.approx(loss.item(), rel=1e-9, abs=1e-12)
+    assert article.gradient(probs, label) == pytest.approx(gradient[0].tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("probs", "target", "message"),
+    [
+        ((0.5, 0.5), (1, 0, 0), "target has 3 numbers; expected 2"),
+        ((0.5, 1.5), (1, 0), "probs holds 1.5; expected numbers from 0 to 1"),
+        ((0.5, math.nan), (1, 0), "probs holds nan"),
+        ((0.5, 0.5), (1, -1), "target holds -1; expected numbers from 0"),
+    ],
+    ids=["lengths", "more than certain", "nan", "negative label"],
+)
+def test_numbers_that_are_no_distribution_are_refused(probs, target, message):
+    for function in (article.likelihood, article.cross_entropy, article.gradient):
+        with pytest.raises(ValueError, match=message):
+            function(probs, target)
+
+
+def test_an_unknown_unit_is_refused():
+    with pytest.raises(ValueError, match="unit is 'nits'; expected one of nats, bits, dits"):
+        article.cross_entropy(PROBS, TARGET, "nits")
+
+
+def test_the_equations_answer_without_loading_torch():
+    code = "import sys, crossent.loss.article; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
