@@ -97,8 +97,6 @@ def train(settings: "Settings", path: Path, resume: bool) -> int:
     return EXIT_DONE
 
 
-
-
 def dry_run(settings: "Settings") -> int:
     """Build everything and do one step, so that a mistake shows before the long run."""
     from crossent.wiring import build

@@ -15,12 +15,12 @@ from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import CrossEntropyLoss
 from crossent.training.loop import Trainer
 from crossent.training.schedule import lr_at
-from data.sources import load_data
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.images import Data
 from data.order import EpochOrder
 from data.preprocess import Preprocessing
+from data.sources import load_data
 from models import build_model
 
 

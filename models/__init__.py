@@ -1,4 +1,4 @@
-"""The models: `build_model` looks a name up in a plain dict. A new model is one file and one line."""
+"""The models: a plain dict of names. A new model is one file and one line."""
 
 from typing import Any
 

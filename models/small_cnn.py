@@ -1,4 +1,4 @@
-"""A small residual network for pictures of 32 to 128 pixels: 0.78 million parameters at width 32."""
+"""A small residual network for small pictures: 0.78 million parameters at width 32."""
 
 import torch
 from torch import Tensor, nn

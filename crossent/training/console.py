@@ -51,8 +51,13 @@ class Console:
     def bar(self, epoch: int, total: int, done: int) -> Iterator["tqdm[Any]"]:
         """A bar over the batches of an epoch; nothing is drawn off a terminal."""
         with tqdm(
-            total=total, initial=done, desc=f"epoch {epoch}", unit="batch", leave=False,
-            disable=None, mininterval=0.2,
+            total=total,
+            initial=done,
+            desc=f"epoch {epoch}",
+            unit="batch",
+            leave=False,
+            disable=None,
+            mininterval=0.2,
         ) as bar:
             yield bar
 

@@ -1,4 +1,4 @@
-"""A run from its first line to its last: epochs, validation, the log, checkpoints, the best model."""
+"""A run from its first line to its last: epochs, the log, checkpoints, the best model."""
 
 import math
 import time

@@ -127,8 +127,9 @@ def sums(logits: Tensor, target: Tensor) -> tuple[float, float]:
     So the train and the val columns of the log count the same thing. With mixup the target is
     soft: an answer is right by the share t_k that its class has in the mixture.
     """
-    E = cross_entropy(logits.double(), target.double() if target.ndim == 2 else target,
-                      reduction="sum")
+    E = cross_entropy(
+        logits.double(), target.double() if target.ndim == 2 else target, reduction="sum"
+    )
     predicted = logits.argmax(dim=1, keepdim=True)
     if target.ndim == 1:
         correct = (predicted.squeeze(1) == target).sum()

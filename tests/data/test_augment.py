@@ -19,7 +19,7 @@ def pictures(num=6, size=32):
 
 
 def uniform(num=6, **columns):
-    """Draws in the middle of every range, where nothing changes; 0.99 keeps a picture unmirrored."""
+    """Draws in the middle of every range, where nothing changes; 0.99 does not mirror."""
     names = "area aspect x y mirror angle brightness contrast saturation".split()
     draws = torch.full((num, NUM_DRAWS), 0.5)
     draws[:, 4] = 0.99
@@ -51,7 +51,9 @@ def test_a_crop_of_a_quarter_shows_a_corner_enlarged(x, columns):
     corner = PLAIN.normalise(images)[:, :, :16, columns]
     enlarged = torch.nn.functional.interpolate(corner, size=32, mode="bilinear")
     # The last row may look over the edge of the crop, where the enlarged corner repeats itself.
-    torch.testing.assert_close(got[..., 1:-1, 1:-1], enlarged[..., 1:-1, 1:-1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        got[..., 1:-1, 1:-1], enlarged[..., 1:-1, 1:-1], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_rotation_by_a_right_angle():

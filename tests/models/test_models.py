@@ -1,0 +1,53 @@
+import math
+
+import pytest
+import torch
+
+from crossent import cross_entropy
+from models import MODELS, build_model
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("num_classes", [2, 3, 11])
+def test_an_untrained_model_starts_at_ln_K_exactly(name, num_classes):
+    model = build_model(name, num_classes).train()
+    logits = model(torch.randn(4, 3, 64, 64))
+    assert logits.shape == (4, num_classes)
+    E = cross_entropy(logits, torch.arange(4) % num_classes)
+    assert E.item() == pytest.approx(math.log(num_classes), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_parameters_learn(name):
+    """The zeros of the start hold back the layers behind them for a step or two, not for ever."""
+    torch.manual_seed(0)
+    model = build_model(name, 3, width=4).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    images, target = torch.randn(6, 3, 32, 32), torch.arange(6) % 3
+    for _ in range(3):
+        optimizer.zero_grad()
+        cross_entropy(model(images), target).backward()
+        optimizer.step()
+    still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+def test_small_cnn_has_less_than_a_million_parameters():
+    num_params = sum(p.numel() for p in build_model("small_cnn", 3).parameters())
+    assert 500_000 < num_params < 1_000_000
+
+
+def test_logits_keep_their_precision_in_bf16():
+    """A bf16 logit has 8 bits: rounding it would blur E in the third digit."""
+    torch.manual_seed(0)
+    model = build_model("small_cnn", 3, width=4).eval()
+    torch.nn.init.normal_(model.head.weight)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = model(torch.randn(64, 3, 32, 32))
+    assert logits.dtype == torch.float32
+    assert not torch.equal(logits, logits.bfloat16().float())
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match="model 'big_cnn' is not known; choose one of small_cnn"):
+        build_model("big_cnn", 3)

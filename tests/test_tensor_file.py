@@ -1,0 +1,81 @@
+import random
+import struct
+
+import pytest
+import torch
+
+from crossent.errors import UserError
+from crossent.tensor_file import read_tensors, write_tensors
+
+TENSORS = {
+    "weight": torch.arange(6.0).view(2, 3),
+    "half": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+    "scalar": torch.tensor(7),
+    "empty": torch.zeros(0, 4),
+    "flags": torch.tensor([True, False]),
+}
+HEADER = {"kind": "test", "class_names": ["dog", "きつね"], "metrics": {"E": 0.1 + 0.2}}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "tensors.safetensors"
+    write_tensors(path, TENSORS, HEADER)
+    return path
+
+
+def test_round_trip_is_exact(path):
+    tensors, header = read_tensors(path)
+    assert tensors.keys() == TENSORS.keys()
+    for name, expected in TENSORS.items():
+        assert tensors[name].dtype == expected.dtype
+        assert torch.equal(tensors[name], expected)
+    assert {key: header[key] for key in HEADER} == HEADER
+
+
+def test_any_flipped_bit_is_refused(path):
+    content = path.read_bytes()
+    rng = random.Random(0)
+    for place in rng.sample(range(8 * len(content)), 500):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"tensors\.safetensors"):
+            read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>not found</html>",
+        b"\x80\x04\x95.",  # the beginning of a pickle
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 2) + b"{}",
+    ],
+    ids=["empty", "html", "pickle", "huge header", "no checksums"],
+)
+def test_other_files_are_refused_by_name(tmp_path, content):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize("kept", [1, 8, 100, -1])
+def test_a_truncated_file_is_refused(path, kept):
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match="damaged"):
+        read_tensors(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(UserError, match="no such file"):
+            read_tensors(path)
+
+
+def test_a_newer_format_is_refused_by_its_number(path):
+    write_tensors(path, TENSORS, {**HEADER, "format_version": 99})
+    with pytest.raises(UserError, match="format version 99; this program reads 1"):
+        read_tensors(path)

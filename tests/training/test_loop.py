@@ -1,0 +1,122 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from crossent.evaluation.evaluate import Totals
+from crossent.training.loop import NotFinite, sums
+from crossent.training.signals import Interrupted, StopRequest
+from data.batches import Batch
+from tests.training.parts import make_trainer
+
+
+def first_batch(trainer):
+    return next(trainer.batches.epoch(0))
+
+
+def test_a_step_is_plain_sgd_on_the_cross_entropy():
+    """Against torch's own loss and the update written out: momentum is empty in the first step."""
+    trainer = make_trainer(dropout=0.0)
+    reference = make_trainer(dropout=0.0)
+    batch = first_batch(trainer)
+    trainer.model.train()
+    trainer.train_step(batch)
+
+    reference.model.train()
+    loss = F.cross_entropy(reference.model(batch.images), batch.target, label_smoothing=0.1)
+    loss.backward()
+    lr = trainer.lr_at(0)
+    for got, p in zip(trainer.model.parameters(), reference.model.parameters(), strict=True):
+        expected = p.detach() - lr * (1 + 0.9) * p.grad  # Nesterov looks ahead by the momentum
+        torch.testing.assert_close(got.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_training_lowers_E():
+    trainer = make_trainer()
+    before = trainer.evaluator(trainer.model).means()["E"]
+    for _ in range(3):
+        trainer.train_epoch(StopRequest(), after_step=lambda: None)
+        record = trainer.finish_epoch(trainer.evaluator(trainer.model))
+    assert math.isclose(before, math.log(3), abs_tol=1e-6)
+    assert record["val"]["E"] < 0.8 * before
+
+
+def test_train_totals_are_sums_over_samples():
+    trainer = make_trainer()
+    trainer.train_epoch(StopRequest(), after_step=lambda: None)
+    assert trainer.progress.train.count == trainer.batches.order.num_slots == 45
+    assert trainer.progress.batch == len(trainer.batches) == 6
+
+
+def test_sums_of_soft_targets_count_the_share_of_the_answer():
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    target = torch.tensor([[0.7, 0.3, 0.0], [0.4, 0.6, 0.0]])
+    E, correct = sums(logits, target)
+    expected = -(target.double() * logits.double().log_softmax(1)).sum()
+    assert E == pytest.approx(expected.item(), rel=1e-12)
+    assert correct == pytest.approx(0.7 + 0.6)
+    hard_E, hard_correct = sums(logits, torch.tensor([0, 2]))
+    assert hard_E == pytest.approx(
+        F.cross_entropy(logits.double(), torch.tensor([0, 2]), reduction="sum").item()
+    )
+    assert hard_correct == 1
+
+
+@pytest.mark.parametrize("where", ["picture", "weight"])
+def test_a_number_that_is_not_finite_stops_before_the_step(where):
+    trainer = make_trainer()
+    batch = first_batch(trainer)
+    if where == "picture":
+        batch.images[2, 0, 0, 0] = math.nan
+    else:
+        trainer.model.head.weight.data[0, 0] = math.inf
+    before = {name: p.clone() for name, p in trainer.model.named_parameters()}
+    with pytest.raises(NotFinite, match=r"epoch 1, step 0: the loss is .*sample ids \[") as caught:
+        trainer.train_step(batch)
+    assert str(batch.sample_ids.tolist()) in str(caught.value)
+    for name, p in trainer.model.named_parameters():
+        assert torch.equal(p, before[name]), name
+
+
+def test_a_gradient_that_overflows_stops_before_the_step():
+    trainer = make_trainer()
+    trainer.model.head.weight.register_hook(lambda grad: grad * math.inf)
+    with pytest.raises(NotFinite, match="norm of the gradient"):
+        trainer.train_step(first_batch(trainer))
+
+
+def test_validation_that_is_not_finite_stops():
+    trainer = make_trainer()
+    trainer.train_step(first_batch(trainer))
+    with pytest.raises(NotFinite, match="E on validation is nan"):
+        trainer.finish_epoch(Totals(E=math.nan, correct=0, count=5))
+
+
+def test_a_stop_request_is_obeyed_after_the_step():
+    trainer = make_trainer()
+    stop = StopRequest()
+    stop.handle(15, None)
+    with pytest.raises(Interrupted) as caught:
+        trainer.train_epoch(stop, after_step=lambda: None)
+    assert trainer.progress.batch == 1
+    assert caught.value.exit_status == 143
+
+
+def test_evaluation_is_a_mean_over_samples_whatever_the_batches():
+    trainer = make_trainer()
+    trainer.train_step(first_batch(trainer))
+    totals = trainer.evaluator(trainer.model)
+    images = trainer.evaluator.preprocessing.normalise(
+        torch.from_numpy(trainer.evaluator.image_set.images)
+    )
+    with torch.no_grad():
+        logits = trainer.model(images)
+    labels = torch.from_numpy(trainer.evaluator.image_set.labels)
+    assert totals.means()["E"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert totals.correct == (logits.argmax(1) == labels).sum().item()
+
+
+def test_batch_knows_its_size():
+    assert len(Batch(np.arange(4), torch.zeros(4, 3, 2, 2), torch.zeros(4))) == 4
