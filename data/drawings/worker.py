@@ -1,0 +1,16 @@
+"""python -m data.drawings.worker SEED START STOP STEP SIZE: raw RGB bytes of drawings to stdout."""
+
+import sys
+
+from data.drawings.scene import draw
+
+
+def main() -> None:
+    seed, start, stop, step, size = map(int, sys.argv[1:])
+    for index in range(start, stop, step):
+        sys.stdout.buffer.write(draw(seed, index, size).tobytes())
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""The drawings: the same from the same seed, balanced, and too hard for a linear model."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
+
+from data import drawings
+from data.drawings import source
+from data.images import Data
+
+ROOT = Path(__file__).resolve().parents[2]
+FOX = drawings.CLASS_NAMES.index("fox")
+
+
+@pytest.fixture(scope="module")
+def many() -> Data:
+    """Enough drawings to fit a model to; more than `source.FEW`, so workers draw them."""
+    return drawings.load_drawings(num_images=2000, image_size=64, val_fraction=0.2, seed=0)
+
+
+def mean_difference(a, b) -> float:
+    """In levels of 0 to 255, over all pixels and colours."""
+    return float(np.abs(a.astype(float) - b.astype(float)).mean())
+
+
+# --- one drawing
+
+
+def test_a_drawing_is_a_function_of_seed_and_index():
+    first = drawings.draw(seed=3, index=FOX, size=64)
+    drawings.draw(seed=4, index=FOX, size=64)  # a drawing between leaves no trace
+    np.testing.assert_array_equal(first, drawings.draw(seed=3, index=FOX, size=64))
+    assert first.shape == (64, 64, 3)
+    assert first.dtype == np.uint8
+
+
+def test_the_classes_take_turns():
+    assert drawings.CLASS_NAMES == ["dog", "fox", "wolf"]
+    assert [drawings.label(index) for index in range(7)] == [0, 1, 2, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("other", [(0, 3), (1, 0)], ids=["another index", "another seed"])
+def test_other_drawings_differ(other):
+    seed, index = other
+    assert mean_difference(drawings.draw(0, 0, 64), drawings.draw(seed, index, 64)) > 10
+
+
+def test_no_drawing_comes_twice(many):
+    images = np.concatenate([many.train.images, many.val.images])
+    assert len({image.tobytes() for image in images}) == len(images)
+
+
+def test_the_size_changes_no_composition():
+    """A large drawing, scaled down, is the small one, but for grain and rounding."""
+    same, other = [], []
+    for index in range(30):
+        large = Image.fromarray(drawings.draw(0, index, 128))
+        scaled = np.asarray(large.resize((64, 64), Image.Resampling.BILINEAR))
+        same.append(mean_difference(scaled, drawings.draw(0, index, 64)))
+        other.append(mean_difference(scaled, drawings.draw(0, index + 3, 64)))
+    assert max(same) < 6
+    assert max(same) < min(other)
+
+
+# --- as a data set
+
+
+def test_splits_are_balanced_and_apart(many):
+    assert len(many.train) == 1600
+    assert len(many.val) == 400
+    for split in (many.train, many.val):
+        counts = np.bincount(split.labels, minlength=3)
+        assert counts.max() - counts.min() <= 1
+    assert not set(many.train.names) & set(many.val.names)
+    assert many.train.names[17] == "drawing 17"
+    assert many.unusable == []
+
+
+def test_rows_labels_and_names_belong_together(many):
+    for split, row in ((many.train, 0), (many.train, 1599), (many.val, 0), (many.val, 399)):
+        index = int(split.names[row].removeprefix("drawing "))
+        np.testing.assert_array_equal(split.images[row], drawings.draw(0, index, 64))
+        assert split.labels[row] == drawings.label(index)
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_workers_draw_what_one_process_draws(num_workers):
+    indices = range(5, 16)
+    drawn = list(source._draw_in_workers(1, indices, 16, num_workers))
+    expected = [drawings.draw(1, index, 16) for index in indices]
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_a_worker_that_fails_is_an_error(capfd):
+    with pytest.raises(RuntimeError, match="ended early"):
+        list(source._draw_in_workers(-1, range(4), 16, num_workers=2))
+    assert "non-negative" in capfd.readouterr().err
+
+
+def test_training_pictures_may_be_larger():
+    data = drawings.load_drawings(12, image_size=32, val_fraction=0.5, seed=0, train_size=40)
+    assert data.train.images.shape == (6, 40, 40, 3)
+    assert data.val.images.shape == (6, 32, 32, 3)
+
+
+def test_the_fingerprint_tells_data_sets_apart():
+    def fingerprint(num_images=12, size=16, seed=0):
+        return drawings.load_drawings(num_images, size, 0.5, seed).fingerprint
+
+    assert fingerprint() == fingerprint()
+    assert (
+        len({fingerprint(), fingerprint(num_images=14), fingerprint(size=17), fingerprint(seed=1)})
+        == 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_images": 8}, "6 drawings for training and 2 for validation"),
+        ({"val_fraction": 0.99}, "change num_images or val_fraction"),
+        ({"image_size": 4}, "drawings of 4 pixels"),
+        ({"train_size": 0}, "drawings of 0 pixels"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_wrong_arguments_are_named(wrong, message):
+    right = {"num_images": 30, "image_size": 64, "val_fraction": 0.3, "seed": 0}
+    with pytest.raises(ValueError, match=message):
+        drawings.load_drawings(**(right | wrong))
+
+
+# --- how hard the task is
+
+
+def test_mean_colours_do_not_tell_the_class(many):
+    model = NearestCentroid().fit(many.train.images.mean(axis=(1, 2)), many.train.labels)
+    accuracy = model.score(many.val.images.mean(axis=(1, 2)), many.val.labels)
+    assert accuracy < 0.5, f"the mean colour alone tells {accuracy:.1%} of the drawings"
+
+
+@pytest.mark.slow
+def test_a_linear_model_stays_below_75_percent(many):
+    """The control for the CNN: softmax regression on the pixels, the best of its penalties.
+
+    With fewer pictures than pixels, weights under an L2 penalty are combinations of the
+    training pictures. Their coordinates on the principal axes therefore give the very model
+    that the pixels would, with 1,600 instead of 12,288 inputs.
+    """
+    train, val = (s.images.reshape(len(s), -1) / 255.0 for s in (many.train, many.val))
+    centre = train.mean(axis=0)
+    train, val = train - centre, val - centre
+    squares, axes = np.linalg.eigh(train @ train.T)
+    axes, lengths = axes[:, squares > 1e-6], np.sqrt(squares[squares > 1e-6])
+    to_coordinates = train.T @ (axes / lengths)  # (pixels, axes)
+
+    def accuracy(strength):
+        model = LogisticRegression(C=strength, max_iter=300)
+        model.fit(axes * lengths, many.train.labels)
+        return model.score(val @ to_coordinates, many.val.labels)
+
+    best = max(accuracy(strength) for strength in (3e-4, 3e-3, 3e-2))
+    assert best < 0.75, f"a linear model reaches {best:.1%}: there is little for a CNN to learn"
+    assert best > 0.4, f"a linear model reaches {best:.1%} only: is this control in order?"
+
+
+# --- the sheet
+
+
+def run_command(*arguments, folder):
+    return subprocess.run(
+        [sys.executable, "-m", "data.drawings", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_writes_a_sheet(tmp_path):
+    done = run_command("--rows", "2", "--columns", "3", "--size", "32", folder=tmp_path)
+    assert done.stdout == "drawings.png\n", done.stderr
+    with Image.open(tmp_path / "drawings.png") as sheet:
+        # Names take 5/8 of a drawing at the left; gaps are 4 pixels.
+        assert sheet.size == (20 + 3 * 36, 4 + 2 * 36)
+        first_fox = np.asarray(sheet)[40:72, 20:52]
+    np.testing.assert_array_equal(first_fox, drawings.draw(0, FOX, 32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "0"], "argument --rows: '0' is not a whole number from 1 to 100"),
+        (["--seed", "x"], "argument --seed: 'x' is not a whole number"),
+        (["--out", "sheet.jpg"], "argument --out: 'sheet.jpg' does not end in .png"),
+        (["--out", "nowhere/sheet.png"], "there is no folder nowhere"),
+    ],
+    ids=["rows", "seed", "suffix", "folder"],
+)
+def test_a_wrong_argument_ends_with_one_sentence(tmp_path, arguments, message):
+    done = run_command(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
