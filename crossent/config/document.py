@@ -1,4 +1,4 @@
-"""A YAML text as plain values, the line of each key, and everything in it that is refused.
+"""A YAML text as plain values, the line of each key, and what in it is refused.
 
 PyYAML's loader parses; the values are made here. Nothing is constructed from tags, no alias is
 followed, and depth and size are bounded, so that no text can run code or take long.
@@ -15,6 +15,7 @@ from crossent.config.scalars import parse_scalar, shorten
 MAX_BYTES = 100_000  # a config has some 2,000; PyYAML takes about a second for this many
 MAX_DEPTH = 20  # a config has 3
 MAX_KEYS = 500  # a config has some 50
+REFUSED = "is refused: a config holds plain values, no tags, anchors or aliases"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def read_document(content: bytes) -> Document:
     """
     document = Document()
     try:
-        node = _parse(content, document)
+        node = _parse(content)
         document.value = None if node is None else _value(node, "", document)
     except _Unreadable as error:
         document.problems.append(error.problem)
@@ -68,25 +69,18 @@ class _Unreadable(Exception):
 
 
 class _Composer(yaml.SafeLoader):
-    """PyYAML's parser, as far as nodes; it refuses what a config has no need of."""
+    """PyYAML's parser, as far as nodes; it stops at what could run code, or grow."""
 
-    def __init__(self, text: str, document: Document) -> None:
-        super().__init__(text)
-        self.document = document
-        self.depth = 0
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()
         line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
-            self._refuse(line, f"the alias *{event.anchor}")
-            self.get_event()
-            return yaml.ScalarNode("", "")
         if event.anchor is not None:
-            self._refuse(line, f"the anchor &{event.anchor}")
-            event.anchor = None
-        if event.tag is not None:
-            self._refuse(line, f"the tag {event.tag}")
+            mark = "*" if isinstance(event, yaml.AliasEvent) else "&"
+            raise _Unreadable(line, f"{mark}{shorten(event.anchor)} {REFUSED}")
+        if getattr(event, "tag", None) is not None:  # an alias has none
+            raise _Unreadable(line, f"the tag {shorten(event.tag)} {REFUSED}")
         if self.depth == MAX_DEPTH:
             raise _Unreadable(line, f"is nested deeper than {MAX_DEPTH} levels; a config needs 3")
         self.depth += 1
@@ -94,17 +88,13 @@ class _Composer(yaml.SafeLoader):
         self.depth -= 1
         return node
 
-    def _refuse(self, line: int, what: str) -> None:
-        text = f"{shorten(what)} is refused; a config holds plain values only"
-        self.document.problems.append(Problem(line, text))
 
-
-def _parse(content: bytes, document: Document) -> yaml.Node | None:
+def _parse(content: bytes) -> yaml.Node | None:
     if len(content) > MAX_BYTES:
         raise _Unreadable(1, f"is larger than {MAX_BYTES // 1000} kB, too large for a config")
     text = _decode(content)
     try:
-        composer = _Composer(text, document)
+        composer = _Composer(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         code = f"U+{ord(text[error.position]):04X}"
@@ -115,7 +105,7 @@ def _parse(content: bytes, document: Document) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         raise _Unreadable(mark.line + 1 if mark else 1, _syntax_text(error)) from None
     except (ValueError, OverflowError):
-        # PyYAML lets these pass from int() and chr(): "%YAML 1.999...", "\\U99999999".
+        # PyYAML lets these pass from int() and chr(): "%YAML 1.999...", "\U99999999".
         raise _Unreadable(composer.line + 1, "is not valid YAML: a number out of range") from None
 
 

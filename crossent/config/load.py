@@ -59,7 +59,7 @@ def load_settings(
         known = {name: layer[name] for name in layer if name in FIELDS}
         mistakes.extend(_wrong_values(known, model_names))
         given |= known
-    mistakes.extend(_contradictions(given))
+    mistakes.extend(_contradictions(given, bool(mistakes)))
     if mistakes:
         raise UserError(_as_lines(mistakes))
     origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
@@ -93,14 +93,15 @@ def _name(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location[:depth])
 
 
-def _contradictions(given: Layer) -> list[str]:
+def _contradictions(given: Layer, has_mistakes: bool) -> list[str]:
     """Find settings that are right by themselves, but not together."""
     default = Given(None, "default")
     source, root = given.get("data.source", default), given.get("data.root", default)
     if source.value == "folder" and root.value is None:
         text = "data.source folder needs data.root, the folder of the pictures"
         return [f"{source.origin}: {text}; add data.root=FOLDER"]
-    if source.value in (None, "drawings") and root.value is not None:
+    # A misspelt data.source would end here too, and has been told already.
+    if source.value in (None, "drawings") and root.value is not None and not has_mistakes:
         return [f"{root.origin}: data.root is not read with data.source drawings; use folder"]
     return []
 

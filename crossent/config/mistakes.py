@@ -14,10 +14,11 @@ from crossent.config.schema import FIELDS, SECTIONS
 BOUND_WORDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
 
 
-def did_you_mean(name: str, names: Sequence[str]) -> str:
+def did_you_mean(word: Any, names: Sequence[str]) -> str:
     """Give "; did you mean X?" with the nearest of the names, or nothing where none is near."""
-    # difflib takes long over long words, and none of our names is longer.
-    near = difflib.get_close_matches(name, names, n=1) if len(name) <= MAX_SHOWN else []
+    if not isinstance(word, str) or len(word) > MAX_SHOWN:  # difflib takes long over long words
+        return ""
+    near = difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -50,7 +51,7 @@ def wrong_value(name: str, value: Any) -> str:
     """
     field = FIELDS[name]
     expected = expectation(field.annotation, field.metadata)
-    hint = did_you_mean(value, list(_choices(field.annotation))) if isinstance(value, str) else ""
+    hint = did_you_mean(value, list(_choices(field.annotation)))
     return f"{name} must be {expected}; got {show(value)}{hint or _quotes_hint(expected, value)}"
 
 

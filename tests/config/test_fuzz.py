@@ -1,0 +1,69 @@
+"""Whatever stands in a file or an argument gives settings or a UserError, never anything else."""
+
+import time
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crossent.config import load_settings, to_yaml
+from crossent.config.schema import FIELDS, SECTIONS
+from crossent.errors import UserError
+
+KEYS = sorted({name.split(".")[-1] for name in FIELDS} | set(SECTIONS) | {"base", "<<"})
+WORDS = [*KEYS, "fox.yaml", ".nan", "1e999", "-1", "9" * 200, "no", "true", "null", "[1, 2]"]
+MARKS = [*":-?,[]{}#&*!|>'\"%@`~\\", ": ", "- ", "\n", "\n  ", "\n---\n", "\n...\n", "\t", "!!int "]
+MARKS += ["&a ", "*a ", "\\U99999999", "\\x", "%YAML 1.1\n", "%TAG ! tag:x,1:\n", "\0", "\u2028"]
+
+# Pieces of YAML get further into the reader than letters by chance.
+pieces = st.lists(st.sampled_from(WORDS + MARKS) | st.text(max_size=3), max_size=40).map("".join)
+# Right sections and keys with any values get as far as the schema.
+words = st.sampled_from(WORDS) | st.floats().map(repr) | st.integers().map(str)
+lines = st.lists(st.tuples(st.sampled_from(sorted(FIELDS)), words), max_size=6)
+fuzz = settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def load_or_refuse(path: Path, overrides: list[str]) -> None:
+    """Load, and check that what comes out is whole: settings that can be saved, or an error."""
+    start_s = time.perf_counter()
+    try:
+        loaded = load_settings(path, overrides, ["small_cnn"])
+    except UserError as error:
+        message = str(error)
+        assert all(line.isprintable() and line for line in message.split("\n"))
+    else:
+        path.write_text(to_yaml(loaded.settings))
+        assert load_settings(path).settings == loaded.settings
+    assert time.perf_counter() - start_s < 10
+
+
+@fuzz
+@given(text=pieces | st.text())
+def test_any_text(write, text):
+    load_or_refuse(write(text.encode("utf-8", "surrogatepass")), [])
+
+
+@fuzz
+@given(content=st.binary())
+def test_any_bytes(write, content):
+    load_or_refuse(write(content), [])
+
+
+@fuzz
+@given(arguments=st.lists(pieces | st.text(), max_size=3), values=lines)
+def test_any_arguments(write, arguments, values):
+    load_or_refuse(write(""), arguments + [f"{name}={value}" for name, value in values])
+
+
+@fuzz
+@given(values=lines)
+def test_any_values(write, values):
+    by_section: dict[str, list[str]] = {}
+    for name, value in values:
+        section, _, key = name.rpartition(".")
+        by_section.setdefault(section, []).append(f"{key}: {value}")
+    parts = ["\n".join(by_section.pop("", []))]
+    parts += [f"{section}:\n  " + "\n  ".join(keys) for section, keys in by_section.items()]
+    load_or_refuse(write("\n".join(parts)), [])

@@ -1,0 +1,137 @@
+"""Settings come from the base, the file and the arguments, in this order, and say which."""
+
+import os
+
+import pytest
+
+from crossent.config import Settings, load_settings
+from crossent.config.schema import FIELDS, flat_values
+from crossent.errors import UserError
+
+
+def test_empty_file_gives_the_defaults(write):
+    loaded = load_settings(write(""))
+    assert loaded.settings == Settings()
+    assert set(loaded.origins) == set(FIELDS)
+    assert set(loaded.origins.values()) == {"default"}
+
+
+def test_later_layers_win_key_by_key(write):
+    write("seed: 1\noptim:\n  lr: 0.1\n  momentum: 0.5\n  weight_decay: 0", "base.yaml")
+    path = write("base: base.yaml\noptim:\n  lr: 0.2\n  momentum: 0.6")
+    settings, origins = vars(load_settings(path, ["optim.lr=0.3"])).values()
+    assert (settings.seed, settings.optim.weight_decay) == (1, 0.0)
+    assert (settings.optim.momentum, settings.optim.lr) == (0.6, 0.3)
+    assert origins["seed"] == f"{path.parent}/base.yaml:1"
+    assert origins["optim.momentum"] == f"{path}:4"
+    assert origins["optim.lr"] == "argument optim.lr=0.3"
+    assert origins["train.epochs"] == "default"
+
+
+def test_base_is_relative_to_the_file_that_names_it(write):
+    write("seed: 1\ntrain: {epochs: 1}", "root.yaml")
+    write("base: ../root.yaml\ntrain: {epochs: 2}", "sub/middle.yaml")
+    settings = load_settings(write("base: sub/middle.yaml")).settings
+    assert (settings.seed, settings.train.epochs) == (1, 2)
+
+
+def test_home_folder_is_expanded(write, monkeypatch):
+    home = write("seed: 5", "home/base.yaml").parent
+    monkeypatch.setenv("HOME", str(home))
+    arguments = ["data.source=folder", "data.root=~/pictures"]
+    settings = load_settings(write("base: ~/base.yaml"), arguments).settings
+    assert (settings.seed, settings.data.root) == (5, f"{home}/pictures")
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "value"),
+    [
+        ("seed=3", "seed", 3),
+        ("optim.lr=1e-3", "optim.lr", 0.001),
+        ("optim.lr=1", "optim.lr", 1.0),
+        ("optim.nesterov=false", "optim.nesterov", False),
+        ("model.weights=null", "model.weights", None),
+        ("model.weights=a=b: c #d*&", "model.weights", "a=b: c #d*&"),
+        ("model.weights='7'", "model.weights", "7"),
+        ("model.name=no", "model.name", "no"),
+        (" train.epochs = 7 ", "train.epochs", 7),
+        ("loss.class_weights=[1, 2.5]", "loss.class_weights", (1.0, 2.5)),
+        ("loss.class_weights=balanced", "loss.class_weights", "balanced"),
+        ("train.device=cuda:1", "train.device", "cuda:1"),
+        ("train.threads=2", "train.threads", 2),
+    ],
+)
+def test_argument_sets_one_value(write, argument, name, value):
+    loaded = load_settings(write(""), [argument])
+    got = flat_values(loaded.settings)[name]
+    assert (type(got), got) == (type(value), value)
+    assert loaded.origins[name] == f"argument {argument}"
+
+
+def test_last_of_repeated_arguments_wins(write):
+    loaded = load_settings(write(""), ["seed=1", "seed=2"])
+    assert (loaded.settings.seed, loaded.origins["seed"]) == (2, "argument seed=2")
+
+
+def test_section_with_all_lines_commented_out_says_nothing(write):
+    assert load_settings(write("optim:\n  # lr: 1\ntrain: {}")).settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds", "steps"),
+    [("30", 30.0, None), ("0.5", 0.5, None), ("1 step", None, 1), ("500 steps", None, 500)],
+)
+def test_checkpoints_by_seconds_or_steps(write, value, seconds, steps):
+    train = load_settings(write(""), [f"train.checkpoint_every={value}"]).settings.train
+    assert (train.checkpoint_every_s, train.checkpoint_every_steps) == (seconds, steps)
+
+
+def test_settings_cannot_be_changed_afterwards():
+    settings = Settings()
+    for model, name in ((settings, "seed"), (settings.optim, "lr")):
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(model, name, 1)
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ("nowhere.yaml", "base: nowhere.yaml does not exist"),
+        ("fxo.yaml", "base: fxo.yaml does not exist; did you mean fox.yaml?"),
+        (".", "base: . is not a file"),
+        ("3", "base must be the path of another config"),
+        ("[fox.yaml]", "base must be the path of another config"),
+        ("''", "base must be the path of another config"),
+        ('"a\\0b"', "base: a\\x00b does not exist"),
+        ("fox.yaml", "base: fox.yaml starts from itself"),
+        ("./fox.yaml", "base: ./fox.yaml starts from itself"),
+    ],
+)
+def test_wrong_base_is_told_with_its_line(mistakes, base, words):
+    (line,) = mistakes(f"seed: 1\nbase: {base}")
+    assert line.startswith(f"fox.yaml:2: {words}")
+
+
+def test_circle_of_bases_is_found(mistakes, write):
+    write("base: fox.yaml", "other.yaml")
+    (line,) = mistakes("base: other.yaml")
+    assert line.startswith("other.yaml:1: base: fox.yaml starts from itself")
+
+
+@pytest.mark.parametrize("path", ["nowhere.yaml", "a\0b", "", "x" * 5000, "\ud800"])
+def test_missing_config_is_told(path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_settings(path)
+
+
+def test_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is not a file"):
+        load_settings(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(not os.path.isfile("/proc/self/mem"), reason="needs Linux's /proc")
+def test_unreadable_file_is_told():
+    """The first byte of a process's memory is never mapped: reading it fails, even for root."""
+    with pytest.raises(UserError, match=r"^/proc/self/mem cannot be read: Input/output error$"):
+        load_settings("/proc/self/mem")

@@ -1,0 +1,78 @@
+"""Settings as text: complete, readable by a person, and read again as the same settings."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crossent.config import Settings, differences, load_settings, render, to_yaml
+from crossent.config.scalars import format_value
+from crossent.config.schema import (
+    FIELDS,
+    DataSettings,
+    LossSettings,
+    OptimSettings,
+    TrainSettings,
+    flat_values,
+)
+
+ODD = Settings(
+    seed=2**63 - 1,
+    data=DataSettings(source="folder", root="a: 'b' #\"c\"\\\n\t\u2028é🦊 ", cache=False),
+    loss=LossSettings(class_weights=(1.0, 1e-05, 3e22)),
+    optim=OptimSettings(lr=1e-300),
+    train=TrainSettings(checkpoint_every="5 steps", device="cuda:1", threads=2),
+)
+
+
+@pytest.mark.parametrize("given_settings", [Settings(), ODD], ids=["default", "odd"])
+def test_written_settings_are_read_again(write, given_settings):
+    assert load_settings(write(to_yaml(given_settings))).settings == given_settings
+
+
+def test_every_setting_is_written_once():
+    document = [line for line in to_yaml(Settings()).splitlines() if not line.endswith(":")]
+    assert [line.split(":")[0].strip() for line in document] == [n.split(".")[-1] for n in FIELDS]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_written_value_can_be_an_argument(write, name):
+    value = format_value(flat_values(ODD)[name])
+    overrides = ["data.source=folder", "data.root=x", f"{name}={value}"]
+    loaded = load_settings(write(""), overrides)
+    assert flat_values(loaded.settings)[name] == flat_values(ODD)[name]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(root=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_any_path_survives(write, root):
+    before = Settings(data=DataSettings(source="folder", root=root))
+    assert load_settings(write(to_yaml(before))).settings == before
+
+
+def test_rendered_settings_are_yaml_with_origins(write):
+    path = write("optim:\n  lr: 0.5")
+    loaded = load_settings(path, ["seed=7", "loss.class_weights=[1, 2]", "train.threads=3"])
+    text = render(loaded)
+    lines = dict(line.split(":", 1) for line in text.splitlines())
+    assert lines["  lr"].split("  # ")[1].startswith(f"{path}:2 ")
+    assert lines["seed"].split() == ["7", "#", "argument", "seed=7", "of", "everything", "random"]
+    assert lines["  momentum"].split("  # ")[1].startswith("default ")
+    assert len({line.index(" # ") for line in text.splitlines() if " # " in line}) == 1
+    assert load_settings(write(text)).settings == loaded.settings
+
+
+def test_rendered_origins_cannot_break_out_of_their_comment(write):
+    path = write("seed: 1", "a\nseed: 2 #.yaml")
+    assert load_settings(write(render(load_settings(path)))).settings.seed == 1
+
+
+def test_differences_name_each_setting():
+    assert differences(Settings(), Settings()) == []
+    other = Settings(
+        seed=1, optim=OptimSettings(lr=0.2), loss=LossSettings(class_weights=(1.0, 2.0))
+    )
+    assert differences(Settings(), other) == [
+        "seed: 0 -> 1",
+        "loss.class_weights: none -> [1.0, 2.0]",
+        "optim.lr: 0.1 -> 0.2",
+    ]
