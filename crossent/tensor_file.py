@@ -18,15 +18,15 @@ from crossent.errors import UserError
 from crossent.files import write_atomic
 
 FORMAT_VERSION = 1
-CHECKSUMS = ("sha256", "sha256_header")
+CHECKSUMS = {"sha256", "sha256_header"}
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write both atomically. The header gains `sha256` (tensors) and `sha256_header` (the rest)."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"format_version": FORMAT_VERSION, **header}
-    header |= {"sha256": hash_tensors(tensors), "sha256_header": hash_header(header)}
+    header = {"format_version": FORMAT_VERSION, **header, "sha256": hash_tensors(tensors)}
     encoded = {key: json.dumps(value) for key, value in header.items()}
+    encoded["sha256_header"] = json.dumps(hash_header(encoded))
     write_atomic(path, lambda temporary: save_file(tensors, temporary, encoded))
 
 
@@ -45,9 +45,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         header = {key: json.loads(value) for key, value in encoded.items()}
     except (SafetensorError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged or no safetensors file ({error})") from None
-    if not set(CHECKSUMS) <= header.keys():
+    if not CHECKSUMS <= header.keys():
         raise UserError(f"{path} was not written by crossent: its header has no checksums")
-    if header["sha256_header"] != hash_header(header):
+    if header["sha256_header"] != hash_header(encoded):
         raise UserError(f"{path} is damaged: its header does not match its checksum")
     if header["sha256"] != hash_tensors(tensors):
         raise UserError(f"{path} is damaged: its tensors do not match their checksum")
@@ -69,7 +69,7 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def hash_header(header: dict[str, Any]) -> str:
-    """SHA-256 over the header without the checksums."""
-    described = {key: value for key, value in header.items() if key not in CHECKSUMS}
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+def hash_header(encoded: dict[str, str]) -> str:
+    """SHA-256 over all other entries of the header, as they are written."""
+    rest = sorted(item for item in encoded.items() if item[0] != "sha256_header")
+    return hashlib.sha256(json.dumps(rest).encode()).hexdigest()
