@@ -44,10 +44,12 @@ def file_layers(config: str, mistakes: list[str]) -> list[Layer]:
         if content is None:
             break
         if os.path.realpath(path) in seen:
-            mistakes.append(f"{asked_by}{path} starts from itself; remove one base of the circle")
+            mistakes.append(
+                f"{asked_by}{_shown(path)} starts from itself; remove one base of the circle"
+            )
             break
         seen.add(os.path.realpath(path))
-        layer = _file_layer(content, shorten(path, MAX_PATH), mistakes)
+        layer = _file_layer(content, _shown(path), mistakes)
         base = layer.pop("base", None)
         layers.insert(0, layer)
         path = None if base is None else _base_path(base, path, mistakes)
@@ -82,14 +84,18 @@ def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
 def _read_file(path: str, asked_by: str, mistakes: list[str]) -> bytes | None:
     if not os.path.isfile(path):  # nor a pipe, which could keep us waiting
         what = "is not a file" if os.path.exists(path) else "does not exist"
-        mistakes.append(f"{asked_by}{shorten(path, MAX_PATH)} {what}{_neighbour(path)}")
+        mistakes.append(f"{asked_by}{_shown(path)} {what}{_neighbour(path)}")
         return None
     try:
         with open(path, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        mistakes.append(f"{asked_by}{path} cannot be read: {error.strerror}")
+        mistakes.append(f"{asked_by}{_shown(path)} cannot be read: {error.strerror}")
         return None
+
+
+def _shown(path: str) -> str:
+    return shorten(path, MAX_PATH) or "''"
 
 
 def _neighbour(path: str) -> str:

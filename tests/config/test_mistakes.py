@@ -100,6 +100,11 @@ def test_unknown_name(mistakes, name, words):
     assert line.endswith(f": {words}")
 
 
+def test_unknown_section_is_one_mistake_whatever_it_holds(mistakes):
+    (line,) = mistakes("optm:\n  lr: 1\n  momentum: 1")
+    assert line == "fox.yaml:1: optm is not a setting; did you mean optim?"
+
+
 @pytest.mark.parametrize(
     ("argument", "words"),
     [

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crossent.config.document import read_document
@@ -79,6 +79,11 @@ values = st.recursive(
 
 
 @given(values)
+@example("a ")
+@example(" a")
+@example("a #b")
+@example("a: b")
+@example(["a, b", "[c]"])
 def test_written_value_is_read_again(value):
     text = format_value(value)
     assert "\n" not in text
