@@ -76,7 +76,7 @@ def _fir(pen: Pen, color: Color) -> None:
 
 
 def wood(size: int, rng: Rng) -> Image.Image:
-    dark = _pick(rng, [(52, 78, 62), (74, 92, 60), (96, 80, 56), (60, 70, 84)])
+    dark = _pick(rng, [(62, 92, 72), (92, 116, 70), (120, 100, 68), (74, 88, 100)])
     image = _gradient(size, mix(dark, (220, 226, 190), 0.35), dark)
     pen = Pen.on(image)
     for x in rng.uniform(-0.05, 1.05, rng.integers(4, 8)):
