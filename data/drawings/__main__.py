@@ -23,11 +23,11 @@ def make_sheet(seed: int, rows: int, columns: int, size: int) -> Image.Image:
     font = ImageFont.load_default(size / 5)
     num_classes = len(CLASS_NAMES)
     for row in range(rows):
-        round_, target = divmod(row, num_classes)
+        turn, target = divmod(row, num_classes)
         y = GAP + row * step
         pencil.text((margin / 2, y + size / 2), CLASS_NAMES[target], PENCIL, font, anchor="mm")
         for column in range(columns):
-            index = (round_ * columns + column) * num_classes + target
+            index = (turn * columns + column) * num_classes + target
             sheet.paste(Image.fromarray(draw(seed, index, size)), (margin + column * step, y))
     return sheet
 
@@ -56,12 +56,14 @@ def _png(text: str) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m data.drawings", description=__doc__)
-    default = " (default: %(default)s)"
-    parser.add_argument("--out", type=_png, default="drawings.png", help="PNG file" + default)
-    parser.add_argument("--seed", type=_whole(0, 2**63), default=0, help="of the lot" + default)
-    parser.add_argument("--rows", type=_whole(1, 100), default=6, help="rows" + default)
-    parser.add_argument("--columns", type=_whole(1, 100), default=9, help="columns" + default)
-    parser.add_argument("--size", type=_whole(16, 512), default=96, help="pixels" + default)
+    for flag, parse, default, meaning in (
+        ("--out", _png, "drawings.png", "the file to write"),
+        ("--seed", _whole(0, 2**63), "0", "of the drawings"),
+        ("--rows", _whole(1, 100), "6", "of drawings, a class each"),
+        ("--columns", _whole(1, 100), "9", "of drawings"),
+        ("--size", _whole(16, 512), "96", "of a drawing, in pixels"),
+    ):
+        parser.add_argument(flag, type=parse, default=default, help=f"{meaning} ({default})")
     args = parser.parse_args()
     make_sheet(args.seed, args.rows, args.columns, args.size).save(args.out)
     print(args.out)

@@ -1,4 +1,4 @@
-"""Whole animals and portraits: a body in a pose, with the head of `head.py` upon it.
+"""Whole animals and portraits: a body in a pose, with a head upon it.
 
 Bodies look to the right, are about one unit long and stand on the line y = 0.
 """
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.drawings import head
-from data.drawings.pen import INK, Color, Pen, mirrored, mix
-from data.drawings.species import WHITE, Look
+from data.drawings.face import draw_face
+from data.drawings.pen import INK, WHITE, Color, Pen, Points, mirrored, mix
+from data.drawings.profile import draw_profile
+from data.drawings.species import Look
 
 
 def standing(pen: Pen, look: Look, rng: np.random.Generator) -> None:
@@ -29,11 +30,13 @@ def standing(pen: Pen, look: Look, rng: np.random.Generator) -> None:
              (0.47, back + 0.1), (0.48, belly - 0.12), (0.34, belly + 0.03), (0.05, belly - 0.02),
              (-0.25, belly - 0.07), (-0.46, belly - 0.08)]
     pen.blob(trunk, look.coat)
-    _markings(pen, look, back, belly)
+    _belly(pen, look, back, belly)
+    _saddle(pen, look, [(-0.44, back + 0.1), (-0.3, back + 0.03), (0, back + 0.06), (0.28, back),
+                        (0.24, back + 0.13), (0, back + 0.15), (-0.3, back + 0.12)])
     _leg(pen, look, look.coat, 0.33, belly - 0.1, 0.33 + step)
     _hind_leg(pen, look, look.coat, -0.38, belly - 0.12, -0.38 - step)
     head_at = (rng.uniform(0.6, 0.68), back - look.head_height * 0.8)
-    _neck(pen, look, (0.34, back + 0.14), head_at)
+    _neck(pen, look, (0.3, back + 0.13), head_at)
     _head(pen.at(*head_at, scale=rng.uniform(0.5, 0.62), angle=rng.uniform(-15, 15)), look, rng)
 
 
@@ -48,6 +51,8 @@ def sitting(pen: Pen, look: Look, rng: np.random.Generator) -> None:
     pen.blob(trunk, look.coat)
     pen.blob([(0.2, -up * 0.9), (0.3, -up * 0.62), (0.24, -up * 0.34), (0.14, -up * 0.6)],
              look.pale, outline=False)
+    _saddle(pen, look, [(-0.35 * wide, -0.28), (-0.21 * wide, -up * 0.66), (0.02, -up * 0.96),
+                        (0.05, -up * 0.8), (-0.12 * wide, -up * 0.5), (-0.26 * wide, -0.24)])
     _leg(pen, look, look.coat, 0.17, -up * 0.55, 0.2)
     pen.ellipse(-0.14, -0.2, 0.21, 0.19, look.coat, outline=True)
     pen.ellipse(0.0, -0.04, 0.15, 0.045, mix(look.coat, look.dark, look.socks), outline=True)
@@ -73,20 +78,23 @@ def sitting_up_front(pen: Pen, look: Look, rng: np.random.Generator) -> None:
         pen.ellipse(x * wide, -0.05, 0.12, 0.06, foot, outline=True)
     _collar(pen.at(0, -up * 0.96), look, 0.19)
     face = pen.at(0, -up - 0.14, rng.uniform(0.56, 0.66), angle=rng.uniform(-16, 16))
-    head.front(face, look)
+    draw_face(face, look)
 
 
 def lying(pen: Pen, look: Look, rng: np.random.Generator) -> None:
     """On its belly, the forelegs stretched out."""
     high = look.depth + 0.1
     _tail(pen.at(-0.46, -0.1), look, rng, resting=True)
-    paw = mix(look.coat, look.dark, look.socks and 0.9)
+    paw = mix(look.coat, look.dark, 0.9 if look.socks else 0)
     pen.ribbon([(0.2, -0.12, 0.08), (0.45, -0.07, 0.05), (0.74, -0.07, 0.045)], mix(paw, INK, 0.25))
     trunk = [(-0.52, -0.04), (-0.54, -high * 0.6), (-0.34, -high * 0.95), (0, -high * 0.92),
              (0.28, -high * 1.2), (0.46, -high * 0.7), (0.4, -0.03), (0, 0)]
     pen.blob(trunk, look.coat)
     pen.blob([(0.3, -high), (0.46, -high * 0.68), (0.4, -0.08), (0.28, -high * 0.5)], look.pale,
              outline=False)
+    _saddle(pen, look, [(-0.51, -high * 0.6), (-0.33, -high * 0.9), (0, -high * 0.87),
+                        (0.26, -high * 1.1), (0.26, -high * 0.8), (0, -high * 0.68),
+                        (-0.3, -high * 0.7)])
     pen.ellipse(-0.3, -high * 0.42, 0.21, high * 0.38, look.coat, outline=True)
     pen.ellipse(-0.14, -0.035, 0.16, 0.045, paw, outline=True)
     pen.ribbon([(0.22, -0.1, 0.08), (0.4, -0.05, 0.055), (0.62, -0.045, 0.045)], look.coat)
@@ -105,7 +113,7 @@ def portrait(pen: Pen, look: Look, rng: np.random.Generator) -> None:
     pen.blob(mirrored(chest), look.pale, outline=False)
     _collar(pen.at(0, -0.42), look, 0.4)
     place = pen.at(-0.1 if turned else 0, -0.95, rng.uniform(0.95, 1.1), angle=rng.uniform(-12, 12))
-    (head.side if turned else head.front)(place, look)
+    (draw_profile if turned else draw_face)(place, look)
 
 
 @dataclass(frozen=True)
@@ -124,16 +132,13 @@ POSES = [
     Pose(sitting, -0.75, 0.55, 1.6, (0.86, 0.97)),
     Pose(sitting_up_front, -0.65, 0.55, 1.6, (0.86, 0.97)),
     Pose(lying, -0.7, 0.9, 1.05, (0.8, 0.95)),
-    Pose(portrait, -0.75, 0.75, 1.7, (0.94, 1.08)),
+    Pose(portrait, -0.75, 0.75, 1.85, (0.94, 1.08)),
 ]
 
 
 def _head(pen: Pen, look: Look, rng: np.random.Generator) -> None:
     """From the side or turned to us, as it happens."""
-    if rng.random() < 0.5:
-        head.side(pen, look)
-    else:
-        head.front(pen, look)
+    (draw_profile if rng.random() < 0.5 else draw_face)(pen, look)
 
 
 def _leg(pen: Pen, look: Look, color: Color, x: float, top: float, foot_x: float) -> None:
@@ -149,24 +154,22 @@ def _hind_leg(pen: Pen, look: Look, color: Color, x: float, top: float, foot_x: 
     _paw(pen, look, color, path, foot_x)
 
 
-def _paw(
-    pen: Pen, look: Look, color: Color, path: list[tuple[float, float, float]], foot_x: float
-) -> None:
+def _paw(pen: Pen, look: Look, color: Color, leg: Points, foot_x: float) -> None:
     if look.socks:
         color = mix(color, look.dark, 0.9)
-        pen.ribbon(path, color, start=1 - look.socks * 0.75)
+        pen.ribbon(leg, color, start=1 - look.socks * 0.75)
     pen.ellipse(foot_x + 0.03, -0.03, 0.075, 0.038, color, outline=True)
 
 
-def _markings(pen: Pen, look: Look, back: float, belly: float) -> None:
-    """The pale chest and belly and, on some, a dark saddle."""
+def _belly(pen: Pen, look: Look, back: float, belly: float) -> None:
     pen.blob([(0.46, back + 0.14), (0.46, belly - 0.1), (0.33, belly + 0.01), (0, belly - 0.04),
               (-0.2, belly - 0.08), (0.1, belly - 0.1), (0.34, belly - 0.14)],
              look.pale, outline=False)
+
+
+def _saddle(pen: Pen, look: Look, outline: Points) -> None:
     if look.saddle:
-        pen.blob([(-0.44, back + 0.1), (-0.3, back + 0.03), (0, back + 0.06), (0.28, back),
-                  (0.24, back + 0.13), (0, back + 0.15), (-0.3, back + 0.12)],
-                 mix(look.coat, look.dark, 0.7), outline=False)
+        pen.blob(outline, mix(look.coat, look.dark, 0.7), outline=False)
 
 
 def _neck(pen: Pen, look: Look, base: tuple[float, float], head_at: tuple[float, float]) -> None:
@@ -200,9 +203,8 @@ def _tail(pen: Pen, look: Look, rng: np.random.Generator, resting: bool) -> None
         pen.ribbon(path, look.coat)
         pen.ribbon(path, mix(look.pale, WHITE, 0.7), start=rng.uniform(0.6, 0.7))
     else:
-        pen = pen.at(
-            0, 0, rng.uniform(0.9, 1.1), rng.uniform(0, 8) if resting else rng.uniform(-80, -55)
-        )
-        path = [(0.06, 0.02, 0.05), (-0.15, 0.03, 0.075), (-0.36, 0.03, 0.07), (-0.56, 0.04, 0.02)]
+        angle = rng.uniform(0, 8) if resting else rng.uniform(-70, -42)
+        pen = pen.at(0, 0, rng.uniform(0.9, 1.1), angle)
+        path = [(0.06, 0.02, 0.05), (-0.15, 0.03, 0.075), (-0.4, 0.03, 0.075), (-0.64, 0.04, 0.02)]
         pen.ribbon(path, look.coat)
         pen.ribbon(path, look.dark, start=0.75)

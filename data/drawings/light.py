@@ -15,12 +15,12 @@ GRAIN_SIZE = 64  # coarse, so that the grain is much the same at any size of the
 
 def shine(image: Image.Image, rng: Rng) -> Image.Image:
     """Tint, brightness, contrast and a light from one side."""
-    tint = np.array(TINTS[rng.integers(len(TINTS))]) * rng.uniform(0.9, 1.15)
+    tint = np.array(TINTS[rng.integers(len(TINTS))]) * rng.uniform(0.95, 1.2)
     contrast, middle = rng.uniform(0.7, 1.2), rng.uniform(110, 150)
     levels = (np.arange(256) - middle) * contrast + middle
     table = np.clip(levels[None, :] * tint[:, None], 0, 255).astype(np.uint8)
     image = image.point(table.ravel().tolist())
-    corners = rng.uniform(190, 255, (2, 2)).astype(np.uint8)
+    corners = rng.uniform(200, 255, (2, 2)).astype(np.uint8)
     fall = Image.fromarray(corners).resize(image.size, Image.Resampling.BILINEAR)
     return ImageChops.multiply(image, Image.merge("RGB", [fall] * 3))
 

@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw
 Color = tuple[int, int, int]
 Points = npt.ArrayLike  # (n, 2) rows of x, y
 
-INK: Color = (34, 26, 28)
+INK: Color = (34, 26, 28)  # darkens outlines, and limbs on the far side
+BLACK: Color = (28, 24, 26)
+WHITE: Color = (244, 240, 232)
 STEPS = 6  # straight pieces between two points of a curve: smooth enough on the canvas
 OUTLINE_WIDTH = 2  # canvas pixels
 
@@ -23,9 +25,9 @@ def mix(a: Color, b: Color, share: float) -> Color:
 
 
 def mirrored(half: Points) -> npt.NDArray[np.float64]:
-    """Close the right half of an outline, listed from top to bottom, with its mirror image."""
+    """Close the right half of an outline, from its top to its bottom at x = 0, by mirroring it."""
     right = np.asarray(half, dtype=float)
-    return np.concatenate([right, right[::-1] * [-1, 1]])
+    return np.concatenate([right, right[-2:0:-1] * [-1, 1]])
 
 
 def _catmull_rom() -> npt.NDArray[np.float64]:

@@ -10,15 +10,35 @@ from data.drawings.pen import Pen
 from data.drawings.scenery import BACKGROUNDS, COVERS, shadow
 from data.drawings.species import CLASS_NAMES, SPECIES, Look
 
-CANVAS = 256  # pixels: large enough that scaling down smooths the edges
+CANVAS = 256  # pixels of the side: large enough that scaling down smooths the edges
 
 
 def label(index: int) -> int:
-    """The class of a drawing: they take turns, so that any stretch of indices is balanced."""
+    """The class of a drawing: they take turns, so that any stretch of indices is balanced.
+
+    Example:
+        >>> [CLASS_NAMES[label(index)] for index in range(4)]
+        ['dog', 'fox', 'wolf', 'dog']
+    """
     return index % len(CLASS_NAMES)
 
 
 def draw(seed: int, index: int, size: int) -> npt.NDArray[np.uint8]:
+    """Draw one picture, a pure function of its arguments.
+
+    Args:
+        seed: of the whole collection; 0 or more.
+        index: of the drawing in it; 0 or more. `label(index)` is its class.
+        size: of the side in pixels. The same drawing exists in every size: it is made on a
+            canvas of a fixed size and then scaled as photographs are.
+
+    Shape:
+        (size, size, 3), RGB.
+
+    Example:
+        >>> draw(seed=0, index=1, size=64).shape
+        (64, 64, 3)
+    """
     rng = np.random.default_rng([seed, index])
     look = SPECIES[label(index)](rng)
     image = BACKGROUNDS[rng.integers(len(BACKGROUNDS))](CANVAS, rng)

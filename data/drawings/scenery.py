@@ -76,11 +76,11 @@ def _fir(pen: Pen, color: Color) -> None:
 
 
 def wood(size: int, rng: Rng) -> Image.Image:
-    dark = _pick(rng, [(52, 78, 62), (74, 92, 60), (96, 80, 56), (60, 70, 84)])
+    dark = _pick(rng, [(62, 92, 72), (92, 116, 70), (120, 100, 68), (74, 88, 100)])
     image = _gradient(size, mix(dark, (220, 226, 190), 0.35), dark)
     pen = Pen.on(image)
     for x in rng.uniform(-0.05, 1.05, rng.integers(4, 8)):
-        trunk(
+        _trunk(
             pen.at(x, 0),
             rng.uniform(0.015, 0.05),
             _pick(rng, [(92, 70, 52), (112, 92, 76), (70, 58, 52)]),
@@ -92,7 +92,7 @@ def wood(size: int, rng: Rng) -> Image.Image:
     return image
 
 
-def trunk(pen: Pen, half: float, color: Color) -> None:
+def _trunk(pen: Pen, half: float, color: Color) -> None:
     """A tree from above the picture down to below its lower edge."""
     pen.polygon([(-half, -0.1), (half, -0.1), (half * 1.15, 1.1), (-half * 1.15, 1.1)], color)
     for y in (0.12, 0.4, 0.63, 0.86):
@@ -167,7 +167,7 @@ BACKGROUNDS: list[Callable[[int, Rng], Image.Image]] = [meadow, snow, wood, room
 def tree_before(pen: Pen, rng: Rng) -> None:
     """A trunk at one side of the animal."""
     x = rng.choice([rng.uniform(0.02, 0.24), rng.uniform(0.76, 0.98)])
-    trunk(
+    _trunk(
         pen.at(x, 0),
         rng.uniform(0.04, 0.09),
         _pick(rng, [(92, 70, 52), (120, 100, 84), (196, 192, 184)]),

@@ -19,7 +19,7 @@ from data.images import Data, ImageSet
 
 ROOT = Path(__file__).resolve().parents[2]  # where `python -m data.drawings.worker` is found
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's threads would only hinder the other workers
-FEW = 150  # drawings that take less time than starting workers does
+FEW = 150  # drawings: fewer are not worth the start of a worker, some 0.2 s
 
 
 def load_drawings(
@@ -83,7 +83,8 @@ def _drawings(seed: int, indices: range, size: int) -> Iterator[npt.NDArray[np.u
     if len(indices) <= FEW:
         yield from (draw(seed, index, size) for index in indices)
     else:
-        parallel = _draw_in_workers(seed, indices, size, num_workers=_num_cores())
+        num_workers = min(_num_cores(), 1 + len(indices) // FEW)
+        parallel = _draw_in_workers(seed, indices, size, num_workers)
         yield from tqdm(parallel, "drawing", len(indices), unit="", leave=False, disable=None)
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data import drawings
 from data.drawings import source
@@ -64,7 +65,7 @@ def test_the_size_changes_no_composition():
         scaled = np.asarray(large.resize((64, 64), Image.Resampling.BILINEAR))
         same.append(mean_difference(scaled, drawings.draw(0, index, 64)))
         other.append(mean_difference(scaled, drawings.draw(0, index + 3, 64)))
-    assert max(same) < 6
+    assert max(same) < 5
     assert max(same) < min(other)
 
 
@@ -150,25 +151,27 @@ def test_mean_colours_do_not_tell_the_class(many):
 def test_a_linear_model_stays_below_75_percent(many):
     """The control for the CNN: softmax regression on the pixels, the best of its penalties.
 
-    With fewer pictures than pixels, weights under an L2 penalty are combinations of the
-    training pictures. Their coordinates on the principal axes therefore give the very model
-    that the pixels would, with 1,600 instead of 12,288 inputs.
+    With fewer pictures than pixels, the best weights under an L2 penalty are combinations of
+    the training pictures. The Cholesky factor of the products of pictures holds the pictures'
+    coordinates in an orthonormal basis of that space, so that a fit to its 1,600 columns is the
+    fit to 12,288 pixels.
     """
-    train, val = (s.images.reshape(len(s), -1) / 255.0 for s in (many.train, many.val))
+    train, val = (split.images.reshape(len(split), -1) / 255.0 for split in (many.train, many.val))
     centre = train.mean(axis=0)
     train, val = train - centre, val - centre
-    squares, axes = np.linalg.eigh(train @ train.T)
-    axes, lengths = axes[:, squares > 1e-6], np.sqrt(squares[squares > 1e-6])
-    to_coordinates = train.T @ (axes / lengths)  # (pixels, axes)
+    # Centred pictures sum to zero; the small diagonal keeps their products positive definite.
+    train_inputs = np.linalg.cholesky(train @ train.T + 1e-6 * np.eye(len(train)))
+    val_inputs = np.linalg.solve(train_inputs, train @ val.T).T
 
     def accuracy(strength):
         model = LogisticRegression(C=strength, max_iter=300)
-        model.fit(axes * lengths, many.train.labels)
-        return model.score(val @ to_coordinates, many.val.labels)
+        model.fit(train_inputs, many.train.labels)
+        return model.score(val_inputs, many.val.labels)
 
-    best = max(accuracy(strength) for strength in (3e-4, 3e-3, 3e-2))
+    with threadpool_limits(1):  # more threads wait for each other on a busy machine
+        best = max(accuracy(strength) for strength in (1e-3, 5e-3, 2e-2))
     assert best < 0.75, f"a linear model reaches {best:.1%}: there is little for a CNN to learn"
-    assert best > 0.4, f"a linear model reaches {best:.1%} only: is this control in order?"
+    assert best > 0.45, f"a linear model reaches only {best:.1%}: is this control in order?"
 
 
 # --- the sheet
