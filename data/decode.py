@@ -18,7 +18,14 @@ import PIL
 from PIL import Image
 
 from data.difference_hash import difference_hash
-from data.limits import MAX_MEMORY_BYTES, MAX_PIXELS, check_memory, check_png_checksums, check_shape
+from data.limits import (
+    MAX_MEMORY_BYTES,
+    MAX_PIXELS,
+    check_jpeg_scans,
+    check_memory,
+    check_png_checksums,
+    check_shape,
+)
 from data.quiet import quiet_pillow
 from data.reading import UnusableImage, describe_unknown, read_source
 from data.upright import orientation, to_rgb, turn
@@ -163,26 +170,29 @@ class _Picture:
         check_png_checksums(self.content)
         with Image.open(io.BytesIO(self.content), formats=FORMATS) as image:
             check_shape(image)
-            self.full_size = image.size
-            scans = self.content.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 0
+            full_size = image.size
             image.draft("RGB", (side, side))  # lets libjpeg halve up to three times; JPEG only
-            check_memory(image, self.full_size, scans)
+            check_memory(image, full_size)
+            if "progressive" in image.info:
+                check_jpeg_scans(self.content)
             self.odd |= _oddities(image, self.name)  # before load(), which forgets the tiles
-            # load() turns a TIFF and forgets its tag; a PNG may state it after its pixels.
-            exif = orientation(image) if image.format == "TIFF" else 1
+            if image.format == "TIFF" and orientation(image) != 1:  # load() turns it and forgets
+                self.odd.add("turned")
             image.load()
-            exif = max(exif, orientation(image))
-            rgb = turn(to_rgb(image), orientation(image))
-            return self._note(image, rgb, exif)
+            exif = orientation(image)  # only now: a PNG may state it after its pixels
+            rgb = turn(to_rgb(image), exif)
+            self._note_loaded(image, exif, full_size)
+            return rgb
 
-    def _note(self, image: Image.Image, rgb: Image.Image, exif_orientation: int) -> Image.Image:
+    def _note_loaded(
+        self, image: Image.Image, exif_orientation: int, full_size: tuple[int, int]
+    ) -> None:
+        width, height = image.size if image.format == "TIFF" else full_size
+        self.full_size = (height, width) if exif_orientation >= 5 else (width, height)
         if exif_orientation != 1:
             self.odd.add("turned")
-        if exif_orientation >= 5:  # by a quarter: the sides change places
-            self.full_size = (self.full_size[1], self.full_size[0])
-        if image.format in _ANIMATED_FORMATS and _is_animated(image):
+        if image.format in _ANIMATED_FORMATS and _is_animated(image):  # it seeks: after the pixels
             self.odd.add("animated")
-        return rgb
 
     @contextmanager
     def _any_exception_is_the_files_problem(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """What a header may ask for before we decode: pixels, sides, memory, time."""
 
+import re
 import struct
 import zlib
 
@@ -9,8 +10,11 @@ from data.reading import UnusableImage
 
 MAX_PIXELS = 128_000_000  # phones reach 108 million
 MAX_SIDES_RATIO = 50  # panoramas end at 20
-MAX_MEMORY_BYTES = 768 * 2**20  # our estimate of what decoding one picture takes at its worst
-MAX_JPEG_SCANS = 100  # a progressive JPEG has about 10; each is a pass over all pixels
+MAX_MEMORY_BYTES = 640 * 2**20  # our estimate of what decoding one picture takes at its worst
+MAX_JPEG_SCANS = 100  # a progressive JPEG has about 10
+
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # none of those that stand in pixel data
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 
 def check_shape(image: Image.Image) -> None:
@@ -25,16 +29,17 @@ def check_shape(image: Image.Image) -> None:
         )
 
 
-def check_memory(image: Image.Image, full_size: tuple[int, int], num_scans: int) -> None:
+def check_memory(image: Image.Image, full_size: tuple[int, int]) -> None:
     """Estimates from the header alone what decoding will take; refuses what is too much.
 
     Bytes a pixel: Pillow keeps 1 for a palette or grey, 4 for the rest; `to_rgb` adds 4, and 13
     for transparency or 16 bits; WebP, AVIF and TIFF decode through buffers of their own. A
     progressive JPEG keeps two bytes a coefficient for the whole picture, whatever the draft.
+
+    Args:
+        image: opened, drafted, not loaded.
+        full_size: width and height before the draft.
     """
-    if num_scans > MAX_JPEG_SCANS:
-        raise UnusableImage(f"too large: a JPEG of {num_scans} scans, the limit is 100")
-    num_bands = len(image.getbands())
     pixel_bytes = 4 if image.mode == "RGB" else 8
     if image.has_transparency_data or image.mode.startswith("I"):
         pixel_bytes = 17
@@ -42,12 +47,25 @@ def check_memory(image: Image.Image, full_size: tuple[int, int], num_scans: int)
         pixel_bytes += 8
     memory_bytes = pixel_bytes * image.width * image.height
     if "progressive" in image.info:
-        memory_bytes += 2 * num_bands * full_size[0] * full_size[1]
+        memory_bytes += 2 * len(image.getbands()) * full_size[0] * full_size[1]
     if memory_bytes > MAX_MEMORY_BYTES:
         raise UnusableImage(
             f"too large: decoding {full_size[0]} x {full_size[1]} pixels would take"
             f" {memory_bytes / 2**20:,.0f} MB, the limit is {MAX_MEMORY_BYTES / 2**20:.0f} MB"
         )
+
+
+def check_jpeg_scans(content: bytes) -> None:
+    """A progressive JPEG goes over all its pixels once a scan; thousands would take hours."""
+    num_scans, start = 0, 2
+    while marker := _MARKER.search(content, start):
+        kind, start = marker[0][1], marker.end()
+        if kind == _END_OF_IMAGE:  # what follows, a film perhaps, is not decoded
+            return
+        num_scans += kind == _START_OF_SCAN
+        if num_scans > MAX_JPEG_SCANS:
+            raise UnusableImage(f"too slow: a JPEG of more than {MAX_JPEG_SCANS} scans")
+        start += int.from_bytes(content[start : start + 2], "big")
 
 
 def check_png_checksums(content: bytes) -> None:

@@ -69,8 +69,12 @@ def _read_path(path: str | Path) -> bytes:
         raise UnusableImage(f"unreadable: {error.strerror}") from None
     except ValueError as error:  # a zero byte in the name
         raise UnusableImage(f"unreadable: {error}") from None
-    with os.fdopen(descriptor, "rb", closefd=True, buffering=0) as file:
-        return _read_regular_file(file.fileno())
+    try:
+        return _read_regular_file(descriptor)
+    except OSError as error:
+        raise UnusableImage(f"unreadable: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
 
 
 def _read_regular_file(descriptor: int) -> bytes:
@@ -81,11 +85,8 @@ def _read_regular_file(descriptor: int) -> bytes:
         raise UnusableImage("unreadable: a pipe, socket or device, not a file")
     if status.st_size > MAX_FILE_BYTES:
         raise UnusableImage(_too_many_bytes(status.st_size))
-    try:
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UnusableImage(f"unreadable: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        return file.read(MAX_FILE_BYTES + 1)
 
 
 def _too_many_bytes(num_bytes: int) -> str:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ Result = Inspection | UnusableImage
 
 def inspect_files(
     jobs: Sequence[Job], num_workers: int | None = None, description: str = "decoding"
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Yields (index of the job, what came of it) for every job, in the order they are done.
 
     Args:
