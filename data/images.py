@@ -39,3 +39,5 @@ class Data:
     class_names: list[str]
     fingerprint: str  # SHA-256 (hex) over the content and the label of every picture, in order
     unusable: list[Unusable] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what to look at, a sentence each
+    summary: str = ""  # the doctor's one line

@@ -1,0 +1,164 @@
+"""The files of a data set on their way to rows: what is known of each, and its pixels."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from data.cache import CachedSplit, CacheEntry, Rows, Spool, build_entry, open_entry, sweep
+from data.decode import DECODER, Facts, Inspection, UnusableImage
+from data.images import Unusable
+from data.listing import Listing
+from data.near import groups, near_pairs
+from data.seen import Verdict, load_seen, save_seen
+from data.split import split_train_val
+from data.workers import Job, inspect_files
+
+SPLITTER = 1  # count up when the same files would be split or ordered otherwise
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made of the files."""
+
+    train_size: int
+    val_size: int
+    val_fraction: float
+    seed: int
+
+    def sizes(self, split: str) -> tuple[int, ...]:
+        """The sides at which a file is needed, as long as only this much of its split is known."""
+        sizes = {"train": [self.train_size], "val": [self.val_size]}
+        return tuple(dict.fromkeys(sizes.get(split, [self.train_size, self.val_size])))
+
+
+class Pictures:
+    """The files of a listing, what is known of them, and their pixels while these are needed."""
+
+    def __init__(self, listing: Listing, plan: Plan, place: Path | None) -> None:
+        self.listing, self.plan, self.place = listing, plan, place
+        self.listed_ns = time.time_ns()
+        self.spool = Spool(place)
+        self.spooled: set[int] = set()
+        self.verdicts: dict[int, Verdict] = self._remembered()
+
+    def close(self) -> None:
+        self.spool.close()
+
+    def _remembered(self) -> dict[int, Verdict]:
+        if self.place is None:
+            return {}
+        seen = load_seen(self.place, self.listing.root)
+        keys = [(entry.path, entry.stamp) for entry in self.listing.entries]
+        return {i: seen[key] for i, key in enumerate(keys) if key[1] and key in seen}
+
+    def read(self, indices: Sequence[int]) -> None:
+        """Opens these files, and remembers what they are."""
+        entries = self.listing.entries
+        jobs = [Job(entries[i].path, self.plan.sizes(entries[i].split)) for i in indices]
+        for number, result in inspect_files(jobs):
+            index = indices[number]
+            self.verdicts[index] = self._keep(index, result)
+        if indices and self.place is not None:
+            save_seen(self.place, self.listing.root, entries, self.verdicts, self.listed_ns)
+
+    def _keep(self, index: int, result: Inspection | UnusableImage) -> Verdict:
+        if isinstance(result, UnusableImage):
+            return result
+        for pixels in result.pixels:
+            self.spool.put(index, pixels)
+        self.spooled.add(index)
+        return result.facts
+
+    def facts(self) -> dict[int, Facts]:
+        """Of the usable files, by their index in the listing."""
+        return {i: v for i, v in sorted(self.verdicts.items()) if isinstance(v, Facts)}
+
+    def unusable(self) -> list[Unusable]:
+        """The files and folders to leave out, by name."""
+        entries = self.listing.entries
+        bad = [
+            Unusable(entries[i].name, str(verdict))
+            for i, verdict in self.verdicts.items()
+            if isinstance(verdict, UnusableImage)
+        ]
+        return sorted([*self.listing.unusable, *bad], key=lambda unusable: unusable.path)
+
+    def key(self) -> str:
+        """Names all that the cached pixels and their order depend on."""
+        labels = _labels(self.listing)
+        content = sorted(
+            (self.listing.entries[i].split, labels[i], facts.sha256)
+            for i, facts in self.facts().items()
+        )
+        parts = [DECODER, SPLITTER, asdict(self.plan), self.listing.class_names, content]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def build(self) -> CacheEntry:
+        """Decodes what is not decoded yet, splits, orders, and writes the result to its place."""
+        self.read([index for index in self.facts() if index not in self.spooled])
+        rows = self._rows()
+        if self.place is None:
+            return CacheEntry({name: _in_memory(self.spool, r) for name, r in rows.items()}, {})
+        key = self.key()  # anew: a file may have changed since
+        sweep(self.place)
+        build_entry(self.place, key, self.spool, rows, {"root": str(self.listing.root)})
+        entry = open_entry(self.place, key)
+        assert entry
+        return entry
+
+    def _rows(self) -> dict[str, Rows]:
+        labels, facts = _labels(self.listing), self.facts()
+        splits = _splits(self.listing, facts, labels, self.plan)
+        order = sorted(facts, key=lambda i: (facts[i].sha256, labels[i]))
+        rows = {}
+        for name, size in (("train", self.plan.train_size), ("val", self.plan.val_size)):
+            indices = [i for i in order if splits[i] == name]
+            sha256s = [facts[i].sha256 for i in indices]
+            rows[name] = Rows(indices, sha256s, [labels[i] for i in indices], size)
+        return rows
+
+
+def _labels(listing: Listing) -> list[int]:
+    label_of = {name: label for label, name in enumerate(listing.class_names)}
+    return [label_of[entry.class_name] for entry in listing.entries]
+
+
+def _splits(
+    listing: Listing, facts: dict[int, Facts], labels: Sequence[int], plan: Plan
+) -> dict[int, str]:
+    given = {i: listing.entries[i].split for i in facts}
+    if all(given.values()):
+        return given
+    # In the order of their content, so that neither names nor the listing have a say.
+    indices = sorted(facts, key=lambda i: (facts[i].sha256, labels[i]))
+    group_ids = same_pictures([facts[i] for i in indices])
+    sha256s = [facts[i].sha256 for i in indices]
+    drawn = split_train_val(
+        sha256s, [labels[i] for i in indices], group_ids, plan.val_fraction, plan.seed
+    )
+    return dict(zip(indices, drawn, strict=True))
+
+
+def same_pictures(facts: Sequence[Facts]) -> list[int]:
+    """Numbers of groups: equal for files of equal content or nearly equal look.
+
+    Args:
+        facts: sorted by the hash of the content, so that equal ones are neighbours.
+    """
+    equal = [(i, i + 1) for i, (a, b) in enumerate(pairwise(facts)) if a.sha256 == b.sha256]
+    near = near_pairs([f.difference_hash for f in facts])
+    pairs = np.concatenate([np.array(equal, np.int64).reshape(-1, 2), near])
+    return [int(group) for group in groups(len(facts), pairs)]
+
+
+def _in_memory(spool: Spool, rows: Rows) -> CachedSplit:
+    images = np.empty((len(rows.indices), rows.size, rows.size, 3), np.uint8)
+    for row, index in enumerate(rows.indices):
+        images[row] = spool.get(index, rows.size)
+    return CachedSplit(images, rows.sha256s, rows.labels)

@@ -1,0 +1,47 @@
+"""The process that decodes: one job a line on stdin, one answer each on stdout.
+
+A decoder is C code reading hostile bytes. Should it crash, eat memory or never end, it does so
+here, and `data.workers` names the file and starts another process.
+"""
+
+import json
+import resource
+import signal
+import struct
+import sys
+from typing import Any
+
+from data.decode import UnusableImage, inspect
+
+# Only decoding may use this much; `decode` refuses by its own estimate long before.
+MEMORY_LIMIT_BYTES = 2**30
+READY = b"ready\n"
+
+
+def main() -> None:
+    """Answers jobs until stdin ends, which it also does when the parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
+    if sys.platform == "linux":  # elsewhere the kernel does not count the heap under this name
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    for line in sys.stdin.buffer:
+        header, pixels = answer(**json.loads(line))
+        text = json.dumps(header).encode()
+        sys.stdout.buffer.write(struct.pack(">II", len(text), len(pixels)) + text + pixels)
+        sys.stdout.buffer.flush()
+
+
+def answer(path: str, sizes: list[int]) -> tuple[dict[str, Any], bytes]:
+    """What `inspect` says of a path, as JSON and raw pixels."""
+    try:
+        inspection = inspect(path, sizes)
+    except UnusableImage as error:
+        return {"reason": str(error), "sha256": error.sha256}, b""
+    facts = inspection.facts
+    header = {name: getattr(facts, name) for name in facts.__slots__}
+    return header, b"".join(pixels.tobytes() for pixels in inspection.pixels)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Pictures made by the tests: photographs in miniature, different for every seed."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+
+
+def scene(seed: int, width: int = 96, height: int = 64) -> Image.Image:
+    """Smooth random blotches: compress like a photograph, and no two look alike."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, file_format: str = "JPEG", **options: Any) -> bytes:
+    """The bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
+    """root/CLASS/NUMBER.jpg, no two alike."""
+    seed = first_seed
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            (root / name / f"{number:03}.jpg").write_bytes(encoded(scene(seed)))
+            seed += 1
+    return root
