@@ -64,7 +64,7 @@ def make_data(settings: Settings) -> Data:
         arguments |= {"num_images": data.num_images}
     else:
         arguments |= {"root": data.root, "on_bad": data.on_bad}
-        arguments |= {"cache": data.cache, "cache_dir": data.cache_dir}
+        arguments |= {"use_cache": data.cache, "cache_dir": data.cache_dir}
     if data.source != "cifar":
         arguments |= {"val_fraction": data.val_fraction, "seed": settings.seed}
     try:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 
@@ -22,14 +23,12 @@ def run(args: argparse.Namespace) -> int:
     from crossent.model_file import load_model
 
     classifier = load_model(args.run, choose_device(args.device))
-    image_set, unusable = (
-        labelled_folder(classifier, args.data) if args.data else validation_of(classifier)
-    )
-    metrics = measure(classifier, image_set)
+    data = labelled_folder(classifier, args.data) if args.data else validation_of(classifier)
+    metrics = measure(classifier, data.val)
     if args.json:
         found = metrics.to_dict(classifier.class_names)
-        found["unusable"] = [{"path": u.path, "reason": u.reason} for u in unusable]
+        found["unusable"] = [asdict(unusable) for unusable in data.unusable]
         print(json.dumps(found, ensure_ascii=False, allow_nan=False))
     else:
-        print(as_text(metrics, classifier.class_names, unusable))
+        print(as_text(metrics, classifier.class_names, data.unusable))
     return 0
