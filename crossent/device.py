@@ -52,7 +52,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def prepare(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a model to the device, in the layout in which convolutions are fastest."""
-    return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepared: nn.Module = model.to(device).to(memory_format=torch.channels_last)
+    return prepared
 
 
 def compute_the_same_every_time(threads: int | None = None) -> None:

@@ -43,7 +43,8 @@ class Classifier:
         """y for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32, rows sum to 1."""
         with autocast(self.device, self.precision):
             logits = self.model(self.preprocessing.normalise(images.to(self.device)))
-        return logits.float().softmax(dim=1).cpu()
+        probs: Tensor = logits.float().softmax(dim=1)
+        return probs.cpu()
 
 
 def load_model(path: Path, device: torch.device) -> Classifier:

@@ -28,7 +28,8 @@ class Metrics:
     @property
     def support(self) -> Ints:
         """(K,) pictures of each class."""
-        return self.confusion.sum(axis=1)
+        support: Ints = self.confusion.sum(axis=1)
+        return support
 
     @property
     def recall(self) -> Floats:
@@ -78,8 +79,9 @@ def confusion_matrix(labels: Ints, predicted: Ints, num_classes: int) -> Ints:
 
 def divide(numerator: Ints, denominator: Ints) -> Floats:
     """Elementwise, nan where there is nothing to divide by."""
-    result = np.full(len(numerator), np.nan)
-    return np.divide(numerator, denominator, out=result, where=denominator > 0)
+    result: Floats = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result
 
 
 def none_if_nan(value: float) -> float | None:

@@ -29,7 +29,7 @@ class Prediction:
     @property
     def label(self) -> str | None:
         """The most probable class."""
-        return None if self.probs is None else max(self.probs, key=lambda name: self.probs[name])
+        return max(self.probs.items(), key=lambda item: item[1])[0] if self.probs else None
 
 
 def predict(classifier: Classifier, paths: Iterable[str]) -> Iterator[Prediction]:

@@ -16,6 +16,7 @@ def draw_curve(records: list[dict[str, Any]], path: Path) -> None:
         path: the PNG to write.
     """
     from matplotlib.figure import Figure  # half a second: not for every command
+    from matplotlib.ticker import MaxNLocator
 
     start = next(r for r in records if r["kind"] == "start")
     epochs = [r for r in records if r["kind"] == "epoch"]
@@ -40,6 +41,7 @@ def draw_curve(records: list[dict[str, Any]], path: Path) -> None:
         mark_best(axes, epochs)
     axes.set(xlabel="epoch", ylabel="E, nats a picture", ylim=(0, None), xlim=(0, None))
     axes.set_title("Cross-entropy E falls from ln K", loc="left", color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="center right")
     write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
@@ -53,8 +55,9 @@ def mark_best(axes: Any, epochs: list[dict[str, Any]]) -> None:
     axes.annotate(
         f"best: E = {E:.4f}, {accuracy:.1%} right",
         (best["epoch"], E),
-        xytext=(-8, 10),
+        xytext=(0, 60),
         textcoords="offset points",
         ha="right",
         color=VAL,
+        arrowprops={"arrowstyle": "-", "color": VAL, "linewidth": 0.8},
     )

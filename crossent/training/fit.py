@@ -8,9 +8,9 @@ from typing import Any
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
 from crossent.training.console import Console, TimeLeft
-from crossent.training.loop import Interrupted, NotFinite, Progress, Trainer
+from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
-from crossent.training.signals import StopRequest
+from crossent.training.signals import Interrupted, StopRequest
 
 
 @dataclass
