@@ -64,27 +64,29 @@ def train(settings: "Settings", path: Path, resume: bool) -> int:
     from crossent.config import to_yaml
     from crossent.environment import describe_environment
     from crossent.report.curve import draw_curve
+    from crossent.training.console import describe_data
     from crossent.training.fit import Run
     from crossent.training.loop import NotFinite
     from crossent.training.run_folder import RunFolder
     from crossent.training.signals import Interrupted, StopRequest
-    from crossent.wiring import build
+    from crossent.wiring import build, make_data
 
     folder = RunFolder(path)
     if not resume:
         folder.create(to_yaml(settings))
-    trainer, description = build(settings)
+    data = make_data(settings)
+    print(describe_data(data), flush=True)
+    trainer, description = build(settings, data)
     folder.describe_environment(
-        describe_environment(
-            trainer.evaluator.device, description["precision"], description["data_fingerprint"]
-        )
+        describe_environment(trainer.evaluator.device, description["precision"], data.fingerprint)
     )
     run = Run(trainer, folder, settings.train.epochs, description, StopRequest().install())
     try:
-        if folder.last.exists():
-            run.resume()
-        else:
+        if not folder.last.exists():
             run.start()
+        elif run.resume():
+            print(f"{path} is finished: all {settings.train.epochs} epochs are done")
+            return EXIT_DONE
         run.fit()
     except Interrupted as interrupted:
         print(f"{interrupted}: saved; go on with: python train.py --resume {path}")
@@ -99,9 +101,9 @@ def train(settings: "Settings", path: Path, resume: bool) -> int:
 
 def dry_run(settings: "Settings") -> int:
     """Build everything and do one step, so that a mistake shows before the long run."""
-    from crossent.wiring import build
+    from crossent.wiring import build, make_data
 
-    trainer, _ = build(settings)
+    trainer, _ = build(settings, make_data(settings))
     trainer.train_step(next(trainer.batches.epoch(0)))
     print(f"one step done: E = {trainer.progress.train.means()['E']:.4f}; nothing was kept")
     return EXIT_DONE

@@ -24,14 +24,14 @@ def make_parser(command: str | None) -> argparse.ArgumentParser:
         if name == command:
             module = importlib.import_module(f"crossent.commands.{name}")
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(call=module.run)
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
     command = next((a for a in arguments if not a.startswith("-")), None)
     args = make_parser(command).parse_args(arguments)
-    status: int = args.run(args)
+    status: int = args.call(args)
     return status
 
 

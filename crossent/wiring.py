@@ -24,12 +24,11 @@ from data.sources import load_data
 from models import build_model
 
 
-def build(settings: Settings) -> tuple[Trainer, dict[str, Any]]:
+def build(settings: Settings, data: Data) -> tuple[Trainer, dict[str, Any]]:
     """All parts of a training, and what its model file says about itself."""
     compute_the_same_every_time(settings.train.threads)
     device = choose_device(settings.train.device)
     precision = choose_precision(settings.train.precision, device)
-    data = make_data(settings)
     torch.manual_seed(settings.seed)  # the first weights, and dropout
     model = prepare(make_model(settings, len(data.class_names)), device)
     batches = make_batches(settings, data, device)

@@ -8,6 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data.images import Data
+
+MAX_LISTED = 10  # files, of those left out
 LN_K_TOLERANCE = 0.01  # nats
 HEADINGS = ("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
 ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
@@ -60,6 +63,21 @@ class Console:
             mininterval=0.2,
         ) as bar:
             yield bar
+
+
+def describe_data(data: Data) -> str:
+    """How many pictures of what; which files were left out, and why; what else to look at."""
+    lines = [
+        f"{len(data.train)} training and {len(data.val)} validation pictures of "
+        f"{len(data.class_names)} classes: {', '.join(data.class_names)}"
+    ]
+    lines += [f"warning: {warning}" for warning in data.warnings]
+    if data.unusable:
+        lines.append(f"left out, {len(data.unusable)} files that cannot be used:")
+        lines += [f"  {bad.path}: {bad.reason}" for bad in data.unusable[:MAX_LISTED]]
+    if len(data.unusable) > MAX_LISTED:
+        lines.append(f"  ... and {len(data.unusable) - MAX_LISTED} more")
+    return "\n".join(lines)
 
 
 class TimeLeft:

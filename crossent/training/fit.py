@@ -50,12 +50,17 @@ class Run:
         )
         self.save()
 
-    def resume(self) -> None:
-        """Go back to the last checkpoint, and drop what was logged after it."""
+    def resume(self) -> bool:
+        """Go back to the last checkpoint, drop what was logged after it, and tell if that was all.
+
+        Raises:
+            UserError: the checkpoint is damaged, or of another model.
+        """
         header = load_checkpoint(self.folder.last, self.trainer.model, self.trainer.optimizer)
         self.trainer.progress = Progress.from_dict(header["progress"])
         self.folder.keep_records(self.trainer.progress.num_records)
         self.began -= self.trainer.progress.elapsed_s
+        return self.trainer.progress.epoch >= self.epochs
 
     def fit(self) -> None:
         """Train to the last epoch.

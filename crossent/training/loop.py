@@ -107,7 +107,7 @@ class Trainer:
         """Count the epoch as done and describe it, as a line of metrics.jsonl."""
         p = self.progress
         if not math.isfinite(val.E):
-            raise NotFinite(f"epoch {p.epoch + 1}: E on validation is {val.E:g}")
+            raise NotFinite(f"epoch {p.epoch + 1}, step {self.step}: E on validation is {val.E:g}")
         record = {
             "kind": "epoch",
             "epoch": p.epoch + 1,

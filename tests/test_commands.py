@@ -1,0 +1,263 @@
+"""The commands as a user types them: what they print, which files they leave, how they exit."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
+
+
+def start(*words, **options):
+    return subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "error::UserWarning"},
+        **options,
+    )
+
+
+def call(*words, status=0):
+    process = start(*words)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == status, out + err
+    return out, err
+
+
+def train(*words, status=0):
+    return call("train.py", *words, status=status)
+
+
+def crossent(*words, status=0):
+    return call("-m", "crossent", *words, status=status)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "smoke"
+    out, _ = train(*SMOKE, "--out", path)
+    return path, out
+
+
+def read_records(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_train_says_where_E_starts_and_what_to_do_next(run):
+    path, out = run
+    lines = out.splitlines()
+    assert (
+        f"untrained E = 1.0986 on validation; a model that knows nothing: ln 3 = {math.log(3):.4f}"
+        in lines
+    )
+    assert lines[-1].endswith(f"next: python -m crossent evaluate {path}")
+    assert len([line for line in lines if "/2 " in line]) == 2, "one row an epoch"
+    assert "\r" not in out, "no progress bar off a terminal"
+
+
+def test_train_leaves_the_run_folder_of_the_design(run):
+    path, _ = run
+    assert {p.name for p in path.iterdir()} >= {
+        "config.yaml", "environment.json", "metrics.jsonl", "last.safetensors",
+        "model.safetensors", "E-curve.png",
+    }  # fmt: skip
+    assert [r["kind"] for r in read_records(path)] == ["start", "epoch", "epoch", "end"]
+    environment = json.loads((path / "environment.json").read_text())
+    assert environment["packages"]["torch"]
+    assert len(environment["data_fingerprint"]) == 64
+    with Image.open(path / "E-curve.png") as picture:
+        assert picture.size == (1200, 675)
+
+
+def test_evaluate_gives_the_numbers_of_the_log(run):
+    path, _ = run
+    out, _ = crossent("evaluate", path, "--json")
+    found = json.loads(out)
+    end = read_records(path)[-1]
+    best = read_records(path)[end["best_epoch"]]
+    assert best["val"]["E"] == end["best_E"]
+    assert math.isclose(found["E"], end["best_E"], rel_tol=1e-5)  # on another number of threads
+    assert found["accuracy"] == best["val"]["accuracy"]
+    assert found["class_names"] == ["dog", "fox", "wolf"]
+    assert set(found["per_class"]["fox"]) == {"precision", "recall", "f1", "support"}
+    assert sum(map(sum, found["confusion_matrix"])) == found["num_images"] == 12
+    assert found["unusable"] == []
+    table, _ = crossent("evaluate", path)
+    assert f"E = {found['E']:.4f}" in table
+    assert "is \\ said" in table
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two foxes, a wolf, and a file that is no picture."""
+    from data.drawings import draw
+
+    for name, index in {"fox/a.png": 1, "fox/b.png": 4, "wolf/c.png": 2, "dog/d.png": 0}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(draw(0, index, 100)).save(tmp_path / name)
+    (tmp_path / "fox" / "page.jpg").write_text("<html>not a picture</html>")
+    return tmp_path
+
+
+def test_evaluate_on_another_folder_matches_classes_by_name(run, pictures):
+    found = json.loads(crossent("evaluate", run[0], "--data", pictures, "--json")[0])
+    assert found["num_images"] == 4
+    assert [found["per_class"][name]["support"] for name in ("dog", "fox", "wolf")] == [1, 2, 1]
+    (unusable,) = found["unusable"]
+    assert "page.jpg" in unusable["path"] and "HTML" in unusable["reason"]
+
+
+def test_evaluate_refuses_a_class_that_the_model_does_not_know(run, pictures):
+    (pictures / "bear").mkdir()
+    Image.new("RGB", (40, 40)).save(pictures / "bear" / "e.png")
+    _, err = crossent("evaluate", run[0], "--data", pictures, status=2)
+    assert "bear" in err and err.count("\n") == 1
+
+
+def test_predict_names_every_file_in_order(run, pictures):
+    paths = [pictures / "wolf" / "c.png", pictures / "fox"]
+    out, _ = crossent("predict", run[0], *paths, "--json")
+    wolf, *foxes = map(json.loads, out.splitlines())
+    assert wolf["path"] == str(paths[0])
+    assert set(wolf["probs"]) == {"dog", "fox", "wolf"}
+    assert math.isclose(sum(wolf["probs"].values()), 1, abs_tol=1e-5)
+    assert wolf["label"] == max(wolf["probs"], key=wolf["probs"].get)
+    assert [Path(f["path"]).name for f in foxes] == ["a.png", "b.png", "page.jpg"]
+    assert set(foxes[2]) == {"path", "error"} and "HTML" in foxes[2]["error"]
+    table, _ = crossent("predict", run[0], pictures, "--top", "1")
+    assert "1 of 5 files could not be used" in table
+
+
+def test_predict_agrees_with_evaluate(run, pictures):
+    (pictures / "fox" / "page.jpg").unlink()
+    confusion = json.loads(crossent("evaluate", run[0], "--data", pictures, "--json")[0])[
+        "confusion_matrix"
+    ]
+    names = ["dog", "fox", "wolf"]
+    counted = [[0] * 3 for _ in names]
+    for line in crossent("predict", run[0], pictures, "--json")[0].splitlines():
+        found = json.loads(line)
+        true = Path(found["path"]).parent.name
+        counted[names.index(true)][names.index(found["label"])] += 1
+    assert counted == confusion
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(run, tmp_path):
+    path = tmp_path / "stopped"
+    process = start("train.py", *SMOKE, "train.epochs=2", "--out", path)
+    while not (path / "last.safetensors").exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("the run was over before the signal came")
+    assert process.returncode == 143, err
+    assert f"go on with: python train.py --resume {path}" in out
+    train("--resume", path)
+    for name in ("model.safetensors", "last.safetensors"):
+        assert tensors_of(path / name) == tensors_of(run[0] / name), name
+
+
+def tensors_of(path):
+    from crossent.tensor_file import hash_tensors, read_tensors
+
+    return hash_tensors(read_tensors(path)[0])
+
+
+def test_own_pictures_from_a_folder(tmp_path):
+    from data.drawings import draw, label
+
+    for index in range(30):
+        path = tmp_path / "pictures" / ["hound", "reynard", "grey"][label(index)] / f"{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(0, index, 64)).save(path)
+    (path.parent / "empty.jpg").touch()
+    out, _ = train(
+        *SMOKE, "data.source=folder", f"data.root={tmp_path / 'pictures'}",
+        f"data.cache_dir={tmp_path / 'cache'}", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert "empty.jpg" in out
+    assert read_records(tmp_path / "run")[0]["class_names"] == ["grey", "hound", "reynard"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train.py", "optim.lrr=1"), "argument optim.lrr=1: optim.lrr is not a setting"),
+        (("train.py", "model.name=small_cn"), "did you mean small_cnn"),
+        (("train.py", "-c", "missing.yaml"), "missing.yaml"),
+        (("train.py", "--resume", "missing"), "missing"),
+        (("train.py", "-c", "configs/photos.yaml", "data.root=missing"), "missing"),
+        (("train.py", *SMOKE, "train.device=cuda:99"), "cuda:99"),
+        (("train.py", *SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
+        (("-m", "crossent", "evaluate", "missing"), "missing"),
+        (("-m", "crossent", "predict", "README.md", "README.md"), "README.md"),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_one_sentence_and_exit_status_2(words, message):
+    _, err = call(*words, status=2)
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_a_used_folder_is_refused(run):
+    _, err = train(*SMOKE, "--out", run[0], status=2)
+    assert "--resume" in err
+
+
+def test_a_loss_that_explodes_stops_with_status_3(tmp_path):
+    _, err = train(
+        *SMOKE, "optim.lr=1e38", "schedule.warmup=0", "--out", tmp_path / "run", status=3
+    )
+    assert "sample ids [" in err and "epoch 1" in err
+    assert err.count("\n") == 1
+
+
+def test_dry_run_keeps_nothing(tmp_path):
+    out, _ = train(*SMOKE, "--dry-run", "--out", tmp_path / "run")
+    assert "one step done: E = 1.0986" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_print_config_shows_origins():
+    out, _ = train(*SMOKE, "optim.lr=0.5", "--print-config")
+    assert "argument optim.lr=0.5" in out
+    assert "configs/smoke.yaml:" in out
+
+
+def test_explain_prints_the_right_numbers_of_the_article():
+    out, _ = crossent("explain")
+    for number in ("1.108663", "1.599462", "0.481486", "1.098612"):
+        assert number in out
+
+
+@pytest.mark.parametrize(
+    "words", [("train.py",), ("-m", "crossent"), ("-m", "crossent", "predict")]
+)
+def test_help_needs_no_heavy_import(words):
+    """The half second of the design, checked by what is imported and not by a clock."""
+    program = (
+        "import sys, runpy, atexit\n"
+        "heavy = ('torch', 'numpy', 'matplotlib', 'pydantic', 'PIL')\n"
+        "atexit.register(lambda: print('HEAVY', *[m for m in heavy if m in sys.modules]))\n"
+        f"sys.argv = {[*words[-1:], '--help']!r}\n"
+        f"{'runpy.run_path' if words[0] != '-m' else 'runpy.run_module'}"
+        f"({'crossent' if words[0] == '-m' else words[0]!r}, run_name='__main__')\n"
+    )
+    out, _ = call("-c", program)
+    assert "usage:" in out
+    assert out.splitlines()[-1].strip() == "HEAVY"
