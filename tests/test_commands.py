@@ -221,7 +221,13 @@ def test_a_used_folder_is_refused(run):
 
 def test_a_loss_that_explodes_stops_with_status_3(tmp_path):
     _, err = train(
-        *SMOKE, "optim.lr=1e38", "schedule.warmup=0", "--out", tmp_path / "run", status=3
+        *SMOKE,
+        "optim.lr=1e38",
+        "optim.weight_decay=10",
+        "schedule.warmup=0",
+        "--out",
+        tmp_path / "run",
+        status=3,
     )
     assert "sample ids [" in err and "epoch 1" in err
     assert err.count("\n") == 1
