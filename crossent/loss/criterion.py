@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 
 from crossent.loss.arguments import (
     check_arguments,
@@ -10,7 +11,11 @@ from crossent.loss.arguments import (
     num_classes,
     out_of_range,
 )
+from crossent.loss.blocked import BlockedLoss, Settings
 from crossent.loss.plain import plain_cross_entropy
+from crossent.loss.small import SmallLoss, is_small
+
+_PLAIN_TYPES = (Tensor, nn.Parameter)
 
 
 def cross_entropy(
@@ -69,6 +74,10 @@ def cross_entropy(
     Source:
         Equation (5.2) of the article; `docs/loss.md`.
     """
+    if weight is None and reduction == "mean" and not label_smoothing:
+        loss = _small(input, target, ignore_index)
+        if loss is not None:
+            return loss
     check_arguments(input, target, weight, ignore_index, reduction, label_smoothing)
     input, target, weight = _for_autocast(input, target, weight)
     if input.dim() > 1:
@@ -113,6 +122,28 @@ class CrossEntropyLoss(nn.Module):
         )
 
 
+def _small(input: Tensor, target: Tensor, ignore_index: int) -> Tensor | None:
+    """Return the loss by the shortest way, or None where that is not for these arguments."""
+    try:
+        if ignore_index >= 0 or not (is_small(input, target) and _is_usual(input, target, None)):
+            return None
+        loss: Tensor = SmallLoss.apply(input, target)
+        return loss
+    except (AttributeError, RuntimeError, TypeError):
+        return None  # the long way copes with ignored samples, or says what is wrong
+
+
+def _is_usual(input: Tensor, target: Tensor, weight: Tensor | None) -> bool:
+    """Return whether the fast texts apply: plain CPU tensors, and reverse mode for the logits."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    others = (target,) if weight is None else (target, weight)
+    return all(
+        tensor.is_cpu and type(tensor) in _PLAIN_TYPES and unpack_dual(tensor).tangent is None
+        for tensor in (input, *others)
+    ) and not any(tensor.requires_grad for tensor in others)
+
+
 def _plain(
     input: Tensor,
     target: Tensor,
@@ -121,6 +152,10 @@ def _plain(
     reduction: str,
     label_smoothing: float,
 ) -> Tensor:
+    if _is_usual(input, target, weight):
+        settings = Settings(weight, ignore_index, reduction, label_smoothing)
+        loss: Tensor = BlockedLoss.apply(input, target, settings, torch.is_grad_enabled())
+        return loss
     try:
         return plain_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     except RuntimeError as error:

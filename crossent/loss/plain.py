@@ -95,19 +95,23 @@ def plain_cross_entropy(
 
     The arguments are those of `crossent.cross_entropy`. Half precision is computed in float32.
     """
-    soft = target.shape == logits.shape
-    dtype = logits.dtype
-    if soft:
-        dtype = torch.promote_types(dtype, target.dtype)
-        dtype = dtype if weight is None else torch.promote_types(dtype, weight.dtype)
+    dtype = result_dtype(logits, target, weight)
     exact = torch.promote_types(dtype, torch.float32)
     logits = logits.to(exact)
     weight = None if weight is None else weight.to(exact)
-    if soft:
+    if target.shape == logits.shape:
         loss = _soft(logits, target.to(exact), weight, reduction, label_smoothing)
     else:
         loss = _hard(logits, target.long(), weight, ignore_index, reduction, label_smoothing)
     return loss.to(dtype)
+
+
+def result_dtype(logits: Tensor, target: Tensor, weight: Tensor | None) -> torch.dtype:
+    """Return the dtype of the loss: of all that is multiplied, as torch does."""
+    dtype = logits.dtype
+    if target.shape == logits.shape:
+        dtype = torch.promote_types(dtype, target.dtype)
+    return dtype if weight is None else torch.promote_types(dtype, weight.dtype)
 
 
 def _soft(
