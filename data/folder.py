@@ -1,7 +1,5 @@
 """Your own pictures: root/CLASS/*, or root/train/CLASS/* and root/val/CLASS/*."""
 
-import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from data.advice import about_classes, about_duplicates, summary_line
 from data.cache import CacheEntry, DamagedCache, open_entry, remove_entry
 from data.decode import Facts
+from data.duplicates import DuplicateCounts
 from data.files import default_cache_dir
-from data.images import Data, ImageSet, Unusable
+from data.images import Data, ImageSet, Unusable, fingerprint
 from data.listing import Listing, list_folder
 from data.pictures import Pictures, Plan
-
-MIN_VAL_PICTURES = 5  # fewer in a class and its recall is a matter of luck
 
 
 def load_folder(
@@ -162,14 +160,23 @@ def _as_data(
 ) -> Data:
     train = _image_set(listing, facts, entry, "train")
     val = _image_set(listing, facts, entry, "val")
-    warnings = warnings + _few_to_validate(listing.class_names, val)
+    duplicates = DuplicateCounts(**entry.notes["duplicates"])
+    repairs, notes = about_duplicates(duplicates)
+    if len(train):
+        notes = (
+            about_classes(_counts(listing.class_names, train), _counts(listing.class_names, val))
+            + notes
+        )
+    num_classes = len(listing.class_names)
+    rows = {name: (split.sha256s, split.labels) for name, split in entry.splits.items()}
     return Data(
         train,
         val,
         listing.class_names,
-        _fingerprint(listing.class_names, entry),
+        fingerprint(listing.class_names, rows),
         unusable,
-        warnings,
+        [*warnings, *repairs, *notes],
+        summary_line(len(train), len(val), num_classes, len(unusable), duplicates),
     )
 
 
@@ -191,15 +198,6 @@ def _image_set(
     return ImageSet(cached.images, np.array(cached.labels, np.int64), rows)
 
 
-def _few_to_validate(class_names: Sequence[str], val: ImageSet) -> list[str]:
-    counts = np.bincount(val.labels, minlength=len(class_names)).tolist()
-    return [
-        f"validation has {count or 'no'} pictures of {name}: its recall says little"
-        for name, count in zip(class_names, counts, strict=True)
-        if count < MIN_VAL_PICTURES
-    ]
-
-
-def _fingerprint(class_names: Sequence[str], entry: CacheEntry) -> str:
-    rows = {name: [split.sha256s, split.labels] for name, split in sorted(entry.splits.items())}
-    return hashlib.sha256(json.dumps([list(class_names), rows]).encode()).hexdigest()
+def _counts(class_names: Sequence[str], split: ImageSet) -> dict[str, int]:
+    counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
+    return dict(zip(class_names, counts, strict=True))

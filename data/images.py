@@ -1,5 +1,8 @@
 """What every data source returns: pictures decoded once, and what could not be used."""
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,3 +44,17 @@ class Data:
     unusable: list[Unusable] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # what to look at, a sentence each
     summary: str = ""  # the doctor's one line
+
+
+def fingerprint(
+    class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
+) -> str:
+    """Names a data set by what is in it: SHA-256 (hex) over classes, contents and labels, in order.
+
+    Args:
+        class_names: in the order of the labels.
+        rows: for each split the hash of the content, and the label, of every picture.
+    """
+    content = {split: [list(sha256s), list(labels)] for split, (sha256s, labels) in rows.items()}
+    text = json.dumps([list(class_names), content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -27,6 +27,8 @@ _SIDECARS = frozenset(
 )
 _OTHER_NAMES_FOR_VAL = ("valid", "validation", "dev")
 
+NO_CLASS = "(no class)"  # of files that lie in no folder of a class
+
 Stamp = tuple[int, int, int, int]  # size in bytes, mtime in ns, ctime in ns, inode
 
 
@@ -81,8 +83,8 @@ def list_files(root: str | Path) -> Listing:
     _check_root(Path(root))
     root = Path(os.path.abspath(root))
     search = _Search(root)
-    search.folder(root, "", "")
-    return Listing(root, [], search.entries, search.unusable, search.warnings())
+    search.folder(root, NO_CLASS, "train")
+    return Listing(root, [NO_CLASS], search.entries, search.unusable, search.warnings())
 
 
 def printable(path: str) -> str:
@@ -185,13 +187,11 @@ class _Search:
     def warnings(self) -> list[str]:
         warnings = []
         if self.beside:
-            warnings.append(
-                f"{self.beside} files lie beside the folders of the classes and are not used"
-            )
+            warnings.append(f"{self.beside} files beside the folders of the classes: not used")
         if self.sidecars:
             kinds = ", ".join(suffix for suffix, _ in self.sidecars.most_common(5))
             warnings.append(
-                f"{self.sidecars.total()} files that are no pictures ({kinds}) passed over"
+                f"{self.sidecars.total()} files by their names no pictures ({kinds}): passed over"
             )
         return warnings
 

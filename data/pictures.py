@@ -4,17 +4,16 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from data.cache import CachedSplit, CacheEntry, Rows, Spool, build_entry, open_entry, sweep
 from data.decode import DECODER, Facts, Inspection, UnusableImage
+from data.duplicates import Duplicate, classify, count, group_ids, same_or_near
 from data.images import Unusable
-from data.listing import Listing
-from data.near import groups, near_pairs
+from data.listing import Listing, printable
 from data.seen import Verdict, load_seen, save_seen
 from data.split import split_train_val
 from data.workers import Job, inspect_files
@@ -91,7 +90,7 @@ class Pictures:
 
     def key(self) -> str:
         """Names all that the cached pixels and their order depend on."""
-        labels = _labels(self.listing)
+        labels = labels_of(self.listing)
         content = sorted(
             (self.listing.entries[i].split, labels[i], facts.sha256)
             for i, facts in self.facts().items()
@@ -102,19 +101,22 @@ class Pictures:
     def build(self) -> CacheEntry:
         """Decodes what is not decoded yet, splits, orders, and writes the result to its place."""
         self.read([index for index in self.facts() if index not in self.spooled])
-        rows = self._rows()
+        splits, duplicates = draw_splits(
+            self.listing, self.facts(), self.plan.val_fraction, self.plan.seed
+        )
+        rows = self._rows(splits)
+        notes = {"root": printable(str(self.listing.root)), "duplicates": asdict(count(duplicates))}
         if self.place is None:
-            return CacheEntry({name: _in_memory(self.spool, r) for name, r in rows.items()}, {})
+            return CacheEntry({name: _in_memory(self.spool, r) for name, r in rows.items()}, notes)
         key = self.key()  # anew: a file may have changed since
         sweep(self.place)
-        build_entry(self.place, key, self.spool, rows, {"root": str(self.listing.root)})
+        build_entry(self.place, key, self.spool, rows, notes)
         entry = open_entry(self.place, key)
         assert entry
         return entry
 
-    def _rows(self) -> dict[str, Rows]:
-        labels, facts = _labels(self.listing), self.facts()
-        splits = _splits(self.listing, facts, labels, self.plan)
+    def _rows(self, splits: dict[int, str]) -> dict[str, Rows]:
+        labels, facts = labels_of(self.listing), self.facts()
         order = sorted(facts, key=lambda i: (facts[i].sha256, labels[i]))
         rows = {}
         for name, size in (("train", self.plan.train_size), ("val", self.plan.val_size)):
@@ -124,37 +126,33 @@ class Pictures:
         return rows
 
 
-def _labels(listing: Listing) -> list[int]:
+def labels_of(listing: Listing) -> list[int]:
+    """The class index of each file."""
     label_of = {name: label for label, name in enumerate(listing.class_names)}
     return [label_of[entry.class_name] for entry in listing.entries]
 
 
-def _splits(
-    listing: Listing, facts: dict[int, Facts], labels: Sequence[int], plan: Plan
-) -> dict[int, str]:
-    given = {i: listing.entries[i].split for i in facts}
-    if all(given.values()):
-        return given
+def draw_splits(
+    listing: Listing, facts: dict[int, Facts], val_fraction: float, seed: int
+) -> tuple[dict[int, str], list[Duplicate]]:
+    """Train or val for each usable file, as the folders say or as drawn; and the duplicates."""
+    labels = labels_of(listing)
     # In the order of their content, so that neither names nor the listing have a say.
     indices = sorted(facts, key=lambda i: (facts[i].sha256, labels[i]))
-    group_ids = same_pictures([facts[i] for i in indices])
-    sha256s = [facts[i].sha256 for i in indices]
-    drawn = split_train_val(
-        sha256s, [labels[i] for i in indices], group_ids, plan.val_fraction, plan.seed
-    )
-    return dict(zip(indices, drawn, strict=True))
-
-
-def same_pictures(facts: Sequence[Facts]) -> list[int]:
-    """Numbers of groups: equal for files of equal content or nearly equal look.
-
-    Args:
-        facts: sorted by the hash of the content, so that equal ones are neighbours.
-    """
-    equal = [(i, i + 1) for i, (a, b) in enumerate(pairwise(facts)) if a.sha256 == b.sha256]
-    near = near_pairs([f.difference_hash for f in facts])
-    pairs = np.concatenate([np.array(equal, np.int64).reshape(-1, 2), near])
-    return [int(group) for group in groups(len(facts), pairs)]
+    ordered = [facts[i] for i in indices]
+    pairs = same_or_near(ordered)
+    splits = [listing.entries[i].split for i in indices]
+    if not all(splits):
+        sha256s = [file.sha256 for file in ordered]
+        groups = group_ids(len(indices), pairs)
+        ordered_labels = [labels[i] for i in indices]
+        splits = split_train_val(sha256s, ordered_labels, groups, val_fraction, seed)
+    class_names = [listing.entries[i].class_name for i in indices]
+    duplicates = [
+        replace(duplicate, first=indices[duplicate.first], second=indices[duplicate.second])
+        for duplicate in classify(pairs, ordered, class_names, splits)
+    ]
+    return dict(zip(indices, splits, strict=True)), duplicates
 
 
 def _in_memory(spool: Spool, rows: Rows) -> CachedSplit:

@@ -5,6 +5,7 @@ here, and `data.workers` names the file and starts another process.
 """
 
 import json
+import os
 import resource
 import signal
 import struct
@@ -20,6 +21,7 @@ READY = b"ready\n"
 
 def main() -> None:
     """Answers jobs until stdin ends, which it also does when the parent is killed."""
+    _silence_libraries()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
     if sys.platform == "linux":  # elsewhere the kernel does not count the heap under this name
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
@@ -30,6 +32,14 @@ def main() -> None:
         text = json.dumps(header).encode()
         sys.stdout.buffer.write(struct.pack(">II", len(text), len(pixels)) + text + pixels)
         sys.stdout.buffer.flush()
+
+
+def _silence_libraries() -> None:
+    """libtiff writes to file descriptor 2 what is wrong with a file. We say it in our own words."""
+    ours = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = os.fdopen(ours, "w")  # a traceback of ours is still to be seen
 
 
 def answer(path: str, sizes: list[int]) -> tuple[dict[str, Any], bytes]:

@@ -1,19 +1,24 @@
 """Folders of pictures: what is taken, how it is split, what is left out and by which name."""
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data import pictures, workers
-from data.decode import decode
+from data.decode import UnusableImage, decode
 from data.folder import load_folder, load_folder_for_evaluation
 from data.near import groups, near_pairs
 from data.split import split_train_val
 from data.workers import Job, inspect_files
 from tests.data.pictures import SHARED, encoded, make_folder, scene
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def load(root, **changes):
@@ -102,10 +107,13 @@ def test_split_folders(tmp_path):
     assert np.bincount(data.train.labels).tolist() == [4, 3, 2]
     assert np.bincount(data.val.labels).tolist() == [5, 1]
     assert data.train.images.shape[1:] == (20, 20, 3)
-    assert data.warnings == [
-        "validation has 1 pictures of fox: its recall says little",
-        "validation has no pictures of wolf: its recall says little",
+    assert data.warnings[-2:] == [
+        "validation has 1 picture of fox: its recall says little",
+        "validation has 0 pictures of wolf: its recall says little",
     ]
+    assert data.summary == (
+        "15 pictures in 3 classes (9 train, 6 val); 0 unusable, 0 pairs of duplicates"
+    )
 
 
 def test_train_alone_is_split(tmp_path):
@@ -198,7 +206,7 @@ def test_debris_is_neither_picture_nor_class(animals):
     after = load(animals)
     same(before, after)
     assert after.unusable == []
-    assert after.warnings[0] == "1 files that are no pictures (.csv) passed over"
+    assert after.warnings[0] == "1 files by their names no pictures (.csv): passed over"
 
 
 def test_nested_folders_are_searched(animals):
@@ -336,6 +344,18 @@ def test_a_crash_and_a_hang_are_one_files_problem_each(animals, monkeypatch):
     assert len(data.train) + len(data.val) == 24
 
 
+def test_what_libtiff_prints_stays_in_the_worker(tmp_path, capfd):
+    content = encoded(scene(1), "TIFF", compression="tiff_lzw")
+    path = tmp_path / "damaged.tif"
+    path.write_bytes(content[:200] + b"\xff" * (len(content) - 400) + content[-200:])
+    ((_, result),) = inspect_files([Job(str(path))])
+    assert isinstance(result, UnusableImage)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(UnusableImage):
+        decode(path, 8)
+    assert capfd.readouterr().err != ""  # the file is of the kind that makes libtiff talk
+
+
 def test_a_consumer_that_stops_early_leaves_no_process(animals):
     jobs = [Job(str(path), (16,)) for path in animals.rglob("*.jpg")]
     results = inspect_files(jobs)
@@ -350,3 +370,15 @@ def test_photographs(tmp_path):
     assert (len(data.train), len(data.val)) == (321, 80)
     assert np.bincount(data.val.labels).tolist() == [40, 27, 13]
     assert data.unusable == []
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_in_the_drill_of_many_pictures():
+    """The big one is a command: python -m benchmarks.big_folder"""
+    command = [sys.executable, "-m", "benchmarks.big_folder", "--num-images", "3000"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    cold, warm = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    assert cold["summary"] == warm["summary"]
+    assert cold["summary"].startswith("3,000 pictures in 3 classes (2,700 train, 300 val); 0 unus")
+    assert max(cold["peak_anonymous_gb"], warm["peak_anonymous_gb"]) < 0.3

@@ -1,0 +1,82 @@
+"""What we tell people about their data: one sentence each, with what to do about it."""
+
+import math
+from collections.abc import Mapping
+
+from data.duplicates import DuplicateCounts
+
+MANY_TIMES = 2.0  # a class so many times larger than another makes a model lean towards it
+MIN_TRAIN_PICTURES = 20  # fewer of a class teach little
+MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
+
+
+def plural(number: int, noun: str) -> str:
+    """1 file, 2 files, 3,000 files."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def guessing_loss(counts: Mapping[str, int]) -> float:
+    """E, in nats, of answering every picture with the frequencies of the classes.
+
+    -sum_k p_k ln p_k with p_k the share of class k: ln K where all are equally frequent, the E of
+    the article's model that knows nothing; less where they are not.
+
+    Example:
+        >>> round(guessing_loss({"dog": 1, "fox": 1, "wolf": 1}), 6)
+        1.098612
+    """
+    total = sum(counts.values())
+    shares = [count / total for count in counts.values() if count]
+    return -sum(share * math.log(share) for share in shares)
+
+
+def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
+    """Warnings about how many pictures each class has to train on and to be validated with."""
+    sentences = []
+    small = {name: count for name, count in train.items() if count < MIN_TRAIN_PICTURES}
+    if small:
+        listed = ", ".join(f"{name} ({count})" for name, count in small.items())
+        sentences.append(f"few pictures to learn from: {listed}; add more")
+    least, most = min(train, key=lambda n: train[n]), max(train, key=lambda n: train[n])
+    if train[most] > MANY_TIMES * train[least] > 0:
+        sentences.append(
+            f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
+            " consider loss.class_weights=balanced"
+        )
+    for name in train:
+        if val.get(name, 0) < MIN_VAL_PICTURES:
+            pictures = plural(val.get(name, 0), "picture")
+            sentences.append(f"validation has {pictures} of {name}: its recall says little")
+    return sentences
+
+
+def about_duplicates(counts: DuplicateCounts) -> tuple[list[str], list[str]]:
+    """(What must be repaired, what one should know) about pictures that are there twice."""
+    repairs, warnings = [], []
+    if counts.across_classes:
+        repairs.append(
+            f"{plural(counts.across_classes, 'pair')} of files with one picture under two labels:"
+            " keep the right one"
+        )
+    if counts.across_splits:
+        repairs.append(
+            f"{plural(counts.across_splits, 'pair')} of files with one picture in both train and"
+            " val: remove one of them, or the validation measures memory"
+        )
+    if counts.within:
+        warnings.append(
+            f"{plural(counts.within, 'pair')} of files with one picture in one class: they are kept"
+            " on one side of the split, but what they show weighs more"
+        )
+    return repairs, warnings
+
+
+def summary_line(
+    num_train: int, num_val: int, num_classes: int, num_unusable: int, counts: DuplicateCounts
+) -> str:
+    """What a run says about its data before it starts."""
+    return (
+        f"{num_train + num_val:,} pictures in {num_classes} classes"
+        f" ({num_train:,} train, {num_val:,} val);"
+        f" {num_unusable:,} unusable, {plural(counts.total, 'pair')} of duplicates"
+    )
