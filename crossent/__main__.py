@@ -11,6 +11,8 @@ from crossent.cli import run_main
 COMMANDS = {
     "evaluate": "measure a trained model on its validation pictures or on another folder",
     "predict": "name what is on pictures",
+    "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
+    "cache": "list the decoded pictures kept on the disk, or remove them",
     "explain": "the article's worked example, step by step",
 }
 

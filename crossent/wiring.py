@@ -17,6 +17,7 @@ from crossent.training.loop import Trainer
 from crossent.training.schedule import lr_at
 from data.augment import Augmentation
 from data.batches import TrainBatches
+from data.files import default_cache_dir
 from data.images import Data
 from data.order import EpochOrder
 from data.preprocess import Preprocessing
@@ -58,14 +59,18 @@ def make_data(settings: Settings) -> Data:
         UserError: the pictures cannot be used as they are.
     """
     data = settings.data
-    arguments: dict[str, Any] = {"image_size": data.image_size, "train_size": train_size(settings)}
+    arguments: dict[str, Any] = {
+        "image_size": data.image_size,
+        "train_size": train_size(settings),
+        "seed": settings.seed,
+    }
     if data.source == "drawings":
-        arguments |= {"num_images": data.num_images}
-    else:
-        arguments |= {"root": data.root, "on_bad": data.on_bad}
+        arguments |= {"num_images": data.num_images, "val_fraction": data.val_fraction}
+    if data.source == "folder":
+        arguments |= {"root": data.root, "val_fraction": data.val_fraction, "on_bad": data.on_bad}
         arguments |= {"use_cache": data.cache, "cache_dir": data.cache_dir}
-    if data.source != "cifar":
-        arguments |= {"val_fraction": data.val_fraction, "seed": settings.seed}
+    if data.source == "cifar":
+        arguments |= {"root": data.root or default_cache_dir() / "cifar"}
     try:
         return load_data(data.source, **arguments)
     except ValueError as error:

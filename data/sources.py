@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from data.cifar import load_cifar
 from data.drawings import load_drawings
 from data.folder import load_folder
 from data.images import Data
@@ -10,6 +11,7 @@ from data.images import Data
 SOURCES: dict[str, Callable[..., Data]] = {
     "drawings": load_drawings,
     "folder": load_folder,
+    "cifar": load_cifar,
 }
 
 __all__ = ["SOURCES", "load_data"]
