@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         print(render(loaded), end="")
         return EXIT_DONE
     if args.dry_run:
-        return dry_run(loaded.settings)
+        return dry_run(loaded.settings, run_path(args))
     return train(loaded.settings, run_path(args), resume=args.resume is not None)
 
 
@@ -62,13 +62,11 @@ def run_path(args: argparse.Namespace) -> Path:
 def train(settings: "Settings", path: Path, resume: bool) -> int:
     """Train in a new folder, or go on in an old one, and say how it ended."""
     from crossent.config import to_yaml
-    from crossent.environment import describe_environment
     from crossent.report.curve import draw_curve
     from crossent.training.console import describe_data
-    from crossent.training.fit import Run
     from crossent.training.loop import NotFinite
     from crossent.training.run_folder import RunFolder
-    from crossent.training.signals import Interrupted, StopRequest
+    from crossent.training.signals import Interrupted
     from crossent.wiring import build, make_data
 
     folder = RunFolder(path)
@@ -76,17 +74,10 @@ def train(settings: "Settings", path: Path, resume: bool) -> int:
         folder.create(to_yaml(settings))
     data = make_data(settings)
     print(describe_data(data), flush=True)
-    trainer, description = build(settings, data)
-    folder.describe_environment(
-        describe_environment(trainer.evaluator.device, description["precision"], data.fingerprint)
-    )
-    run = Run(trainer, folder, settings.train.epochs, description, StopRequest().install())
+    folder.list_unusable(data.unusable)
+    run = build(settings, data, folder)
     try:
-        if not folder.last.exists():
-            run.start()
-        elif run.resume():
-            print(f"{path} is finished: all {settings.train.epochs} epochs are done")
-            return EXIT_DONE
+        run.start_or_resume()
         run.fit()
     except Interrupted as interrupted:
         print(f"{interrupted}: saved; go on with: python train.py --resume {path}")
@@ -99,11 +90,12 @@ def train(settings: "Settings", path: Path, resume: bool) -> int:
     return EXIT_DONE
 
 
-def dry_run(settings: "Settings") -> int:
+def dry_run(settings: "Settings", path: Path) -> int:
     """Build everything and do one step, so that a mistake shows before the long run."""
+    from crossent.training.run_folder import RunFolder
     from crossent.wiring import build, make_data
 
-    trainer, _ = build(settings, make_data(settings))
+    trainer = build(settings, make_data(settings), RunFolder(path)).trainer
     trainer.train_step(next(trainer.batches.epoch(0)))
     print(f"one step done: E = {trainer.progress.train.means()['E']:.4f}; nothing was kept")
     return EXIT_DONE

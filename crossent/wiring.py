@@ -13,7 +13,9 @@ from crossent.device import choose_device, choose_precision, compute_the_same_ev
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import CrossEntropyLoss
+from crossent.training.fit import Run
 from crossent.training.loop import Trainer
+from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
 from data.augment import Augmentation
 from data.batches import TrainBatches
@@ -25,11 +27,12 @@ from data.sources import load_data
 from models import build_model
 
 
-def build(settings: Settings, data: Data) -> tuple[Trainer, dict[str, Any]]:
-    """All parts of a training, and what its model file says about itself."""
-    compute_the_same_every_time(settings.train.threads)
-    device = choose_device(settings.train.device)
-    precision = choose_precision(settings.train.precision, device)
+def build(settings: Settings, data: Data, folder: RunFolder) -> Run:
+    """A run with all its parts, ready to start or to resume."""
+    train = settings.train
+    compute_the_same_every_time(train.threads)
+    device = choose_device(train.device)
+    precision = choose_precision(train.precision, device)
     torch.manual_seed(settings.seed)  # the first weights, and dropout
     model = prepare(make_model(settings, len(data.class_names)), device)
     batches = make_batches(settings, data, device)
@@ -41,15 +44,27 @@ def build(settings: Settings, data: Data) -> tuple[Trainer, dict[str, Any]]:
         evaluator=Evaluator(data.val, batches.preprocessing, device, precision),
         lr_at=make_schedule(settings, len(batches)),
     )
-    description = {
+    return Run(
+        trainer,
+        folder,
+        train.epochs,
+        description=describe(settings, data, trainer),
+        num_unusable=len(data.unusable),
+        checkpoint_every_s=train.checkpoint_every_s,
+        checkpoint_every_steps=train.checkpoint_every_steps,
+    )
+
+
+def describe(settings: Settings, data: Data, trainer: Trainer) -> dict[str, Any]:
+    """What model.safetensors says about itself."""
+    return {
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
-        "preprocessing": batches.preprocessing.to_dict(),
-        "precision": precision,
+        "preprocessing": trainer.batches.preprocessing.to_dict(),
+        "precision": trainer.evaluator.precision,
         "settings": settings.model_dump(mode="json"),
         "data_fingerprint": data.fingerprint,
     }
-    return trainer, description
 
 
 def make_data(settings: Settings) -> Data:

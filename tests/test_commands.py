@@ -189,7 +189,11 @@ def test_own_pictures_from_a_folder(tmp_path):
         f"data.cache_dir={tmp_path / 'cache'}", "--out", tmp_path / "run",
     )  # fmt: skip
     assert "empty.jpg" in out
-    assert read_records(tmp_path / "run")[0]["class_names"] == ["grey", "hound", "reynard"]
+    start = read_records(tmp_path / "run")[0]
+    assert start["class_names"] == ["grey", "hound", "reynard"]
+    assert start["num_images"] == {"train": 24, "val": 6, "unusable": 1}
+    listed = (tmp_path / "run" / "unusable.csv").read_text().splitlines()
+    assert listed[0] == "path,reason" and "empty.jpg,empty" in listed[1] and len(listed) == 2
 
 
 @pytest.mark.parametrize(

@@ -68,15 +68,18 @@ class Console:
 def describe_data(data: Data) -> str:
     """How many pictures of what; which files were left out, and why; what else to look at."""
     lines = [
-        f"{len(data.train)} training and {len(data.val)} validation pictures of "
+        f"{len(data.train):,} training and {len(data.val):,} validation pictures of "
         f"{len(data.class_names)} classes: {', '.join(data.class_names)}"
     ]
+    lines += [data.summary] if data.summary else []
     lines += [f"warning: {warning}" for warning in data.warnings]
     if data.unusable:
         lines.append(f"left out, {len(data.unusable)} files that cannot be used:")
         lines += [f"  {bad.path}: {bad.reason}" for bad in data.unusable[:MAX_LISTED]]
     if len(data.unusable) > MAX_LISTED:
-        lines.append(f"  ... and {len(data.unusable) - MAX_LISTED} more")
+        lines.append(
+            f"  ... and {len(data.unusable) - MAX_LISTED} more, in unusable.csv of the run"
+        )
     return "\n".join(lines)
 
 

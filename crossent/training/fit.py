@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from crossent.environment import describe_environment
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
 from crossent.training.console import Console, TimeLeft
@@ -20,18 +21,36 @@ class Run:
     Args:
         epochs: when to stop.
         description: what model.safetensors says about itself, beside its metrics.
-        checkpoint_s: seconds between two checkpoints within an epoch.
+        num_unusable: files that were left out of the data.
+        checkpoint_every_s: seconds between two checkpoints within an epoch, or None;
+        checkpoint_every_steps: and steps. At the end of an epoch there is always one.
     """
 
     trainer: Trainer
     folder: RunFolder
     epochs: int
     description: dict[str, Any]
-    stop: StopRequest
-    checkpoint_s: float = 60.0
+    num_unusable: int = 0
+    checkpoint_every_s: float | None = 60.0
+    checkpoint_every_steps: int | None = None
+    stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     began: float = field(default_factory=time.perf_counter)
-    last_save: float = 0.0
+    saved: float = field(default_factory=time.perf_counter)
+
+    def start_or_resume(self) -> None:
+        """Go on from the last checkpoint, or begin where there is none."""
+        self.stop.install()
+        evaluator = self.trainer.evaluator
+        self.folder.describe_environment(
+            describe_environment(
+                evaluator.device, evaluator.precision, self.description["data_fingerprint"]
+            )
+        )
+        if self.folder.last.exists():
+            self.resume()
+        else:
+            self.start()
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
@@ -46,12 +65,17 @@ class Run:
                 "baseline": baseline,
                 "class_names": class_names,
                 "num_params": sum(p.numel() for p in self.trainer.model.parameters()),
+                "num_images": {
+                    "train": len(self.trainer.batches.image_set),
+                    "val": len(self.trainer.evaluator.image_set),
+                    "unusable": self.num_unusable,
+                },
             }
         )
         self.save()
 
-    def resume(self) -> bool:
-        """Go back to the last checkpoint, drop what was logged after it, and tell if that was all.
+    def resume(self) -> None:
+        """Go back to the last checkpoint, and drop what was logged after it.
 
         Raises:
             UserError: the checkpoint is damaged, or of another model.
@@ -60,7 +84,6 @@ class Run:
         self.trainer.progress = Progress.from_dict(header["progress"])
         self.folder.keep_records(self.trainer.progress.num_records)
         self.began -= self.trainer.progress.elapsed_s
-        return self.trainer.progress.epoch >= self.epochs
 
     def fit(self) -> None:
         """Train to the last epoch.
@@ -70,6 +93,9 @@ class Run:
             NotFinite: a number was not finite; the state before that step is saved.
         """
         progress = self.trainer.progress
+        if progress.epoch >= self.epochs:
+            self.console.line(f"this run is finished: {progress.epoch} epochs are done")
+            return
         time_left = TimeLeft(progress.epoch)
         self.console.headings()
         try:
@@ -92,7 +118,7 @@ class Run:
 
             def after_step() -> None:
                 bar.update()
-                if time.perf_counter() - self.last_save > self.checkpoint_s:
+                if self.checkpoint_is_due():
                     self.save()
 
             trainer.train_epoch(self.stop, after_step)
@@ -111,6 +137,12 @@ class Run:
             write_model(
                 self.folder.model, self.trainer.model, {**self.description, "metrics": metrics}
             )
+
+    def checkpoint_is_due(self) -> bool:
+        every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
+        by_time = every_s is not None and time.perf_counter() - self.saved > every_s
+        by_steps = every_steps is not None and self.trainer.step % every_steps == 0
+        return by_time or by_steps
 
     def log(self, record: dict[str, Any]) -> None:
         self.folder.append(record)
@@ -131,4 +163,4 @@ class Run:
             "progress": trainer.progress.to_dict(),
         }
         save_checkpoint(self.folder.last, trainer.model, trainer.optimizer, header)
-        self.last_save = time.perf_counter()
+        self.saved = time.perf_counter()

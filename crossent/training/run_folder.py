@@ -1,12 +1,16 @@
 """The folder of a run: which file is what, and the log of metrics."""
 
+import csv
+import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crossent.errors import UserError
 from crossent.files import write_text
+from data.images import Unusable
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,14 @@ class RunFolder:
 
     def describe_environment(self, environment: dict[str, Any]) -> None:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
+
+    def list_unusable(self, unusable: Sequence[Unusable]) -> None:
+        """unusable.csv: each file that was left out, and why."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            [("path", "reason"), *((bad.path, bad.reason) for bad in unusable)]
+        )
+        write_text(self.path / "unusable.csv", text.getvalue())
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a whole line to metrics.jsonl and hand it to the system at once."""

@@ -12,7 +12,6 @@ from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
-from crossent.training.signals import StopRequest
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.images import ImageSet
@@ -71,4 +70,4 @@ def make_run(path: Path, epochs: int = EPOCHS) -> Run:
         "settings": {},
         "data_fingerprint": "none",
     }
-    return Run(make_trainer(epochs=epochs), folder, epochs, description, StopRequest())
+    return Run(make_trainer(epochs=epochs), folder, epochs, description)

@@ -113,7 +113,7 @@ def test_a_used_folder_is_refused(tmp_path):
 def test_checkpoints_within_an_epoch(tmp_path):
     run = make_run(tmp_path / "run")
     run.start()
-    run.checkpoint_s = 0.0
+    run.checkpoint_every_s = 0.0
     batches = []
     train_step = run.trainer.train_step
 
