@@ -74,10 +74,10 @@ def cross_entropy(
     Source:
         Equation (5.2) of the article; `docs/loss.md`.
     """
-    if weight is None and reduction == "mean" and not label_smoothing:
-        loss = _small(input, target, ignore_index)
-        if loss is not None:
-            return loss
+    if weight is None and reduction == "mean" and not label_smoothing and ignore_index == -100:
+        small = _small(input, target)
+        if small is not None:
+            return small
     check_arguments(input, target, weight, ignore_index, reduction, label_smoothing)
     input, target, weight = _for_autocast(input, target, weight)
     if input.dim() > 1:
@@ -122,26 +122,30 @@ class CrossEntropyLoss(nn.Module):
         )
 
 
-def _small(input: Tensor, target: Tensor, ignore_index: int) -> Tensor | None:
+def _small(input: Tensor, target: Tensor) -> Tensor | None:
     """Return the loss by the shortest way, or None where that is not for these arguments."""
     try:
-        if ignore_index >= 0 or not (is_small(input, target) and _is_usual(input, target, None)):
-            return None
-        loss: Tensor = SmallLoss.apply(input, target)
-        return loss
+        if is_small(input, target) and _is_usual(input, target):
+            loss: Tensor = SmallLoss.apply(input, target)
+            return loss
     except (AttributeError, RuntimeError, TypeError):
-        return None  # the long way copes with ignored samples, or says what is wrong
+        pass  # the long way copes with ignored samples, or says what is wrong
+    return None
 
 
-def _is_usual(input: Tensor, target: Tensor, weight: Tensor | None) -> bool:
+def _is_usual(input: Tensor, target: Tensor) -> bool:
     """Return whether the fast texts apply: plain CPU tensors, and reverse mode for the logits."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return False
-    others = (target,) if weight is None else (target, weight)
-    return all(
-        tensor.is_cpu and type(tensor) in _PLAIN_TYPES and unpack_dual(tensor).tangent is None
-        for tensor in (input, *others)
-    ) and not any(tensor.requires_grad for tensor in others)
+    return (
+        type(input) in _PLAIN_TYPES
+        and type(target) in _PLAIN_TYPES
+        and input.is_cpu
+        and target.is_cpu
+        and not target.requires_grad
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()  # as autograd.Function.apply asks
+        and unpack_dual(input).tangent is None
+        and (target.dtype is torch.int64 or unpack_dual(target).tangent is None)
+    )
 
 
 def _plain(
@@ -152,7 +156,7 @@ def _plain(
     reduction: str,
     label_smoothing: float,
 ) -> Tensor:
-    if _is_usual(input, target, weight):
+    if _is_usual(input, target) and (weight is None or _is_usual(input, weight)):
         settings = Settings(weight, ignore_index, reduction, label_smoothing)
         loss: Tensor = BlockedLoss.apply(input, target, settings, torch.is_grad_enabled())
         return loss
