@@ -131,6 +131,13 @@ def test_other_parameters_are_another_entry(animals, kept, change):
     assert len(entries_of(kept)) == 2
 
 
+def test_where_nothing_is_drawn_the_seed_makes_no_other_entry(tmp_path, kept):
+    make_folder(tmp_path / "train", {"dog": 3, "fox": 3})
+    make_folder(tmp_path / "val", {"dog": 2, "fox": 2}, first_seed=10)
+    same(load(tmp_path, kept), load(tmp_path, kept, seed=1, val_fraction=0.5))
+    assert len(entries_of(kept)) == 1
+
+
 def test_another_decoder_is_another_entry(animals, kept, monkeypatch):
     load(animals, kept)
     monkeypatch.setattr(pictures, "DECODER", "crossent-next")
