@@ -3,9 +3,12 @@
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from data.cache import CacheInfo, list_entries, remove_entry
 from data.files import default_cache_dir
+
+if TYPE_CHECKING:
+    from data.cache import CacheInfo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: a key that no entry has, or that several have.
     """
+    from data.cache import list_entries, remove_entry  # imports numpy, which --help need not
+
     cache_dir = Path(args.dir) if args.dir else default_cache_dir()
     entries = list_entries(cache_dir)
     for entry in _chosen(entries, args):
@@ -35,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(entries: list[CacheInfo], args: argparse.Namespace) -> list[CacheInfo]:
+def _chosen(entries: "list[CacheInfo]", args: argparse.Namespace) -> "list[CacheInfo]":
     if args.remove_all:
         return list(entries)
     chosen = {entry.path: entry for entry in (_find(entries, key) for key in args.remove or [])}
@@ -45,7 +50,7 @@ def _chosen(entries: list[CacheInfo], args: argparse.Namespace) -> list[CacheInf
     return list(chosen.values())
 
 
-def _find(entries: list[CacheInfo], key: str) -> CacheInfo:
+def _find(entries: "list[CacheInfo]", key: str) -> "CacheInfo":
     found = [entry for entry in entries if entry.path.name.startswith(key)]
     if len(found) != 1:
         raise ValueError(
@@ -54,6 +59,6 @@ def _find(entries: list[CacheInfo], key: str) -> CacheInfo:
     return found[0]
 
 
-def _line(entry: CacheInfo) -> str:
+def _line(entry: "CacheInfo") -> str:
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
     return f"{entry.path.name[:12]}  {entry.num_bytes / 1e6:10,.1f} MB  used {day}  {entry.root}"
