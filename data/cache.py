@@ -246,9 +246,15 @@ def list_entries(cache_dir: Path) -> list[CacheInfo]:
         if marker.parent.name.startswith("."):
             continue
         num_bytes = sum(file.stat().st_size for file in marker.parent.iterdir())
-        root = json.loads(marker.read_bytes())["notes"].get("root", "")
-        infos.append(CacheInfo(marker.parent, num_bytes, marker.stat().st_mtime, root))
+        infos.append(CacheInfo(marker.parent, num_bytes, marker.stat().st_mtime, _root(marker)))
     return sorted(infos, key=lambda info: info.last_used)
+
+
+def _root(marker: Path) -> str:
+    try:
+        return str(json.loads(marker.read_bytes())["notes"]["root"])
+    except (ValueError, KeyError, TypeError):
+        return "(damaged)"
 
 
 def sweep(cache_dir: Path) -> None:

@@ -6,6 +6,7 @@ then are pixels decoded, and whatever the decoder raises is that file's problem:
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image
+from PIL import Image, ImageFile
 
 from data.difference_hash import difference_hash
 from data.limits import (
@@ -60,6 +61,7 @@ _SUFFIXES = {
     "AVIF": (".avif", ".avifs"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
 }
+_RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
 _ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # an MPO's second picture is a depth map
 
 
@@ -144,7 +146,7 @@ class _Picture:
     def pixels(self, size: int) -> Pixels:
         with self._any_exception_is_the_files_problem():
             square = self._at_least(size).resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(square)
+            return np.array(square)  # a copy, as np.asarray would be read-only
 
     def facts(self) -> Facts:
         with self._any_exception_is_the_files_problem():
@@ -160,8 +162,9 @@ class _Picture:
         """Upright RGB with sides of at least twice `size` where the file has as many pixels.
 
         Sizes up to `HASH_SIDE` share one scale, so that they, and the hash, need one decoding.
+        Only JPEGs have scales; any other picture is decoded whole, and once.
         """
-        side = 2 * max(size, HASH_SIDE)
+        side = 2 * max(size, HASH_SIDE) if self.content.startswith(b"\xff\xd8") else 0
         if side not in self._decoded:
             self._decoded[side] = self._open_and_load(side)
         return self._decoded[side]
@@ -171,7 +174,7 @@ class _Picture:
         with Image.open(io.BytesIO(self.content), formats=FORMATS) as image:
             check_shape(image)
             full_size = image.size
-            image.draft("RGB", (side, side))  # lets libjpeg halve up to three times; JPEG only
+            image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
             check_memory(image, full_size)
             if "progressive" in image.info:
                 check_jpeg_scans(self.content)
@@ -218,7 +221,7 @@ def _reason(error: Exception, content: bytes) -> str:
     return f"damaged: {error or type(error).__name__}"
 
 
-def _oddities(image: Image.Image, name: str) -> set[str]:
+def _oddities(image: ImageFile.ImageFile, name: str) -> set[str]:
     """What the header shows to be unusual."""
     odd = set()
     if image.mode == "CMYK":
@@ -227,7 +230,8 @@ def _oddities(image: Image.Image, name: str) -> set[str]:
         odd.add("palette")
     if image.has_transparency_data:
         odd.add("transparency")
-    if image.mode.startswith("I") or any("16" in str(tile[3]) for tile in image.tile):  # type: ignore[attr-defined]
+    raw_modes = [str(tile.args) for tile in image.tile]
+    if image.mode.startswith("I") or any(_RAW_16_BIT.search(raw_mode) for raw_mode in raw_modes):
         odd.add("16-bit")
     suffix = Path(name).suffix.lower()
     if suffix and suffix not in _SUFFIXES[str(image.format)]:

@@ -82,7 +82,14 @@ def load_folder_for_evaluation(
         )
     has_val = any(entry.split == "val" for entry in listing.entries)
     entries = [replace(e, split="val") for e in listing.entries if e.split == "val" or not has_val]
-    listing = replace(listing, entries=entries, class_names=list(class_names))
+    missing = [name for name in class_names if name not in {entry.class_name for entry in entries}]
+    warnings = [f"{root}: no pictures of {name}" for name in missing]
+    listing = replace(
+        listing,
+        entries=entries,
+        class_names=list(class_names),
+        warnings=[*listing.warnings, *warnings],
+    )
     plan = Plan(image_size, image_size, val_fraction=0.0, seed=0)
     return _load(listing, plan, _place(cache_dir, use_cache), on_bad)
 
@@ -162,12 +169,10 @@ def _as_data(
     val = _image_set(listing, facts, entry, "val")
     duplicates = DuplicateCounts(**entry.notes["duplicates"])
     repairs, notes = about_duplicates(duplicates)
-    if len(train):
-        notes = (
-            about_classes(_counts(listing.class_names, train), _counts(listing.class_names, val))
-            + notes
-        )
     num_classes = len(listing.class_names)
+    if len(train):
+        counts = [_counts(listing.class_names, split) for split in (train, val)]
+        notes = about_classes(*counts) + notes
     rows = {name: (split.sha256s, split.labels) for name, split in entry.splits.items()}
     return Data(
         train,

@@ -51,7 +51,7 @@ def inspect_files(
     """
     if not jobs:
         return
-    num_workers = min(num_workers or len(os.sched_getaffinity(0)), len(jobs))
+    num_workers = min(num_workers or _num_cores(), len(jobs))
     todo: queue.SimpleQueue[int] = queue.SimpleQueue()
     for index in range(len(jobs)):
         todo.put(index)
@@ -66,6 +66,12 @@ def inspect_files(
             worker.stop()
         for worker in workers:
             worker.thread.join()
+
+
+def _num_cores() -> int:
+    if sys.platform == "linux":  # a container or a cluster may have given us fewer than there are
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _next_result(

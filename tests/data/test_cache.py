@@ -1,5 +1,6 @@
 """What is decoded is kept: correct when files change, whole when runs are killed or collide."""
 
+import argparse
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import cache, pictures, seen
+from data import cache, cache_command, pictures, seen
 from data.cache import DamagedCache, list_entries, open_entry, remove_entry
 from data.files import default_cache_dir, replace_file
 from data.folder import load_folder
@@ -128,6 +129,13 @@ def test_other_parameters_are_another_entry(animals, kept, change):
     load(animals, kept)
     same(load(animals, kept, **change), load(animals, kept, use_cache=False, **change))
     assert len(entries_of(kept)) == 2
+
+
+def test_where_nothing_is_drawn_the_seed_makes_no_other_entry(tmp_path, kept):
+    make_folder(tmp_path / "train", {"dog": 3, "fox": 3})
+    make_folder(tmp_path / "val", {"dog": 2, "fox": 2}, first_seed=10)
+    same(load(tmp_path, kept), load(tmp_path, kept, seed=1, val_fraction=0.5))
+    assert len(entries_of(kept)) == 1
 
 
 def test_another_decoder_is_another_entry(animals, kept, monkeypatch):
@@ -282,6 +290,36 @@ def test_listing_and_removing(animals, kept):
     assert [info.path for info in list_entries(kept)] == [second.path]
     remove_entry(second.path)
     assert used_later.train.images.sum() > 0  # still mapped
+
+
+def command(kept, *arguments):
+    parser = argparse.ArgumentParser()
+    cache_command.add_arguments(parser)
+    return cache_command.run(parser.parse_args(["--dir", str(kept), *arguments]))
+
+
+def test_the_command(animals, kept, capsys):
+    for seed in range(3):
+        load(animals, kept, seed=seed)
+    assert command(kept) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith(f"{kept}: 3 data sets")
+    assert all(line.endswith(str(animals)) for line in lines[:3])
+    first, *_ = list_entries(kept)
+    command(kept, "--remove", first.path.name[:12])
+    assert first.path not in {info.path for info in list_entries(kept)}
+    second, third = list_entries(kept)
+    (second.path / "entry.json").write_bytes(b"")
+    os.utime(second.path / "entry.json", (1, 1))
+    assert "(damaged)" in {info.root for info in list_entries(kept)}
+    command(kept, "--remove-older-than", "30")
+    assert [info.path for info in list_entries(kept)] == [third.path]
+    with pytest.raises(ValueError, match="--remove zz: 0 entries"):
+        command(kept, "--remove", "zz")
+    command(kept, "--remove-all")
+    assert list_entries(kept) == []
+    command(kept / "none")
+    assert capsys.readouterr().out.endswith("none: 0 data sets, 0.0 MB\n")
 
 
 def test_what_killed_runs_left_is_swept(animals, kept):

@@ -162,6 +162,18 @@ def test_16_bit_is_scaled(file_format):
     assert inspection.facts.odd == ("16-bit",)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_16_bit_colour_is_noticed_and_a_stride_of_16_is_not(mode):
+    png = encoded(Image.new(mode, (5, 5), (255,) * len(mode)), "PNG")
+    assert "16-bit" not in inspect(png).facts.odd
+    assert inspect(encoded(Image.new("RGB", (5, 5)), "BMP")).facts.odd == ()
+    assert "16-bit" in inspect(png_16_bit(colour_type=2 if mode == "RGB" else 6)).facts.odd
+
+
+def test_pixels_are_writable():
+    assert decode(encoded(scene(1)), 8).flags.writeable
+
+
 def test_samples_without_a_range_are_refused():
     floats = Image.fromarray(np.linspace(-5, 1e6, 64, dtype=np.float32).reshape(8, 8))
     with pytest.raises(UnusableImage, match="floating-point"):
@@ -225,9 +237,13 @@ def test_wrong_extension(tmp_path):
     assert inspect(path).facts.odd == ()
 
 
-def png_of(width, height, colour_type=2):
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    data = b"IDAT" + zlib.compress(bytes(100))
+def png_16_bit(colour_type):
+    return png_of(4, 4, colour_type, bits=16, pixels=bytes(4 * (1 + 4 * 8)))
+
+
+def png_of(width, height, colour_type=2, bits=8, pixels=bytes(100)):
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(pixels)
     chunks = [header, data, b"IEND"]
     parts = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

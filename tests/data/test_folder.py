@@ -271,6 +271,7 @@ def test_for_evaluation_classes_are_matched_by_name(animals):
     assert len(data.train) == 0
     assert np.bincount(data.val.labels, minlength=4).tolist() == [0, 0, 8, 4]
     assert data.class_names == ["cat", "dog", "fox", "wolf"]
+    assert [w.split(": ")[1] for w in data.warnings] == ["no pictures of cat", "no pictures of dog"]
     with pytest.raises(ValueError, match="found the class wolf; the model knows only dog, fox"):
         load_folder_for_evaluation(animals, ["dog", "fox"], 16, use_cache=False)
 
