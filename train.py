@@ -5,6 +5,7 @@ Without arguments it trains configs/default.yaml on pictures that it draws itsel
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossent.cli import run_main
-from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE
+from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
     from crossent.config import Settings
+    from crossent.training.world import World
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -40,6 +42,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     args = parse_arguments(arguments)
     from crossent.config import load_settings, render
+    from crossent.training.world import joined_world
     from models import MODELS
 
     config = args.resume / "config.yaml" if args.resume else args.config
@@ -47,57 +50,73 @@ def main(arguments: Sequence[str]) -> int:
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
-    if args.dry_run:
-        return dry_run(loaded.settings, run_path(args))
-    return train(loaded.settings, run_path(args), resume=args.resume is not None)
+    with joined_world(loaded.settings.train.timeout_s) as world:
+        if args.dry_run:
+            return dry_run(loaded.settings, world)
+        path, is_old = run_path(args)
+        return train(loaded.settings, path, is_old, world)
 
 
-def run_path(args: argparse.Namespace) -> Path:
-    """The folder named on the command line, or a new one called after the config and the time."""
-    name = Path(args.config or "default").stem
-    path: Path = args.resume or args.out or Path(f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}")
-    return path
+def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
+    """The folder of the run, and whether to go on with what is in it.
+
+    Without a name it is called after the config and the time. torchrun starts its processes anew
+    when one of them was killed: they go on where the last checkpoint was made.
+    """
+    if args.resume:
+        return args.resume, True
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        name = f"{Path(args.config or 'default').stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        return args.out or Path("runs") / name, False
+    if args.out is None:
+        raise UserError("under torchrun name the folder of the run: --out RUN")
+    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(settings: "Settings", path: Path, resume: bool) -> int:
+def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int:
     """Train in a new folder, or go on in an old one, and say how it ended."""
     from crossent.config import to_yaml
     from crossent.report.curve import draw_curve
-    from crossent.training.console import describe_data
+    from crossent.training.console import Console
     from crossent.training.loop import NotFinite
     from crossent.training.run_folder import RunFolder
     from crossent.training.signals import Interrupted
+    from crossent.training.world import WorkerLost
     from crossent.wiring import build, make_data
 
-    folder = RunFolder(path)
-    if not resume:
+    folder, console = RunFolder(path), Console(silent=not world.is_first)
+    if world.is_first and not is_old:
         folder.create(to_yaml(settings))
-    data = make_data(settings)
-    print(describe_data(data), flush=True)
-    folder.list_unusable(data.unusable)
-    run = build(settings, data, folder)
+    with world.first_goes_ahead():
+        data = make_data(settings)
+    console.data(data)
+    run = build(settings, data, folder, world)
     try:
-        run.start_or_resume()
-        run.fit()
+        with world.name_the_lost():
+            run.start_or_resume()
+            run.fit()
     except Interrupted as interrupted:
-        print(f"{interrupted}: saved; go on with: python train.py --resume {path}")
+        console.line(f"{interrupted}: saved; go on with: python train.py --resume {path}")
         return interrupted.exit_status
-    except NotFinite as error:
+    except (NotFinite, WorkerLost) as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_NOT_FINITE
-    draw_curve(folder.records(), folder.curve)
-    print(f"see {folder.curve}; next: python -m crossent evaluate {path}")
+        return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST
+    if world.is_first:
+        draw_curve(folder.records(), folder.curve)
+    console.line(f"see {folder.curve}; next: python -m crossent evaluate {path}")
     return EXIT_DONE
 
 
-def dry_run(settings: "Settings", path: Path) -> int:
+def dry_run(settings: "Settings", world: "World") -> int:
     """Build everything and do one step, so that a mistake shows before the long run."""
     from crossent.training.run_folder import RunFolder
     from crossent.wiring import build, make_data
 
-    trainer = build(settings, make_data(settings), RunFolder(path)).trainer
+    trainer = build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
     trainer.train_step(next(trainer.batches.epoch(0)))
-    print(f"one step done: E = {trainer.progress.train.means()['E']:.4f}; nothing was kept")
+    E = trainer.progress.train.means()["E"]
+    print(f"one step done: E = {E:.4f}; nothing was kept")
     return EXIT_DONE
 
 

@@ -15,7 +15,9 @@ def choose_device(name: str) -> torch.device:
         UserError: torch has no such device, or cannot reach it here.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        # torchrun numbers the processes of a machine, and each takes the GPU of its number
+        nth = os.environ.get("LOCAL_RANK", "0")
+        name = f"cuda:{nth}" if torch.cuda.is_available() else "cpu"
         if name == "cpu" and torch.backends.mps.is_available():
             name = "mps"
     try:

@@ -13,10 +13,13 @@ from crossent.device import choose_device, choose_precision, compute_the_same_ev
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import CrossEntropyLoss
+from crossent.training.batch_norm import use_global_batch_norm
+from crossent.training.console import Console
 from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
+from crossent.training.world import World
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.files import default_cache_dir
@@ -27,31 +30,37 @@ from data.sources import load_data
 from models import build_model
 
 
-def build(settings: Settings, data: Data, folder: RunFolder) -> Run:
+def build(settings: Settings, data: Data, folder: RunFolder, world: World) -> Run:
     """A run with all its parts, ready to start or to resume."""
     train = settings.train
     compute_the_same_every_time(train.threads)
     device = choose_device(train.device)
     precision = choose_precision(train.precision, device)
-    torch.manual_seed(settings.seed)  # the first weights, and dropout
+    torch.manual_seed(settings.seed)  # the first weights: the same in all processes
     model = prepare(make_model(settings, len(data.class_names)), device)
-    batches = make_batches(settings, data, device)
+    if world.size > 1:
+        use_global_batch_norm(model)
+        torch.manual_seed(settings.seed + world.rank)  # dropout: each process its own
+    batches = make_batches(settings, data, device, world)
+    rows = world.share(len(data.val))
     trainer = Trainer(
         model=model,
         criterion=make_criterion(settings, data).to(device),
         optimizer=make_optimizer(settings, model),
         batches=batches,
-        evaluator=Evaluator(data.val, batches.preprocessing, device, precision),
+        evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
         lr_at=make_schedule(settings, len(batches)),
+        world=world,
     )
     return Run(
         trainer,
         folder,
         train.epochs,
         description=describe(settings, data, trainer),
-        num_unusable=len(data.unusable),
+        unusable=data.unusable,
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
+        console=Console(silent=not world.is_first),
     )
 
 
@@ -97,7 +106,9 @@ def train_size(settings: Settings) -> int:
     return settings.data.image_size * 5 // 4
 
 
-def make_batches(settings: Settings, data: Data, device: torch.device) -> TrainBatches:
+def make_batches(
+    settings: Settings, data: Data, device: torch.device, world: World
+) -> TrainBatches:
     """The training pictures in augmented batches."""
     d, t = settings.data, settings.train
     return TrainBatches(
@@ -116,6 +127,8 @@ def make_batches(settings: Settings, data: Data, device: torch.device) -> TrainB
         ),
         preprocessing=Preprocessing(d.image_size),
         device=device,
+        rank=world.rank,
+        num_ranks=world.size,
     )
 
 

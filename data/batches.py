@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.augment import Augmentation, augment
+from data.augment import Augmentation, Draws, augment
 from data.images import ImageSet
 from data.order import EpochOrder, Ids
 from data.preprocess import Preprocessing
@@ -16,19 +16,26 @@ from data.preprocess import Preprocessing
 
 @dataclass(frozen=True)
 class Batch:
-    """Shape: images (B, 3, S, S) float32; target (B,) class indices or (B, K) probabilities."""
+    """Shape: images (B, 3, S, S) float32; target (B,) class indices or (B, K) probabilities.
 
-    sample_ids: Ids  # (B,) rows of the image set
+    Where several processes share a batch, these are the B samples of this one.
+    """
+
     images: Tensor
     target: Tensor
+    sample_ids: Ids  # of the whole batch: rows of the image set
 
     def __len__(self) -> int:
-        return len(self.sample_ids)
+        return len(self.images)
 
 
 @dataclass(frozen=True)
 class TrainBatches:
-    """The training pictures as batches, epoch by epoch; the same for the same (seed, epoch)."""
+    """The training pictures as batches, epoch by epoch; the same for the same (seed, epoch).
+
+    Args:
+        rank: of `num_ranks` processes that share every batch; each makes its own part only.
+    """
 
     image_set: ImageSet
     num_classes: int
@@ -36,6 +43,8 @@ class TrainBatches:
     augmentation: Augmentation
     preprocessing: Preprocessing
     device: torch.device
+    rank: int = 0
+    num_ranks: int = 1
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -43,48 +52,68 @@ class TrainBatches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on, as if the earlier ones had been made."""
-        seed, num_slots = self.order.seed, self.order.num_slots
         sample_ids = self.order.sample_ids(epoch)
-        draws = self.augmentation.draw(seed, epoch, num_slots)
+        draws = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         for slots in self.order.batches(epoch)[start:]:
-            ids = sample_ids[slots]
-            uniform = torch.from_numpy(draws.uniform[slots]).to(self.device)
-            images = augment(
-                to_device(self.image_set, ids, self.device),
-                uniform,
-                self.augmentation,
-                self.preprocessing,
-            )
-            target = torch.from_numpy(self.image_set.labels[ids]).to(self.device)
-            if self.augmentation.mixup > 0:
-                lam = torch.from_numpy(draws.lam[slots]).to(self.device)
-                images, target = mix(images, target, lam, self.num_classes)
-            yield Batch(ids, images, target)
+            images, target = self.make(slots, sample_ids, draws)
+            yield Batch(images, target, sample_ids[slots])
+
+    def make(self, slots: Ids, sample_ids: Ids, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Images and target of this process's part of a batch.
+
+        Mixup blends a sample with the next one of the whole batch, which may be another process's:
+        so a part has one sample more, to be blended with only.
+        """
+        mixup = self.augmentation.mixup > 0
+        first, last = (len(slots) * rank // self.num_ranks for rank in (self.rank, self.rank + 1))
+        part = np.arange(first, last + 1 if mixup else last) % len(slots)
+        slots = slots[part]
+        images = augment(
+            to_device(self.image_set, sample_ids[slots], self.device),
+            torch.from_numpy(draws.uniform[slots]).to(self.device),
+            self.augmentation,
+            self.preprocessing,
+        )
+        target = torch.from_numpy(self.image_set.labels[sample_ids[slots]]).to(self.device)
+        if not mixup:
+            return images, target
+        lam = torch.from_numpy(draws.lam[slots[:-1]]).to(self.device)
+        return mix(images, target, lam, self.num_classes)
 
 
 def mix(images: Tensor, target: Tensor, lam: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Mixup: each picture and its label blended with the next one's in the batch.
+    """Mixup: each picture and its label blended with those of the next one.
 
     x_i <- lam_i x_i + (1 - lam_i) x_(i+1), and t_i likewise: the soft t_k of the article's (5.2).
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
 
     Shape:
-        images (B, C, H, W), target (B,), lam (B,); returns the same and target (B, K).
+        images (B + 1, C, H, W), target (B + 1,), lam (B,);
+        returns (B, C, H, W) and (B, K).
     """
-    probs = F.one_hot(target, num_classes).float()  # (B, K)
+    probs = F.one_hot(target, num_classes).float()  # (B + 1, K)
     share = lam.view(-1, 1)
-    mixed = torch.lerp(images.roll(-1, 0), images, share.view(-1, 1, 1, 1))
-    return mixed, torch.lerp(probs.roll(-1, 0), probs, share)
+    mixed = torch.lerp(images[1:], images[:-1], share.view(-1, 1, 1, 1))
+    return mixed, torch.lerp(probs[1:], probs[:-1], share)
 
 
 def val_batches(
-    image_set: ImageSet, preprocessing: Preprocessing, device: torch.device, batch_size: int = 128
+    image_set: ImageSet,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    batch_size: int = 128,
+    rows: range | None = None,
 ) -> Iterator[Batch]:
-    """Every picture once, in order, unchanged but for the normalisation."""
-    for first in range(0, len(image_set), batch_size):
-        ids = np.arange(first, min(first + batch_size, len(image_set)))
+    """Every picture once, in order, unchanged but for the normalisation.
+
+    Args:
+        rows: the part to go through; None is all.
+    """
+    rows = range(len(image_set)) if rows is None else rows
+    for first in range(rows.start, rows.stop, batch_size):
+        ids = np.arange(first, min(first + batch_size, rows.stop))
         images = preprocessing.normalise(to_device(image_set, ids, device))
-        yield Batch(ids, images, torch.from_numpy(image_set.labels[ids]).to(device))
+        yield Batch(images, torch.from_numpy(image_set.labels[ids]).to(device), ids)
 
 
 def to_device(image_set: ImageSet, ids: Ids, device: torch.device) -> Tensor:

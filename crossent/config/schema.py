@@ -141,6 +141,9 @@ class TrainSettings(Section):
     checkpoint_every: Seconds | Steps = Field(
         default=60.0, description="seconds, or steps: 500 steps; a killed run loses at most this"
     )
+    timeout_s: float = Field(
+        default=600.0, gt=0, description="seconds that one process waits for another; with torchrun"
+    )
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="CPU threads; null: as many as torch finds"
     )

@@ -22,12 +22,16 @@ class Totals:
 
     E: float = 0.0  # nats
     correct: float = 0.0
-    count: int = 0
+    count: float = 0
 
     def add(self, E: float, correct: float, count: int) -> None:
         self.E += E
         self.correct += correct
         self.count += count
+
+    def numbers(self) -> list[float]:
+        """The sums as numbers, for processes to add up."""
+        return [self.E, self.correct, self.count]
 
     def means(self) -> dict[str, float]:
         return {"E": self.E / self.count, "accuracy": self.correct / self.count}
@@ -35,17 +39,22 @@ class Totals:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """The pictures to evaluate on, and how to compute: all but the model."""
+    """The pictures to evaluate on, and how to compute: all but the model.
+
+    Args:
+        rows: the part of the pictures that this process goes through; None is all.
+    """
 
     image_set: ImageSet
     preprocessing: Preprocessing
     device: torch.device
     precision: str
+    rows: range | None = None
 
     def logits(self, model: nn.Module) -> Iterator[tuple[Batch, Tensor]]:
         """Batch by batch, in the order of the sample ids: the batch and its logits (B, K)."""
         model.eval()
-        for batch in val_batches(self.image_set, self.preprocessing, self.device):
+        for batch in val_batches(self.image_set, self.preprocessing, self.device, rows=self.rows):
             with torch.inference_mode(), autocast(self.device, self.precision):
                 logits = model(batch.images)
             yield batch, logits.float()

@@ -8,24 +8,30 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
+from crossent.training.world import World
 
 KIND = "checkpoint"
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generators: dict[str, Tensor],
+    header: dict[str, Any],
 ) -> None:
-    """Write weights, optimizer state and generator state, with `header` to describe them."""
+    """Write weights, optimizer state and generator states, with `header` to describe them."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             if value is not None:  # no momentum before the first step
                 tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
-    write_tensors(path, tensors | generator_states(), {"kind": KIND, **header})
+    tensors |= {f"generator.{name}": state for name, state in generators.items()}
+    write_tensors(path, tensors, {"kind": KIND, **header})
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rank: int = 0
 ) -> dict[str, Any]:
     """Put a saved state back, all of it, and return the header.
 
@@ -46,7 +52,7 @@ def load_checkpoint(
         key, name = full_name.split(".", 1)
         parameter = parameters[name]
         optimizer.state[parameter][key] = value.to(parameter.device).view_as(parameter)
-    restore_generators(groups["generator"])
+    restore_generators(groups["generator"], rank)
     return header
 
 
@@ -59,18 +65,17 @@ def split_by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return groups
 
 
-def generator_states() -> dict[str, Tensor]:
-    """The states of torch's generators, which dropout draws from."""
-    states = {"generator.cpu": torch.get_rng_state()}
-    for index in range(torch.cuda.device_count()):
-        states[f"generator.cuda{index}"] = torch.cuda.get_rng_state(index)
-    return states
+def generator_states(world: World) -> dict[str, Tensor]:
+    """The states of torch's generators, which dropout draws from: a row a process."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return {name: world.gather(state) for name, state in states.items()}
 
 
-def restore_generators(states: dict[str, Tensor]) -> None:
-    """The inverse of `generator_states`."""
-    for name, state in states.items():
-        if name == "cpu":
-            torch.set_rng_state(state)
-        else:
-            torch.cuda.set_rng_state(state, int(name.removeprefix("cuda")))
+def restore_generators(states: dict[str, Tensor], rank: int) -> None:
+    """The inverse of `generator_states`; a process that was not there before keeps its own."""
+    for name, rows in states.items():
+        if rank < len(rows):
+            set_state = torch.set_rng_state if name == "cpu" else torch.cuda.set_rng_state
+            set_state(rows[rank])

@@ -17,11 +17,36 @@ ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
 
 
 class Console:
-    """Prints to standard output; the bar goes to standard error and only to a terminal."""
+    """Prints to standard output; the bar goes to standard error and only to a terminal.
+
+    Args:
+        silent: say nothing, as all processes of a run but one.
+    """
+
+    def __init__(self, silent: bool = False) -> None:
+        self.silent = silent
 
     def line(self, text: str = "") -> None:
-        tqdm.write(text)  # above the bar, if there is one
-        sys.stdout.flush()
+        if not self.silent:
+            tqdm.write(text)  # above the bar, if there is one
+            sys.stdout.flush()
+
+    def data(self, data: Data) -> None:
+        """How many pictures of what; which files were left out, and why; what to look at."""
+        self.line(
+            f"{len(data.train):,} training and {len(data.val):,} validation pictures of "
+            f"{len(data.class_names)} classes: {', '.join(data.class_names)}"
+        )
+        if data.summary:
+            self.line(data.summary)
+        for warning in data.warnings:
+            self.line(f"warning: {warning}")
+        if data.unusable:
+            self.line(f"left out, {len(data.unusable)} files that cannot be used:")
+        for bad in data.unusable[:MAX_LISTED]:
+            self.line(f"  {bad.path}: {bad.reason}")
+        if len(data.unusable) > MAX_LISTED:
+            self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: unusable.csv of the run")
 
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """The first line of every run: where E starts, and where it ought to."""
@@ -59,28 +84,10 @@ class Console:
             desc=f"epoch {epoch}",
             unit="batch",
             leave=False,
-            disable=None,
+            disable=self.silent or None,
             mininterval=0.2,
         ) as bar:
             yield bar
-
-
-def describe_data(data: Data) -> str:
-    """How many pictures of what; which files were left out, and why; what else to look at."""
-    lines = [
-        f"{len(data.train):,} training and {len(data.val):,} validation pictures of "
-        f"{len(data.class_names)} classes: {', '.join(data.class_names)}"
-    ]
-    lines += [data.summary] if data.summary else []
-    lines += [f"warning: {warning}" for warning in data.warnings]
-    if data.unusable:
-        lines.append(f"left out, {len(data.unusable)} files that cannot be used:")
-        lines += [f"  {bad.path}: {bad.reason}" for bad in data.unusable[:MAX_LISTED]]
-    if len(data.unusable) > MAX_LISTED:
-        lines.append(
-            f"  ... and {len(data.unusable) - MAX_LISTED} more, in unusable.csv of the run"
-        )
-    return "\n".join(lines)
 
 
 class TimeLeft:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.loss import cross_entropy
-from crossent.training.signals import Interrupted, StopRequest
+from crossent.training.world import World
 from data.batches import Batch, TrainBatches
 
 
@@ -53,6 +53,7 @@ class Trainer:
     evaluator: Evaluator  # on the validation pictures; knows device and precision
     lr_at: Callable[[int], float]  # the learning rate of a step, counted from 0
     progress: Progress = field(default_factory=Progress)
+    world: World = field(default_factory=World)
 
     @property
     def step(self) -> int:
@@ -65,13 +66,36 @@ class Trainer:
             group["lr"] = self.lr_at(self.step)
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
-            loss = self.criterion(logits, batch.target)  # E, mean over the batch
+            loss = self.criterion(logits, batch.target) * self.share(batch)  # E, batch mean
         self.optimizer.zero_grad()
         loss.backward()
+        loss = self.add_up(loss)
         self.check_finite(loss, batch)
         self.optimizer.step()
         self.progress.batch += 1
         self.progress.train.add(*sums(logits.detach(), batch.target), len(batch))
+
+    def share(self, batch: Batch) -> float:
+        """What the mean over this process's part counts in the mean over the whole batch."""
+        if self.world.size == 1:
+            return 1.0
+        weight = getattr(self.criterion, "weight", None)
+        if weight is None or batch.target.ndim == 2:
+            return len(batch) / len(batch.sample_ids)
+        labels = torch.from_numpy(self.batches.image_set.labels[batch.sample_ids])
+        return float(weight[batch.target].sum() / weight[labels.to(weight.device)].sum())
+
+    def add_up(self, loss: Tensor) -> Tensor:
+        """Give every process the gradient and the loss of the whole batch: sums of the parts."""
+        if self.world.size == 1:
+            return loss
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().view(1)])
+        self.world.note_step(self.step)
+        *summed, loss = self.world.add(flat).split([*(g.numel() for g in gradients), 1])
+        for gradient, total in zip(gradients, summed, strict=True):
+            gradient.copy_(total.view_as(gradient))
+        return loss
 
     def check_finite(self, loss: Tensor, batch: Batch) -> None:
         """Stop before a step that would destroy the weights."""
@@ -85,12 +109,11 @@ class Trainer:
                 "before are saved. A smaller optim.lr or a longer schedule.warmup often helps."
             )
 
-    def train_epoch(self, stop: StopRequest, after_step: Callable[[], None]) -> None:
+    def train_epoch(self, after_step: Callable[[], None]) -> None:
         """The rest of the epoch under way.
 
         Raises:
-            Interrupted: a signal came; the step under way was finished first.
-            NotFinite: see `check_finite`.
+            NotFinite: see `check_finite`; and what `after_step` raises.
         """
         self.model.train()
         clock = time.perf_counter()
@@ -100,12 +123,25 @@ class Trainer:
             self.progress.train_s += now - clock
             clock = now
             after_step()
-            if stop.signum is not None:
-                raise Interrupted(stop.signum)
 
-    def finish_epoch(self, val: Totals) -> dict[str, Any]:
-        """Count the epoch as done and describe it, as a line of metrics.jsonl."""
+    def validate(self) -> Totals:
+        """E and accuracy on the validation pictures, each counted once by one process."""
+        return Totals(*self.world.add_numbers(self.evaluator(self.model).numbers()))
+
+    def progress_of_all(self) -> dict[str, Any]:
+        """The progress for a checkpoint: with the sums of all processes."""
+        totals = Totals(*self.world.add_numbers(self.progress.train.numbers()))
+        return replace(self.progress, train=totals).to_dict()
+
+    def finish_epoch(self) -> dict[str, Any]:
+        """Validate, count the epoch as done and describe it, as a line of metrics.jsonl.
+
+        Raises:
+            NotFinite: E on validation is not finite.
+        """
         p = self.progress
+        val = self.validate()
+        train = Totals(*self.world.add_numbers(p.train.numbers()))
         if not math.isfinite(val.E):
             raise NotFinite(f"epoch {p.epoch + 1}, step {self.step}: E on validation is {val.E:g}")
         record = {
@@ -113,9 +149,9 @@ class Trainer:
             "epoch": p.epoch + 1,
             "step": self.step,
             "lr": self.lr_at(self.step - 1),
-            "train": p.train.means(),
+            "train": train.means(),
             "val": val.means(),
-            "images_per_s": p.train.count / p.train_s,
+            "images_per_s": train.count / p.train_s,
         }
         p.epoch, p.batch, p.train, p.train_s = p.epoch + 1, 0, Totals(), 0.0
         return record

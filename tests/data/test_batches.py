@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,14 +57,37 @@ def test_repeated_pictures_of_an_epoch_are_changed_differently():
 
 
 def test_mix_blends_with_the_next_picture_and_label():
-    images = torch.rand(3, 3, 4, 4)
+    images = torch.rand(4, 3, 4, 4)
     lam = torch.tensor([1.0, 0.75, 0.5])
-    mixed, target = mix(images, torch.tensor([0, 1, 2]), lam, num_classes=3)
+    mixed, target = mix(images, torch.tensor([0, 1, 2, 0]), lam, num_classes=3)
     torch.testing.assert_close(mixed[0], images[0])
     torch.testing.assert_close(mixed[1], 0.75 * images[1] + 0.25 * images[2])
-    torch.testing.assert_close(mixed[2], 0.5 * images[2] + 0.5 * images[0])
+    torch.testing.assert_close(mixed[2], 0.5 * images[2] + 0.5 * images[3])
     expected = torch.tensor([[1.0, 0, 0], [0, 0.75, 0.25], [0.5, 0, 0.5]])
     torch.testing.assert_close(target, expected)
+
+
+def test_the_last_picture_of_a_batch_is_mixed_with_the_first():
+    batches = train_batches(Augmentation(mixup=1.0), batch_size=20)
+    plain = train_batches(Augmentation(), batch_size=20)
+    (mixed,), (pure,) = batches.epoch(0), plain.epoch(0)
+    (slots,) = batches.order.batches(0)
+    lam = float(batches.augmentation.draw(5, 0, 20).lam[slots[-1]])
+    expected = lam * pure.images[-1] + (1 - lam) * pure.images[0]
+    torch.testing.assert_close(mixed.images[-1], expected)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_processes_share_a_batch_without_gap_or_overlap(num_ranks, mixup):
+    """Also the mixup partner of a part's last picture, which another process has."""
+    whole = train_batches(Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup))
+    parts = [replace(whole, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)]
+    for batch, *shares in zip(whole.epoch(1), *(part.epoch(1) for part in parts), strict=True):
+        images = torch.cat([share.images for share in shares])
+        torch.testing.assert_close(images, batch.images, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(torch.cat([share.target for share in shares]), batch.target)
+        assert all(np.array_equal(share.sample_ids, batch.sample_ids) for share in shares)
 
 
 def test_validation_batches_show_every_picture_once_in_order():

@@ -1,0 +1,148 @@
+"""The processes of one run: who they are, how they add up, how they notice that one hangs.
+
+torchrun starts them and sets the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, ...).
+A run without it is a world of one process, for which all of this costs nothing.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed import Store  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
+
+from crossent.errors import UserError
+
+FOREVER = timedelta(
+    days=30
+)  # decoding a large data set for the first time takes as long as it takes
+
+
+class WorkerLost(RuntimeError):
+    """Another process did not answer in time, or is gone."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Rank 0 writes the files and the lines; the others only compute."""
+
+    rank: int = 0
+    size: int = 1
+    store: Store | None = None  # where processes leave notes for each other
+    timeout_s: float = 600.0
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, num_items: int) -> range:
+        """This process's part of `num_items`: neighbours, and one more than others at most."""
+        first, last = (num_items * rank // self.size for rank in (self.rank, self.rank + 1))
+        return range(first, last)
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """The sum of the tensors of all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def add_numbers(self, numbers: Sequence[float]) -> list[float]:
+        """The same for numbers, in float64."""
+        if self.size == 1:
+            return list(numbers)
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        total = self.add(torch.tensor(numbers, dtype=torch.float64, device=device))
+        return [float(number) for number in total]
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """A row for each process: the tensors (n,) of all of them, as (size, n) on the CPU."""
+        rows = torch.zeros(self.size, *tensor.shape, dtype=tensor.dtype)
+        rows[self.rank] = tensor
+        on_device = rows.cuda() if self.size > 1 and dist.get_backend() == "nccl" else rows
+        return self.add(on_device).cpu()  # all rows but one's own are 0
+
+    @contextmanager
+    def first_goes_ahead(self) -> Iterator[None]:
+        """Rank 0 runs the block alone, such as decoding into the cache; then the others do."""
+        if self.store is not None and not self.is_first:
+            self.store.wait(["rank 0 is ahead"], FOREVER)
+        yield
+        if self.store is not None and self.is_first:
+            self.store.set("rank 0 is ahead", "")
+
+    def note_step(self, step: int) -> None:
+        """Leave word of the step that this process begins, for `name_the_lost`."""
+        if self.store is not None:
+            self.store.set(f"step of rank {self.rank}", str(step))
+
+    @contextmanager
+    def name_the_lost(self) -> Iterator[None]:
+        """Turn the time-out of a collective into a sentence that names who did not come.
+
+        Raises:
+            WorkerLost: in place of torch's error, if that came from waiting for another process.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.store is None or not is_about_waiting(error):
+                raise
+            raise WorkerLost(self.describe_lost(error)) from error
+
+    def describe_lost(self, error: RuntimeError) -> str:
+        steps = {rank: self.last_step(rank) for rank in range(self.size)}
+        mine = steps.pop(self.rank)
+        behind = [rank for rank, step in steps.items() if step < mine] or list(steps)
+        names = " and ".join(f"rank {rank} (last seen at step {steps[rank]})" for rank in behind)
+        return (
+            f"rank {self.rank} waited at step {mine} for {names}: no answer within "
+            f"{self.timeout_s:g} s, or it is gone ({str(error).splitlines()[0][:120]})"
+        )
+
+    def last_step(self, rank: int) -> int:
+        key = f"step of rank {rank}"
+        assert self.store is not None
+        return int(self.store.get(key)) if self.store.check([key]) else -1
+
+
+def is_about_waiting(error: RuntimeError) -> bool:
+    """Whether a collective failed for want of a partner; torch has no exception type for it."""
+    text = str(error).lower()
+    return any(word in text for word in ("timed out", "timeout", "connection", "peer", "gloo"))
+
+
+@contextmanager
+def joined_world(timeout_s: float) -> Iterator[World]:
+    """Join the processes that torchrun has started, for the block; without torchrun, be alone.
+
+    Args:
+        timeout_s: how long one process waits for another before it gives up.
+
+    Raises:
+        UserError: the others cannot be reached.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield World()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    try:
+        store, rank, size = next(rendezvous("env://"))
+        dist.init_process_group(
+            backend="nccl" if torch.cuda.is_available() else "gloo",
+            store=store,
+            rank=rank,
+            world_size=size,
+            timeout=timedelta(seconds=timeout_s),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"the other processes cannot be reached: {error}") from None
+    try:
+        yield World(rank, size, store, timeout_s)
+    finally:
+        dist.destroy_process_group()
