@@ -12,6 +12,7 @@ from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
+from crossent.training.world import World
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.images import ImageSet
@@ -34,7 +35,14 @@ def image_set(num: int, seed: int, size: int = 20) -> ImageSet:
     return ImageSet(images, labels, [f"picture {i}" for i in range(num)])
 
 
-def make_trainer(lr: float = 0.05, epochs: int = EPOCHS, dropout: float = 0.2) -> Trainer:
+def make_trainer(
+    lr: float = 0.05,
+    epochs: int = EPOCHS,
+    dropout: float = 0.2,
+    mixup: float = 0.3,
+    weight: torch.Tensor | None = None,
+    world: World = World(),  # noqa: B008 (it is frozen)
+) -> Trainer:
     """With everything random on: mixup, crops, colours, dropout, balanced sampling."""
     torch.manual_seed(0)
     model = build_model("small_cnn", 3, width=4, dropout=dropout)
@@ -44,17 +52,21 @@ def make_trainer(lr: float = 0.05, epochs: int = EPOCHS, dropout: float = 0.2) -
         image_set=train,
         num_classes=3,
         order=EpochOrder(train.labels, 8, seed=7, balanced=True),
-        augmentation=Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup=0.3),
+        augmentation=Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup),
         preprocessing=preprocessing,
         device=CPU,
+        rank=world.rank,
+        num_ranks=world.size,
     )
+    val = image_set(15, seed=2, size=16)
     return Trainer(
         model=model,
-        criterion=CrossEntropyLoss(label_smoothing=0.1),
+        criterion=CrossEntropyLoss(weight, label_smoothing=0.1),
         optimizer=torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
         batches=batches,
-        evaluator=Evaluator(image_set(15, seed=2, size=16), preprocessing, CPU, "fp32"),
+        evaluator=Evaluator(val, preprocessing, CPU, "fp32", world.share(len(val))),
         lr_at=partial(lr_at, num_steps=epochs * len(batches), lr=lr, warmup=0.2, final=0.0),
+        world=world,
     )
 
 

@@ -1,0 +1,65 @@
+"""What one process of a test under torchrun does: torchrun ... -m tests.training.ranks OUT.json"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crossent.training.batch_norm import use_global_batch_norm
+from crossent.training.world import World, joined_world
+from tests.training.parts import make_trainer
+
+CASES: dict[str, dict[str, Any]] = {
+    "hard": {"mixup": 0.0},
+    "mixup": {"mixup": 0.3},
+    "weights": {"mixup": 0.0, "weight": [0.5, 1.0, 3.0]},
+}
+
+
+def first_epoch(case: str, dtype: torch.dtype, world: World) -> dict[str, Any]:
+    """The losses of every step, validation and weights after an epoch, from all processes."""
+    arguments = CASES[case].copy()
+    weight = arguments.pop("weight", None)
+    trainer = make_trainer(
+        dropout=0.0,  # each process draws its own
+        weight=None if weight is None else torch.tensor(weight, dtype=dtype),
+        world=world,
+        **arguments,
+    )
+    trainer.model.to(dtype)
+    trainer.model.head.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+    trainer.model.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+    if world.size > 1:
+        use_global_batch_norm(trainer.model)
+    losses: list[float] = []
+    trainer.train_epoch(lambda: losses.append(sum_of_E(trainer)))
+    counts = world.add_numbers([trainer.progress.train.count])
+    record = trainer.finish_epoch()
+    return {
+        "losses": losses,
+        "count": counts[0],
+        "train": record["train"],
+        "val": record["val"],
+        "weights": {
+            n: t.double().flatten().tolist() for n, t in trainer.model.state_dict().items()
+        },
+    }
+
+
+def sum_of_E(trainer: Any) -> float:
+    (E,) = trainer.world.add_numbers([trainer.progress.train.E])
+    return float(E)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with joined_world(timeout_s=60) as world:
+        found = {
+            f"{case} {dtype}": first_epoch(case, dtype, world)
+            for case in CASES
+            for dtype in (torch.float64, torch.float32)
+        }
+        if world.is_first:
+            Path(sys.argv[1]).write_text(json.dumps(found))

@@ -1,0 +1,165 @@
+"""Several processes: the same numbers as one, and what happens when one of them is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from crossent.tensor_file import hash_tensors, read_tensors
+from crossent.training.world import World
+from tests.training.ranks import CASES, first_epoch
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ("train.py", "-c", "configs/smoke.yaml", "train.threads=1", "train.mixup=0.2")
+LONG = ("train.epochs=40", "train.batch_size=6")  # long enough to be hit while it runs
+
+
+def torchrun(*words, processes=2, max_restarts=0):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone",
+        f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}", *map(str, words),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHELASTIC_ERROR_FILE": os.devnull}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(process, timeout=240):
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def of_two_processes(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ranks") / "found.json"
+    status, out, err = finish(torchrun("-m", "tests.training.ranks", path))
+    assert status == 0, out + err
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_compute_what_one_does(of_two_processes, case, dtype):
+    alone = first_epoch(case, dtype, World())
+    together = of_two_processes[f"{case} {dtype}"]
+    tolerance = {torch.float64: 1e-6, torch.float32: 1e-4}[dtype]
+    assert together["count"] == alone["count"] == 45
+    np.testing.assert_allclose(together["losses"], alone["losses"], rtol=tolerance)
+    for split in ("train", "val"):
+        assert together[split]["E"] == pytest.approx(alone[split]["E"], rel=tolerance)
+        assert together[split]["accuracy"] == pytest.approx(alone[split]["accuracy"])
+    if dtype == torch.float64:  # pictures are augmented in float32 all the same: hence atol
+        for name, values in alone["weights"].items():
+            np.testing.assert_allclose(
+                together["weights"][name], values, rtol=tolerance, atol=1e-7, err_msg=name
+            )
+
+
+def wait_for_checkpoint(process, path, step):
+    """Until the run has made a checkpoint at a step or later."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        if (path / "metrics.jsonl").exists():
+            records = (path / "metrics.jsonl").read_text().splitlines()
+            if sum('"epoch"' in record for record in records) > step:
+                return
+        time.sleep(0.02)
+    pytest.fail("no checkpoint within two minutes")
+
+
+def workers_of(process):
+    """Process ids by rank of what torchrun has started."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        ranks = [int(e[5:]) for e in environment if e.startswith(b"RANK=")]
+        if parent == process.pid and ranks:
+            found[ranks[0]] = int(folder.name)
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+
+
+def hash_of_model(path):
+    return hash_tensors(read_tensors(path / "model.safetensors")[0])
+
+
+def kinds_of(path):
+    return [json.loads(line)["kind"] for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@needs_proc
+def test_a_killed_worker_is_started_again_and_the_run_ends_in_the_same_bytes(tmp_path):
+    straight = torchrun(*SMOKE, *LONG, "--out", tmp_path / "straight")
+    status, out, err = finish(straight)
+    assert status == 0, out + err
+    killed = torchrun(*SMOKE, *LONG, "--out", tmp_path / "killed", max_restarts=1)
+    wait_for_checkpoint(killed, tmp_path / "killed", step=2)
+    os.kill(workers_of(killed)[1], signal.SIGKILL)
+    status, out, err = finish(killed)
+    assert status == 0, out + err
+    assert hash_of_model(tmp_path / "killed") == hash_of_model(tmp_path / "straight")
+    assert kinds_of(tmp_path / "killed") == ["start", *["epoch"] * 40, "end"]
+
+
+@pytest.mark.slow
+@needs_proc
+def test_a_worker_that_hangs_is_named(tmp_path):
+    process = torchrun(*SMOKE, *LONG, "train.timeout_s=4", "--out", tmp_path / "run")
+    wait_for_checkpoint(process, tmp_path / "run", step=1)
+    hanging = workers_of(process)[1]
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + 60
+        while len(workers_of(process)) == 2 and time.monotonic() < deadline:
+            time.sleep(0.1)  # until rank 0 has given up; torchrun then wants to end rank 1
+    finally:
+        os.kill(hanging, signal.SIGKILL)
+    status, out, err = finish(process)
+    assert status != 0
+    assert "waited at step" in err and "for rank 1 (last seen at step" in err, out + err
+
+
+@pytest.mark.slow
+@needs_proc
+def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
+    process = torchrun(*SMOKE, *LONG, "--out", tmp_path / "run")
+    wait_for_checkpoint(process, tmp_path / "run", step=1)
+    os.kill(workers_of(process)[1], signal.SIGTERM)  # one is told, both agree
+    _, out, err = finish(process)
+    assert "saved; go on with: python train.py --resume" in out, out + err
+    resumed = subprocess.run(
+        [sys.executable, "train.py", "--resume", tmp_path / "run"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert resumed.returncode == 0, resumed.stderr
+    assert kinds_of(tmp_path / "run") == ["start", *["epoch"] * 40, "end"]
+
+
+def test_torchrun_needs_a_name_for_the_folder():
+    status, _, err = finish(torchrun(*SMOKE, processes=1))
+    assert status != 0
+    assert "under torchrun name the folder of the run: --out RUN" in err
+
+
+def test_shares_cover_everything_once():
+    for num_items in (0, 1, 5, 12):
+        shares = [World(rank, 3).share(num_items) for rank in range(3)]
+        assert [i for share in shares for i in share] == list(range(num_items))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
