@@ -81,9 +81,9 @@ def cross_entropy(
     check_arguments(input, target, weight, ignore_index, reduction, label_smoothing)
     input, target, weight = _for_autocast(input, target, weight)
     if input.dim() > 1:
-        return _plain(input, target, weight, ignore_index, reduction, label_smoothing)
+        return _checked(input, target, weight, ignore_index, reduction, label_smoothing)
     target = target.unsqueeze(0) if target.shape == input.shape else target.reshape(1)
-    loss = _plain(input.unsqueeze(0), target, weight, ignore_index, reduction, label_smoothing)
+    loss = _checked(input.unsqueeze(0), target, weight, ignore_index, reduction, label_smoothing)
     return loss.reshape(())
 
 
@@ -148,7 +148,7 @@ def _is_usual(input: Tensor, target: Tensor) -> bool:
     )
 
 
-def _plain(
+def _checked(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
