@@ -157,8 +157,9 @@ def _checked(
     label_smoothing: float,
 ) -> Tensor:
     if _is_usual(input, target) and (weight is None or _is_usual(input, weight)):
+        wanted = torch.is_grad_enabled() and input.requires_grad
         settings = Settings(weight, ignore_index, reduction, label_smoothing)
-        loss: Tensor = BlockedLoss.apply(input, target, settings, torch.is_grad_enabled())
+        loss: Tensor = BlockedLoss.apply(input, target, settings, wanted)
         return loss
     try:
         return plain_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
@@ -172,7 +173,8 @@ def _for_autocast(
     input: Tensor, target: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Under autocast, raise half precision to float32, as torch does for its own losses."""
-    if not torch.is_autocast_enabled(input.device.type):
+    device = input.device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return input, target, weight
     return _raised(input), _raised(target), None if weight is None else _raised(weight)
 

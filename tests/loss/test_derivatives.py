@@ -10,6 +10,9 @@ from torch.nn import functional as F
 import crossent
 from crossent.loss import blocked
 
+# The forward mode of torch.func still loads torch.jit for itself.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+
 INDICES = torch.tensor([0, 2, -100, 1])
 PROBABILITIES = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 WEIGHT = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
@@ -105,7 +108,6 @@ def test_without_gradients_none_is_formed(monkeypatch):
         crossent.cross_entropy(logits, target, reduction="sum")
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
 def test_transformations_of_torch_func():
     batches = random_logits(5, 4, 3).detach()
     targets = torch.randint(3, (5, 4))

@@ -28,7 +28,7 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 def test_samples_of_the_function(dtype, way):
     samples = list(OP.sample_inputs("cpu", dtype, requires_grad=True))
-    assert len(samples) > 30
+    assert len(samples) > 15
     for sample in samples:
         ours = crossent.cross_entropy(sample.input, *sample.args, **sample.kwargs)
         theirs = F.cross_entropy(sample.input, *sample.args, **sample.kwargs)
