@@ -81,9 +81,9 @@ def cross_entropy(
     check_arguments(input, target, weight, ignore_index, reduction, label_smoothing)
     input, target, weight = _for_autocast(input, target, weight)
     if input.dim() > 1:
-        return _plain(input, target, weight, ignore_index, reduction, label_smoothing)
+        return _checked(input, target, weight, ignore_index, reduction, label_smoothing)
     target = target.unsqueeze(0) if target.shape == input.shape else target.reshape(1)
-    loss = _plain(input.unsqueeze(0), target, weight, ignore_index, reduction, label_smoothing)
+    loss = _checked(input.unsqueeze(0), target, weight, ignore_index, reduction, label_smoothing)
     return loss.reshape(())
 
 
@@ -148,7 +148,7 @@ def _is_usual(input: Tensor, target: Tensor) -> bool:
     )
 
 
-def _plain(
+def _checked(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None,
@@ -157,8 +157,9 @@ def _plain(
     label_smoothing: float,
 ) -> Tensor:
     if _is_usual(input, target) and (weight is None or _is_usual(input, weight)):
+        wanted = torch.is_grad_enabled() and input.requires_grad
         settings = Settings(weight, ignore_index, reduction, label_smoothing)
-        loss: Tensor = BlockedLoss.apply(input, target, settings, torch.is_grad_enabled())
+        loss: Tensor = BlockedLoss.apply(input, target, settings, wanted)
         return loss
     try:
         return plain_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
@@ -172,7 +173,8 @@ def _for_autocast(
     input: Tensor, target: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Under autocast, raise half precision to float32, as torch does for its own losses."""
-    if not torch.is_autocast_enabled(input.device.type):
+    device = input.device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return input, target, weight
     return _raised(input), _raised(target), None if weight is None else _raised(weight)
 

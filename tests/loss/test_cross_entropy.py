@@ -24,7 +24,9 @@ def make_target(kind, shape):
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("kind", ["indices", "some ignored", "probabilities"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_value_and_gradient_are_those_of_torch(shape, kind, weighted, reduction, label_smoothing):
+def test_value_and_gradient_are_those_of_torch(
+    shape, kind, weighted, reduction, label_smoothing, way
+):
     torch.manual_seed(0)
     logits = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     target = make_target(kind, shape)
@@ -55,3 +57,75 @@ def test_the_module_is_the_function_with_its_settings():
     assert list(criterion.state_dict()) == ["weight"]
     assert list(crossent.CrossEntropyLoss().state_dict()) == []
     assert criterion.double().state_dict()["weight"].dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", ["indices", "probabilities"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_no_dtype_is_further_from_the_truth_than_torch(dtype, kind, reduction, way):
+    torch.manual_seed(0)
+    logits = (4 * torch.randn(64, 10)).to(dtype).requires_grad_()
+    target = make_target(kind, (64, 10))
+    target = target.to(dtype) if kind == "probabilities" else target
+    exact_target = target.double() if kind == "probabilities" else target
+    exact_logits = logits.detach().double().requires_grad_()
+    truth = F.cross_entropy(exact_logits, exact_target, reduction=reduction)
+    (true_slope,) = torch.autograd.grad(truth.sum(), exact_logits)
+    errors = {}
+    for name, function in (("ours", crossent.cross_entropy), ("torch", F.cross_entropy)):
+        loss = function(logits, target, reduction=reduction)
+        assert loss.dtype == dtype
+        (slope,) = torch.autograd.grad(loss.sum(), logits)
+        errors[name] = ((loss - truth).abs().max(), (slope - true_slope).abs().max())
+    # One rounding of the result is the best there is; torch may by chance be that good as well.
+    eps = torch.finfo(dtype).eps
+    for ours, theirs, size in zip(
+        errors["ours"], errors["torch"], (truth, true_slope), strict=True
+    ):
+        assert ours <= max(theirs, 2 * eps * size.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("logits", "target"),
+    [
+        (torch.randn(3, 8).t(), torch.randint(3, (8,))),
+        (torch.randn(8, 6)[:, ::2], torch.randint(3, (16,))[::2]),
+        (torch.randn(1, 3).expand(8, 3), torch.randint(3, (8,))),
+        (torch.randn(4, 5, 2, 3).permute(0, 3, 1, 2), torch.randint(3, (4, 2, 5)).transpose(1, 2)),
+        (torch.randn(4, 3, 4, 6)[..., ::2], torch.randint(3, (4, 4, 3))),
+        (torch.randn(8, 3), torch.rand(3, 8).t()),
+        (torch.randn(8, 3), torch.randint(3, (8,), dtype=torch.uint8)),
+    ],
+    ids=["transposed", "strided", "expanded", "channels last", "strided places", "soft", "uint8"],
+)
+def test_no_layout_is_taken_for_another(logits, target, way):
+    logits = logits.detach().requires_grad_()
+    ours = crossent.cross_entropy(logits, target)
+    theirs = F.cross_entropy(logits, target)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, logits)[0], torch.autograd.grad(theirs, logits)[0]
+    )
+
+
+@pytest.mark.parametrize("target_dtype", [torch.float16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_probabilities_of_another_dtype_give_the_dtype_of_torch(dtype, target_dtype, way):
+    logits, target = torch.randn(4, 3, dtype=dtype), torch.rand(4, 3, dtype=target_dtype)
+    ours, theirs = crossent.cross_entropy(logits, target), F.cross_entropy(logits, target)
+    torch.testing.assert_close(ours, theirs, rtol=2**-7, atol=2**-7)  # dtype is compared too
+
+
+@pytest.mark.parametrize("shape", [(300, 4000), (6, 5, 700, 500)], ids=["rows", "places"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_many_real_blocks_agree_with_torch(shape, label_smoothing):
+    torch.manual_seed(0)
+    logits = torch.randn(shape, requires_grad=True)
+    target = make_target("some ignored", shape)
+    settings = {"weight": torch.rand(shape[1]), "label_smoothing": label_smoothing}
+    ours = crossent.cross_entropy(logits, target, **settings)
+    theirs = F.cross_entropy(logits, target, **settings)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, logits)[0], torch.autograd.grad(theirs, logits)[0]
+    )

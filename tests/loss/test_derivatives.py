@@ -1,0 +1,149 @@
+"""Derivatives of every kind: checked numerically, against torch, and through its transforms."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import crossent
+from crossent.loss import blocked
+
+# The forward mode of torch.func still loads torch.jit for itself.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+
+INDICES = torch.tensor([0, 2, -100, 1])
+PROBABILITIES = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+WEIGHT = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
+
+
+def random_logits(*shape, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(shape, dtype=dtype, generator=generator).requires_grad_()
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("target", [INDICES, PROBABILITIES], ids=["indices", "probabilities"])
+def test_first_and_second_derivative(target, weight, reduction, label_smoothing, way):
+    def function(logits):
+        return crossent.cross_entropy(logits, target, weight, -100, reduction, label_smoothing)
+
+    logits = random_logits(4, 3)
+    assert torch.autograd.gradcheck(function, logits, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(function, logits)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_derivative_by_probabilities_and_by_weight(label_smoothing):
+    logits, target, weight = random_logits(4, 3), PROBABILITIES.clone(), WEIGHT.clone()
+    inputs = (logits, target.requires_grad_(), weight.requires_grad_())
+
+    def function(logits, target, weight):
+        return crossent.cross_entropy(logits, target, weight, label_smoothing=label_smoothing)
+
+    ours = torch.autograd.grad(function(*inputs), inputs)
+    loss = F.cross_entropy(logits, target, weight, label_smoothing=label_smoothing)
+    torch.testing.assert_close(ours, torch.autograd.grad(loss, inputs))
+    assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(function, inputs)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_derivative_by_weight_with_class_indices(label_smoothing):
+    def function(weight):  # torch refuses this one, so only the numbers can judge
+        return crossent.cross_entropy(
+            random_logits(4, 3), INDICES, weight, label_smoothing=label_smoothing
+        )
+
+    assert torch.autograd.gradcheck(function, WEIGHT.clone().requires_grad_())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_retained_graph_gives_the_same_gradient_again(dtype, reduction, way):
+    logits, target = random_logits(4, 3, dtype=dtype), torch.tensor([0, 2, 1, 1])
+    loss = crossent.cross_entropy(logits, target, reduction=reduction).sum()
+    (first,) = torch.autograd.grad(loss, logits, torch.tensor(3.0, dtype=dtype), retain_graph=True)
+    kept = first.clone()
+    first.zero_()  # the gradient belongs to whoever asked for it
+    (second,) = torch.autograd.grad(loss, logits, torch.tensor(3.0, dtype=dtype))
+    torch.testing.assert_close(second, kept)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0, -2.5])
+def test_what_follows_the_loss_is_multiplied_in(factor, way):
+    logits, target = random_logits(4, 3), torch.tensor([0, 2, 1, 1])
+    (gradient,) = torch.autograd.grad(factor * crossent.cross_entropy(logits, target), logits)
+    (expected,) = torch.autograd.grad(factor * F.cross_entropy(logits, target), logits)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_the_gradient_of_a_leaf_is_not_copied_and_not_kept(way):
+    logits = random_logits(4, 3)
+    loss = crossent.cross_entropy(logits, torch.tensor([0, 2, 1, 1]))
+    loss.backward()
+    assert logits.grad is not None
+    gone = weakref.ref(logits.grad)
+    logits.grad = None
+    gc.collect()
+    assert gone() is None, "the loss still holds the gradient it gave away"
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
+def test_without_gradients_none_is_formed(monkeypatch):
+    def forbidden(logits):
+        raise AssertionError("a gradient was formed")
+
+    monkeypatch.setattr(blocked, "_empty_gradient", forbidden)
+    logits, target = random_logits(4, 3), torch.tensor([0, 2, 1, 1])
+    with torch.no_grad():
+        loss = crossent.cross_entropy(logits, target, reduction="sum")
+    assert not loss.requires_grad
+    assert crossent.cross_entropy(logits.detach(), target, reduction="sum") == loss
+    with pytest.raises(AssertionError, match="was formed"):
+        crossent.cross_entropy(logits, target, reduction="sum")
+
+
+def test_transformations_of_torch_func():
+    batches = random_logits(5, 4, 3).detach()
+    targets = torch.randint(3, (5, 4))
+    loss, weight = crossent.cross_entropy, WEIGHT
+    mapped = torch.func.vmap(torch.func.grad(lambda z, t: loss(z, t, weight)))(batches, targets)
+    rows = zip(batches, targets, strict=True)
+    each = [torch.func.grad(lambda z, t: F.cross_entropy(z, t, weight))(z, t) for z, t in rows]
+    torch.testing.assert_close(mapped, torch.stack(each))
+    hessian = torch.func.hessian(lambda z: loss(z, targets[0]))(batches[0])
+    expected = torch.autograd.functional.hessian(
+        lambda z: F.cross_entropy(z, targets[0]), batches[0]
+    )
+    torch.testing.assert_close(hessian, expected)
+    tangent = torch.randn_like(batches[0])
+    ours = torch.func.jvp(lambda z: loss(z, targets[0]), (batches[0],), (tangent,))
+    theirs = torch.func.jvp(lambda z: F.cross_entropy(z, targets[0]), (batches[0],), (tangent,))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_torch_compile_takes_it_whole(soft):
+    logits = random_logits(6, 3, dtype=torch.float32)
+    target = torch.rand(6, 3) if soft else torch.tensor([0, 1, 2, -100, 1, 0])
+    weight = torch.tensor([1.0, 2.0, 0.5])
+    # aot_eager: the whole tracing, forward and backward, without a C++ compiler at the end.
+    compiled = torch.compile(crossent.cross_entropy, fullgraph=True, backend="aot_eager")
+    ours = compiled(logits, target, weight, label_smoothing=0.1)
+    theirs = F.cross_entropy(logits, target, weight, label_smoothing=0.1)
+    torch.testing.assert_close(ours, theirs)
+    (our_slope,) = torch.autograd.grad(ours, logits)
+    torch.testing.assert_close(our_slope, torch.autograd.grad(theirs, logits)[0])
+
+
+def test_other_devices_get_the_plain_text():
+    logits = torch.empty(4, 3, device="meta", requires_grad=True)
+    loss = crossent.cross_entropy(logits, torch.empty(4, device="meta", dtype=torch.int64))
+    assert loss.device.type == "meta"
+    assert torch.autograd.grad(loss, logits)[0].shape == (4, 3)

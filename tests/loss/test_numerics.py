@@ -1,0 +1,129 @@
+"""Where numbers get extreme: infinities, nan, emptiness, half precision and autocast."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import crossent
+
+INF, NAN = math.inf, math.nan
+pytestmark = pytest.mark.usefixtures("way")
+
+
+def loss_and_gradient(function, logits, target, **settings):
+    logits = torch.tensor(logits, requires_grad=True)
+    loss = function(logits, torch.tensor(target), **settings)
+    return loss.detach(), torch.autograd.grad(loss.sum(), logits)[0]
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize(
+    ("logits", "target", "settings"),
+    [
+        ([[0.0, -INF, 1.0]], [0], {}),
+        ([[0.0, -INF, 1.0]], [1], {}),
+        ([[0.0, -INF, 1.0]], [1], {"weight": torch.tensor([1.0, 0.0, 1.0])}),
+        ([[0.0, -INF, 1.0]], [0], {"label_smoothing": 0.1}),
+        ([[0.0, -INF, 1.0]], [[0.5, 0.0, 0.5]], {}),
+        ([[0.0, -INF, 1.0]], [[0.4, 0.2, 0.4]], {}),
+        ([[0.0, INF, 1.0]], [0], {}),
+        ([[0.0, NAN, 1.0]], [0], {}),
+        ([[-INF, -INF, -INF]], [0], {}),
+        ([[3e38, -3e38, 0.0]], [0], {}),
+        ([[3e38, -3e38, 0.0]], [1], {}),
+        ([[1e4, 1e4 + 1, 1e4 - 200]], [2], {}),
+        ([[-1e30, -2e30, 3.0]], [2], {"label_smoothing": 0.2}),
+        ([[0.0, 1.0, 2.0]], [0], {"weight": torch.zeros(3)}),
+        ([[0.0, 1.0, 2.0]], [-100], {}),
+        ([[0.0, 1.0, 2.0]], [-100], {"label_smoothing": 0.1}),
+    ],
+    ids=[
+        "another class -inf", "own class -inf", "own class -inf, weight 0", "smoothing onto -inf",
+        "probability 0 on -inf", "probability on -inf", "+inf", "nan", "all -inf", "huge, right",
+        "huge, wrong", "large, shifted", "large negative", "all weights 0", "all ignored",
+        "all ignored, smoothing",
+    ],
+)  # fmt: skip
+def test_extremes_are_those_of_torch(logits, target, settings, reduction):
+    ours = loss_and_gradient(
+        crossent.cross_entropy, logits, target, reduction=reduction, **settings
+    )
+    theirs = loss_and_gradient(F.cross_entropy, logits, target, reduction=reduction, **settings)
+    torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+def test_an_ignored_row_has_no_part_whatever_is_in_it(bad, label_smoothing):
+    logits = torch.tensor([[0.5, 1.0, -1.0], [0.0, bad, 1.0]], requires_grad=True)
+    target = torch.tensor([2, -100])
+    loss = crossent.cross_entropy(logits, target, label_smoothing=label_smoothing)
+    (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
+    alone = crossent.cross_entropy(logits[:1], target[:1], label_smoothing=label_smoothing)
+    torch.testing.assert_close(loss, alone)
+    assert torch.equal(gradient[1], torch.zeros(3))
+    (second,) = torch.autograd.grad(gradient.square().sum(), logits)
+    assert torch.equal(second[1], torch.zeros(3))
+    (plainly,) = torch.autograd.grad(
+        crossent.cross_entropy(logits, target, label_smoothing=label_smoothing), logits
+    )
+    assert torch.equal(plainly[1], torch.zeros(3))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    ("shape", "target"),
+    [
+        ((0, 3), torch.zeros(0, dtype=torch.int64)),
+        ((0, 3), torch.zeros(0, 3)),
+        ((2, 3, 0), torch.zeros(2, 0, dtype=torch.int64)),
+        ((2, 3, 0), torch.zeros(2, 3, 0)),
+    ],
+    ids=["no rows, indices", "no rows, probabilities", "no places, indices", "no places, soft"],
+)
+def test_an_empty_batch_is_that_of_torch(shape, target, reduction):
+    logits = torch.zeros(shape, requires_grad=True)
+    ours = crossent.cross_entropy(logits, target, reduction=reduction)
+    theirs = F.cross_entropy(logits, target, reduction=reduction)
+    torch.testing.assert_close(ours, theirs, equal_nan=True)
+    assert torch.autograd.grad(ours.sum(), logits)[0].shape == shape
+
+
+def test_the_mean_of_float16_does_not_overflow():
+    logits = torch.zeros(4096, 2, dtype=torch.float16)
+    logits[:, 0] = 100  # the sum of E_n is 409600, more than float16 can hold
+    loss = crossent.cross_entropy(logits, torch.ones(4096, dtype=torch.int64))
+    assert loss.item() == 100
+
+
+def test_a_gradient_scaler_reaches_float16_before_it_underflows():
+    logits = torch.zeros(1 << 16, 3, dtype=torch.float16, requires_grad=True)
+    loss = crossent.cross_entropy(logits, torch.zeros(1 << 16, dtype=torch.int64))
+    (gradient,) = torch.autograd.grad(loss, logits, torch.tensor(2.0**15, dtype=torch.float16))
+    expected = torch.tensor([-2 / 3, 1 / 3, 1 / 3]) / 2  # without the factor about 1e-5: few digits
+    torch.testing.assert_close(gradient[0].float(), expected, rtol=2**-10, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
+def test_autocast_raises_half_precision_to_float32(dtype, soft):
+    logits = torch.randn(6, 3).to(dtype).requires_grad_()
+    target = torch.rand(6, 3).to(dtype) if soft else torch.randint(3, (6,))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = crossent.cross_entropy(logits, target)
+        theirs = F.cross_entropy(logits, target)
+    torch.testing.assert_close(ours, theirs)  # dtype included
+    (our_slope,) = torch.autograd.grad(ours, logits)
+    (their_slope,) = torch.autograd.grad(theirs, logits)
+    torch.testing.assert_close(our_slope, their_slope)
+
+
+def test_weights_may_leave_out_a_class():
+    weight = torch.tensor([1.0, 0.0, 2.0])
+    logits, target = [[0.3, 0.1, 0.2], [1.0, 2.0, 3.0]], [1, 2]
+    ours = loss_and_gradient(crossent.cross_entropy, logits, target, weight=weight)
+    theirs = loss_and_gradient(F.cross_entropy, logits, target, weight=weight)
+    torch.testing.assert_close(ours, theirs)
+    assert torch.equal(ours[1][0], torch.zeros(3))
