@@ -89,11 +89,15 @@ class PeakWatch:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
+        self._look()  # or a run of less than a tenth of a second would show nothing
 
     def _watch(self) -> None:
         while not self._stopped.wait(0.1):
-            processes = [os.getpid(), *_children()]
-            self.peak_bytes = max(self.peak_bytes, sum(map(_anonymous_bytes, processes)))
+            self._look()
+
+    def _look(self) -> None:
+        processes = [os.getpid(), *_children()]
+        self.peak_bytes = max(self.peak_bytes, sum(map(_anonymous_bytes, processes)))
 
 
 def _children() -> list[int]:

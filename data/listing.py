@@ -60,8 +60,23 @@ def list_folder(root: str | Path) -> Listing:
     Raises:
         ValueError: no such folder, no classes, or a class in val that train lacks.
     """
+    try:
+        _check_root(Path(root))
+        return _list_classes(Path(os.path.abspath(root)))
+    except OSError as error:
+        raise ValueError(f"{root}: cannot be read ({error.strerror})") from error
+
+
+def list_files(root: str | Path) -> Listing:
+    """Every file below a root, whatever the folders are called: for a look at them."""
     _check_root(Path(root))
     root = Path(os.path.abspath(root))
+    search = _Search(root)
+    search.folder(root, NO_CLASS, "train")
+    return Listing(root, [NO_CLASS], search.entries, search.unusable, search.warnings())
+
+
+def _list_classes(root: Path) -> Listing:
     search, folders = _Search(root), _folders(root)
     if {"train", "val"} <= folders.keys() or folders.keys() in ({"train"}, {"train", "test"}):
         class_names = sorted(_folders(root / "train"))
@@ -78,17 +93,10 @@ def list_folder(root: str | Path) -> Listing:
     return Listing(root, class_names, search.entries, search.unusable, search.warnings())
 
 
-def list_files(root: str | Path) -> Listing:
-    """Every file below a root, whatever the folders are called: for a look at them."""
-    _check_root(Path(root))
-    root = Path(os.path.abspath(root))
-    search = _Search(root)
-    search.folder(root, NO_CLASS, "train")
-    return Listing(root, [NO_CLASS], search.entries, search.unusable, search.warnings())
-
-
 def printable(path: str) -> str:
     """A path as text that any terminal and any JSON file takes: `\\xff` for what is no text."""
+    if path.isascii() and path.isprintable():  # nearly all, and there may be a million
+        return path
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -135,7 +143,7 @@ class _Search:
     """Walks folders, whatever they hold, and collects what was found."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root_length = len(os.path.join(root, ""))  # of what every path starts with
         self.entries: list[Entry] = []
         self.unusable: list[Unusable] = []
         self.sidecars: Counter[str] = Counter()
@@ -171,7 +179,7 @@ class _Search:
 
     def _add(self, files: list["os.DirEntry[str]"], class_name: str, split: str) -> None:
         for file in files:
-            suffix = Path(file.name).suffix.lower()
+            suffix = os.path.splitext(file.name)[1].lower()
             if suffix in _SIDECARS:
                 self.sidecars[suffix] += 1
                 continue
@@ -182,7 +190,7 @@ class _Search:
         self.unusable.append(Unusable(self._name(path), reason))
 
     def _name(self, path: str) -> str:
-        return printable(os.path.relpath(path, self.root))
+        return printable(path[self.root_length :])
 
     def warnings(self) -> list[str]:
         warnings = []

@@ -31,7 +31,7 @@ def split_train_val(
 
     Example:
         >>> split_train_val(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 0.5, seed=0)
-        ['val', 'train', 'val', 'train']
+        ['train', 'val', 'val', 'train']
     """
     members: dict[int, list[int]] = defaultdict(list)
     for index, group_id in enumerate(group_ids):

@@ -7,9 +7,9 @@ here, and `data.workers` names the file and starts another process.
 import json
 import os
 import resource
-import signal
 import struct
 import sys
+from contextlib import suppress
 from typing import Any
 
 from data.decode import UnusableImage, inspect
@@ -22,7 +22,6 @@ READY = b"ready\n"
 def main() -> None:
     """Answers jobs until stdin ends, which it also does when the parent is killed."""
     _silence_libraries()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
     if sys.platform == "linux":  # elsewhere the kernel does not count the heap under this name
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     sys.stdout.buffer.write(READY)
@@ -54,4 +53,6 @@ def answer(path: str, sizes: list[int]) -> tuple[dict[str, Any], bytes]:
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(BrokenPipeError):  # nobody is left to answer
+        main()
+    os._exit(0)  # the end of Python would try to flush into the broken pipe, and complain

@@ -57,8 +57,10 @@ def inspect_files(
         todo.put(index)
     # Bounded: when the consumer writes slower than we decode, we wait instead of piling up.
     done: queue.Queue[tuple[int, Result] | Exception] = queue.Queue(4 * num_workers)
-    workers = [_Worker(jobs, todo, done) for _ in range(num_workers)]
+    workers: list[_Worker] = []
     try:
+        for _ in range(num_workers):
+            workers.append(_Worker(jobs, todo, done))
         for _ in tqdm(jobs, desc=description, unit="img", disable=None):
             yield _next_result(done, workers)
     finally:  # all done, or Ctrl-C, or the caller lost interest
@@ -163,7 +165,13 @@ def _start_process() -> "subprocess.Popen[bytes]":
     environment["OPENBLAS_NUM_THREADS"] = "1"  # its buffers for threads would eat the limit
     # -P: a folder named "data" where the user happens to stand must not be taken for ours.
     command = [sys.executable, "-P", "-m", "data.worker"]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,  # Ctrl-C on the terminal is for us alone; we stop the workers
+    )
 
 
 def _await_ready(process: "subprocess.Popen[bytes]") -> None:

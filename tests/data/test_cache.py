@@ -242,7 +242,9 @@ def test_a_kill_in_the_middle(tmp_path, kept, delay_s):
 def test_ctrl_c_ends_it_at_once(tmp_path, kept):
     animals = make_folder(tmp_path / "many", {"dog": 400, "fox": 400})
     run = start_loading(animals, kept)
-    time.sleep(1.0)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    while not children.read_text() and run.poll() is None:  # until it has started to decode
+        time.sleep(0.01)
     run.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, stderr = run.communicate(timeout=20)

@@ -194,6 +194,32 @@ def test_bad_arguments(animals, changes, message):
         load(animals, **changes)
 
 
+def test_a_root_that_may_not_be_read(animals, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match=r"animals: cannot be read \(Permission denied\)"):
+        load(animals)
+
+
+def test_a_class_folder_that_may_not_be_read(animals, monkeypatch):
+    scandir = os.scandir
+
+    def refuse_some(path):
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    (animals / "dog" / "secret").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse_some)
+    (unusable,) = load(animals).unusable
+    assert (unusable.path, unusable.reason) == (
+        "dog/secret",
+        "unreadable folder: Permission denied",
+    )
+
+
 def test_debris_is_neither_picture_nor_class(animals):
     before = load(animals)
     for name in (".ipynb_checkpoints", "__MACOSX", ".hidden"):
