@@ -9,13 +9,13 @@ loss has to move; the machine's own figure is that of copying a large tensor, co
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -104,10 +104,15 @@ def extra_memory_mb(name: str, shape: str, dtype: str, labels: str) -> float:
     """Return the peak of resident memory beyond logits, target and gradient, in this process."""
     step(LOSSES[name], make_case("512x512", dtype, labels))  # load the code and its buffers first
     case = make_case(shape, dtype, labels)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_mb()
     step(LOSSES[name], case)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (after - before) / 1024 - case[0].nbytes / 2**20  # ru_maxrss is in KiB on Linux
+    return _peak_mb() - before - case[0].nbytes / 2**20
+
+
+def _peak_mb() -> float:
+    """Return the peak of resident memory. (Linux; ru_maxrss would inherit the parent's peak.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024  # in KiB
 
 
 def print_memory(shapes: list[str], dtypes: list[str], labels: list[str]) -> None:
