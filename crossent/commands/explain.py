@@ -8,7 +8,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from crossent.inference.explain_article import article_example
+    from crossent.inference.explain_article import article_lines
 
-    print(article_example())
+    for line in article_lines():  # the last one, the loss of training, loads torch
+        print(line, flush=True)
     return 0
