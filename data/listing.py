@@ -199,7 +199,7 @@ class _Search:
         if self.sidecars:
             kinds = ", ".join(suffix for suffix, _ in self.sidecars.most_common(5))
             warnings.append(
-                f"{self.sidecars.total()} files by their names no pictures ({kinds}): passed over"
+                f"passed over by their names, no pictures ({kinds}): {self.sidecars.total()}"
             )
         return warnings
 

@@ -232,7 +232,7 @@ def test_debris_is_neither_picture_nor_class(animals):
     after = load(animals)
     same(before, after)
     assert after.unusable == []
-    assert after.warnings[0] == "1 files by their names no pictures (.csv): passed over"
+    assert after.warnings[0] == "passed over by their names, no pictures (.csv): 1"
 
 
 def test_nested_folders_are_searched(animals):
