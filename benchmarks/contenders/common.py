@@ -51,6 +51,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--tuned", action="store_true", help="with the usual accelerations")
+    parser.add_argument("--cache", type=Path, help="where decoded pictures are kept, if at all")
     return parser.parse_args()
 
 
