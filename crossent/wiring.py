@@ -17,6 +17,7 @@ from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
+from crossent.training.signals import StopRequest
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.files import default_cache_dir
@@ -27,7 +28,9 @@ from data.sources import load_data
 from models import build_model
 
 
-def build(settings: Settings, data: Data, folder: RunFolder) -> Run:
+def build(
+    settings: Settings, data: Data, folder: RunFolder, stop: StopRequest | None = None
+) -> Run:
     """A run with all its parts, ready to start or to resume."""
     train = settings.train
     compute_the_same_every_time(train.threads)
@@ -52,6 +55,7 @@ def build(settings: Settings, data: Data, folder: RunFolder) -> Run:
         num_unusable=len(data.unusable),
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
+        stop=stop or StopRequest(),
     )
 
 

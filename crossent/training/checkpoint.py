@@ -8,38 +8,47 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
+from crossent.weights import check_finite, load_weights
 
 KIND = "checkpoint"
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generators: dict[str, Tensor],
+    header: dict[str, Any],
 ) -> None:
-    """Write weights, optimizer state and generator state, with `header` to describe them."""
+    """Write weights, optimizer state and generator states, with `header` to describe them."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             if value is not None:  # no momentum before the first step
                 tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
-    write_tensors(path, tensors | generator_states(), {"kind": KIND, **header})
+    tensors |= {f"generator.{name}": state for name, state in generators.items()}
+    write_tensors(path, tensors, {"kind": KIND, **header})
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    must_be_finite: bool = True,
 ) -> dict[str, Any]:
     """Put a saved state back, all of it, and return the header.
 
+    Args:
+        must_be_finite: refuse a NaN, from which nothing can be learned any more.
+
     Raises:
-        UserError: the file is damaged, or belongs to another model.
+        UserError: the file is damaged, belongs to another model, or holds a NaN.
     """
-    tensors, header = read_tensors(path)
-    if header.get("kind") != KIND:
-        raise UserError(f"{path} is no checkpoint but a file of kind {header.get('kind')!r}")
+    tensors, header = read_checkpoint(path)
     groups = split_by_prefix(tensors)
-    try:
-        model.load_state_dict(groups["model"])
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{path} belongs to another model: {error}") from None
+    load_weights(model, groups.get("model", {}), path)
+    if must_be_finite:
+        check_finite(tensors, path)
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for full_name, value in groups.get("optimizer", {}).items():
@@ -48,6 +57,35 @@ def load_checkpoint(
         optimizer.state[parameter][key] = value.to(parameter.device).view_as(parameter)
     restore_generators(groups["generator"])
     return header
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header, checked.
+
+    Raises:
+        UserError: the file is missing, damaged or no checkpoint.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("kind") != KIND:
+        raise UserError(f"{path} is no checkpoint but a file of kind {header.get('kind')!r}")
+    return tensors, header
+
+
+def check_same_data(path: Path, header: dict[str, Any], description: dict[str, Any]) -> None:
+    """Raise UserError if a checkpoint was trained on other classes or other pictures."""
+    what_to_do = "give the run its own pictures, or start a new one with --out"
+    old, new = header["class_names"], description["class_names"]
+    if old != new:
+        raise UserError(
+            f"{path} was trained on the classes {', '.join(old)}; the pictures have "
+            f"{', '.join(new)}: {what_to_do}"
+        )
+    old, new = header["data_fingerprint"], description["data_fingerprint"]
+    if old != new:
+        raise UserError(
+            f"{path} was trained on other pictures (fingerprint {old[:12]}, now {new[:12]}): "
+            f"{what_to_do}"
+        )
 
 
 def split_by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -61,9 +99,9 @@ def split_by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 def generator_states() -> dict[str, Tensor]:
     """The states of torch's generators, which dropout draws from."""
-    states = {"generator.cpu": torch.get_rng_state()}
+    states = {"cpu": torch.get_rng_state()}
     for index in range(torch.cuda.device_count()):
-        states[f"generator.cuda{index}"] = torch.cuda.get_rng_state(index)
+        states[f"cuda{index}"] = torch.cuda.get_rng_state(index)
     return states
 
 

@@ -5,10 +5,17 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from crossent.environment import describe_environment
+from crossent.environment import changes, describe_environment
 from crossent.model_file import write_model
-from crossent.training.checkpoint import load_checkpoint, save_checkpoint
+from crossent.training.checkpoint import (
+    check_same_data,
+    generator_states,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from crossent.training.console import Console, TimeLeft
+from crossent.training.crash import keep_crash
 from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
@@ -40,20 +47,21 @@ class Run:
 
     def start_or_resume(self) -> None:
         """Go on from the last checkpoint, or begin where there is none."""
-        self.stop.install()
         evaluator = self.trainer.evaluator
-        self.folder.describe_environment(
-            describe_environment(
-                evaluator.device, evaluator.precision, self.description["data_fingerprint"]
-            )
+        environment = describe_environment(
+            evaluator.device, evaluator.precision, self.description["data_fingerprint"]
         )
         if self.folder.last.exists():
+            for change in changes(self.folder.read_environment(), environment):
+                self.console.line(f"warning: {change}: equal up to rounding, not to the byte")
             self.resume()
         else:
             self.start()
+        self.folder.describe_environment(environment)
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
+        self.folder.keep_records(0)  # of a process that was killed before its first checkpoint
         class_names = self.description["class_names"]
         E = self.trainer.evaluator(self.trainer.model).means()["E"]
         baseline = math.log(len(class_names))
@@ -78,22 +86,27 @@ class Run:
         """Go back to the last checkpoint, and drop what was logged after it.
 
         Raises:
-            UserError: the checkpoint is damaged, or of another model.
+            UserError: the checkpoint is damaged, or of another model or other pictures.
         """
-        header = load_checkpoint(self.folder.last, self.trainer.model, self.trainer.optimizer)
-        self.trainer.progress = Progress.from_dict(header["progress"])
-        self.folder.keep_records(self.trainer.progress.num_records)
-        self.began -= self.trainer.progress.elapsed_s
+        trainer, last = self.trainer, self.folder.last
+        check_same_data(last, read_checkpoint(last)[1], self.description)
+        header = load_checkpoint(last, trainer.model, trainer.optimizer)
+        trainer.progress = Progress.from_dict(header["progress"])
+        if trainer.progress.done and trainer.progress.epoch < self.epochs:
+            trainer.progress.done = False  # more epochs than before: its end is no longer one
+            trainer.progress.num_records -= 1
+        self.folder.keep_records(trainer.progress.num_records)
+        self.began -= trainer.progress.elapsed_s
 
     def fit(self) -> None:
         """Train to the last epoch.
 
         Raises:
             Interrupted: a signal came; everything is saved.
-            NotFinite: a number was not finite; the state before that step is saved.
+            NotFinite: a number was not finite; the step is kept in RUN/crash.
         """
         progress = self.trainer.progress
-        if progress.epoch >= self.epochs:
+        if progress.done:
             self.console.line(f"this run is finished: {progress.epoch} epochs are done")
             return
         time_left = TimeLeft(progress.epoch)
@@ -102,10 +115,13 @@ class Run:
             while progress.epoch < self.epochs:
                 record = self.one_epoch()
                 self.console.epoch(record, self.epochs, time_left(progress.epoch, self.epochs))
-        except (Interrupted, NotFinite):
+        except Interrupted:
             self.save()
             raise
+        except NotFinite as error:
+            raise keep_crash(self.folder, self.trainer, self.header(), error) from None
         self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
+        progress.done = True
         self.save()
 
     def one_epoch(self) -> dict[str, Any]:
@@ -122,7 +138,9 @@ class Run:
                     self.save()
 
             trainer.train_epoch(self.stop, after_step)
-        record = trainer.finish_epoch(trainer.evaluator(trainer.model))
+        with self.stop.raising():  # a stopped validation is done again as a whole
+            val = trainer.evaluator(trainer.model)
+        record = trainer.finish_epoch(val)
         self.keep_best(record)
         self.log({**record, "elapsed_s": round(self.elapsed_s, 3)})
         self.save()
@@ -157,10 +175,13 @@ class Run:
         """Write last.safetensors."""
         trainer = self.trainer
         trainer.progress.elapsed_s = self.elapsed_s
-        header = {
-            "class_names": self.description["class_names"],
-            "data_fingerprint": self.description["data_fingerprint"],
-            "progress": trainer.progress.to_dict(),
-        }
-        save_checkpoint(self.folder.last, trainer.model, trainer.optimizer, header)
+        save_checkpoint(
+            self.folder.last, trainer.model, trainer.optimizer, generator_states(), self.header()
+        )
         self.saved = time.perf_counter()
+
+    def header(self) -> dict[str, Any]:
+        """What last.safetensors says about itself."""
+        keys = ("class_names", "data_fingerprint", "settings")
+        progress = self.trainer.progress.to_dict()
+        return {key: self.description[key] for key in keys} | {"progress": progress}
