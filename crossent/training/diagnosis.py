@@ -89,6 +89,8 @@ def diagnose(
 def watch(model: nn.Module, found: Diagnosis) -> Iterator[Any]:
     """Note the largest output of every layer, and the largest gradient there and at its weights."""
     for name, module in model.named_modules():
+        if isinstance(module, nn.Sequential):  # gives what the last of its layers gave
+            continue
         yield module.register_forward_hook(partial(note_output, found, name or "the whole model"))
     for name, parameter in model.named_parameters():
         yield parameter.register_hook(partial(note_gradient, found, f"the weight {name}"))
