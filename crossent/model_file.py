@@ -18,14 +18,15 @@ KIND = "model"
 KEYS = ("class_names", "model", "preprocessing", "precision", "settings", "metrics")
 
 
-def write_model(path: Path, model: nn.Module, header: dict[str, Any]) -> None:
+def write_model(path: Path, weights: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write weights and header.
 
     Args:
+        weights: the model's `state_dict`.
         header: class_names; model (name and arguments for `build_model`); preprocessing;
             precision; settings; metrics; data_fingerprint.
     """
-    write_tensors(path, model.state_dict(), {"kind": KIND, **header})
+    write_tensors(path, weights, {"kind": KIND, **header})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from crossent.environment import changes, describe_environment
 from crossent.model_file import write_model
 from crossent.training.checkpoint import (
@@ -30,7 +32,9 @@ class Run:
         description: what model.safetensors says about itself, beside its metrics.
         num_unusable: files that were left out of the data.
         checkpoint_every_s: seconds between two checkpoints within an epoch, or None;
-        checkpoint_every_steps: and steps. At the end of an epoch there is always one.
+        checkpoint_every_steps: and steps.
+        checkpoint_share: of the time, for checkpoints at the ends of epochs: short epochs go
+            without. A run that is killed trains again what it had not saved, to the same bytes.
     """
 
     trainer: Trainer
@@ -40,10 +44,13 @@ class Run:
     num_unusable: int = 0
     checkpoint_every_s: float | None = 60.0
     checkpoint_every_steps: int | None = None
+    checkpoint_share: float = 0.005
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     began: float = field(default_factory=time.perf_counter)
     saved: float = field(default_factory=time.perf_counter)
+    save_s: float = 0.0  # what the last save took
+    best: tuple[dict[str, Tensor], dict[str, Any]] | None = None  # weights and header, to be saved
 
     def start_or_resume(self) -> None:
         """Go on from the last checkpoint, or begin where there is none."""
@@ -119,6 +126,7 @@ class Run:
             self.save()
             raise
         except NotFinite as error:
+            self.save_best()
             raise keep_crash(self.folder, self.trainer, self.header(), error) from None
         self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
         progress.done = True
@@ -143,24 +151,28 @@ class Run:
         record = trainer.finish_epoch(val)
         self.keep_best(record)
         self.log({**record, "elapsed_s": round(self.elapsed_s, 3)})
-        self.save()
+        if self.checkpoint_is_cheap():
+            self.save()
         return record
 
     def keep_best(self, record: dict[str, Any]) -> None:
-        """model.safetensors: the model with the smallest E on validation so far."""
+        """Remember the model with the smallest E on validation so far, until the next save."""
         progress = self.trainer.progress
         if record["val"]["E"] < progress.best_E:
             progress.best_E, progress.best_epoch = record["val"]["E"], record["epoch"]
             metrics = {"epoch": record["epoch"], **record["val"]}
-            write_model(
-                self.folder.model, self.trainer.model, {**self.description, "metrics": metrics}
-            )
+            weights = {name: t.clone() for name, t in self.trainer.model.state_dict().items()}
+            self.best = weights, {**self.description, "metrics": metrics}
 
     def checkpoint_is_due(self) -> bool:
         every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
         by_time = every_s is not None and time.perf_counter() - self.saved > every_s
         by_steps = every_steps is not None and self.trainer.step % every_steps == 0
         return by_time or by_steps
+
+    def checkpoint_is_cheap(self) -> bool:
+        """Whether one at the end of this epoch keeps within the share of time for checkpoints."""
+        return time.perf_counter() - self.saved >= self.save_s / self.checkpoint_share
 
     def log(self, record: dict[str, Any]) -> None:
         self.folder.append(record)
@@ -172,13 +184,22 @@ class Run:
         return time.perf_counter() - self.began
 
     def save(self) -> None:
-        """Write last.safetensors."""
+        """Write the best model and then last.safetensors, which counts on it to be there."""
+        start = time.perf_counter()
+        self.save_best()
         trainer = self.trainer
         trainer.progress.elapsed_s = self.elapsed_s
         save_checkpoint(
             self.folder.last, trainer.model, trainer.optimizer, generator_states(), self.header()
         )
         self.saved = time.perf_counter()
+        self.save_s = self.saved - start
+
+    def save_best(self) -> None:
+        """Write model.safetensors if there is a better one than it holds."""
+        if self.best is not None:
+            write_model(self.folder.model, *self.best)
+            self.best = None
 
     def header(self) -> dict[str, Any]:
         """What last.safetensors says about itself."""

@@ -129,6 +129,16 @@ class RunFolder:
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def keep_records(self, count: int) -> None:
-        """Drop what was logged after the checkpoint that a run goes on from."""
-        lines = [json.dumps(record) + "\n" for record in self.records()[:count]]
+        """Drop what was logged after the checkpoint that a run goes on from.
+
+        Raises:
+            UserError: lines of before it are missing.
+        """
+        records = self.records()
+        if len(records) < count:
+            raise UserError(
+                f"{self.metrics} has {len(records)} whole lines, {self.last} counts on {count}; "
+                "bring back the file that belongs to it"
+            )
+        lines = [json.dumps(record) + "\n" for record in records[:count]]
         write_text(self.metrics, "".join(lines))
