@@ -117,7 +117,8 @@ def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int
             with world.name_the_lost():
                 run = begin(settings, folder, is_old, world, stop.install())
                 if run is None:
-                    console.line(f"{path} is finished: {settings.train.epochs} epochs are done")
+                    epochs = settings.train.epochs
+                    console.line(f"{path} is finished: {epochs} epochs are done; nothing to do")
                     return EXIT_DONE
                 run.fit()
         except Interrupted as interrupted:
