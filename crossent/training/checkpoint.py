@@ -113,7 +113,7 @@ def restore_generators(states: dict[str, Tensor], rank: int) -> None:
     for name, rows in states.items():
         if rank < len(rows):
             set_state = torch.set_rng_state if name == "cpu" else torch.cuda.set_rng_state
-            set_state(rows[rank])
+            set_state(rows[rank].clone())  # torch misreads a row that does not begin its storage
 
 
 def own_generators() -> dict[str, Tensor]:

@@ -143,7 +143,7 @@ def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
     wait_for_checkpoint(process, tmp_path / "run", step=1)
     os.kill(workers_of(process)[1], signal.SIGTERM)  # one is told, both agree
     _, out, err = finish(process)
-    assert "saved; go on with: python train.py --resume" in out, out + err
+    assert "last.safetensors; go on with: python train.py --resume" in out, out + err
     resumed = subprocess.run(
         [sys.executable, "train.py", "--resume", tmp_path / "run"],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
