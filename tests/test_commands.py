@@ -87,15 +87,17 @@ def test_evaluate_gives_the_numbers_of_the_log(run):
     end = read_records(path)[-1]
     best = read_records(path)[end["best_epoch"]]
     assert best["val"]["E"] == end["best_E"]
-    assert math.isclose(found["E"], end["best_E"], rel_tol=1e-5)  # on another number of threads
-    assert found["accuracy"] == best["val"]["accuracy"]
+    assert math.isclose(found["E"]["value"], end["best_E"], rel_tol=1e-5)  # on other threads
+    assert found["accuracy"]["value"] == best["val"]["accuracy"]
+    assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
+    assert {"calibration", "coverage", "shortcuts"} <= found.keys()
     assert found["class_names"] == ["dog", "fox", "wolf"]
     assert set(found["per_class"]["fox"]) == {"precision", "recall", "f1", "support"}
     assert sum(map(sum, found["confusion_matrix"])) == found["num_images"] == 12
     assert found["unusable"] == []
     table, _ = crossent("evaluate", path)
-    assert f"E = {found['E']:.4f}" in table
-    assert "is \\ said" in table
+    assert f"E = {found['E']['value']:.4f}" in table
+    assert "is \\ said" in table and "only the border" in table and "temperature" in table
 
 
 @pytest.fixture
