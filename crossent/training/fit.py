@@ -12,8 +12,10 @@ from crossent.evaluation.evaluate import Totals
 from crossent.model_file import write_model
 from crossent.training.checkpoint import generator_states, load_checkpoint, save_checkpoint
 from crossent.training.console import Console, TimeLeft
+from crossent.training.event_log import EventLog
 from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
+from crossent.training.samples import SampleLosses
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.world import World
 from data.images import Unusable
@@ -40,6 +42,7 @@ class Run:
     checkpoint_every_steps: int | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
+    events: EventLog | None = None  # None writes nothing for TensorBoard
     began: float = field(default_factory=time.perf_counter)
     saved: float = field(default_factory=time.perf_counter)
 
@@ -68,6 +71,9 @@ class Run:
         class_names = self.description["class_names"]
         E = self.trainer.validate().means()["E"]
         baseline = math.log(len(class_names))
+        if self.events is not None:
+            first = next(self.trainer.batches.epoch(0))
+            self.events.introduce(self.folder.config.read_text(encoding="utf-8"), first.images)
         self.console.untrained(E, baseline, len(class_names))
         self.log(
             {
@@ -93,14 +99,17 @@ class Run:
         """
         trainer = self.trainer
         header = load_checkpoint(
-            self.folder.last, trainer.model, trainer.optimizer, self.world.rank
+            self.folder.last, trainer.model, trainer.optimizer, self.world.rank, trainer.samples
         )
         trainer.progress = Progress.from_dict(header["progress"])
         self.began -= trainer.progress.elapsed_s
+        if self.events is not None:
+            self.events.open(trainer.progress.epoch)
         if self.world.is_first:
             self.folder.keep_records(trainer.progress.num_records)
         else:
             trainer.progress.train = Totals()  # the sums so far are counted once, by rank 0
+            trainer.samples = SampleLosses.zeros(len(trainer.samples.total))
 
     def fit(self) -> None:
         """Train to the last epoch.
@@ -174,6 +183,8 @@ class Run:
     def log(self, record: dict[str, Any]) -> None:
         if self.world.is_first:
             self.folder.append(record)
+        if self.events is not None:
+            self.events.add(record)
         self.trainer.progress.num_records += 1
 
     @property
@@ -190,7 +201,9 @@ class Run:
             "data_fingerprint": self.description["data_fingerprint"],
             "progress": trainer.progress_of_all(),
         }
-        generators = generator_states(self.world)
+        generators, samples = generator_states(self.world), trainer.samples_of_all()
         if self.world.is_first:
-            save_checkpoint(self.folder.last, trainer.model, trainer.optimizer, generators, header)
+            save_checkpoint(
+                self.folder.last, trainer.model, trainer.optimizer, generators, header, samples
+            )
         self.saved = time.perf_counter()

@@ -43,6 +43,18 @@ class RunFolder:
     def curve(self) -> Path:
         return self.path / "E-curve.png"
 
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def origins(self) -> Path:
+        return self.path / "origins.json"
+
     def create(self, config: str) -> None:
         """Make the folder with its config.yaml; one that holds a run already is left alone.
 
