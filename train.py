@@ -16,7 +16,7 @@ from crossent.cli import run_main
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
-    from crossent.config import Settings
+    from crossent.config import Loaded, Settings
     from crossent.training.world import World
 
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         if args.dry_run:
             return dry_run(loaded.settings, world)
         path, is_old = run_path(args)
-        return train(loaded.settings, path, is_old, world)
+        return train(loaded, path, is_old, world)
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
@@ -74,10 +74,11 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int:
+def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
     """Train in a new folder, or go on in an old one, and say how it ended."""
     from crossent.config import to_yaml
     from crossent.report.curve import draw_curve
+    from crossent.report.report import write_report
     from crossent.training.console import Console
     from crossent.training.loop import NotFinite
     from crossent.training.run_folder import RunFolder
@@ -85,9 +86,11 @@ def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int
     from crossent.training.world import WorkerLost
     from crossent.wiring import build, make_data
 
+    settings = loaded.settings
     folder, console = RunFolder(path), Console(silent=not world.is_first)
     if world.is_first and not is_old:
         folder.create(to_yaml(settings))
+        folder.note_origins(loaded.origins)
     with world.first_goes_ahead():
         data = make_data(settings)
     console.data(data)
@@ -104,7 +107,8 @@ def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int
         return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST
     if world.is_first:
         draw_curve(folder.records(), folder.curve)
-    console.line(f"see {folder.curve}; next: python -m crossent evaluate {path}")
+        write_report(folder, run.trainer.evaluator.device, data)
+    console.line(f"see {folder.report}; next: python -m crossent evaluate {path}")
     return EXIT_DONE
 
 

@@ -13,6 +13,7 @@ from crossent.evaluation.intervals import (
     Floats,
     Interval,
     bootstrap,
+    percentiles,
     wilson,
 )
 from crossent.evaluation.outputs import Outputs
@@ -40,7 +41,7 @@ class Calibration:
 
     before: Interval
     after: Interval
-    by_chance: float  # the ECE to expect of so many pictures if the model were calibrated
+    by_chance: Interval  # what so many pictures would show if the model were calibrated
     temperature: float  # fitted on all pictures: the one to use from now on
     E_after: float  # nats, with the temperatures of the halves
     bins: list[Bin]
@@ -51,7 +52,7 @@ class Calibration:
         return {
             "ece": self.before.to_dict(),
             "ece_after_temperature": self.after.to_dict(),
-            "ece_by_chance": self.by_chance,
+            "ece_by_chance": self.by_chance.to_dict(),
             "temperature": self.temperature,
             "E_after_temperature": self.E_after,
         }
@@ -91,8 +92,8 @@ def resampled_error(outputs: Outputs, counts: Floats) -> Floats:
     return errors
 
 
-def error_by_chance(outputs: Outputs, seed: int = 0) -> float:
-    """The mean ECE if every answer were right with just the probability that it states.
+def error_by_chance(outputs: Outputs, seed: int = 0) -> Interval:
+    """The ECE, its mean and 95 % of its values, if every answer were as often right as it states.
 
     Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
     """
@@ -103,7 +104,7 @@ def error_by_chance(outputs: Outputs, seed: int = 0) -> float:
     for _ in range(num_draws):
         right = rng.random(len(outputs)) < outputs.confidence
         errors.append(np.abs((outputs.confidence - right) @ bins).sum() / len(outputs))
-    return float(np.mean(errors))
+    return percentiles(float(np.mean(errors)), np.array(errors))
 
 
 def in_bin(outputs: Outputs) -> Floats:

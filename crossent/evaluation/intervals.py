@@ -30,7 +30,11 @@ class Interval(NamedTuple):
         """As people read it, such as "0.842 (0.801 to 0.876)"."""
         if math.isnan(self.value):
             return "-"
-        return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})"
+        return f"{self.value:{form}} ({self.range(form)})"
+
+    def range(self, form: str = ".3f") -> str:
+        """The interval alone, such as "0.801 to 0.876"."""
+        return f"{self.low:{form}} to {self.high:{form}}"
 
 
 def wilson(successes: int, count: int) -> Interval:

@@ -75,7 +75,7 @@ def calibration_lines(calibration: Calibration) -> str:
     c = calibration
     return (
         f"Calibration error {c.before.text('.3f')}; "
-        f"a perfectly calibrated model would show {c.by_chance:.3f} on so few pictures\n"
+        f"a perfectly calibrated model would show {c.by_chance.text('.3f')} on so many pictures\n"
         f"after temperature scaling (fitted on one half, used on the other) "
         f"{c.after.text('.3f')}, E = {c.E_after:.4f}; T = {c.temperature:.2f} on all"
     )

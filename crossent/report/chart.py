@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from crossent.report.markup import Markup, element, join
 
 WIDTH, HEIGHT = 480, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44  # margins for the labels
-NUM_TICKS = 5
+LEFT, RIGHT, TOP, BOTTOM = 56, 24, 14, 46  # margins for the labels
+RIGHT_SCALE = 32
+NUM_TICKS = 6
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ class Chart:
     sentences: Sequence[tuple[float, str]]
     references: Sequence[tuple[float, str]] = ()
     right: Sequence[tuple[float, str]] = ()
-    right_title: str = ""
     diagonal: bool = False
-    extra: Sequence[Markup] = field(default_factory=tuple)
+    label_left: bool = False  # of the references: where the lines leave room
 
     def markup(self) -> Markup:
         """A figure with its legend, and a line of text that tells what is under the pointer."""
@@ -83,7 +83,11 @@ class Chart:
         keys = [element("span", line.name, class_=f"key {line.class_}") for line in self.lines]
         return element(
             "figure",
-            element("figcaption", element("h3", self.title), element("div", *keys, class_="keys")),
+            element(
+                "figcaption",
+                element("h3", self.title, element("small", f" {self.y.title}")),
+                element("div", *keys, class_="keys"),
+            ),
             drawing,
             element("output", self.sentences[-1][1] if self.sentences else "", aria_live="polite"),
             class_="chart",
@@ -93,7 +97,7 @@ class Chart:
 
     @property
     def right_edge(self) -> float:
-        return WIDTH - RIGHT - (40 if self.right else 0)
+        return WIDTH - RIGHT - (RIGHT_SCALE if self.right else 0)
 
     def at_x(self, value: float) -> float:
         return LEFT + self.x.share(value) * (self.right_edge - LEFT)
@@ -110,22 +114,28 @@ class Chart:
             found.append(element("line", class_="reference", **ends))
         for y, text in self.references:
             found.append(across(left, right, self.at_y(y), "reference"))
-            place = self.at_y(y) - 6 if self.y.share(y) < 0.93 else self.at_y(y) + 16
-            found.append(label(right - 4, place, text, "end"))
+            found.append(self.reference_label(y, text))
         return found
+
+    def reference_label(self, y: float, text: str) -> Markup:
+        """On the right above its line, or on the left below it."""
+        if self.label_left:
+            return label(LEFT + 6, self.at_y(y) + 17, text, "start")
+        return label(self.right_edge - 4, self.at_y(y) - 6, text, "end")
 
     def scales(self) -> list[Markup]:
         """The numbers and titles of the axes."""
         bottom = HEIGHT - BOTTOM
-        found = [label(LEFT - 8, self.at_y(y) + 5, self.y.form(y), "end") for y in self.y.tick_values()]
+        found = [
+            label(LEFT - 8, self.at_y(y) + 5, self.y.form(y), "end") for y in self.y.tick_values()
+        ]
         found += [
             label(self.at_x(x), bottom + 18, self.x.form(x), "middle") for x in self.x.tick_values()
         ]
-        found += [label(self.right_edge + 6, self.at_y(y) + 5, text, "start") for y, text in self.right]
+        found += [
+            label(self.right_edge + 6, self.at_y(y) + 5, text, "start") for y, text in self.right
+        ]
         found.append(label((LEFT + self.right_edge) / 2, HEIGHT - 6, self.x.title, "middle"))
-        found.append(turned(14, self.y.title, -90))
-        if self.right_title:
-            found.append(turned(WIDTH - 8, self.right_title, 90))
         return found
 
     def drawn(self, line: Line) -> list[Markup]:
@@ -134,7 +144,12 @@ class Chart:
         path = " ".join(f"{x:g},{y:g}" for x, y in places)
         found = [element("polyline", points=path, class_=line.class_)]
         for (x, _), (low, high) in zip(line.points, line.intervals, strict=False):
-            ends = {"x1": self.at_x(x), "x2": self.at_x(x), "y1": self.at_y(low), "y2": self.at_y(high)}
+            ends = {
+                "x1": self.at_x(x),
+                "x2": self.at_x(x),
+                "y1": self.at_y(low),
+                "y2": self.at_y(high),
+            }
             found.append(element("line", class_=f"whisker {line.class_}", **rounded(ends)))
         if line.marked or len(places) == 1:
             found += [element("circle", cx=x, cy=y, r=4, class_=line.class_) for x, y in places]
@@ -149,25 +164,20 @@ def label(x: float, y: float, text: str, anchor: str) -> Markup:
     return element("text", text, x=round(x, 1), y=round(y, 1), text_anchor=anchor)
 
 
-def turned(x: float, text: str, angle: int) -> Markup:
-    y = (TOP + HEIGHT - BOTTOM) / 2
-    return element("text", text, transform=f"translate({x} {y}) rotate({angle})", text_anchor="middle")
-
-
 def rounded(numbers: dict[str, float]) -> dict[str, float]:
     return {name: round(number, 1) for name, number in numbers.items()}
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
-    """About five round numbers within the range, in steps of 1, 2 or 5 times a power of ten.
+    """About six round numbers within the range, in steps of 1, 2, 2.5 or 5 times a power of ten.
 
     Example:
         >>> nice_ticks(0, 1.2)
-        [0.0, 0.5, 1.0]
+        [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2]
     """
     rough = (high - low) / NUM_TICKS
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(n * step, 12) for n in range(first, last + 1)]
 
@@ -177,7 +187,7 @@ def whole_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in nice_ticks(low, max(high, low + 1)) if tick == int(tick)]
 
 
-def thin(rows: Sequence[dict], most: int = 300) -> list[dict]:  # type: ignore[type-arg]
+def thin(rows: Sequence[dict], most: int = 300) -> list[dict]:
     """At most so many rows, evenly spaced, the last among them."""
     if len(rows) <= most:
         return list(rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossent.report.markup import Markup, element, join
+from crossent.report.markup import Markup, element
 
 FOLDER = Path(__file__).parent
 
@@ -35,7 +35,9 @@ def whole_page(title: str, head: Iterable[object], sections: Iterable[Section]) 
         FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
     )
     sections = list(sections)
-    links = [element("a", section.title, href=f"#{section.name}") for section in sections]
+    links = [
+        element("a", section.name.capitalize(), href=f"#{section.name}") for section in sections
+    ]
     body = element(
         "body",
         element("a", "to the content", href="#content", class_="skip"),
@@ -69,14 +71,10 @@ def policy(script: str) -> str:
     )
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Markup:
-    """Numbers to be seen first, each with its name."""
-    return element(
-        "dl",
-        *(element("div", element("dt", name), element("dd", value)) for name, value in pairs),
-        class_="facts",
-    )
-
-
-def paragraphs(texts: Iterable[str]) -> Markup:
-    return join(element("p", text) for text in texts)
+def facts(rows: Iterable[tuple[str, str, str]]) -> Markup:
+    """Numbers to be seen first: (name, number, interval or nothing)."""
+    boxes = [
+        element("div", element("dt", name), element("dd", number, element("small", interval)))
+        for name, number, interval in rows
+    ]
+    return element("dl", *boxes, class_="facts")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 
 from crossent.report.markup import Markup, element, shorten
 from data.decode import UnusableImage, inspect
@@ -15,7 +15,8 @@ from data.images import ImageSet
 
 SIDE = 144  # pixels, the longer side
 QUALITY = 75
-DIM = 0.22  # what is left of the light where a heat map is cold
+DIM = 0.3  # what is left of the light where a heat map is cold
+OUTLINE = (255, 214, 10)
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -38,16 +39,23 @@ class Picture:
         Shape:
             heat (h, w) from 0 to 1.
         """
-        side = self.pixels.shape[0]
         mask = Image.fromarray(np.asarray(255 * heat, np.uint8)).resize(
-            (side, side), Image.Resampling.BILINEAR
+            self.size, Image.Resampling.BILINEAR
         )
-        picture = Image.fromarray(self.pixels)
+        picture = self.fitted(Image.fromarray(self.pixels))
         dark = picture.convert("L").point(lambda value: value * DIM).convert("RGB")
-        return as_image(self.fitted(Image.composite(picture, dark, mask)), alt)
+        lit = Image.composite(picture, dark, mask)
+        lit.paste(OUTLINE, mask=outline(mask))
+        return as_image(lit, alt)
 
     def fitted(self, picture: Image.Image) -> Image.Image:
         return picture.resize(self.size, Image.Resampling.BICUBIC)
+
+
+def outline(mask: Image.Image) -> Image.Image:
+    """A line around where the heat is more than half: seen also where the picture is dark."""
+    hot = mask.point(lambda value: 255 if value > 127 else 0)
+    return ImageChops.subtract(hot, hot.filter(ImageFilter.MinFilter(3)))
 
 
 def picture_of(image_set: ImageSet, row: int, root: str | None) -> Picture:

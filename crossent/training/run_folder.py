@@ -75,6 +75,10 @@ class RunFolder:
     def describe_environment(self, environment: dict[str, Any]) -> None:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
 
+    def note_origins(self, origins: dict[str, str]) -> None:
+        """origins.json: where each setting came from, for the report."""
+        write_text(self.origins, json.dumps(origins, indent=2) + "\n")
+
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
         """unusable.csv: each file that was left out, and why."""
         text = io.StringIO()
