@@ -44,7 +44,7 @@ class Comparison:
     gained: Ints  # rows that only the second has right
     lost: Ints  # rows that only the first has right
     p_value: float  # McNemar's exact test on these
-    more_pictures: int | None  # to tell such a difference of accuracy, if it is one
+    more_pictures: int | None  # to tell such a difference of two runs, if it is one
 
     @property
     def distinguishable(self) -> bool:
@@ -54,24 +54,20 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The outcome in plain words."""
-        points = abs(100 * self.accuracy.value)
-        low, high = 100 * self.accuracy.low, 100 * self.accuracy.high
-        if self.accuracy.value < 0:
-            low, high = -high, -low
-        better, worse = (
-            (self.second, self.first) if self.accuracy.value > 0 else (self.first, self.second)
-        )
+        better, worse, (value, low, high) = self.second, self.first, self.accuracy
+        if value < 0:
+            better, worse, value, low, high = worse, better, -value, -high, -low
+        reach = f"{points(low)} to {points(high)}"
         if self.distinguishable:
             return (
-                f"{better} is better: {points:.1f} points more accurate than {worse}"
-                f" ({low:.1f} to {high:.1f})"
+                f"{better} is better: {points(value)} points more accurate than {worse} ({reach})"
             )
-        apart = f"{points:.1f} points apart, {low:.1f} to {high:.1f}: not distinguishable"
-        if self.more_pictures is None:
-            return f"{self.second} and {self.first} are {apart}"
+        more = ""
+        if self.more_pictures is not None:
+            more = f"; about {self.more_pictures:,} more pictures would be needed"
         return (
-            f"{better} and {worse} are {apart}; about {self.more_pictures:,} more pictures would"
-            " be needed"
+            f"{better} and {worse} are {points(value)} points apart, {reach}: not distinguishable"
+            f"{more}"
         )
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
@@ -112,7 +108,8 @@ def compare(first: Side, second: Side) -> Comparison:
     was, now = first.right.mean(axis=0), second.right.mean(axis=0)  # (N,)
     gained = np.flatnonzero((now > 0.5) & (was <= 0.5))
     lost = np.flatnonzero((now <= 0.5) & (was > 0.5))
-    if len(first.runs) == len(second.runs) == 1:
+    are_single = len(first.runs) == len(second.runs) == 1
+    if are_single:
         accuracy = paired_interval(len(gained), len(lost), len(labels))
     else:
         accuracy = paired_bootstrap(first.right, second.right)
@@ -125,8 +122,14 @@ def compare(first: Side, second: Side) -> Comparison:
         gained=gained,
         lost=lost,
         p_value=mcnemar(len(gained), len(lost)),
-        more_pictures=pictures_missing(now - was),
+        # more pictures do nothing about the spread of several runs
+        more_pictures=pictures_missing(now - was) if are_single else None,
     )
+
+
+def points(share: float) -> str:
+    """A difference of accuracies in hundredths, without a minus before 0.0."""
+    return f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def paired_interval(gained: int, lost: int, num_images: int) -> Interval:

@@ -36,7 +36,8 @@ def whole_page(title: str, head: Iterable[object], sections: Iterable[Section]) 
     )
     sections = list(sections)
     links = [
-        element("a", section.name.capitalize(), href=f"#{section.name}") for section in sections
+        element("a", section.name.replace("-", " ").capitalize(), href=f"#{section.name}")
+        for section in sections
     ]
     body = element(
         "body",
