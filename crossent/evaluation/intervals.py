@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson's for shares, the bootstrap for everything else."""
+"""95 % intervals: Wilson's for shares and what follows from one, the bootstrap for the rest."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -55,6 +55,21 @@ def wilson(successes: int, count: int) -> Interval:
     reach = math.sqrt(share * (1 - share) * square + square**2 / 4)
     low, high = (middle - reach) / (1 + square), (middle + reach) / (1 + square)
     return Interval(share, min(max(0.0, low), share), max(min(1.0, high), share))
+
+
+def f1_interval(right: int, pictures: int, answers: int) -> Interval:
+    """F1 = 2 right / (pictures + answers), through the share g of which it is a function.
+
+    Of the n = pictures + answers - right that either are of the class or were said to be, g = right
+    / n are both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1, also where
+    nothing was right: the bootstrap would be certain of 0 then, as no resample has another value.
+
+    Example:
+        >>> f1_interval(0, pictures=3, answers=0).text(".2f")
+        '0.00 (0.00 to 0.72)'
+    """
+    share = wilson(right, pictures + answers - right)
+    return Interval(*(2 * g / (1 + g) for g in share))
 
 
 def resamples(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crossent.evaluation.intervals import Floats, Interval, bootstrap, wilson
+from crossent.evaluation.intervals import Floats, Interval, bootstrap, f1_interval, wilson
 from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, f1_score
 from crossent.evaluation.outputs import Outputs
 
@@ -20,6 +20,7 @@ class Scores:
     precision: list[Interval]
     recall: list[Interval]
     f1: list[Interval]
+    macro_f1: Interval  # mean over the classes that there are
     metrics: Metrics
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
@@ -35,6 +36,7 @@ class Scores:
         return {
             "accuracy": self.accuracy.to_dict(),
             "E": self.E.to_dict(),
+            "macro_f1": self.macro_f1.to_dict(),
             "num_images": self.metrics.num_images,
             "class_names": class_names,
             "per_class": per_class,
@@ -43,17 +45,19 @@ class Scores:
 
 
 def score(outputs: Outputs) -> Scores:
-    """All of them: Wilson's interval for shares, the bootstrap for E and F1."""
+    """All of them: Wilson's interval for shares, the bootstrap for means over pictures."""
     confusion = confusion_matrix(outputs.labels, outputs.predicted, outputs.num_classes)
     metrics = Metrics(float(outputs.losses.mean()), confusion)
-    found = confusion.diagonal()
+    found, answers = confusion.diagonal(), confusion.sum(axis=0)
     [E] = bootstrap(partial(mean_losses, outputs.losses), len(outputs))
+    [macro_f1] = bootstrap(partial(resampled_macro_f1, outputs), len(outputs))
     return Scores(
         E=E,
         accuracy=wilson(int(found.sum()), len(outputs)),
-        precision=wilsons(found, confusion.sum(axis=0)),
+        precision=wilsons(found, answers),
         recall=wilsons(found, metrics.support),
-        f1=bootstrap(partial(resampled_f1, outputs), len(outputs)),
+        f1=[f1_interval(*map(int, n)) for n in zip(found, metrics.support, answers, strict=True)],
+        macro_f1=macro_f1,
         metrics=metrics,
     )
 
@@ -66,6 +70,12 @@ def mean_losses(losses: Floats, counts: Floats) -> Floats:
     """E of each resample. Shape: losses (N,), counts (B, N); returns (B, 1)."""
     means: Floats = counts @ losses / len(losses)
     return means[:, None]
+
+
+def resampled_macro_f1(outputs: Outputs, counts: Floats) -> Floats:
+    """The mean F1 over the classes of each resample. Shape: counts (B, N); returns (B, 1)."""
+    means: Floats = np.nanmean(resampled_f1(outputs, counts), axis=1, keepdims=True)
+    return means
 
 
 def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:

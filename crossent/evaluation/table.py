@@ -43,7 +43,7 @@ def headline(scores: Scores, class_names: list[str]) -> str:
         f"= {E.value / math.log(2):.4f} bits = {E.value / math.log(10):.4f} in base 10; "
         f"exp(E) = {math.exp(E.value):.2f} of {num_classes} classes still in doubt "
         f"(a model that knows nothing: ln {num_classes} = {math.log(num_classes):.4f})\n"
-        "In brackets: 95 % intervals"
+        f"Mean F1 of the classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
 
 

@@ -17,6 +17,8 @@ from crossent.report.trust import confidence, in_units, snow_test
 from crossent.training.run_folder import RunFolder
 from data.images import Data
 
+MAX_NAMED = 8  # classes
+
 
 def write_report(folder: RunFolder, device: torch.device, data: Data | None = None) -> None:
     """Write RUN/report.html from what the folder holds now; at any time, also while it trains.
@@ -49,6 +51,11 @@ def head(state: RunState, name: str) -> Iterator[Markup]:
                 scores.accuracy.range(".1%"),
             ),
             ("E, nats", f"{scores.E.value:.3f}", scores.E.range(".3f")),
+            (
+                "mean F1 of the classes",
+                f"{scores.macro_f1.value:.3f}",
+                scores.macro_f1.range(".3f"),
+            ),
             ("validation pictures", f"{scores.metrics.num_images:,}", ""),
             ("best epoch", str(epoch), f"of {len(state.epochs)}"),
         ]
@@ -58,9 +65,11 @@ def head(state: RunState, name: str) -> Iterator[Markup]:
 
 def how_far(state: RunState) -> str:
     done, planned = len(state.epochs), state.settings.train.epochs
-    classes = ", ".join(state.class_names[:8]) + (", ..." if len(state.class_names) > 8 else "")
     what = f"{state.settings.model.name} on {state.settings.data.source}"
-    what += f", {len(state.class_names)} classes: {classes}" if classes else ""
+    names = state.class_names
+    if names:
+        more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+        what += f", {len(names)} classes: {', '.join(names[:MAX_NAMED])}{more}"
     if state.is_over:
         return f"{what}. Finished after {done} epochs."
     return f"{what}. Not finished: {done} of {planned} epochs are done."

@@ -1,10 +1,11 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from crossent.evaluation.intervals import resamples
+from crossent.evaluation.intervals import bootstrap, resamples
 from crossent.evaluation.outputs import Outputs
 from crossent.evaluation.scores import resampled_f1, score
 from tests.evaluation.parts import make_outputs
@@ -24,6 +25,26 @@ def test_values_against_scikit_learn(num_classes):
         np.testing.assert_allclose([i.value for i in column], wanted)
         for interval in column:
             assert np.isnan(interval.value) or interval.low <= interval.value <= interval.high
+
+
+def test_macro_f1_against_scikit_learn():
+    outputs = make_outputs()
+    expected = sklearn_metrics.f1_score(outputs.labels, outputs.predicted, average="macro")
+    found = score(outputs).macro_f1
+    assert found.value == pytest.approx(expected)
+    assert found.low < expected < found.high
+
+
+def test_the_interval_of_F1_agrees_with_the_bootstrap():
+    outputs = make_outputs(num=2000)
+    resampled = bootstrap(partial(resampled_f1, outputs), len(outputs))
+    for direct, other in zip(score(outputs).f1, resampled, strict=True):
+        assert direct == pytest.approx(other, abs=0.005)
+
+
+def test_F1_of_a_class_never_found_is_not_0_for_certain():
+    outputs = Outputs(np.eye(2)[[0, 0, 0, 0]], np.array([0, 0, 1, 1]))
+    assert score(outputs).f1[1].value == 0 and score(outputs).f1[1].high > 0.5
 
 
 def test_f1_of_a_resample_is_that_of_the_repeated_pictures():
