@@ -37,7 +37,7 @@ def watched(watch: Stopwatch) -> None:
 
     Trainer.train_step = step  # type: ignore[method-assign, assignment]
     Trainer.train_epoch = epoch  # type: ignore[method-assign]
-    Trainer.finish_epoch = finish  # type: ignore[method-assign]
+    Trainer.finish_epoch = finish  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:

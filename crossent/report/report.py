@@ -90,7 +90,7 @@ def sections_of_the_model(state: RunState) -> Iterator[Section]:
     """What needs a model and its pictures."""
     found, classifier, data = state.findings, state.classifier, state.data
     if classifier is None:
-        text = "There is no model yet: the first one is kept after the first epoch."
+        text = "There is no model yet: it comes with the first checkpoint after an epoch."
         yield Section("answers", "What it says", [note(text)])
     if found is None or classifier is None or data is None:
         return

@@ -25,16 +25,15 @@ class EventLog:
         self.path = path
         self.writer: SummaryWriter | None = None
 
-    def open(self, epochs_done: int | None = None) -> "SummaryWriter":
+    def open(self, first_epoch: int = 0) -> "SummaryWriter":
         """Begin a file.
 
         Args:
-            epochs_done: of a run that goes on; None for a new one.
+            first_epoch: that this file tells of; older files no longer count from there on.
         """
         from torch.utils.tensorboard import SummaryWriter  # 0.2 s: only when something is trained
 
-        purge_step = None if epochs_done is None else epochs_done + 1
-        self.writer = SummaryWriter(str(self.path), purge_step=purge_step)
+        self.writer = SummaryWriter(str(self.path), purge_step=first_epoch)
         return self.writer
 
     def introduce(self, settings: str, images: Tensor) -> None:

@@ -55,7 +55,7 @@ def make_folder(path: Path, data: Data, epochs=3, has_model=True):
     num_classes = len(data.class_names)
     folder = RunFolder(path)
     folder.create(to_yaml(Settings()))
-    folder.note_origins({"seed": "configs/default.yaml:5", "optim.lr": "default"})
+    folder.keep_origins({"seed": "configs/default.yaml:5", "optim.lr": "default"})
     folder.describe_environment({"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
     folder.list_unusable(data.unusable)
     start = {
@@ -77,7 +77,7 @@ def make_folder(path: Path, data: Data, epochs=3, has_model=True):
             "settings": Settings().model_dump(mode="json"),
             "metrics": {"epoch": max(1, epochs)},
         }
-        write_model(folder.model, model, header)
+        write_model(folder.model, model.state_dict(), header)
     num_train = len(data.train)
     samples = {"total": torch.linspace(1, 9, num_train).double(), "count": torch.ones(num_train)}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

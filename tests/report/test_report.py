@@ -170,7 +170,7 @@ def test_a_wrong_label_stands_out():
     labels[10] = (labels[10] + 1) % 3
     for _ in range(3):
         trainer.train_epoch(after_step=lambda: None)
-        trainer.finish_epoch()
+        trainer.finish_epoch(trainer.validate())
     means = trainer.samples.total / trainer.samples.count
     assert torch.nan_to_num(means).argmax() == 10
 
