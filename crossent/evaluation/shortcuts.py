@@ -37,8 +37,9 @@ class Shortcuts:
             return None
         return (
             f"the border alone, with the middle covered, is right {border.value:.0%} of the time "
-            f"({border.low:.0%} to {border.high:.0%}; guessing: {self.guess:.0%}): the model reads "
-            "the background, such as wolves on snow; expect it to fail elsewhere"
+            f"({border.low:.0%} to {border.high:.0%}; guessing: {self.guess:.0%}): either the "
+            "animals reach into it, or the model reads the background, as wolves on snow, and will "
+            "fail elsewhere; look at the pictures"
         )
 
     def to_dict(self) -> dict[str, Any]:

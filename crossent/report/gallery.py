@@ -12,7 +12,7 @@ from crossent.inference.grad_cam import grad_cam
 from crossent.loss import article
 from crossent.model_file import Classifier
 from crossent.report.markup import Markup, element, note, shorten, table_row
-from crossent.report.thumbnail import Picture, picture_of
+from crossent.report.thumbnail import Floats, Picture, picture_of
 from data.images import ImageSet
 
 NUM_WORST = 8
@@ -55,7 +55,7 @@ class Gallery:
             element("figcaption", shorten(picture.name, 40), title=shorten(picture.name, 300)),
         )
 
-    def heat(self, rows: Sequence[int], classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def heat(self, rows: Sequence[int], classes: npt.NDArray[np.int64]) -> Floats:
         return grad_cam(self.classifier, np.asarray(self.image_set.images[list(rows)]), classes)
 
 
@@ -87,8 +87,8 @@ def cards(gallery: Gallery, rows: Sequence[int]) -> Markup:
 def card(
     gallery: Gallery,
     row: int,
-    of_said: npt.NDArray[np.float32],
-    of_true: npt.NDArray[np.float32],
+    of_said: Floats,
+    of_true: Floats,
 ) -> Markup:
     """A picture, where the model looked, and how its E comes about."""
     picture, outputs = gallery.picture(row), gallery.outputs
@@ -109,7 +109,7 @@ def card(
     )
 
 
-def view(picture: Picture, heat: npt.NDArray[np.float32], class_name: str) -> Markup:
+def view(picture: Picture, heat: Floats, class_name: str) -> Markup:
     name = shorten(class_name, 20)
     if not heat.any():
         return captioned(picture.thumbnail(f"nothing speaks for {name}"), f"nothing for {name}")

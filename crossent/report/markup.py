@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-VOID = ("img", "meta", "br", "line", "circle", "rect", "path", "polyline")
+VOID = ("img", "meta", "br")  # what HTML never closes
 
 Attribute = str | int | float | bool | None
 
@@ -26,8 +26,8 @@ def element(tag: str, *children: object, **attributes: Attribute) -> Markup:
     """
     words = [tag, *(attribute(name, value) for name, value in attributes.items() if is_set(value))]
     start = f"<{' '.join(words)}>"
-    if tag in VOID and not children:
-        return Markup(start.replace(">", "/>") if tag not in ("img", "meta", "br") else start)
+    if tag in VOID:
+        return Markup(start)
     return Markup(f"{start}{join(children)}</{tag}>")
 
 

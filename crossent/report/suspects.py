@@ -9,7 +9,7 @@ from PIL import Image
 
 from crossent.model_file import Classifier
 from crossent.report.markup import Markup, element, note, shorten
-from crossent.report.thumbnail import picture_of
+from crossent.report.thumbnail import Floats, picture_of
 from crossent.training.samples import SampleLosses
 from data.images import ImageSet
 
@@ -48,7 +48,7 @@ def suspect(
     image_set: ImageSet,
     row: int,
     mean: float,
-    probs: "np.typing.NDArray[np.float32]",
+    probs: Floats,
     class_names: Sequence[str],
     root: str | None,
 ) -> Markup:
@@ -62,9 +62,7 @@ def suspect(
     return element("figure", image, element("figcaption", text, element("br"), name))
 
 
-def probs_of(
-    classifier: Classifier, image_set: ImageSet, rows: Sequence[int]
-) -> "np.typing.NDArray[np.float32]":
+def probs_of(classifier: Classifier, image_set: ImageSet, rows: Sequence[int]) -> Floats:
     """y for training pictures, which are stored larger than the model takes them."""
     size = classifier.preprocessing.image_size
     pictures = [
@@ -73,7 +71,5 @@ def probs_of(
         )
         for row in rows
     ]
-    probs: np.typing.NDArray[np.float32] = classifier.probs(
-        torch.from_numpy(np.stack(pictures))
-    ).numpy()
+    probs: Floats = classifier.probs(torch.from_numpy(np.stack(pictures))).numpy()
     return probs

@@ -13,7 +13,7 @@ from crossent.evaluation.shortcuts import VIEWS, Shortcuts, mean_colour
 from crossent.report.chart import Axis, Chart, Line
 from crossent.report.gallery import Gallery, captioned
 from crossent.report.markup import Markup, element, note, table, warn
-from crossent.report.thumbnail import as_image
+from crossent.report.thumbnail import Pixels, as_image
 
 VIEW_TITLES = {
     "whole": "the whole picture",
@@ -135,7 +135,7 @@ def examples(outputs: Outputs) -> list[int]:
     return [first[k] for k in sorted(first)[:NUM_EXAMPLES]]
 
 
-def enlarged(pixels: "np.typing.NDArray[np.uint8]", title: str) -> Markup:
+def enlarged(pixels: Pixels, title: str) -> Markup:
     return as_image(Image.fromarray(pixels).resize((SHOWN_SIDE, SHOWN_SIDE)), title)
 
 
