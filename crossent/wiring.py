@@ -15,6 +15,7 @@ from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import CrossEntropyLoss
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console
+from crossent.training.event_log import EventLog
 from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
@@ -68,6 +69,7 @@ def build(
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
         console=Console(silent=not world.is_first),
+        events=EventLog(folder.tensorboard) if world.is_first else None,
         stop=stop or StopRequest(),
     )
 

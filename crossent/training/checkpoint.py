@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
+from crossent.training.samples import SampleLosses
 from crossent.training.world import ALONE, World
 from crossent.weights import check_finite, load_weights
 
@@ -20,14 +21,20 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     generators: dict[str, Tensor],
     header: dict[str, Any],
+    samples: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write weights, optimizer state and generator states, with `header` to describe them."""
+    """Write weights, optimizer state and generator states, with `header` to describe them.
+
+    Args:
+        samples: the losses of the training pictures so far, for the report.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             if value is not None:  # no momentum before the first step
                 tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
     tensors |= {f"generator.{name}": state for name, state in generators.items()}
+    tensors |= {f"samples.{name}": tensor for name, tensor in (samples or {}).items()}
     write_tensors(path, tensors, {"kind": KIND, **header})
 
 
@@ -36,12 +43,14 @@ def load_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     rank: int = 0,
+    samples: SampleLosses | None = None,
     must_be_finite: bool = True,
 ) -> dict[str, Any]:
     """Put a saved state back, all of it, and return the header.
 
     Args:
         rank: of this process, for the generator that was its own.
+        samples: filled with the losses of the training pictures.
         must_be_finite: refuse a NaN, from which nothing can be learned any more.
 
     Raises:
@@ -59,7 +68,21 @@ def load_checkpoint(
         parameter = parameters[name]
         optimizer.state[parameter][key] = value.to(parameter.device).view_as(parameter)
     restore_generators(groups["generator"], rank)
+    if samples is not None:
+        restore_samples(groups.get("samples", {}), samples, path)
     return header
+
+
+def restore_samples(saved: dict[str, Tensor], samples: SampleLosses, path: Path) -> None:
+    """Put the losses of the training pictures back, in place.
+
+    Raises:
+        UserError: the checkpoint has none, or those of another number of pictures.
+    """
+    for name, tensor in samples.tensors().items():
+        if name not in saved or saved[name].shape != tensor.shape:
+            raise UserError(f"{path} belongs to other pictures: it has no samples.{name} for them")
+        tensor.copy_(saved[name])
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

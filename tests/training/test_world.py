@@ -54,6 +54,10 @@ def test_two_processes_compute_what_one_does(of_two_processes, case, dtype):
     tolerance = {torch.float64: 1e-6, torch.float32: 1e-4}[dtype]
     assert together["count"] == alone["count"] == 45
     np.testing.assert_allclose(together["losses"], alone["losses"], rtol=tolerance)
+    assert together["samples"]["count"] == alone["samples"]["count"]
+    np.testing.assert_allclose(
+        together["samples"]["total"], alone["samples"]["total"], rtol=tolerance, atol=1e-5
+    )
     for split in ("train", "val"):
         assert together[split]["E"] == pytest.approx(alone[split]["E"], rel=tolerance)
         assert together[split]["accuracy"] == pytest.approx(alone[split]["accuracy"])
