@@ -160,7 +160,8 @@ class Run:
         progress = self.trainer.progress
         if record["val"]["E"] < progress.best_E:
             progress.best_E, progress.best_epoch = record["val"]["E"], record["epoch"]
-            metrics = {"epoch": record["epoch"], **record["val"]}
+            rejection = self.trainer.rejection()  # all processes take part
+            metrics = {"epoch": record["epoch"], **record["val"], **rejection}
             if self.world.is_first:
                 header = {**self.description, "metrics": metrics}
                 write_model(self.folder.model, self.trainer.model, header)

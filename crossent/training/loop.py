@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator, Totals
+from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
 from crossent.training.world import World
 from data.batches import Batch, TrainBatches
@@ -127,6 +128,12 @@ class Trainer:
     def validate(self) -> Totals:
         """E and accuracy on the validation pictures, each counted once by one process."""
         return Totals(*self.world.add_numbers(self.evaluator(self.model).numbers()))
+
+    def rejection(self) -> dict[str, Any]:
+        """For a model file: which confidence kept which accuracy on validation."""
+        answers = self.world.gather(self.evaluator.answers(self.model)).sum(dim=0)  # (N, 2)
+        confidence, right = answers.T.numpy()
+        return {"num_images": len(answers), "rejection": rejection_curve(confidence, right > 0)}
 
     def progress_of_all(self) -> dict[str, Any]:
         """The progress for a checkpoint: with the sums of all processes."""
