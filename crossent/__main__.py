@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "name what is on pictures",
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
     "cache": "list the decoded pictures kept on the disk, or remove them",
+    "export": "write a trained model as ONNX or .pt2, with the preprocessing inside",
     "explain": "the derivation of E step by step: the article's example, or a picture of yours",
 }
 
