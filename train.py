@@ -8,15 +8,20 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossent.cli import run_main
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
+from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
     from crossent.config import Settings
+    from crossent.training.fit import Run
+    from crossent.training.run_folder import RunFolder
+    from crossent.training.signals import StopRequest
     from crossent.training.world import World
 
 
@@ -26,12 +31,18 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-c", "--config", metavar="CONFIG.yaml", help="settings to start from")
+    parser.add_argument(
+        "-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from"
+    )
     parser.add_argument(
         "overrides", nargs="*", metavar="section.key=value", help="settings that differ from them"
     )
-    parser.add_argument("--out", metavar="RUN", type=Path, help="folder of the run to make")
-    parser.add_argument("--resume", metavar="RUN", type=Path, help="go on with a stopped run")
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument("--out", metavar="RUN", type=Path, help="folder of the run to make")
+    folder.add_argument("--resume", metavar="RUN", type=Path, help="go on with a stopped run")
+    folder.add_argument(
+        "--replay", metavar="RUN/crash", type=Path, help="do the step again that was not finite"
+    )
     parser.add_argument("--print-config", action="store_true", help="show the settings and stop")
     parser.add_argument(
         "--dry-run", action="store_true", help="build everything, do one step, keep nothing"
@@ -41,12 +52,16 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     args = parse_arguments(arguments)
+    leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
     from crossent.training.world import joined_world
     from models import MODELS
 
-    config = args.resume / "config.yaml" if args.resume else args.config
-    loaded = load_settings(config, args.overrides, model_names=tuple(MODELS))
+    if args.replay:
+        from crossent.replay import replay
+
+        return replay(args.replay, args.overrides)
+    loaded = load_settings(config_path(args), args.overrides, model_names=tuple(MODELS))
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
@@ -55,6 +70,19 @@ def main(arguments: Sequence[str]) -> int:
             return dry_run(loaded.settings, world)
         path, is_old = run_path(args)
         return train(loaded.settings, path, is_old, world)
+
+
+def config_path(args: argparse.Namespace) -> Path | None:
+    """The settings to start from: those of the run to go on with, or the ones that -c names."""
+    if args.resume is None:
+        return args.config  # type: ignore[no-any-return]
+    if args.config is not None:
+        raise UserError(f"--resume {args.resume} has its own settings; leave out -c {args.config}")
+    from crossent.training.run_folder import RunFolder
+
+    folder = RunFolder(args.resume)
+    folder.check_is_run()
+    return folder.config
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
@@ -66,7 +94,7 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     if args.resume:
         return args.resume, True
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        name = f"{Path(args.config or 'default').stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        name = f"{args.config.stem if args.config else 'default'}-{datetime.now():%Y%m%d-%H%M%S}"
         return args.out or Path("runs") / name, False
     if args.out is None:
         raise UserError("under torchrun name the folder of the run: --out RUN")
@@ -76,36 +104,64 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
 
 def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int:
     """Train in a new folder, or go on in an old one, and say how it ended."""
-    from crossent.config import to_yaml
     from crossent.report.curve import draw_curve
     from crossent.training.console import Console
     from crossent.training.loop import NotFinite
     from crossent.training.run_folder import RunFolder
-    from crossent.training.signals import Interrupted
+    from crossent.training.signals import Interrupted, StopRequest
     from crossent.training.world import WorkerLost
-    from crossent.wiring import build, make_data
 
-    folder, console = RunFolder(path), Console(silent=not world.is_first)
-    if world.is_first and not is_old:
-        folder.create(to_yaml(settings))
-    with world.first_goes_ahead():
-        data = make_data(settings)
-    console.data(data)
-    run = build(settings, data, folder, world)
-    try:
-        with world.name_the_lost():
-            run.start_or_resume()
-            run.fit()
-    except Interrupted as interrupted:
-        console.line(f"{interrupted}: saved; go on with: python train.py --resume {path}")
-        return interrupted.exit_status
-    except (NotFinite, WorkerLost) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST
-    if world.is_first:
-        draw_curve(folder.records(), folder.curve)
+    folder, stop, console = RunFolder(path), StopRequest(), Console(silent=not world.is_first)
+    with folder.in_use() if world.is_first else nullcontext():
+        try:
+            with world.name_the_lost():
+                run = begin(settings, folder, is_old, world, stop.install())
+                if run is None:
+                    console.line(f"{path} is finished: {settings.train.epochs} epochs are done")
+                    return EXIT_DONE
+                run.fit()
+        except Interrupted as interrupted:
+            how = f"{interrupted}: {folder.saved()}; go on with: python train.py --resume {path}"
+            console.line(how)
+            return interrupted.exit_status
+        except (NotFinite, WorkerLost) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST
+        if world.is_first:
+            draw_curve(folder.records(), folder.curve)
     console.line(f"see {folder.curve}; next: python -m crossent evaluate {path}")
     return EXIT_DONE
+
+
+def begin(
+    settings: "Settings", folder: "RunFolder", is_old: bool, world: "World", stop: "StopRequest"
+) -> "Run | None":
+    """Everything up to the first step, with the data and the state that it goes on from.
+
+    Returns:
+        the run; None if it is finished.
+
+    Raises:
+        Interrupted: a signal came; nothing is lost by that.
+    """
+    from crossent.config import to_yaml
+    from crossent.resume import is_finished
+    from crossent.training.console import Console
+    from crossent.wiring import build, make_data
+
+    if is_old and is_finished(folder, settings):
+        return None
+    if world.is_first and not is_old:
+        folder.create(to_yaml(settings))
+    with stop.raising():
+        with world.first_goes_ahead():
+            data = make_data(settings)
+        Console(silent=not world.is_first).data(data)
+        run = build(settings, data, folder, world, stop)
+        run.start_or_resume()
+    if world.is_first:
+        folder.keep_config(to_yaml(settings))
+    return run
 
 
 def dry_run(settings: "Settings", world: "World") -> int:

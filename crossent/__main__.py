@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "name what is on pictures",
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
     "cache": "list the decoded pictures kept on the disk, or remove them",
+    "verify-resume": "kill a training at random moments and see it end in the same bytes",
     "export": "write a trained model as ONNX or .pt2, with the preprocessing inside",
     "explain": "the derivation of E step by step: the article's example, or a picture of yours",
 }
@@ -25,7 +26,7 @@ def make_parser(command: str | None) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)
         if name == command:
-            module = importlib.import_module(f"crossent.commands.{name}")
+            module = importlib.import_module(f"crossent.commands.{name.replace('-', '_')}")
             module.add_arguments(subparser)
             subparser.set_defaults(call=module.run)
     return parser

@@ -11,6 +11,9 @@ EXIT_CTRL_C = 130
 
 def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Call `main`; a user's mistake ends in a sentence, a mistake of ours in a traceback."""
+    # Before torch is imported: its threads shall sleep while they wait for each other. Spinning,
+    # the default, gains little alone, and on a busy machine keeps others off the core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         return main(arguments)
     except UserError as error:

@@ -1,6 +1,7 @@
 """Which device and which precision a run computes with."""
 
 import os
+import re
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ def choose_device(name: str) -> torch.device:
     """`auto` takes a CUDA device, else Apple's mps, else the CPU; other names are torch's own.
 
     Raises:
-        UserError: torch has no such device, or cannot reach it here.
+        UserError: torch has no such device, cannot reach it here, or has no kernels for it.
     """
     if name == "auto":
         # torchrun numbers the processes of a machine, and each takes the GPU of its number
@@ -22,6 +23,8 @@ def choose_device(name: str) -> torch.device:
             name = "mps"
     try:
         device = torch.device(name)
+        if device.type == "cuda":
+            check_kernels(device)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -29,6 +32,46 @@ def choose_device(name: str) -> torch.device:
             f"train.device: {name!r} cannot be used here ({reason}); try auto"
         ) from None
     return device
+
+
+def check_kernels(device: torch.device) -> None:
+    """Refuse a GPU too new or too old for the installed torch: it would crash in the first step.
+
+    Raises:
+        UserError: torch was built without kernels that run on it.
+    """
+    capability = torch.cuda.get_device_capability(device)
+    architectures = torch.cuda.get_arch_list()
+    if not any(runs_on(architecture, capability) for architecture in architectures):
+        major, minor = capability
+        raise UserError(
+            f"train.device: {device} has compute capability {major}.{minor}, for which torch "
+            f"{torch.__version__} has no kernels (only {' '.join(architectures) or 'none'}); "
+            "install a torch built for it, see https://pytorch.org/get-started/locally, "
+            "or go on with train.device=cpu"
+        )
+
+
+def runs_on(architecture: str, capability: tuple[int, int]) -> bool:
+    """Whether kernels built for "sm_86", "sm_90a", "sm_100f" or "compute_90" run on a GPU.
+
+    Machine code (sm) runs on GPUs of its major version with its minor version or a later one;
+    with the ending f likewise, with a on just its own. Intermediate code (compute) is translated
+    for any later GPU, but with an ending, none but those. AMD's names (gfx90a) follow other rules,
+    which its driver checks.
+
+    Source: CUDA C++ Programming Guide, "Binary Compatibility", "PTX Compatibility".
+    """
+    match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", architecture)
+    if match is None:
+        return architecture.startswith("gfx")
+    kind, ending = match[1], match[4]
+    built_for = (int(match[2]), int(match[3]))
+    if ending == "a":
+        return capability == built_for
+    if kind == "sm" or ending == "f":
+        return capability[0] == built_for[0] and capability[1] >= built_for[1]
+    return capability >= built_for
 
 
 def choose_precision(name: str, device: torch.device) -> str:

@@ -29,6 +29,19 @@ def describe_environment(
     }
 
 
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What has changed since, of all that may give a sum other last bits: "threads: 2 -> 4"."""
+    keys = ("packages", "device", "precision", "threads")
+    flat_old, flat_new = ({k: e[k] for k in keys if k in e} for e in (old, new))
+    for flat in (flat_old, flat_new):
+        flat |= flat.pop("packages", {})
+    return [
+        f"{key}: {flat_old[key]} -> {flat_new[key]}"
+        for key in flat_old
+        if key in flat_new and flat_old[key] != flat_new[key]
+    ]
+
+
 def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"

@@ -11,19 +11,33 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
     The content reaches the disk before the name does, and the name before this returns: a kill or
     a power cut at any moment leaves the old file or the new one.
+
+    Raises:
+        OSError: of `path`, whichever file it was: the disk is full, the folder is gone, ...
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
     try:
-        write(temporary)
-        temporary.chmod(0o666 & ~umask())  # mkstemp gives the owner alone access
-        fsync(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync(path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            temporary.chmod(0o666 & ~umask())  # mkstemp gives the owner alone access
+            fsync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync(path.parent)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot be written: {error.strerror or error}", str(path)
+        ) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes have left. Only their heir may do so."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from crossent.device import autocast, prepare
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
+from crossent.weights import check_finite, load_weights
 from data.preprocess import Preprocessing
 from models import build_model
 
@@ -17,14 +18,15 @@ KIND = "model"
 KEYS = ("class_names", "model", "preprocessing", "precision", "settings", "metrics")
 
 
-def write_model(path: Path, model: nn.Module, header: dict[str, Any]) -> None:
+def write_model(path: Path, weights: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write weights and header.
 
     Args:
+        weights: the model's `state_dict`.
         header: class_names; model (name and arguments for `build_model`); preprocessing;
             precision; settings; metrics; data_fingerprint.
     """
-    write_tensors(path, model.state_dict(), {"kind": KIND, **header})
+    write_tensors(path, weights, {"kind": KIND, **header})
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,10 @@ def load_model(path: Path, device: torch.device) -> Classifier:
     described = header["model"]
     try:
         model = build_model(described["name"], len(class_names), **described["arguments"])
-        model.load_state_dict(tensors)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: its weights do not fit its description: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: no model can be built from its description: {error}") from None
+    load_weights(model, tensors, path)
+    check_finite(tensors, path)
     return Classifier(
         model=prepare(model, device).eval(),
         class_names=class_names,

@@ -4,8 +4,11 @@ safetensors holds no code and is never executed when read, unlike a pickle. Its 
 strings only, so every value of the description is stored as JSON.
 """
 
+import errno
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,17 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     header = {"format_version": FORMAT_VERSION, **header, "sha256": hash_tensors(tensors)}
     encoded = {key: json.dumps(value) for key, value in header.items()}
     encoded["sha256_header"] = json.dumps(hash_header(encoded))
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, encoded))
+    write_atomic(path, lambda temporary: save(tensors, temporary, encoded))
+
+
+def save(tensors: dict[str, Tensor], path: Path, encoded: dict[str, str]) -> None:
+    """safetensors' own `save_file`, with a full disk told as Python tells it: an OSError."""
+    try:
+        save_file(tensors, path, encoded)
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -19,7 +19,8 @@ from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
-from crossent.training.world import World
+from crossent.training.signals import StopRequest
+from crossent.training.world import ALONE, World
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.files import default_cache_dir
@@ -30,7 +31,13 @@ from data.sources import load_data
 from models import build_model
 
 
-def build(settings: Settings, data: Data, folder: RunFolder, world: World) -> Run:
+def build(
+    settings: Settings,
+    data: Data,
+    folder: RunFolder,
+    world: World = ALONE,
+    stop: StopRequest | None = None,
+) -> Run:
     """A run with all its parts, ready to start or to resume."""
     train = settings.train
     compute_the_same_every_time(train.threads)
@@ -61,6 +68,7 @@ def build(settings: Settings, data: Data, folder: RunFolder, world: World) -> Ru
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
         console=Console(silent=not world.is_first),
+        stop=stop or StopRequest(),
     )
 
 

@@ -1,40 +1,23 @@
-"""A small residual network for small pictures: 0.78 million parameters at width 32."""
+"""A small network for small pictures: 0.39 million parameters at width 32."""
 
 import torch
 from torch import Tensor, nn
 
 
-class ConvNormReLU(nn.Sequential):
-    """3 x 3 convolution, batch normalisation, ReLU; stride 2 halves height and width."""
+class Stage(nn.Sequential):
+    """3 x 3 convolution, batch normalisation, ReLU, and the largest of each 2 x 2 places."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
         )
 
 
-class Residual(nn.Module):
-    """ReLU(x + two convolutions of x), which starts as the identity.
-
-    The last scale starts at zero, so that an untrained block adds nothing and gradients pass
-    straight through (Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 5.1).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ConvNormReLU(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        nn.init.zeros_(self.norm.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.norm(self.second(self.first(x))))
-
-
 class SmallCNN(nn.Module):
-    """Four stages, each half as wide and high and twice as deep, an average, one linear layer.
+    """Four stages, each half as wide and high and twice as deep; an average; one linear layer.
 
     The linear layer starts at zero: every class gets the same logit, y = 1/K, and the untrained
     E is ln K exactly, the baseline of the article.
@@ -51,13 +34,10 @@ class SmallCNN(nn.Module):
     def __init__(self, num_classes: int, width: int = 32, dropout: float = 0.0) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            ConvNormReLU(3, width, stride=2),
-            Residual(width),
-            ConvNormReLU(width, 2 * width, stride=2),
-            Residual(2 * width),
-            ConvNormReLU(2 * width, 4 * width, stride=2),
-            Residual(4 * width),
-            ConvNormReLU(4 * width, 8 * width, stride=2),
+            Stage(3, width),
+            Stage(width, 2 * width),
+            Stage(2 * width, 4 * width),
+            Stage(4 * width, 8 * width),
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8 * width, num_classes)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
-from crossent.training.world import World
+from crossent.training.world import ALONE, World
+from crossent.weights import check_finite, load_weights
 
 KIND = "checkpoint"
 
@@ -31,21 +32,26 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rank: int = 0
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rank: int = 0,
+    must_be_finite: bool = True,
 ) -> dict[str, Any]:
     """Put a saved state back, all of it, and return the header.
 
+    Args:
+        rank: of this process, for the generator that was its own.
+        must_be_finite: refuse a NaN, from which nothing can be learned any more.
+
     Raises:
-        UserError: the file is damaged, or belongs to another model.
+        UserError: the file is damaged, belongs to another model, or holds a NaN.
     """
-    tensors, header = read_tensors(path)
-    if header.get("kind") != KIND:
-        raise UserError(f"{path} is no checkpoint but a file of kind {header.get('kind')!r}")
+    tensors, header = read_checkpoint(path)
     groups = split_by_prefix(tensors)
-    try:
-        model.load_state_dict(groups["model"])
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{path} belongs to another model: {error}") from None
+    load_weights(model, groups.get("model", {}), path)
+    if must_be_finite:
+        check_finite(tensors, path)
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for full_name, value in groups.get("optimizer", {}).items():
@@ -54,6 +60,35 @@ def load_checkpoint(
         optimizer.state[parameter][key] = value.to(parameter.device).view_as(parameter)
     restore_generators(groups["generator"], rank)
     return header
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header, checked.
+
+    Raises:
+        UserError: the file is missing, damaged or no checkpoint.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("kind") != KIND:
+        raise UserError(f"{path} is no checkpoint but a file of kind {header.get('kind')!r}")
+    return tensors, header
+
+
+def check_same_data(path: Path, header: dict[str, Any], description: dict[str, Any]) -> None:
+    """Raise UserError if a checkpoint was trained on other classes or other pictures."""
+    what_to_do = "give the run its own pictures, or start a new one with --out"
+    old, new = header["class_names"], description["class_names"]
+    if old != new:
+        raise UserError(
+            f"{path} was trained on the classes {', '.join(old)}; the pictures have "
+            f"{', '.join(new)}: {what_to_do}"
+        )
+    old, new = header["data_fingerprint"], description["data_fingerprint"]
+    if old != new:
+        raise UserError(
+            f"{path} was trained on other pictures (fingerprint {old[:12]}, now {new[:12]}): "
+            f"{what_to_do}"
+        )
 
 
 def split_by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -79,3 +114,8 @@ def restore_generators(states: dict[str, Tensor], rank: int) -> None:
         if rank < len(rows):
             set_state = torch.set_rng_state if name == "cpu" else torch.cuda.set_rng_state
             set_state(rows[rank])
+
+
+def own_generators() -> dict[str, Tensor]:
+    """`generator_states` of this process alone."""
+    return generator_states(ALONE)

@@ -4,14 +4,24 @@ import math
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from crossent.environment import describe_environment
+from torch import Tensor
+
+from crossent.environment import changes, describe_environment
 from crossent.evaluation.evaluate import Totals
 from crossent.model_file import write_model
-from crossent.training.checkpoint import generator_states, load_checkpoint, save_checkpoint
+from crossent.training.checkpoint import (
+    check_same_data,
+    generator_states,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from crossent.training.console import Console, TimeLeft
+from crossent.training.crash import keep_crash
 from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
@@ -28,7 +38,9 @@ class Run:
         description: what model.safetensors says about itself, beside its metrics.
         unusable: files that were left out of the data.
         checkpoint_every_s: seconds between two checkpoints within an epoch, or None;
-        checkpoint_every_steps: and steps. At the end of an epoch there is always one.
+        checkpoint_every_steps: and steps.
+        checkpoint_share: of the time, for checkpoints at the ends of epochs: short epochs go
+            without. A run that is killed trains again what it had not saved, to the same bytes.
     """
 
     trainer: Trainer
@@ -38,10 +50,13 @@ class Run:
     unusable: Sequence[Unusable] = ()
     checkpoint_every_s: float | None = 60.0
     checkpoint_every_steps: int | None = None
+    checkpoint_share: float = 0.005
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     began: float = field(default_factory=time.perf_counter)
     saved: float = field(default_factory=time.perf_counter)
+    save_s: float = 0.0  # what the last save took
+    best: tuple[dict[str, Tensor], dict[str, Any]] | None = None  # weights and header, to be saved
 
     @property
     def world(self) -> World:
@@ -49,22 +64,30 @@ class Run:
 
     def start_or_resume(self) -> None:
         """Go on from the last checkpoint, or begin where there is none."""
-        self.stop.install()
+        is_old = self.folder.last.exists()
+        self.world.wait()  # until all have looked
         if self.world.is_first:
             self.describe_environment()
             self.folder.list_unusable(self.unusable)
-        if self.folder.last.exists():
+        if is_old:
             self.resume()
         else:
             self.start()
 
     def describe_environment(self) -> None:
+        """Write environment.json, and say what of it has changed since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = describe_environment(evaluator.device, evaluator.precision, fingerprint)
-        self.folder.describe_environment({**environment, "processes": self.world.size})
+        environment["processes"] = self.world.size
+        if self.folder.last.exists():
+            for change in changes(self.folder.read_environment(), environment):
+                self.console.line(f"warning: {change}: equal up to rounding, not to the byte")
+        self.folder.describe_environment(environment)
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
+        if self.world.is_first:  # lines of a process that was killed before its first checkpoint
+            self.folder.keep_records(0)
         class_names = self.description["class_names"]
         E = self.trainer.validate().means()["E"]
         baseline = math.log(len(class_names))
@@ -89,13 +112,15 @@ class Run:
         """Go back to the last checkpoint, and drop what was logged after it.
 
         Raises:
-            UserError: the checkpoint is damaged, or of another model.
+            UserError: the checkpoint is damaged, or of another model or other pictures.
         """
-        trainer = self.trainer
-        header = load_checkpoint(
-            self.folder.last, trainer.model, trainer.optimizer, self.world.rank
-        )
+        trainer, last = self.trainer, self.folder.last
+        check_same_data(last, read_checkpoint(last)[1], self.description)
+        header = load_checkpoint(last, trainer.model, trainer.optimizer, self.world.rank)
         trainer.progress = Progress.from_dict(header["progress"])
+        if trainer.progress.done and trainer.progress.epoch < self.epochs:
+            trainer.progress.done = False  # more epochs than before: its end is no longer one
+            trainer.progress.num_records -= 1
         self.began -= trainer.progress.elapsed_s
         if self.world.is_first:
             self.folder.keep_records(trainer.progress.num_records)
@@ -107,11 +132,11 @@ class Run:
 
         Raises:
             Interrupted: a signal came; everything is saved.
-            NotFinite: a number was not finite; the state before that step is saved.
+            NotFinite: a number was not finite; the step is kept in RUN/crash.
             WorkerLost: another process did not answer.
         """
         progress = self.trainer.progress
-        if progress.epoch >= self.epochs:
+        if progress.done:
             self.console.line(f"this run is finished: {progress.epoch} epochs are done")
             return
         time_left = TimeLeft(progress.epoch)
@@ -120,10 +145,17 @@ class Run:
             while progress.epoch < self.epochs:
                 record = self.one_epoch()
                 self.console.epoch(record, self.epochs, time_left(progress.epoch, self.epochs))
-        except (Interrupted, NotFinite):
+        except Interrupted:
             self.save()
             raise
+        except NotFinite as error:
+            header = self.header()
+            if self.world.is_first:
+                self.save_best()
+                error = keep_crash(self.folder, self.trainer, header, error)
+            raise error from None
         self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
+        progress.done = True
         self.save()
 
     def one_epoch(self) -> dict[str, Any]:
@@ -136,19 +168,26 @@ class Run:
 
             def after_step() -> None:
                 bar.update()
-                self.save_or_stop()
+                self.save_or_stop(self.checkpoint_is_due())
 
             trainer.train_epoch(after_step)
-        record = trainer.finish_epoch()
+        # A stopped validation is done again as a whole; one of several processes goes through with
+        # it, since the others wait for its sums.
+        with self.stop.raising() if self.world.size == 1 else nullcontext():
+            val = trainer.validate()
+        record = trainer.finish_epoch(val)
         self.keep_best(record)
         self.log({**record, "elapsed_s": round(self.elapsed_s, 3)})
-        self.save()
+        self.save_or_stop(self.checkpoint_is_cheap())
         return record
 
-    def save_or_stop(self) -> None:
-        """Between two steps: all processes agree, by adding up, whether to save or to stop."""
-        due = self.world.is_first and self.checkpoint_is_due()
-        wishes = [float(due), float(self.stop.signum is not None)]
+    def save_or_stop(self, due: bool) -> None:
+        """Between two steps: all processes agree, by adding up, whether to save or to stop.
+
+        Args:
+            due: whether to save; what rank 0 thinks, counts.
+        """
+        wishes = [float(due and self.world.is_first), float(self.stop.signum is not None)]
         save, stop = self.world.add_numbers(wishes)
         if stop:
             raise Interrupted(self.stop.signum or signal.SIGTERM)
@@ -156,21 +195,25 @@ class Run:
             self.save()
 
     def keep_best(self, record: dict[str, Any]) -> None:
-        """model.safetensors: the model with the smallest E on validation so far."""
+        """Remember the model with the smallest E on validation so far, until the next save."""
         progress = self.trainer.progress
         if record["val"]["E"] < progress.best_E:
             progress.best_E, progress.best_epoch = record["val"]["E"], record["epoch"]
             rejection = self.trainer.rejection()  # all processes take part
             metrics = {"epoch": record["epoch"], **record["val"], **rejection}
             if self.world.is_first:
-                header = {**self.description, "metrics": metrics}
-                write_model(self.folder.model, self.trainer.model, header)
+                weights = {name: t.clone() for name, t in self.trainer.model.state_dict().items()}
+                self.best = weights, {**self.description, "metrics": metrics}
 
     def checkpoint_is_due(self) -> bool:
         every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
         by_time = every_s is not None and time.perf_counter() - self.saved > every_s
         by_steps = every_steps is not None and self.trainer.step % every_steps == 0
         return by_time or by_steps
+
+    def checkpoint_is_cheap(self) -> bool:
+        """Whether one at the end of this epoch keeps within the share of time for checkpoints."""
+        return time.perf_counter() - self.saved >= self.save_s / self.checkpoint_share
 
     def log(self, record: dict[str, Any]) -> None:
         if self.world.is_first:
@@ -183,15 +226,28 @@ class Run:
         return time.perf_counter() - self.began
 
     def save(self) -> None:
-        """Write last.safetensors: rank 0 alone, with what it needs of the others."""
+        """Write the best model and then last.safetensors, which counts on it to be there.
+
+        Rank 0 writes, with what it needs of the others.
+        """
+        start = time.perf_counter()
         trainer = self.trainer
         trainer.progress.elapsed_s = self.elapsed_s
-        header = {
-            "class_names": self.description["class_names"],
-            "data_fingerprint": self.description["data_fingerprint"],
-            "progress": trainer.progress_of_all(),
-        }
-        generators = generator_states(self.world)
+        header, generators = self.header(), generator_states(self.world)
         if self.world.is_first:
+            self.save_best()
             save_checkpoint(self.folder.last, trainer.model, trainer.optimizer, generators, header)
         self.saved = time.perf_counter()
+        self.save_s = self.saved - start
+
+    def save_best(self) -> None:
+        """Write model.safetensors if there is a better one than it holds."""
+        if self.best is not None:
+            write_model(self.folder.model, *self.best)
+            self.best = None
+
+    def header(self) -> dict[str, Any]:
+        """What last.safetensors says about itself."""
+        keys = ("class_names", "data_fingerprint", "settings")
+        progress = self.trainer.progress_of_all()
+        return {key: self.description[key] for key in keys} | {"progress": progress}

@@ -13,6 +13,7 @@ from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
+from crossent.training.checkpoint import own_generators
 from crossent.training.world import World
 from data.batches import Batch, TrainBatches
 
@@ -29,6 +30,7 @@ class Progress:
     best_E: float = math.inf
     best_epoch: int = 0
     num_records: int = 0  # lines of metrics.jsonl
+    done: bool = False  # the last of them is the end
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"best_E": None if math.isinf(self.best_E) else self.best_E}
@@ -40,7 +42,18 @@ class Progress:
 
 
 class NotFinite(ArithmeticError):
-    """A loss or a gradient became infinite or NaN; the weights are still those before the step."""
+    """A loss or a gradient became infinite or NaN; the weights are still those before the step.
+
+    Args:
+        batch: what the step was made of, with the loss and the norm of the gradient it gave; None
+            if it was E on validation.
+    """
+
+    def __init__(
+        self, message: str, batch: Batch | None = None, loss: float = 0.0, norm: float = 0.0
+    ) -> None:
+        super().__init__(message)
+        self.batch, self.loss, self.norm = batch, loss, norm
 
 
 @dataclass
@@ -55,6 +68,7 @@ class Trainer:
     lr_at: Callable[[int], float]  # the learning rate of a step, counted from 0
     progress: Progress = field(default_factory=Progress)
     world: World = field(default_factory=World)
+    generators: dict[str, Tensor] = field(default_factory=own_generators)  # before the last step
 
     @property
     def step(self) -> int:
@@ -106,8 +120,11 @@ class Trainer:
             p, ids = self.progress, batch.sample_ids.tolist()
             raise NotFinite(
                 f"epoch {p.epoch + 1}, step {self.step}: the loss is {loss.item():g} and the norm "
-                f"of the gradient {norm.item():g}; sample ids {ids}. The weights of the step "
-                "before are saved. A smaller optim.lr or a longer schedule.warmup often helps."
+                f"of the gradient {norm.item():g}; sample ids {ids}. "
+                "A smaller optim.lr or a longer schedule.warmup often helps.",
+                batch,
+                loss.item(),
+                norm.item(),
             )
 
     def train_epoch(self, after_step: Callable[[], None]) -> None:
@@ -119,6 +136,7 @@ class Trainer:
         self.model.train()
         clock = time.perf_counter()
         for batch in self.batches.epoch(self.progress.epoch, start=self.progress.batch):
+            self.generators = own_generators()  # a few kB, to do the step again after a crash
             self.train_step(batch)
             now = time.perf_counter()
             self.progress.train_s += now - clock
@@ -140,14 +158,13 @@ class Trainer:
         totals = Totals(*self.world.add_numbers(self.progress.train.numbers()))
         return replace(self.progress, train=totals).to_dict()
 
-    def finish_epoch(self) -> dict[str, Any]:
-        """Validate, count the epoch as done and describe it, as a line of metrics.jsonl.
+    def finish_epoch(self, val: Totals) -> dict[str, Any]:
+        """Count the epoch as done and describe it, as a line of metrics.jsonl.
 
         Raises:
             NotFinite: E on validation is not finite.
         """
         p = self.progress
-        val = self.validate()
         train = Totals(*self.world.add_numbers(p.train.numbers()))
         if not math.isfinite(val.E):
             raise NotFinite(f"epoch {p.epoch + 1}, step {self.step}: E on validation is {val.E:g}")

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crossent.errors import UserError
-from crossent.files import write_text
+from crossent.files import sweep, write_text
+from crossent.training.lock import locked
 from data.images import Unusable
 
 
@@ -43,25 +45,67 @@ class RunFolder:
     def curve(self) -> Path:
         return self.path / "E-curve.png"
 
+    @property
+    def crash(self) -> Path:
+        return self.path / "crash"
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Make the folder and keep other processes out of it for the block.
+
+        Raises:
+            UserError: another process is training here, or the folder cannot be made.
+        """
+        self.make()
+        with locked(self.path / ".lock"):
+            sweep(self.path)
+            yield
+
+    def make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
+
     def create(self, config: str) -> None:
         """Make the folder with its config.yaml; one that holds a run already is left alone.
 
         Raises:
             UserError: a run lives here, or the folder cannot be made.
         """
+        self.make()
         if self.config.exists():
             raise UserError(
                 f"{self.path} holds a run already: go on with --resume {self.path}, "
                 "or name another folder with --out"
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
         write_text(self.config, config)
+
+    def check_is_run(self) -> None:
+        """Raise UserError unless a run has begun here."""
+        if not self.config.is_file():
+            raise UserError(
+                f"{self.path} holds no run: it has no config.yaml; start one with --out {self.path}"
+            )
+
+    def saved(self) -> str:
+        """Whether a stopped run has left anything to go on from, in words."""
+        return f"saved in {self.last}" if self.last.exists() else "there is nothing to save yet"
+
+    def keep_config(self, config: str) -> None:
+        """Write config.yaml anew if a resumed run goes on with other settings."""
+        if self.config.read_text(encoding="utf-8") != config:
+            write_text(self.config, config)
 
     def describe_environment(self, environment: dict[str, Any]) -> None:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
+
+    def read_environment(self) -> dict[str, Any]:
+        """Where the run was made so far; empty if it was killed before it said so."""
+        if not self.environment.exists():
+            return {}
+        found: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
+        return found
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
         """unusable.csv: each file that was left out, and why."""
@@ -85,6 +129,16 @@ class RunFolder:
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def keep_records(self, count: int) -> None:
-        """Drop what was logged after the checkpoint that a run goes on from."""
-        lines = [json.dumps(record) + "\n" for record in self.records()[:count]]
+        """Drop what was logged after the checkpoint that a run goes on from.
+
+        Raises:
+            UserError: lines of before it are missing.
+        """
+        records = self.records()
+        if len(records) < count:
+            raise UserError(
+                f"{self.metrics} has {len(records)} whole lines, {self.last} counts on {count}; "
+                "bring back the file that belongs to it"
+            )
+        lines = [json.dumps(record) + "\n" for record in records[:count]]
         write_text(self.metrics, "".join(lines))

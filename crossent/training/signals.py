@@ -1,12 +1,21 @@
-"""Ctrl-C and SIGTERM: remembered by the handler, obeyed by the loop between two steps."""
+"""Ctrl-C and SIGTERM: what a signal does depends on what there is to lose.
+
+nothing yet         leave_on_signals()       says so and leaves
+nothing new         StopRequest.raising()    raises: files are closed, workers are ended
+a step, a save      StopRequest              remembered; the loop obeys between two steps
+"""
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-class Interrupted(Exception):
-    """Training was asked to stop, and has saved itself."""
+
+class Interrupted(BaseException):
+    """A signal came. Like KeyboardInterrupt no Exception: nobody is to take it for an error."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -18,10 +27,11 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.raises = False
 
     def install(self) -> "StopRequest":
         """Take over SIGINT and SIGTERM; only the main thread of a process may call this."""
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in SIGNALS:
             signal.signal(signum, self.handle)
         return self
 
@@ -29,3 +39,34 @@ class StopRequest:
         if self.signum is not None:
             os._exit(128 + signum)
         self.signum = signum
+        if self.raises:
+            raise Interrupted(signum)
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Within the block a signal need not wait: what it breaks off can be done again.
+
+        Raises:
+            Interrupted: a signal came in the block, or before it.
+        """
+        self.raises = True
+        try:
+            if self.signum is not None:
+                raise Interrupted(self.signum)
+            yield
+        finally:
+            self.raises = False
+
+
+def leave_on_signals() -> None:
+    """Let a signal end the process with one line, for as long as there is nothing to tidy up.
+
+    Not by an exception: modules written in C swallow one that comes while they are imported.
+    """
+    for signum in SIGNALS:
+        signal.signal(signum, leave)
+
+
+def leave(signum: int, frame: FrameType | None) -> None:
+    os.write(2, f"{signal.Signals(signum).name}: stopped before anything had begun\n".encode())
+    os._exit(128 + signum)

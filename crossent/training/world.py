@@ -59,6 +59,10 @@ class World:
         total = self.add(torch.tensor(numbers, dtype=torch.float64, device=device))
         return [float(number) for number in total]
 
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        self.add_numbers([0.0])
+
     def gather(self, tensor: Tensor) -> Tensor:
         """A row for each process: the tensors (n,) of all of them, as (size, n) on the CPU."""
         rows = torch.zeros(self.size, *tensor.shape, dtype=tensor.dtype)
@@ -108,6 +112,9 @@ class World:
         key = f"step of rank {rank}"
         assert self.store is not None
         return int(self.store.get(key)) if self.store.check([key]) else -1
+
+
+ALONE = World()
 
 
 def is_about_waiting(error: RuntimeError) -> bool:

@@ -45,7 +45,7 @@ def run_path(tmp_path_factory):
         "metrics": {"rejection": rejection_curve(confidence, right), "num_images": len(right)},
         "data_fingerprint": "none",
     }
-    write_model(path / "model.safetensors", model, header)
+    write_model(path / "model.safetensors", model.state_dict(), header)
     return path
 
 

@@ -36,7 +36,7 @@ def first_epoch(case: str, dtype: torch.dtype, world: World) -> dict[str, Any]:
     losses: list[float] = []
     trainer.train_epoch(lambda: losses.append(sum_of_E(trainer)))
     counts = world.add_numbers([trainer.progress.train.count])
-    record = trainer.finish_epoch()
+    record = trainer.finish_epoch(trainer.validate())
     return {
         "losses": losses,
         "count": counts[0],

@@ -36,7 +36,7 @@ def test_training_lowers_E():
     before = trainer.evaluator(trainer.model).means()["E"]
     for _ in range(3):
         trainer.train_epoch(after_step=lambda: None)
-        record = trainer.finish_epoch()
+        record = trainer.finish_epoch(trainer.validate())
     assert math.isclose(before, math.log(3), abs_tol=1e-6)
     assert record["val"]["E"] < 0.8 * before
 
@@ -90,7 +90,7 @@ def test_validation_that_is_not_finite_stops():
     trainer.train_step(first_batch(trainer))
     trainer.model.head.bias.data[0] = math.nan
     with pytest.raises(NotFinite, match="epoch 1, step 1: E on validation is nan"):
-        trainer.finish_epoch()
+        trainer.finish_epoch(trainer.validate())
 
 
 def test_evaluation_is_a_mean_over_samples_whatever_the_batches():

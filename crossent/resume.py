@@ -1,0 +1,60 @@
+"""Going on with a run: which settings may differ, and whether anything is left to do."""
+
+from pydantic import ValidationError
+
+from crossent.config import Settings, differences
+from crossent.errors import UserError
+from crossent.training.checkpoint import read_checkpoint
+from crossent.training.run_folder import RunFolder
+
+# These do not change what comes out: another place of the same pictures (the fingerprint is
+# checked), how often to save, and the machine, which changes no more than the last bits.
+FREE = {
+    "data.root",
+    "data.cache",
+    "data.cache_dir",
+    "data.on_bad",
+    "train.checkpoint_every",
+    "train.device",
+    "train.threads",
+    "train.timeout_s",
+}
+MAY_BE_RAISED = "train.epochs"
+
+
+def is_finished(folder: RunFolder, settings: Settings) -> bool:
+    """Whether a run has done all its epochs, after a look at the settings it is to go on with.
+
+    A run that was killed before its first checkpoint takes any settings: it has used none.
+
+    Raises:
+        UserError: the checkpoint is damaged; or settings differ that would change the result.
+    """
+    if not folder.last.exists():
+        return False
+    _, header = read_checkpoint(folder.last)
+    try:
+        old = Settings.model_validate(header["settings"])
+    except ValidationError:
+        raise UserError(
+            f"{folder.last} was written by a version of crossent with other settings; "
+            "go on with that version"
+        ) from None
+    refused = refused_differences(old, settings)
+    if refused:
+        raise UserError(
+            f"{folder.path} cannot go on with settings that change its result: "
+            f"{'; '.join(refused)}. Start a new run with --out"
+        )
+    progress = header["progress"]
+    return bool(progress["done"]) and settings.train.epochs <= progress["epoch"]
+
+
+def refused_differences(old: Settings, new: Settings) -> list[str]:
+    """The differences that a resumed run may not have: "optim.lr: 0.1 -> 0.2"."""
+    allowed = FREE | {MAY_BE_RAISED} if new.train.epochs >= old.train.epochs else FREE
+    lines = [line for line in differences(old, new) if line.partition(":")[0] not in allowed]
+    return [
+        f"{line} (it may only be raised)" if line.startswith(f"{MAY_BE_RAISED}:") else line
+        for line in lines
+    ]

@@ -1,0 +1,129 @@
+"""Programs in processes of their own, without the seconds that importing torch takes in each.
+
+A server imports everything once and forks: killed, stopped or out of disk, a process costs little.
+"""
+
+import math
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+import torch._dynamo  # every optimizer imports it, which takes a second
+
+import crossent.__main__
+import train
+from crossent import drill
+from crossent.cli import run_main
+from tests.training.parts import make_run
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.forked"])
+FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """What befalls the process, once: at a place of `crossent.drill`, from a step on."""
+
+    what: str  # a key of `MISHAPS`
+    place: str
+    step: int = 1
+
+    def arm(self, run: Path) -> None:
+        happened = False
+
+        def once() -> None:
+            nonlocal happened
+            if not happened:
+                happened = True
+                MISHAPS[self.what](run)
+
+        drill.die = once
+        drill.arm(self.place, self.step)
+
+
+def send(*signums: int) -> Callable[[Path], None]:
+    def send_all(run: Path) -> None:
+        for signum in signums:
+            os.kill(os.getpid(), signum)
+
+    return send_all
+
+
+MISHAPS: dict[str, Callable[[Path], None]] = {
+    "killed": send(signal.SIGKILL),
+    "SIGTERM": send(signal.SIGTERM),
+    "SIGINT": send(signal.SIGINT),
+    "SIGTERM twice": send(signal.SIGTERM, signal.SIGTERM),
+    "disk full": lambda run: resource.setrlimit(resource.RLIMIT_FSIZE, (FEW_BYTES, FEW_BYTES)),
+    "folder removed": shutil.rmtree,
+    "asleep": lambda run: time.sleep(60),
+}
+
+
+def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
+    """A run of `parts`, begun or resumed."""
+    torch.set_num_threads(1)
+    torch.manual_seed(4711)  # another state than the run's: a resume has to bring its own
+    if mishap:
+        mishap.arm(run)
+    tiny = make_run(run)
+    tiny.checkpoint_every_steps = every_steps
+    tiny.checkpoint_share = math.inf  # at the end of each of these short epochs
+    with tiny.folder.in_use():
+        tiny.start_or_resume()
+        tiny.fit()
+
+
+def command(words: Sequence[str], mishap: Mishap | None, out: Path, err: Path) -> None:
+    """train.py, or python -m crossent if the first word is "crossent", with what it prints kept."""
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    os.chdir(ROOT)
+    torch.set_num_threads(1)
+    if mishap:
+        mishap.arm(Path(words[-1]))
+    main = crossent.__main__.main if words[0] == "crossent" else train.main
+    sys.exit(run_main(main, words[words[0] == "crossent" :]))
+
+
+def start_run(path: Path, mishap: Mishap | None = None, every: int | None = None) -> BaseProcess:
+    process = CONTEXT.Process(target=live, args=(path, mishap, every))
+    process.start()
+    return process
+
+
+def end_of(process: BaseProcess, timeout_s: float = 60) -> int | None:
+    """Its exit code: -9 if it was killed."""
+    process.join(timeout_s)
+    return process.exitcode
+
+
+class Command:
+    """A command as a user types it; the last word is the folder of the run."""
+
+    def __init__(self, folder: Path, *words: object, mishap: Mishap | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        number = len(list(folder.glob("*.out")))
+        self.files = folder / f"{number}.out", folder / f"{number}.err"
+        self.process = CONTEXT.Process(
+            target=command, args=([str(word) for word in words], mishap, *self.files)
+        )
+        self.process.start()
+
+    def end(self, status: int, timeout_s: float = 60) -> tuple[str, str]:
+        """Wait for it; what it printed to standard output and to standard error."""
+        code = end_of(self.process, timeout_s)
+        out, err = (path.read_text(encoding="utf-8") for path in self.files)
+        assert code == status, f"exit status {code}\n{out}{err}"
+        return out, err

@@ -1,0 +1,170 @@
+"""Going on: with which settings, from which folder, and what a finished run does."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from crossent.config import Settings, load_settings
+from crossent.environment import changes
+from crossent.resume import FREE, refused_differences
+from crossent.same_run import first_difference
+from crossent.tensor_file import read_tensors, write_tensors
+from crossent.training.run_folder import RunFolder
+from tests.forked import ROOT, Command, Mishap
+from tests.training.parts import make_run
+
+SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
+    return RunFolder(folder / "run")
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    for file in finished.path.iterdir():
+        (path / file.name).write_bytes(file.read_bytes())
+    return RunFolder(path)
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.path.iterdir()}
+
+
+def test_a_finished_run_is_left_untouched(copy):
+    before = contents(copy)
+    out, _ = Command(copy.path.parent, "--resume", copy.path).end(status=0)
+    assert out == f"{copy.path} is finished: 2 epochs are done; nothing to do\n"
+    assert contents(copy) == before
+
+
+def test_settings_that_change_the_result_are_refused_with_all_differences(copy):
+    before = contents(copy)
+    words = ("optim.lr=0.2", "data.flip=0.1", "train.epochs=1", "train.threads=2")
+    _, err = Command(copy.path.parent, *words, "--resume", copy.path).end(2)
+    differences = "data.flip: 0.5 -> 0.1; optim.lr: 0.1 -> 0.2; train.epochs: 2 -> 1 (it may only"
+    assert differences in err and "train.threads" not in err and err.count("\n") == 1
+    assert contents(copy) == before
+
+
+def test_a_config_edited_by_hand_is_found_out(copy):
+    copy.config.write_text(copy.config.read_text().replace("lr: 0.1", "lr: 0.3"))
+    _, err = Command(copy.path.parent, "--resume", copy.path).end(2)
+    assert "optim.lr: 0.1 -> 0.3" in err
+
+
+def test_more_epochs_go_on_and_leave_one_end(copy):
+    Command(copy.path.parent, "train.epochs=3", "--resume", copy.path).end(status=0)
+    assert [r["kind"] for r in copy.records()] == ["start", "epoch", "epoch", "epoch", "end"]
+    assert load_settings(copy.config).settings.train.epochs == 3
+
+
+def test_only_these_settings_may_differ():
+    """By name, so that a new setting is refused until somebody has thought about it."""
+    given = {
+        "data.root": "elsewhere", "data.cache": "false", "data.cache_dir": "there",
+        "data.on_bad": "error", "train.checkpoint_every": "5 steps", "train.device": "cpu",
+        "train.threads": "7",
+    }  # fmt: skip
+    assert set(given) == FREE
+    old = load_settings(None, ["data.source=folder", "data.root=here"]).settings
+    words = ["data.source=folder", *(f"{name}={value}" for name, value in given.items())]
+    assert refused_differences(old, load_settings(None, words).settings) == []
+
+
+def test_epochs_may_be_raised_only():
+    few, many = (Settings(train={"epochs": n}) for n in (3, 4))
+    assert refused_differences(few, many) == []
+    assert refused_differences(many, few) == ["train.epochs: 4 -> 3 (it may only be raised)"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    """Also one whose process was killed while it wrote config.yaml: nothing had begun."""
+    (tmp_path / ".config.yaml.x.tmp").touch()
+    for path in (tmp_path, tmp_path / "missing"):
+        _, err = Command(tmp_path, "--resume", path).end(2)
+        assert f"{path} holds no run: it has no config.yaml" in err and err.count("\n") == 1
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(finished, tmp_path):
+    """And takes other settings, having used none: here those that the mistake was in."""
+    path = tmp_path / "run"
+    mishap = Mishap("killed", "in validation", step=-1)
+    Command(tmp_path, *SMOKE, "optim.lr=0.3", "--out", path, mishap=mishap).end(-9)
+    Command(tmp_path, "optim.lr=0.1", "--resume", path).end(status=0)
+    assert first_difference(finished, RunFolder(path)) is None
+
+
+def test_resume_has_its_own_config(copy):
+    _, err = Command(copy.path.parent, *SMOKE, "--resume", copy.path).end(2)
+    assert "has its own settings; leave out -c configs/smoke.yaml" in err
+
+
+def test_a_kill_between_the_line_of_the_end_and_its_checkpoint(tmp_path):
+    straight = make_run(tmp_path / "straight")
+    straight.start()
+    straight.fit()
+    run = make_run(tmp_path / "killed")
+    run.checkpoint_share = float("inf")
+    run.start()
+    save = run.save
+
+    def save_or_die():
+        if run.trainer.progress.done:
+            raise RuntimeError("killed")
+        save()
+
+    run.save = save_or_die
+    with pytest.raises(RuntimeError, match="killed"):
+        run.fit()
+    assert run.folder.records()[-1]["kind"] == "end"
+    resumed = make_run(tmp_path / "killed")
+    resumed.resume()
+    resumed.fit()
+    assert first_difference(straight.folder, resumed.folder) is None
+
+
+def test_another_machine_is_told():
+    old = {"threads": 2, "packages": {"torch": "1", "pillow": "3"}, "device": "cpu", "command": "a"}
+    new = {"threads": 4, "packages": {"torch": "2", "pillow": "3"}, "device": "cpu", "command": "b"}
+    assert changes(old, new) == ["threads: 2 -> 4", "torch: 1 -> 2"]
+    assert changes({}, new) == []
+
+
+@pytest.mark.slow
+def test_verify_resume_passes_and_leaves_nothing(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "crossent", "verify-resume", "--kills=2", *SMOKE],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    lines = process.stdout.splitlines()
+    assert lines[0].startswith("straight: 4 steps in ")
+    assert [line[:11] for line in lines[1:-1]] == ["kill 1 of 2", "kill 2 of 2"]
+    assert lines[-1] == "PASS: the same tensors, the same lines"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_difference_is_named(finished, copy):
+    assert first_difference(finished, copy) is None
+    lines = copy.metrics.read_text().splitlines(keepends=True)
+    copy.metrics.write_text("".join(lines).replace('"best_epoch": ', '"best_epoch": 1'))
+    assert first_difference(finished, copy) == "metrics.jsonl: line 4 differs"
+    copy.metrics.write_text("".join(lines[:-1]))
+    assert first_difference(finished, copy) == "metrics.jsonl: 3 lines instead of 4"
+    tensors, header = read_tensors(copy.model)
+    tensors["head.bias"][0] += 1e-7
+    write_tensors(copy.model, tensors, {k: v for k, v in header.items() if "sha256" not in k})
+    assert first_difference(finished, copy) == "model.safetensors: head.bias differs"

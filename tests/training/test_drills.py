@@ -1,0 +1,79 @@
+"""SIGKILL wherever it hurts; resumed, every run ends as if nothing had happened."""
+
+import random
+import time
+
+import pytest
+
+from crossent.drill import PLACES
+from crossent.same_run import first_difference
+from crossent.training.run_folder import RunFolder
+from tests.forked import Mishap, end_of, start_run
+
+KILLED, DONE = -9, 0
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The run that nobody kills: mixup, dropout, balanced sampling, label smoothing are all on."""
+    folder = RunFolder(tmp_path_factory.mktemp("straight") / "run")
+    assert end_of(start_run(folder.path)) == DONE
+    return folder
+
+
+def kill(path, place, step, every_steps=None):
+    return end_of(start_run(path, Mishap("killed", place, step), every_steps))
+
+
+def assert_ends_like(straight, path, every_steps=None):
+    assert end_of(start_run(path, every=every_steps)) == DONE
+    assert first_difference(straight, RunFolder(path)) is None
+    assert not list(path.glob(".*.tmp")), "a killed save has left its temporary file"
+
+
+@pytest.mark.parametrize(("step", "every_steps"), [(1, None), (9, 4)])
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_anywhere_a_run_ends_in_the_same_bytes(straight, tmp_path, place, step, every_steps):
+    path = tmp_path / "run"
+    assert kill(path, place, step, every_steps) == KILLED
+    assert_ends_like(straight, path, every_steps)
+
+
+def test_killed_twice_in_one_epoch_and_once_in_its_validation(straight, tmp_path):
+    path = tmp_path / "run"
+    for place, step in [("after a step", 8), ("before a step", 10), ("in validation", 12)]:
+        assert kill(path, place, step, every_steps=1) == KILLED
+    assert_ends_like(straight, path)
+
+
+@pytest.mark.parametrize(
+    "place", ["in validation", "after the line of an epoch", "in the middle of a save"]
+)
+def test_killed_before_the_first_checkpoint(straight, tmp_path, place):
+    """The untrained model was being evaluated; or its line was written, but no checkpoint."""
+    path = tmp_path / "run"
+    assert kill(path, place, step=-1) == KILLED
+    assert not (path / "last.safetensors").exists()
+    assert_ends_like(straight, path)
+
+
+def test_killed_between_the_last_line_and_the_last_save(straight, tmp_path):
+    """The line of the end comes after the checkpoint of the last epoch, and before its own."""
+    path = tmp_path / "run"
+    assert kill(path, "after a save", step=18) == KILLED
+    assert len(RunFolder(path).records()) >= 4
+    assert_ends_like(straight, path)
+
+
+def test_killed_at_random_times(straight, tmp_path):
+    """Not at places that we thought of, but whenever."""
+    path, rng = tmp_path / "run", random.Random(5)
+    num_kills = 0
+    for _ in range(12):
+        process = start_run(path, every=1)
+        time.sleep(rng.uniform(0.0, 0.5))
+        process.kill()
+        num_kills += end_of(process) == KILLED
+    assert num_kills > 0
+    assert_ends_like(straight, path)
