@@ -54,22 +54,24 @@ def main(arguments: Sequence[str]) -> int:
     args = parse_arguments(arguments)
     leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
+    from crossent.knowledge import follow_weights
     from crossent.training.world import joined_world
-    from models import MODELS
+    from models import MODEL_NAMES
 
     if args.replay:
         from crossent.replay import replay
 
         return replay(args.replay, args.overrides)
-    loaded = load_settings(config_path(args), args.overrides, model_names=tuple(MODELS))
+    loaded = load_settings(config_path(args), args.overrides, model_names=MODEL_NAMES)
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
-    with joined_world(loaded.settings.train.timeout_s) as world:
+    settings = follow_weights(loaded.settings)
+    with joined_world(settings.train.timeout_s) as world:
         if args.dry_run:
-            return dry_run(loaded.settings, world)
+            return dry_run(settings, world)
         path, is_old = run_path(args)
-        return train(loaded.settings, path, is_old, world)
+        return train(settings, path, is_old, world)
 
 
 def config_path(args: argparse.Namespace) -> Path | None:

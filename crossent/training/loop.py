@@ -16,6 +16,7 @@ from crossent.loss import cross_entropy
 from crossent.training.checkpoint import own_generators
 from crossent.training.world import World
 from data.batches import Batch, TrainBatches
+from models.head import train_mode
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> None:
         """One step of SGD down the gradient of E, the article's (5.2)."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr_at(self.step)
+            group["lr"] = self.lr_at(self.step) * group.get("lr_share", 1.0)
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target) * self.share(batch)  # E, batch mean
@@ -133,7 +134,7 @@ class Trainer:
         Raises:
             NotFinite: see `check_finite`; and what `after_step` raises.
         """
-        self.model.train()
+        train_mode(self.model)
         clock = time.perf_counter()
         for batch in self.batches.epoch(self.progress.epoch, start=self.progress.batch):
             self.generators = own_generators()  # a few kB, to do the step again after a crash
