@@ -45,6 +45,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--print-config", action="store_true", help="show the settings and stop")
     parser.add_argument(
+        "--find-lr", action="store_true", help="try learning rates, draw lr-finder.png, keep no run"
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="build everything, do one step, keep nothing"
     )
     return parser.parse_args(arguments)
@@ -70,6 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     with joined_world(settings.train.timeout_s) as world:
         if args.dry_run:
             return dry_run(settings, world)
+        if args.find_lr:
+            return find_lr(settings, world)
         path, is_old = run_path(args)
         return train(settings, path, is_old, world)
 
@@ -175,6 +180,22 @@ def dry_run(settings: "Settings", world: "World") -> int:
     trainer.train_step(next(trainer.batches.epoch(0)))
     E = trainer.progress.train.means()["E"]
     print(f"one step done: E = {E:.4f}; nothing was kept")
+    return EXIT_DONE
+
+
+def find_lr(settings: "Settings", world: "World") -> int:
+    """Train a little with ever larger steps, and say at which rate E fell fastest."""
+    from crossent.training.find_lr import draw_finding, find_lr
+    from crossent.training.run_folder import RunFolder
+    from crossent.wiring import build, make_data
+
+    finding = find_lr(
+        build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
+    )
+    path = Path("lr-finder.png")
+    if world.is_first:
+        draw_finding(finding, path)
+        print(f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}")
     return EXIT_DONE
 
 

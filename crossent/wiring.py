@@ -14,6 +14,7 @@ from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.knowledge import load_body, read_knowledge
 from crossent.loss import CrossEntropyLoss
+from crossent.training.average import Average
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console
 from crossent.training.fit import Run
@@ -64,6 +65,7 @@ def build(
         evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
         lr_at=make_schedule(settings, len(batches)),
         world=world,
+        average=Average(model, train.ema * len(batches)) if train.ema else None,
     )
     return Run(
         trainer,
@@ -71,6 +73,8 @@ def build(
         train.epochs,
         description=describe(settings, data, trainer),
         unusable=data.unusable,
+        minutes=train.minutes,
+        patience=train.patience,
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
         console=Console(silent=not world.is_first),

@@ -139,6 +139,15 @@ class TrainSettings(Section):
     epochs: int = Field(
         default=20, ge=1, le=100_000, description="passes over the training pictures"
     )
+    minutes: float | None = Field(
+        default=None, gt=0, description="as many epochs as fit into them, instead of epochs"
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="stop after so many epochs without a smaller E"
+    )
+    ema: float | None = Field(
+        default=None, gt=0, description="half-life of the mean of the weights, epochs; null: off"
+    )
     batch_size: int = Field(
         default=32, ge=1, le=65_536, description="pictures a step, on all processes"
     )
