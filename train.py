@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--print-config", action="store_true", help="show the settings and stop")
     parser.add_argument(
+        "--find-lr", action="store_true", help="try learning rates, draw lr-finder.png, keep no run"
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="build everything, do one step, keep nothing"
     )
     return parser.parse_args(arguments)
@@ -55,22 +59,26 @@ def main(arguments: Sequence[str]) -> int:
     args = parse_arguments(arguments)
     leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
+    from crossent.knowledge import follow_weights
     from crossent.training.world import joined_world
-    from models import MODELS
+    from models import MODEL_NAMES
 
     if args.replay:
         from crossent.replay import replay
 
         return replay(args.replay, args.overrides)
-    loaded = load_settings(config_path(args), args.overrides, model_names=tuple(MODELS))
+    loaded = load_settings(config_path(args), args.overrides, model_names=MODEL_NAMES)
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
-    with joined_world(loaded.settings.train.timeout_s) as world:
+    settings = follow_weights(loaded.settings)
+    with joined_world(settings.train.timeout_s) as world:
         if args.dry_run:
-            return dry_run(loaded.settings, world)
+            return dry_run(settings, world)
+        if args.find_lr:
+            return find_lr(settings, world)
         path, is_old = run_path(args)
-        return train(loaded, path, is_old, world)
+        return train(replace(loaded, settings=settings), path, is_old, world)
 
 
 def config_path(args: argparse.Namespace) -> Path | None:
@@ -181,6 +189,22 @@ def dry_run(settings: "Settings", world: "World") -> int:
     trainer.train_step(next(trainer.batches.epoch(0)))
     E = trainer.progress.train.means()["E"]
     print(f"one step done: E = {E:.4f}; nothing was kept")
+    return EXIT_DONE
+
+
+def find_lr(settings: "Settings", world: "World") -> int:
+    """Train a little with ever larger steps, and say at which rate E fell fastest."""
+    from crossent.training.find_lr import draw_finding, find_lr
+    from crossent.training.run_folder import RunFolder
+    from crossent.wiring import build, make_data
+
+    finding = find_lr(
+        build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
+    )
+    path = Path("lr-finder.png")
+    if world.is_first:
+        draw_finding(finding, path)
+        print(f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}")
     return EXIT_DONE
 
 

@@ -23,7 +23,7 @@ from crossent.config import load_settings
 from crossent.training.fit import Run
 from crossent.training.run_folder import RunFolder
 from crossent.wiring import build, make_data
-from models import MODELS
+from models import MODEL_NAMES
 
 
 def seconds_of(function: Callable[[], object]) -> float:
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--repeats", type=int, default=20)
     args = parser.parse_args(arguments)
-    settings = load_settings(args.config, args.overrides, model_names=tuple(MODELS)).settings
+    settings = load_settings(args.config, args.overrides, model_names=MODEL_NAMES).settings
     with tempfile.TemporaryDirectory(dir=os.curdir) as folder:  # on the disk of the run
         run = build(settings, make_data(settings), RunFolder(Path(folder)))
         epoch = epoch_s(run)

@@ -16,7 +16,8 @@ COMMANDS = {
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
     "cache": "list the decoded pictures kept on the disk, or remove them",
     "verify-resume": "kill a training at random moments and see it end in the same bytes",
-    "explain": "the article's worked example, step by step",
+    "export": "write a trained model as ONNX or .pt2, with the preprocessing inside",
+    "explain": "the derivation of E step by step: the article's example, or a picture of yours",
 }
 
 

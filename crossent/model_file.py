@@ -41,12 +41,15 @@ class Classifier:
     header: dict[str, Any]
 
     @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """z for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32."""
+        with autocast(self.device, self.precision):
+            logits: Tensor = self.model(self.preprocessing.normalise(images.to(self.device)))
+        return logits.float().cpu()
+
     def probs(self, images: Tensor) -> Tensor:
         """y for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32, rows sum to 1."""
-        with autocast(self.device, self.precision):
-            logits = self.model(self.preprocessing.normalise(images.to(self.device)))
-        probs: Tensor = logits.float().softmax(dim=1)
-        return probs.cpu()
+        return self.logits(images).softmax(dim=1)
 
 
 def load_model(path: Path, device: torch.device) -> Classifier:

@@ -12,7 +12,7 @@ from crossent.training.crash import Crash, CrashedBatch, read_batch
 from crossent.training.diagnosis import Diagnosis, diagnose
 from crossent.weights import first_not_finite
 from crossent.wiring import make_model, make_optimizer
-from models import MODELS
+from models import MODEL_NAMES
 
 
 def replay(path: Path, overrides: Sequence[str]) -> int:
@@ -31,7 +31,7 @@ def replay(path: Path, overrides: Sequence[str]) -> int:
     crash = Crash(path)
     if not crash.state.is_file():
         raise UserError(f"{path} holds no crash: expected the folder RUN/crash of a training")
-    settings = load_settings(crash.config, overrides, model_names=tuple(MODELS)).settings
+    settings = load_settings(crash.config, overrides, model_names=MODEL_NAMES).settings
     if not crash.batch.is_file():  # E on validation was not finite: there is no step to do
         print(describe_state(crash))
         return EXIT_NOT_FINITE

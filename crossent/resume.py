@@ -47,7 +47,8 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
             f"{'; '.join(refused)}. Start a new run with --out"
         )
     progress = header["progress"]
-    return bool(progress["done"]) and settings.train.epochs <= progress["epoch"]
+    epochs = progress.get("epochs") or settings.train.epochs  # train.minutes has decided, or not
+    return bool(progress["done"]) and epochs <= progress["epoch"]
 
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:

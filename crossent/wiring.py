@@ -12,7 +12,9 @@ from crossent.config import Settings
 from crossent.device import choose_device, choose_precision, compute_the_same_every_time, prepare
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
+from crossent.knowledge import load_body, read_knowledge
 from crossent.loss import CrossEntropyLoss
+from crossent.training.average import Average
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console
 from crossent.training.event_log import EventLog
@@ -30,6 +32,8 @@ from data.order import EpochOrder
 from data.preprocess import Preprocessing
 from data.sources import load_data
 from models import build_model
+from models.head import freeze_body, is_of_head
+from models.torchvision_models import PREFIX
 
 
 def build(
@@ -45,7 +49,10 @@ def build(
     device = choose_device(train.device)
     precision = choose_precision(train.precision, device)
     torch.manual_seed(settings.seed)  # the first weights: the same in all processes
-    model = prepare(make_model(settings, len(data.class_names)), device)
+    model = make_model(settings, len(data.class_names))
+    if settings.model.weights is not None and not folder.last.exists():
+        load_body(model, read_knowledge(settings.model.weights, settings.model.name))
+    model = prepare(model, device)
     if world.size > 1:
         use_global_batch_norm(model)
         torch.manual_seed(settings.seed + world.rank)  # dropout: each process its own
@@ -59,6 +66,7 @@ def build(
         evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
         lr_at=make_schedule(settings, len(batches)),
         world=world,
+        average=Average(model, train.ema * len(batches)) if train.ema else None,
     )
     return Run(
         trainer,
@@ -66,6 +74,8 @@ def build(
         train.epochs,
         description=describe(settings, data, trainer),
         unusable=data.unusable,
+        minutes=train.minutes,
+        patience=train.patience,
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
         console=Console(silent=not world.is_first),
@@ -94,7 +104,7 @@ def make_data(settings: Settings) -> Data:
     """
     data = settings.data
     arguments: dict[str, Any] = {
-        "image_size": data.image_size,
+        "image_size": preprocessing_of(settings).image_size,
         "train_size": train_size(settings),
         "seed": settings.seed,
     }
@@ -113,7 +123,15 @@ def make_data(settings: Settings) -> Data:
 
 def train_size(settings: Settings) -> int:
     """The side of stored training pictures: a quarter more, so that crops keep their detail."""
-    return settings.data.image_size * 5 // 4
+    return preprocessing_of(settings).image_size * 5 // 4
+
+
+def preprocessing_of(settings: Settings) -> Preprocessing:
+    """What `follow_weights` has left open is as for a model from scratch."""
+    data, default = settings.data, Preprocessing(64)
+    return Preprocessing(
+        data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
+    )
 
 
 def make_batches(
@@ -135,7 +153,7 @@ def make_batches(
             saturation=d.saturation,
             mixup=t.mixup,
         ),
-        preprocessing=Preprocessing(d.image_size),
+        preprocessing=preprocessing_of(settings),
         device=device,
         rank=world.rank,
         num_ranks=world.size,
@@ -144,11 +162,27 @@ def make_batches(
 
 def model_arguments(settings: Settings) -> dict[str, Any]:
     """What `build_model` takes, and model.safetensors stores."""
+    if settings.model.name.startswith(PREFIX):
+        return {"dropout": settings.model.dropout}
     return {"width": settings.model.width, "dropout": settings.model.dropout}
 
 
 def make_model(settings: Settings, num_classes: int) -> nn.Module:
-    return build_model(settings.model.name, num_classes, **model_arguments(settings))
+    """The untrained model, its body frozen if only the head is to learn.
+
+    Raises:
+        UserError: no such model, or one that takes pictures of another size.
+    """
+    try:
+        model = build_model(settings.model.name, num_classes, **model_arguments(settings))
+    except ValueError as error:
+        raise UserError(f"model.name: {error}") from None
+    size, only = preprocessing_of(settings).image_size, getattr(model, "image_size", None)
+    if only not in (None, size):  # a vision transformer has a place code for each patch
+        raise UserError(f"data.image_size is {size}; {settings.model.name} takes {only} only")
+    if settings.train.freeze:
+        freeze_body(model)
+    return model
 
 
 def make_criterion(settings: Settings, data: Data) -> CrossEntropyLoss:
@@ -181,14 +215,21 @@ def class_weights(setting: str | tuple[float, ...], data: Data) -> Tensor | None
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> torch.optim.SGD:
-    """SGD; matrices and kernels decay, while biases and scales are left to find their size."""
+    """SGD; matrices and kernels decay, while biases and scales are left to find their size.
+
+    The body may learn more slowly than the head; what is frozen is not given to the optimizer.
+    """
     optim = settings.optim
-    kernels = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decay = optim.weight_decay if parameter.ndim > 1 else 0.0
+        share = 1.0 if is_of_head(model, name) else optim.body_lr
+        if parameter.requires_grad:
+            groups.setdefault((decay, share), []).append(parameter)
     return torch.optim.SGD(
         [
-            {"params": kernels, "weight_decay": optim.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
+            {"params": parameters, "weight_decay": decay, "lr_share": share}
+            for (decay, share), parameters in groups.items()
         ],
         lr=optim.lr,
         momentum=optim.momentum,

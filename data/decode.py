@@ -31,7 +31,7 @@ from data.quiet import quiet_pillow
 from data.reading import UnusableImage, describe_unknown, read_source
 from data.upright import orientation, to_rgb, turn
 
-__all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
+__all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "decode_whole", "inspect"]
 
 # Cached pixels and verdicts are valid for this decoder only: count up when the code below changes
 # what comes out. Pillow's version stands for those of libjpeg, libwebp and so on that it brings.
@@ -118,6 +118,21 @@ def decode(source: Source, size: int) -> Pixels:
     return _Picture(source).pixels(size)
 
 
+def decode_whole(source: Source, size: int) -> Pixels:
+    """The picture that `decode` would stretch to a square: upright RGB, its sides as they are.
+
+    Of a large JPEG this is one whose sides were halved up to three times while decoding, still at
+    least twice `size`.
+
+    Shape:
+        returns (H, W, 3) uint8, RGB.
+
+    Raises:
+        UnusableImage: as `decode`.
+    """
+    return _Picture(source).whole(size)
+
+
 def inspect(source: Source, sizes: Sequence[int] = ()) -> Inspection:
     """`decode` for any number of sizes, with what else one pass over the file tells.
 
@@ -147,6 +162,10 @@ class _Picture:
         with self._any_exception_is_the_files_problem():
             square = self._at_least(size).resize((size, size), Image.Resampling.BILINEAR)
             return np.array(square)  # a copy, as np.asarray would be read-only
+
+    def whole(self, size: int) -> Pixels:
+        with self._any_exception_is_the_files_problem():
+            return np.array(self._at_least(size))
 
     def facts(self) -> Facts:
         with self._any_exception_is_the_files_problem():

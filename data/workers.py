@@ -5,6 +5,7 @@ But one file that crashes a C decoder would then end the whole training, and one
 could not be stopped. So: a process a core, watched, replaced when it dies.
 """
 
+import itertools
 import json
 import os
 import queue
@@ -13,8 +14,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ class Job:
 
 
 Result = Inspection | UnusableImage
+Task = tuple[int, Job]
 
 
 def inspect_files(
@@ -52,21 +55,61 @@ def inspect_files(
     if not jobs:
         return
     num_workers = min(num_workers or _num_cores(), len(jobs))
-    todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for index in range(len(jobs)):
-        todo.put(index)
     # Bounded: when the consumer writes slower than we decode, we wait instead of piling up.
-    done: queue.Queue[tuple[int, Result] | Exception] = queue.Queue(4 * num_workers)
-    workers: list[_Worker] = []
+    with _crew(num_workers, max_done=4 * num_workers) as crew:
+        for task in enumerate(jobs):
+            crew.todo.put(task)
+        for _ in tqdm(jobs, desc=description, unit="img", disable=None):
+            yield crew.next_result()
+
+
+def inspect_in_order(
+    jobs: Iterable[Job], window: int, num_workers: int | None = None
+) -> Iterator[Result]:
+    """Yields what came of every job, in the order of the jobs, however many there are.
+
+    Jobs are taken only as they are needed, and while one file is slow the others run ahead of it
+    by no more than the window: so the memory does not grow with the number of files.
+
+    Args:
+        jobs: what to do; may have no end.
+        window: the largest number of files in hand at once, 1 or more.
+        num_workers: processes; all cores this process may use by default.
+    """
+    tasks = enumerate(jobs)
+    first = list(itertools.islice(tasks, window))
+    if not first:
+        return
+    ready: dict[int, Result] = {}
+    with _crew(min(num_workers or _num_cores(), len(first)), max_done=window) as crew:
+        for task in first:
+            crew.todo.put(task)
+        num_taken = len(first)
+        for index in itertools.count():
+            if index == num_taken:
+                return
+            while index not in ready:
+                number, result = crew.next_result()
+                ready[number] = result
+            yield ready.pop(index)
+            for task in itertools.islice(tasks, 1):
+                crew.todo.put(task)
+                num_taken += 1
+
+
+@contextmanager
+def _crew(num_workers: int, max_done: int) -> Iterator["_Crew"]:
+    crew = _Crew(queue.Queue(max_done))
     try:
         for _ in range(num_workers):
-            workers.append(_Worker(jobs, todo, done))
-        for _ in tqdm(jobs, desc=description, unit="img", disable=None):
-            yield _next_result(done, workers)
+            crew.workers.append(_Worker(crew.todo, crew.done))
+        yield crew
     finally:  # all done, or Ctrl-C, or the caller lost interest
-        for worker in workers:
+        for worker in crew.workers:
             worker.stop()
-        for worker in workers:
+        for _ in crew.workers:
+            crew.todo.put(None)  # wakes one that waits for a task
+        for worker in crew.workers:
             worker.thread.join()
 
 
@@ -76,19 +119,25 @@ def _num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _next_result(
-    done: "queue.Queue[tuple[int, Result] | Exception]", workers: "list[_Worker]"
-) -> tuple[int, Result]:
-    while True:
-        try:
-            result = done.get(timeout=1.0)
-        except queue.Empty:
-            for worker in workers:
-                worker.kill_if_stuck()
-            continue
-        if isinstance(result, Exception):
-            raise result
-        return result
+@dataclass
+class _Crew:
+    """Some workers, what is left for them to do, and what they have done."""
+
+    done: "queue.Queue[tuple[int, Result] | Exception]"
+    todo: "queue.SimpleQueue[Task | None]" = field(default_factory=queue.SimpleQueue)
+    workers: "list[_Worker]" = field(default_factory=list)
+
+    def next_result(self) -> tuple[int, Result]:
+        while True:
+            try:
+                result = self.done.get(timeout=1.0)
+            except queue.Empty:
+                for worker in self.workers:
+                    worker.kill_if_stuck()
+                continue
+            if isinstance(result, Exception):
+                raise result
+            return result
 
 
 class _Worker:
@@ -96,11 +145,10 @@ class _Worker:
 
     def __init__(
         self,
-        jobs: Sequence[Job],
-        todo: "queue.SimpleQueue[int]",
+        todo: "queue.SimpleQueue[Task | None]",
         done: "queue.Queue[tuple[int, Result] | Exception]",
     ) -> None:
-        self.jobs, self.todo, self.done = jobs, todo, done
+        self.todo, self.done = todo, done
         self.stopped = False
         self.deadline = float("inf")  # of the file in hand, on time.monotonic()
         self.process = _start_process()
@@ -118,11 +166,10 @@ class _Worker:
     def _run(self) -> None:
         try:
             _await_ready(self.process)
-            while not self.stopped:
-                index = self.todo.get_nowait()
-                self._deliver((index, self._inspect(self.jobs[index])))
-        except queue.Empty:
-            pass
+            for index, job in iter(self.todo.get, None):
+                if self.stopped:
+                    break
+                self._deliver((index, self._inspect(job)))
         except Exception as error:  # a bug of ours: the consumer's thread is to raise it
             self._deliver(error)
         self.process.kill()

@@ -5,19 +5,23 @@ from typing import Any
 from torch import nn
 
 from models.small_cnn import SmallCNN
+from models.torchvision_models import PREFIX, build_torchvision
 
 MODELS: dict[str, type[nn.Module]] = {
     "small_cnn": SmallCNN,
 }
 
-__all__ = ["MODELS", "SmallCNN", "build_model"]
+# What model.name may be; NAME stands for any of torchvision's.
+MODEL_NAMES = (*MODELS, f"{PREFIX}NAME")
+
+__all__ = ["MODELS", "MODEL_NAMES", "SmallCNN", "build_model"]
 
 
 def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     """Build an untrained model that turns pictures into logits.
 
     Args:
-        name: a key of `MODELS`.
+        name: a key of `MODELS`, or "torchvision/resnet18" and the like.
         num_classes: K, the length of a row of logits.
         arguments: what the model's own `__init__` takes, such as `width`.
 
@@ -27,6 +31,8 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     Raises:
         ValueError: the name is not known.
     """
+    if name.startswith(PREFIX):
+        return build_torchvision(name.removeprefix(PREFIX), num_classes, **arguments)
     if name not in MODELS:
-        raise ValueError(f"model {name!r} is not known; choose one of {', '.join(MODELS)}")
+        raise ValueError(f"model {name!r} is not known; choose one of {', '.join(MODEL_NAMES)}")
     return MODELS[name](num_classes=num_classes, **arguments)

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
         return run_doctor(
             root,
             as_json=args.json,
-            image_size=settings.data.image_size,
+            image_size=settings.data.image_size or 64,
             val_fraction=settings.data.val_fraction,
             seed=settings.seed,
             epochs=settings.train.epochs if args.config else None,

@@ -1,52 +1,112 @@
-"""python -m crossent predict RUN PATH... [--json] [--top K]"""
+"""python -m crossent predict RUN PATH... [--json | --csv] [--top K] [--accuracy A] [--flip]"""
 
 import argparse
-import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from crossent.evaluation.rejection import Promise
     from crossent.inference.predict import Prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder or a model file")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, or folders of them")
-    parser.add_argument("--json", action="store_true", help="print a JSON object a picture")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="pictures, folders of them, patterns in quotes, or - for a list on standard input",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a JSON object a picture")
+    form.add_argument("--csv", action="store_true", help="print a table for a spreadsheet")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="classes to show")
+    parser.add_argument(
+        "--accuracy",
+        type=float,
+        metavar="A",
+        help='say "not sure" where answers were right less often than this on validation',
+    )
+    parser.add_argument("--flip", action="store_true", help="average with the mirror image")
+    parser.add_argument("--strict", action="store_true", help="stop at a file that is no picture")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
 
 def run(args: argparse.Namespace) -> int:
     from crossent.device import choose_device
-    from crossent.errors import UserError
-    from crossent.inference.predict import find_pictures, predict
+    from crossent.inference.paths import find_pictures
+    from crossent.inference.predict import predict, promise_of
+    from crossent.inference.rows import as_csv, as_json, as_row, csv_header
     from crossent.model_file import load_model
 
-    if args.top < 1:
-        raise UserError(f"--top {args.top}: expected a number of classes, 1 or more")
+    check(args)
+    paths = find_pictures(args.paths, sys.stdin.buffer)
     classifier = load_model(args.run, choose_device(args.device))
-    paths = find_pictures(args.paths)
-    num_bad = 0
-    for prediction in predict(classifier, paths):
-        num_bad += prediction.error is not None
-        print(as_json(prediction) if args.json else as_row(prediction, args.top), flush=True)
-    if num_bad and not args.json:
-        print(f"{num_bad} of {len(paths)} files could not be used")
+    promise = None if args.accuracy is None else promise_of(classifier, args.accuracy)
+    if promise:
+        print(in_words(promise), file=sys.stderr)
+    if args.csv:
+        print(csv_header(classifier.class_names))
+    count = Count()
+    for prediction in predict(classifier, paths, args.flip):
+        sure = None if promise is None else prediction.confidence >= promise.threshold
+        count.add(prediction, sure, args.strict)
+        if args.json:
+            print(as_json(prediction, sure), flush=True)
+        elif args.csv:
+            print(as_csv(prediction, classifier.class_names, sure), flush=True)
+        else:
+            print(as_row(prediction, args.top, sure), flush=True)
+    count.tell(sys.stderr if args.json or args.csv else sys.stdout)
     return 0
 
 
-def as_json(prediction: "Prediction") -> str:
-    p = prediction
-    fields = {"error": p.error} if p.error else {"label": p.label, "probs": p.probs}
-    return json.dumps({"path": p.path, **fields}, ensure_ascii=False, allow_nan=False)
+def check(args: argparse.Namespace) -> None:
+    from crossent.errors import UserError
+
+    if args.top < 1:
+        raise UserError(f"--top {args.top}: expected a number of classes, 1 or more")
+    if args.accuracy is not None and args.flip:
+        raise UserError(
+            "--accuracy: its threshold was measured without mirror images; leave out --flip"
+        )
 
 
-def as_row(prediction: "Prediction", top: int) -> str:
-    """wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg"""
-    if prediction.probs is None:
-        return f"unusable: {prediction.error}  {prediction.path}"
-    ranked = sorted(prediction.probs.items(), key=lambda item: -item[1])[:top]
-    width = max(len(name) for name in prediction.probs)
-    cells = "  ".join(f"{name:<{width}} {y:.2f}" for name, y in ranked)
-    return f"{cells}  {prediction.path}"
+def in_words(promise: "Promise") -> str:
+    low, high = promise.interval
+    return (
+        f"sure from y = {promise.threshold:.4f} on: of {promise.num_images} validation pictures, "
+        f"{promise.num_kept} ({promise.coverage:.0%}) were answered so surely, and "
+        f"{promise.accuracy:.1%} of these answers were right (95 % interval {low:.1%} to "
+        f"{high:.1%}); of pictures of another kind nothing is promised"
+    )
+
+
+class Count:
+    """How many files were asked about, and what became of them."""
+
+    def __init__(self) -> None:
+        self.files = self.unusable = self.unsure = 0
+
+    def add(self, prediction: "Prediction", sure: bool | None, strict: bool) -> None:
+        """Count a file.
+
+        Raises:
+            UserError: it could not be used, and `strict`.
+        """
+        from crossent.errors import UserError
+
+        self.files += 1
+        if prediction.error is not None:
+            if strict:
+                raise UserError(f"{prediction.path}: {prediction.error}")
+            self.unusable += 1
+        elif sure is False:
+            self.unsure += 1
+
+    def tell(self, file: TextIO) -> None:
+        if self.unusable:
+            print(f"{self.unusable} of {self.files} files could not be used", file=file)
+        if self.unsure:
+            print(f"{self.unsure} of {self.files} answers are not sure", file=file)

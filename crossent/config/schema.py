@@ -15,6 +15,8 @@ PathText = Annotated[
 ]
 Weight = Annotated[float, Field(gt=0)]
 Weights = Annotated[tuple[Weight, ...], Field(strict=False)]  # YAML gives a list
+Share = Annotated[float, Field(gt=0, le=1)]
+Triple = Annotated[tuple[Share, Share, Share], Field(strict=False)]
 Seconds = Annotated[float, Field(gt=0)]
 Steps = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} steps?$", examples=["500 steps"])]
 NthGPU = Annotated[str, Field(pattern=r"^cuda:[0-9]{1,3}$", examples=["cuda:1"])]
@@ -35,8 +37,17 @@ class DataSettings(Section):
         default="drawings", description="drawings: made here, no download; folder: root/CLASS/*.jpg"
     )
     root: PathText | None = Field(default=None, description="the folder of the pictures")
-    image_size: int = Field(
-        default=64, ge=16, le=512, description="side of the model's input, pixels"
+    image_size: int | None = Field(
+        default=64,
+        ge=16,
+        le=512,
+        description="side of the model's input, pixels; null: as model.weights, or 64",
+    )
+    mean: Triple | None = Field(
+        default=None, description="of R, G, B from 0 to 1; null: as model.weights, or 0.5"
+    )
+    std: Triple | None = Field(
+        default=None, description="what R, G, B are divided by; null: as model.weights, or 0.25"
     )
     val_fraction: float = Field(
         default=0.2,
@@ -78,13 +89,15 @@ class DataSettings(Section):
 class ModelSettings(Section):
     """Which network."""
 
-    name: str = Field(default="small_cnn", min_length=1, description="a name in models/")
+    name: str = Field(
+        default="small_cnn", min_length=1, description="a name in models/, or torchvision/resnet18"
+    )
     width: int = Field(default=32, ge=1, le=1024, description="channels of the first stage")
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="probability, before the last layer"
     )
     weights: PathText | None = Field(
-        default=None, description="start from these; null: from scratch"
+        default=None, description="start from these: DEFAULT, a run, a file; null: from scratch"
     )
 
 
@@ -103,6 +116,9 @@ class OptimSettings(Section):
     """SGD."""
 
     lr: float = Field(default=0.1, gt=0, description="highest learning rate")
+    body_lr: float = Field(
+        default=1.0, gt=0, le=1, description="rate of all layers but the last, as a share of lr"
+    )
     momentum: float = Field(
         default=0.9, ge=0, lt=1, description="share of the last step that goes on"
     )
@@ -123,12 +139,22 @@ class TrainSettings(Section):
     epochs: int = Field(
         default=20, ge=1, le=100_000, description="passes over the training pictures"
     )
+    minutes: float | None = Field(
+        default=None, gt=0, description="as many epochs as fit into them, instead of epochs"
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="stop after so many epochs without a smaller E"
+    )
+    ema: float | None = Field(
+        default=None, gt=0, description="half-life of the mean of the weights, epochs; null: off"
+    )
     batch_size: int = Field(
         default=32, ge=1, le=65_536, description="pictures a step, on all processes"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 where the machine is fast at it"
     )
+    freeze: bool = Field(default=False, description="true: only the last layer learns")
     mixup: float = Field(
         default=0.0,
         ge=0,

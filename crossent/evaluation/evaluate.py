@@ -68,6 +68,20 @@ class Evaluator:
             totals.add(E.item(), correct.item(), len(batch))
         return totals
 
+    def answers(self, model: nn.Module) -> Tensor:
+        """How sure each answer is, and whether it is right: what a rejection curve is made of.
+
+        Shape:
+            returns (N, 2) float64 on the CPU, a row a picture: the largest y; 1 or 0. Rows of
+            pictures that belong to other processes are 0.
+        """
+        found = torch.zeros(len(self.image_set), 2, dtype=torch.float64)
+        for batch, logits in self.logits(model):
+            confidence, predicted = logits.softmax(dim=1).max(dim=1)
+            pair = torch.stack([confidence, (predicted == batch.target).float()], dim=1)
+            found[torch.from_numpy(batch.sample_ids)] = pair.cpu().double()
+        return found
+
 
 def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
     """What a trained model says of labelled pictures; all else follows from that."""

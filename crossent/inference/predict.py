@@ -1,21 +1,21 @@
 """What is on these pictures? Files are decoded on all cores while the model works."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from os import cpu_count
-from pathlib import Path
+from itertools import islice, tee
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from crossent.errors import UserError
+from crossent.evaluation.rejection import Promise, keep_promise
 from crossent.model_file import Classifier
-from data.decode import UnusableImage, decode
+from data.decode import UnusableImage
+from data.workers import Job, Result, inspect_in_order
 
 BATCH_SIZE = 64
+WINDOW = 4 * BATCH_SIZE  # files in hand: the next batches are decoded while the model works
 
 
 @dataclass(frozen=True)
@@ -31,57 +31,63 @@ class Prediction:
         """The most probable class."""
         return max(self.probs.items(), key=lambda item: item[1])[0] if self.probs else None
 
+    @property
+    def confidence(self) -> float:
+        """The largest y; 0 for a file that could not be used."""
+        return max(self.probs.values()) if self.probs else 0.0
 
-def predict(classifier: Classifier, paths: Iterable[str]) -> Iterator[Prediction]:
-    """Predict file by file, in the order given, without ever holding more than a batch."""
-    size = classifier.preprocessing.image_size
-    paths = iter(paths)
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        while chunk := list(islice(paths, BATCH_SIZE)):
-            pictures = list(pool.map(lambda path: try_decode(path, size), chunk))
-            yield from predict_batch(classifier, chunk, pictures)
+
+def predict(
+    classifier: Classifier, paths: Iterable[str], flip: bool = False
+) -> Generator[Prediction, None, None]:
+    """Predict file by file, in the order given, however many there are.
+
+    Files are decoded in processes of their own, with the limits of training: one that crashes a
+    decoder or never ends costs itself only. At most `WINDOW` pictures and a batch are in memory.
+
+    Args:
+        classifier: the trained model.
+        paths: taken as they are needed.
+        flip: average the answers to a picture and to its mirror image.
+    """
+    names, to_open = tee(paths)
+    jobs = (Job(path, (classifier.preprocessing.image_size,)) for path in to_open)
+    found = zip(inspect_in_order(jobs, WINDOW), names, strict=False)
+    while chunk := list(islice(found, BATCH_SIZE)):
+        yield from predict_batch(classifier, chunk, flip)
 
 
 def predict_batch(
-    classifier: Classifier, paths: Sequence[str], pictures: Sequence[npt.NDArray[np.uint8] | str]
+    classifier: Classifier, chunk: Sequence[tuple[Result, str]], flip: bool
 ) -> Iterator[Prediction]:
-    """Predictions for decoded pictures, errors for the strings among them."""
-    usable = [p for p in pictures if not isinstance(p, str)]
-    rows = iter(classifier.probs(torch.from_numpy(np.stack(usable))).tolist() if usable else [])
-    for path, picture in zip(paths, pictures, strict=True):
-        if isinstance(picture, str):
-            yield Prediction(path, error=picture)
+    """Predictions for decoded pictures, errors for the others."""
+    usable = [r.pixels[0] for r, _ in chunk if not isinstance(r, UnusableImage)]
+    rows: Iterator[list[float]] = iter([])
+    if usable:
+        rows = iter(average_probs(classifier, torch.from_numpy(np.stack(usable)), flip).tolist())
+    for result, path in chunk:
+        if isinstance(result, UnusableImage):
+            yield Prediction(path, error=str(result))
         else:
             yield Prediction(path, probs=dict(zip(classifier.class_names, next(rows), strict=True)))
 
 
-def try_decode(path: str, size: int) -> npt.NDArray[np.uint8] | str:
-    """(size, size, 3) pixels, or why there are none."""
-    try:
-        return decode(path, size)
-    except UnusableImage as error:
-        return str(error)
+def average_probs(classifier: Classifier, images: Tensor, flip: bool) -> Tensor:
+    """y (N, K) of pictures (N, S, S, 3) uint8, or the mean of theirs and their mirror images'."""
+    probs = classifier.probs(images)
+    return (probs + classifier.probs(images.flip(2))) / 2 if flip else probs
 
 
-def find_pictures(paths: Sequence[str]) -> list[str]:
-    """Files as they are given, and every file below the folders.
+def promise_of(classifier: Classifier, accuracy: float) -> Promise:
+    """The threshold below which the answer is "not sure", from the curve stored with the model.
 
     Raises:
-        UserError: a path does not exist, or a folder has no file.
+        UserError: the model has no such curve, or the accuracy cannot be promised.
     """
-    found: list[str] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.is_file() and not is_hidden(p, path))
-            if not below:
-                raise UserError(f"{path}: the folder has no files")
-            found += map(str, below)
-        elif path.exists():
-            found.append(str(path))
-        else:
-            raise UserError(f"{path}: no such file or folder")
-    return found
-
-
-def is_hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+    metrics = classifier.header["metrics"]
+    if "rejection" not in metrics:
+        raise UserError("--accuracy: this model was stored without a rejection curve; train anew")
+    try:
+        return keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
+    except ValueError as error:
+        raise UserError(f"--accuracy: {error}; ask for another one") from None

@@ -22,13 +22,17 @@ def save_checkpoint(
     generators: dict[str, Tensor],
     header: dict[str, Any],
     samples: dict[str, Tensor] | None = None,
+    average: nn.Module | None = None,
 ) -> None:
     """Write weights, optimizer state and generator states, with `header` to describe them.
 
     Args:
         samples: the losses of the training pictures so far, for the report.
+        average: the model with the mean weights, if there is one.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             if value is not None:  # no momentum before the first step
@@ -45,6 +49,7 @@ def load_checkpoint(
     rank: int = 0,
     samples: SampleLosses | None = None,
     must_be_finite: bool = True,
+    average: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Put a saved state back, all of it, and return the header.
 
@@ -52,6 +57,7 @@ def load_checkpoint(
         rank: of this process, for the generator that was its own.
         samples: filled with the losses of the training pictures.
         must_be_finite: refuse a NaN, from which nothing can be learned any more.
+        average: the model to put the mean weights into, if there is one.
 
     Raises:
         UserError: the file is damaged, belongs to another model, or holds a NaN.
@@ -59,6 +65,8 @@ def load_checkpoint(
     tensors, header = read_checkpoint(path)
     groups = split_by_prefix(tensors)
     load_weights(model, groups.get("model", {}), path)
+    if average is not None:
+        load_weights(average, groups.get("average", {}), path)
     if must_be_finite:
         check_finite(tensors, path)
     parameters = dict(model.named_parameters())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crossent.device import autocast
 from crossent.weights import first_not_finite
+from models.head import train_mode
 
 
 @dataclass
@@ -74,7 +75,7 @@ def diagnose(
         bad_rows=(~torch.isfinite(images).flatten(1).all(dim=1)).nonzero().flatten().tolist(),
     )
     handles = list(watch(model, found))
-    model.train()
+    train_mode(model)
     model.zero_grad()
     with autocast(images.device, precision):
         loss = criterion(model(images), target)

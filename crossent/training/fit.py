@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -27,6 +28,7 @@ from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.samples import SampleLosses
 from crossent.training.signals import Interrupted, StopRequest
+from crossent.training.speed import seconds_an_epoch
 from crossent.training.world import World
 from data.images import Unusable
 
@@ -43,6 +45,8 @@ class Run:
         checkpoint_every_steps: and steps.
         checkpoint_share: of the time, for checkpoints at the ends of epochs: short epochs go
             without. A run that is killed trains again what it had not saved, to the same bytes.
+        minutes: train as many epochs as fit into them, by the speed at the start; or None.
+        patience: stop after so many epochs without a smaller E on validation; or None.
     """
 
     trainer: Trainer
@@ -53,6 +57,8 @@ class Run:
     checkpoint_every_s: float | None = 60.0
     checkpoint_every_steps: int | None = None
     checkpoint_share: float = 0.005
+    minutes: float | None = None
+    patience: int | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     events: EventLog | None = None  # None writes nothing for TensorBoard
@@ -112,6 +118,8 @@ class Run:
                 },
             }
         )
+        if self.minutes is not None:
+            self.plan_by_time(self.minutes)
         self.save()
 
     def resume(self) -> None:
@@ -122,11 +130,19 @@ class Run:
         """
         trainer, last = self.trainer, self.folder.last
         check_same_data(last, read_checkpoint(last)[1], self.description)
+        average = trainer.average.model if trainer.average else None
         header = load_checkpoint(
-            last, trainer.model, trainer.optimizer, self.world.rank, trainer.samples
+            last,
+            trainer.model,
+            trainer.optimizer,
+            self.world.rank,
+            trainer.samples,
+            average=average,
         )
         trainer.progress = Progress.from_dict(header["progress"])
-        if trainer.progress.done and trainer.progress.epoch < self.epochs:
+        if trainer.progress.epochs is not None:
+            self.plan(trainer.progress.epochs)
+        if trainer.progress.done and not self.is_enough():
             trainer.progress.done = False  # more epochs than before: its end is no longer one
             trainer.progress.num_records -= 1
         self.began -= trainer.progress.elapsed_s
@@ -153,7 +169,7 @@ class Run:
         time_left = TimeLeft(progress.epoch)
         self.console.headings()
         try:
-            while progress.epoch < self.epochs:
+            while not self.is_enough():
                 record = self.one_epoch()
                 self.console.epoch(record, self.epochs, time_left(progress.epoch, self.epochs))
         except Interrupted:
@@ -168,6 +184,29 @@ class Run:
         self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
         progress.done = True
         self.save()
+
+    def is_enough(self) -> bool:
+        """All epochs are done, or E on validation has not fallen for as many as patience allows."""
+        p = self.trainer.progress
+        ran_out = self.patience is not None and p.epoch - p.best_epoch >= self.patience
+        return p.epoch >= self.epochs or ran_out
+
+    def plan_by_time(self, minutes: float) -> None:
+        """Decide how many epochs fit; the decision is in every checkpoint, and never taken again.
+
+        So a resumed run has the schedule that it began with, however fast the machine is then.
+        """
+        (epoch_s,) = self.world.add_numbers([seconds_an_epoch(self.trainer) / self.world.size])
+        epochs = max(1, int(60 * minutes / epoch_s))
+        self.console.line(f"{minutes:g} minutes: {epochs} epochs of about {epoch_s:.1f} s")
+        self.trainer.progress.epochs = epochs
+        self.plan(epochs)
+
+    def plan(self, epochs: int) -> None:
+        """Train for so many epochs, with the schedule stretched to them."""
+        self.epochs = epochs
+        num_steps = epochs * len(self.trainer.batches)
+        self.trainer.lr_at = partial(self.trainer.lr_at, num_steps=num_steps)
 
     def one_epoch(self) -> dict[str, Any]:
         """Train, validate, keep the best model, log, save.
@@ -210,9 +249,12 @@ class Run:
         progress = self.trainer.progress
         if record["val"]["E"] < progress.best_E:
             progress.best_E, progress.best_epoch = record["val"]["E"], record["epoch"]
-            metrics = {"epoch": record["epoch"], **record["val"]}
+            rejection = self.trainer.rejection()  # all processes take part
+            metrics = {"epoch": record["epoch"], **record["val"], **rejection}
             if self.world.is_first:
-                weights = {name: t.clone() for name, t in self.trainer.model.state_dict().items()}
+                weights = {
+                    name: t.clone() for name, t in self.trainer.evaluated.state_dict().items()
+                }
                 self.best = weights, {**self.description, "metrics": metrics}
 
     def checkpoint_is_due(self) -> bool:
@@ -249,8 +291,15 @@ class Run:
         samples = trainer.samples_of_all()
         if self.world.is_first:
             self.save_best()
+            average = trainer.average.model if trainer.average else None
             save_checkpoint(
-                self.folder.last, trainer.model, trainer.optimizer, generators, header, samples
+                self.folder.last,
+                trainer.model,
+                trainer.optimizer,
+                generators,
+                header,
+                samples,
+                average,
             )
         self.saved = time.perf_counter()
         self.save_s = self.saved - start

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator, Totals
+from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
+from crossent.training.average import Average
 from crossent.training.checkpoint import own_generators
 from crossent.training.samples import SampleLosses
 from crossent.training.world import World
 from data.batches import Batch, TrainBatches
+from models.head import train_mode
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Progress:
     elapsed_s: float = 0.0  # of the whole run, up to the last save
     best_E: float = math.inf
     best_epoch: int = 0
+    epochs: int | None = None  # decided by train.minutes
     num_records: int = 0  # lines of metrics.jsonl
     done: bool = False  # the last of them is the end
 
@@ -65,14 +69,20 @@ class Trainer:
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
     evaluator: Evaluator  # on the validation pictures; knows device and precision
-    lr_at: Callable[[int], float]  # the learning rate of a step, counted from 0
+    lr_at: Callable[..., float]  # the learning rate of a step, counted from 0; takes num_steps
     progress: Progress = field(default_factory=Progress)
     world: World = field(default_factory=World)
+    average: Average | None = None  # of the weights; if there is one, it is what is evaluated
     generators: dict[str, Tensor] = field(default_factory=own_generators)  # before the last step
     samples: SampleLosses = field(init=False)
 
     def __post_init__(self) -> None:
         self.samples = SampleLosses.zeros(len(self.batches.image_set))
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that validation looks at, and that is stored as the best one."""
+        return self.average.model if self.average else self.model
 
     @property
     def step(self) -> int:
@@ -82,7 +92,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> None:
         """One step of SGD down the gradient of E, the article's (5.2)."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr_at(self.step)
+            group["lr"] = self.lr_at(self.step) * group.get("lr_share", 1.0)
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target) * self.share(batch)  # E, batch mean
@@ -92,6 +102,8 @@ class Trainer:
         self.check_finite(loss, batch)
         self.optimizer.step()
         self.progress.batch += 1
+        if self.average:
+            self.average.update(self.model, self.step)
         self.progress.train.add(*sums(logits.detach(), batch.target), len(batch))
         self.note_samples(batch, logits.detach())
 
@@ -145,7 +157,7 @@ class Trainer:
         Raises:
             NotFinite: see `check_finite`; and what `after_step` raises.
         """
-        self.model.train()
+        train_mode(self.model)
         clock = time.perf_counter()
         for batch in self.batches.epoch(self.progress.epoch, start=self.progress.batch):
             self.generators = own_generators()  # a few kB, to do the step again after a crash
@@ -157,7 +169,13 @@ class Trainer:
 
     def validate(self) -> Totals:
         """E and accuracy on the validation pictures, each counted once by one process."""
-        return Totals(*self.world.add_numbers(self.evaluator(self.model).numbers()))
+        return Totals(*self.world.add_numbers(self.evaluator(self.evaluated).numbers()))
+
+    def rejection(self) -> dict[str, Any]:
+        """For a model file: which confidence kept which accuracy on validation."""
+        answers = self.world.gather(self.evaluator.answers(self.evaluated)).sum(dim=0)  # (N, 2)
+        confidence, right = answers.T.numpy()
+        return {"num_images": len(answers), "rejection": rejection_curve(confidence, right > 0)}
 
     def progress_of_all(self) -> dict[str, Any]:
         """The progress for a checkpoint: with the sums of all processes."""

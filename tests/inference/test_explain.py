@@ -1,0 +1,86 @@
+"""explain RUN IMAGE: the numbers against torch, and the words around them."""
+
+import json
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from crossent.errors import UserError
+from crossent.inference.explain import Explanation, explain
+from crossent.inference.explain_words import as_markdown, as_text
+from data.decode import decode
+
+EXAMPLE = Explanation("a.png", ["dog", "fox", "wolf"], [0.33, 0.32, 0.35], "dog", True)
+
+
+@pytest.fixture
+def picture(pictures):
+    return str(pictures / "a" / "2.png")
+
+
+def test_numbers_are_those_of_torch(classifier, picture):
+    found = explain(classifier, picture, "fox").to_dict()
+    pixels = torch.from_numpy(decode(picture, classifier.preprocessing.image_size)).unsqueeze(0)
+    logits = classifier.logits(pixels).double().requires_grad_()
+    loss = F.cross_entropy(logits, torch.tensor([1]))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert found["E"]["nats"] == pytest.approx(loss.item(), rel=1e-12)
+    assert found["E"]["bits"] == pytest.approx(loss.item() / math.log(2), rel=1e-12)
+    assert list(found["gradient"].values()) == pytest.approx(gradient[0].tolist(), abs=1e-12)
+    assert found["exp_E"] == pytest.approx(1 / found["y"]["fox"], rel=1e-12)
+    assert found["t"] == {"dog": 0, "fox": 1, "wolf": 0}
+
+
+def test_without_a_label_the_answer_counts_as_right(classifier, picture):
+    found = explain(classifier, picture)
+    assert found.label == found.said == max(zip(found.probs, found.class_names, strict=True))[1]
+    assert "No label was given" in as_text(found)
+
+
+@pytest.mark.parametrize("form", [as_text, as_markdown])
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_articles_numbers_are_in_every_form(form, language):
+    text = form(EXAMPLE, language)
+    for number in ("1.108663", "1.599462", "0.481486", "1.098612", "3.0303", "-1.108663", "5.1"):
+        assert number in text
+    for move in ("0.67", "0.32", "0.35"):
+        assert move in text
+    assert ("正解" in text) is (language == "ja")
+
+
+def test_the_next_step_is_said_in_words():
+    assert "push dog up by 0.67, fox down by 0.32, wolf down by 0.35." in as_text(EXAMPLE)
+    assert "dog を 0.67 上げ、fox を 0.32 下げ、wolf を 0.35 下げます" in as_text(EXAMPLE, "ja")
+
+
+def test_of_many_classes_the_likely_ones_and_the_label_are_shown():
+    probs = [0.5] + [0.5 / 99] * 99
+    names = [f"class {k}" for k in range(100)]
+    text = as_text(Explanation("a.png", names, probs, "class 99", True))
+    assert "class 0 " in text and "class 99" in text and "94 others" in text
+    assert len(text.splitlines()) < 30
+
+
+def test_names_cannot_break_markdown():
+    text = as_markdown(Explanation("a|b_*.png", ["x|y", "$z"], [0.5, 0.5], "x|y", True))
+    assert r"| x\|y | 0.5000 | 1 |" in text
+    assert r"a\|b\_\*.png" in text
+
+
+def test_the_command_prints_each_form(crossent, run_path, picture):
+    words = ("explain", run_path, picture, "--label", "wolf")
+    found = json.loads(crossent(*words, "--format", "json")[0])
+    assert found["label"] == "wolf" and sum(found["y"].values()) == pytest.approx(1)
+    assert f"E = -sum_k t_k log y_k = {found['E']['nats']:.6f} nats" in crossent(*words)[0]
+    assert "$$" in crossent(*words, "--format", "markdown", "--language", "ja")[0]
+
+
+def test_mistakes_are_sentences(crossent, run_path, pictures, classifier):
+    page = pictures / "b" / "page.jpg"
+    assert "HTML" in crossent("explain", run_path, page, status=2)[1]
+    assert "no IMAGE" in crossent("explain", run_path, status=2)[1]
+    assert "for a RUN" in crossent("explain", "--format", "json", status=2)[1]
+    with pytest.raises(UserError, match="--label bear: the model knows only dog, fox, wolf"):
+        explain(classifier, str(page), "bear")

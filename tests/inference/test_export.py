@@ -1,0 +1,139 @@
+"""export: the resize against Pillow to the bit, the files against the model, ONNX without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL
+import pytest
+import torch
+from PIL import Image
+
+from crossent.errors import UserError
+from crossent.inference.export import Comparison, Deployed, compare, export
+from crossent.inference.resize import PillowResize
+from data.decode import decode, decode_whole
+from tests.data.pictures import encoded, scene
+
+SHAPES = [(90, 50), (50, 70), (16, 16), (17, 900), (900, 17), (1, 1), (2, 5), (64, 31), (301, 200)]
+rng = np.random.default_rng(0)
+
+
+def noise(height, width):
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def pictures(shapes=SHAPES):
+    return [(f"{h} x {w}", noise(h, w)) for h, w in shapes]
+
+
+@pytest.mark.parametrize("size", [16, 33])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_resize_is_pillows_to_the_bit(shape, size):
+    pixels = noise(*shape)
+    expected = np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
+    got = PillowResize(size)(torch.from_numpy(pixels)[None])[0].numpy()
+    assert np.array_equal(got, expected)
+
+
+@pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="older Pillows have one order")
+def test_the_order_of_the_passes_changes_pixels():
+    """Or the test above would not see a wrong order."""
+    images = torch.from_numpy(noise(90, 50))[None]
+    assert not torch.equal(PillowResize(16)(images), PillowResize(16, picks_order=False)(images))
+
+
+def test_decode_is_the_whole_picture_resized():
+    for width, height in [(90, 60), (2400, 1800), (700, 1500)]:  # the larger ones are drafted
+        content = encoded(scene(1, width, height))
+        pixels = decode_whole(content, 32)
+        got = PillowResize(32)(torch.from_numpy(pixels)[None])[0].numpy()
+        assert np.array_equal(got, decode(content, 32))
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_an_export_answers_as_the_model_does(classifier, tmp_path, form):
+    path = tmp_path / "exported"
+    found = export(classifier, form, path, pictures())
+    assert found.num_images == len(SHAPES)
+    assert found.disagreements == [] and found.largest_difference < 1e-4
+    assert path.stat().st_size > 50_000
+
+
+def test_another_model_is_noticed(classifier):
+    """A comparison that cannot fail would be none."""
+    torch.manual_seed(1)
+    other = Deployed(classifier.model, classifier.preprocessing).eval()
+    torch.nn.init.normal_(other.model.head.weight)
+    found = compare(classifier, lambda x: other(torch.from_numpy(x)).detach().numpy(), pictures())
+    assert found.largest_difference > 1e-2 and found.disagreements
+    with pytest.raises(UserError, match=r"does not answer as the original.*nothing was written"):
+        found.check()
+
+
+@pytest.mark.parametrize("difference", [2e-4, float("nan")])
+def test_probabilities_must_agree_too(difference):
+    with pytest.raises(UserError, match="probabilities differ"):
+        Comparison(3, difference, []).check()
+    Comparison(3, 9e-5, []).check()
+
+
+def test_no_picture_to_compare_on_is_refused(crossent, run_path, tmp_path):
+    (tmp_path / "page.jpg").write_text("<html>")
+    _, err = crossent("export", run_path, "--data", tmp_path, status=2)
+    assert "no picture to compare on" in err
+    assert not (run_path / "model.onnx").exists()
+
+
+def test_a_model_in_training_mode_is_not_what_is_exported(classifier):
+    assert not classifier.model.training
+
+
+PROGRAM = """
+import json, sys
+import numpy, onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession(sys.argv[1])
+pictures = numpy.stack([numpy.array(Image.open(path)) for path in sys.argv[2:]])
+(probs,) = session.run(None, {"images": pictures})
+print(json.dumps([session.get_modelmeta().custom_metadata_map, probs.tolist()]))
+assert "torch" not in sys.modules
+"""
+
+
+def test_onnxruntime_alone_classifies_jpegs(crossent, run_path, tmp_path):
+    """A program without torch reads the file and gets what predict says, two pictures at once."""
+    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    for seed, path in enumerate(paths):
+        path.write_bytes(encoded(scene(seed, 120, 75)))
+    model = tmp_path / "model.onnx"
+    out, _ = crossent("export", run_path, "--out", model)
+    assert "drawings of several sizes" in out and "the same answer on all" in out
+    command = [sys.executable, "-c", PROGRAM, str(model), *map(str, paths)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    metadata, probs = json.loads(result.stdout)
+    said, _ = crossent("predict", run_path, *paths, "--json")
+    for row, line in zip(probs, said.splitlines(), strict=True):
+        assert row == pytest.approx(list(json.loads(line)["probs"].values()), abs=1e-4)
+    assert json.loads(metadata["class_names"]) == ["dog", "fox", "wolf"]
+    assert json.loads(metadata["preprocessing"])["image_size"] == 32
+    assert metadata["format_version"] == "1" and len(metadata["sha256"]) == 64
+
+
+def test_pt2_is_read_by_torch_alone(classifier, tmp_path):
+    path = tmp_path / "model.pt2"
+    export(classifier, "torch", path, pictures())
+    notes = {"metadata.json": ""}
+    module = torch.export.load(path, extra_files=notes).module()
+    images = torch.from_numpy(np.stack([noise(40, 90) for _ in range(3)]))
+    expected = Deployed(classifier.model, classifier.preprocessing)(images)
+    torch.testing.assert_close(module(images), expected, rtol=1e-5, atol=1e-6)
+    assert json.loads(json.loads(notes["metadata.json"])["class_names"])[0] == "dog"
+
+
+def test_the_folder_of_the_file_must_exist(crossent, run_path):
+    _, err = crossent("export", run_path, "--out", Path("missing") / "m.onnx", status=2)
+    assert "no such folder" in err

@@ -1,0 +1,161 @@
+"""predict: which files, what is said of each, when it is not sure."""
+
+import csv
+import io
+import json
+import os
+import sys
+
+import pytest
+import torch
+
+from crossent.errors import UserError
+from crossent.inference.paths import find_pictures
+from crossent.inference.predict import BATCH_SIZE, WINDOW, average_probs, predict
+from data.decode import decode
+from tests.data.pictures import SHARED
+
+
+def names(root, paths):
+    return [os.path.relpath(path, root) for path in paths]
+
+
+ALL = ["a/2.png", "a/3.jpg", "a/4.webp", "b/0.png", "b/1.jpg", "b/page.jpg"]
+
+
+def test_a_folder_is_searched_in_the_order_of_names_without_hidden_files(pictures):
+    assert names(pictures, find_pictures([str(pictures)])) == ALL
+
+
+def test_files_patterns_and_standard_input_come_in_the_order_given(pictures):
+    lines = [os.fsencode(pictures / "b" / "0.png") + b"\r\n", b"\n", b"no/such.png\n"]
+    words = [str(pictures / "b" / "1.jpg"), str(pictures / "**" / "*.webp"), "-"]
+    found = list(find_pictures(words, lines))
+    assert names(pictures, found[:3]) == ["b/1.jpg", "a/4.webp", "b/0.png"]
+    assert found[3:] == ["no/such.png"]
+
+
+def test_a_file_whose_name_is_a_pattern_is_meant_itself(tmp_path):
+    (tmp_path / "[a].png").touch()
+    (tmp_path / "a.png").touch()
+    assert names(tmp_path, find_pictures([str(tmp_path / "[a].png")])) == ["[a].png"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("missing.png", "no such file"), ("*.nothing", "no file has such a name"), ("", "no files")],
+)
+def test_a_word_that_names_nothing_is_refused(tmp_path, word, message):
+    with pytest.raises(UserError, match=message):
+        list(find_pictures([str(tmp_path / word)]))
+
+
+def test_predictions_are_those_of_the_pictures_decoded_one_by_one(classifier, pictures):
+    paths = list(find_pictures([str(pictures)]))
+    found = list(predict(classifier, paths))
+    assert [p.path for p in found] == paths
+    for prediction in found[:-1]:
+        pixels = torch.from_numpy(decode(prediction.path, classifier.preprocessing.image_size))
+        (expected,) = classifier.probs(pixels.unsqueeze(0))
+        got = torch.tensor(list(prediction.probs.values()))
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+        assert prediction.label == classifier.class_names[int(expected.argmax())]
+        assert prediction.confidence == pytest.approx(expected.max().item(), rel=1e-5)
+    assert found[-1].probs is None and "HTML" in found[-1].error
+
+
+def test_no_more_files_are_taken_than_the_window_holds(classifier, pictures):
+    """What makes the memory independent of the number of files: here there is no end of them."""
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield str(pictures / "a" / "2.png")
+
+    predictions = predict(classifier, endless())
+    ahead = []
+    for number in range(1, 2 * WINDOW):
+        next(predictions)
+        ahead.append(taken - number)
+    predictions.close()
+    assert max(ahead) <= WINDOW + BATCH_SIZE
+
+
+def test_flip_does_not_care_which_way_the_picture_looks(classifier):
+    images = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+    both = average_probs(classifier, images, flip=True)
+    torch.testing.assert_close(average_probs(classifier, images.flip(2), flip=True), both)
+    expected = (classifier.probs(images) + classifier.probs(images.flip(2))) / 2
+    torch.testing.assert_close(both, expected)
+    assert not torch.allclose(average_probs(classifier, images, flip=False), both)
+
+
+def test_csv_has_a_row_a_file_that_a_csv_reader_reads(crossent, run_path, pictures):
+    odd = pictures / "a" / 'comma, "quoted".png'
+    (pictures / "a" / "2.png").rename(odd)
+    out, err = crossent("predict", run_path, pictures, "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["path"] for row in rows].count(str(odd)) == 1
+    assert list(rows[0]) == ["path", "label", "y_dog", "y_fox", "y_wolf", "error"]
+    *good, bad = rows
+    assert all(
+        sum(float(r[f"y_{k}"]) for k in ("dog", "fox", "wolf")) == pytest.approx(1) for r in good
+    )
+    assert bad["label"] == bad["y_dog"] == "" and "HTML" in bad["error"]
+    assert err.splitlines() == ["1 of 6 files could not be used"]
+
+
+def test_standard_input_lists_files(crossent, run_path, pictures, monkeypatch):
+    lines = f"{pictures / 'a' / '2.png'}\n{pictures / 'gone.png'}\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    out, _ = crossent("predict", run_path, "-", "--json")
+    first, second = map(json.loads, out.splitlines())
+    assert first["label"] in ("dog", "fox", "wolf")
+    assert "gone.png" in second["path"] and second["error"]
+
+
+def test_strict_stops_at_a_file_that_is_no_picture(crossent, run_path, pictures):
+    _, err = crossent("predict", run_path, pictures, "--strict", status=2)
+    assert "page.jpg" in err and "HTML" in err and err.count("\n") == 1
+
+
+def test_a_promise_turns_unsure_answers_into_not_sure(crossent, run_path, pictures):
+    out, err = crossent("predict", run_path, pictures / "a", "--json", "--accuracy", "0.75")
+    threshold = float(err.split("y = ")[1].split()[0])
+    assert "60 validation pictures" in err and "nothing is promised" in err
+    found = [json.loads(line) for line in out.splitlines()]
+    assert len(found) == 3
+    for prediction in found:
+        sure = max(prediction["probs"].values()) >= threshold
+        assert prediction["sure"] is sure
+        assert (prediction["label"] is not None) is sure
+    table, _ = crossent("predict", run_path, pictures / "a", "--accuracy", "0.75")
+    num_unsure = sum(not prediction["sure"] for prediction in found)
+    assert table.count("not sure  ") == num_unsure
+    assert (f"{num_unsure} of 3 answers are not sure" in table) is (num_unsure > 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--accuracy", "0.99"], "takes 100 answers to measure"),
+        (["--accuracy", "1.5"], "expected a share"),
+        (["--accuracy", "0.9", "--flip"], "without mirror images"),
+        (["--top", "0"], "--top 0"),
+    ],
+)
+def test_what_cannot_be_promised_is_refused(crossent, run_path, pictures, words, message):
+    _, err = crossent("predict", run_path, pictures, *words, status=2)
+    assert message in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/bad_images beside the repository")
+def test_hostile_files_are_counted_and_never_fatal(crossent, run_path):
+    with (SHARED / "bad_images" / "expected.csv").open() as file:
+        expected = {row["file"]: row for row in csv.DictReader(file)}
+    out, _ = crossent("predict", run_path, SHARED / "bad_images", "--json")
+    found = {os.path.basename(r["path"]): r for r in map(json.loads, out.splitlines())}
+    assert expected.keys() <= found.keys()
+    assert found["expected.csv"]["error"]

@@ -1,0 +1,165 @@
+"""model.weights: from a run, a file, torchvision's own; what comes over, and what is refused."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from crossent.config import Settings
+from crossent.errors import UserError
+from crossent.knowledge import follow_weights, load_body, read_knowledge
+from crossent.model_file import write_model
+from crossent.wiring import make_model, make_optimizer, preprocessing_of
+from data.preprocess import Preprocessing
+from models import build_model
+from models.head import is_of_head
+from models.torchvision_models import pretrained
+
+NAME = "torchvision/resnet18"
+
+
+def settings_of(**sections):
+    return Settings.model_validate(sections)
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    """A run of ours with two classes and its own preprocessing."""
+    torch.manual_seed(3)
+    header = {"class_names": ["cat", "cow"], "model": {}, "metrics": {}}
+    header |= {"preprocessing": Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)).to_dict()}
+    path = tmp_path / "old"
+    path.mkdir()
+    model = build_model("small_cnn", 2, width=4)
+    torch.nn.init.normal_(model.head.weight)
+    write_model(path / "model.safetensors", model.state_dict(), header)
+    return path, model
+
+
+def test_all_but_the_head_comes_from_the_other_run(old_run):
+    path, old = old_run
+    model = build_model("small_cnn", 3, width=4)
+    load_body(model, read_knowledge(str(path), "small_cnn"))
+    for name, tensor in model.state_dict().items():
+        if is_of_head(model, name):
+            assert not tensor.any()
+        else:
+            assert torch.equal(tensor, old.state_dict()[name]), name
+
+
+def test_preprocessing_follows_the_weights_where_it_is_left_open(old_run):
+    path, _ = old_run
+    model = {"weights": str(path), "width": 4}
+    filled = follow_weights(settings_of(data={"image_size": None}, model=model))
+    assert preprocessing_of(filled) == Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    path.rename(path.with_name("gone"))
+    assert follow_weights(filled) == filled, "the weights are needed once"
+    assert preprocessing_of(follow_weights(settings_of())) == Preprocessing(64)
+
+
+def test_default_weights_are_read_from_where_they_are_kept(tmp_path, monkeypatch):
+    """A file made here in the place of torchvision's, whose 1000 classes give way to 3."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = pretrained("resnet18").path
+    path.parent.mkdir()
+    from torchvision.models import resnet18
+
+    theirs = resnet18()
+    torch.save(theirs.state_dict(), path)
+    model = build_model(NAME, 3)
+    load_body(model, read_knowledge("DEFAULT", NAME))
+    for name, tensor in model.state_dict().items():
+        if not is_of_head(model, name):
+            assert torch.equal(tensor, theirs.state_dict()[name]), name
+    assert model.state_dict()["fc.weight"].shape == (3, 512)
+    assert not model.state_dict()["fc.weight"].any()
+    open_settings = {"data": {"image_size": None}, "model": {"name": NAME, "weights": "DEFAULT"}}
+    filled = preprocessing_of(follow_weights(settings_of(**open_settings)))
+    assert filled == Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_a_plain_safetensors_file_will_do(tmp_path):
+    model = build_model("small_cnn", 3, width=4)
+    save_file(model.state_dict(), tmp_path / "a.safetensors")
+    found = read_knowledge(str(tmp_path / "a.safetensors"), "small_cnn")
+    assert found.tensors.keys() == model.state_dict().keys() and found.preprocessing is None
+
+
+class Evil:
+    """A pickle of this would run a command."""
+
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch executed",)
+
+
+def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"a": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(UserError, match=r"evil.pth is damaged or holds more than tensors"):
+        read_knowledge(str(tmp_path / "evil.pth"), NAME)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (b"", "a.pth", "damaged or holds more than tensors"),
+        (b"not safetensors", "a.safetensors", "damaged or no safetensors file"),
+        (None, "missing", "does not exist; name a run"),
+    ],
+)
+def test_a_file_of_no_use_is_named(tmp_path, content, name, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_knowledge(str(tmp_path / name), "small_cnn")
+
+
+def test_default_is_torchvisions():
+    with pytest.raises(UserError, match="DEFAULT is for torchvision's models"):
+        read_knowledge("DEFAULT", "small_cnn")
+
+
+def test_weights_of_another_model_are_refused(old_run):
+    with pytest.raises(
+        UserError, match=r"belongs to another model: .*set model.name and model.width"
+    ):
+        load_body(
+            build_model("small_cnn", 3, width=8), read_knowledge(str(old_run[0]), "small_cnn")
+        )
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = build_model("small_cnn", 3, width=4)
+    model.state_dict()["features.0.0.weight"][0] = math.nan
+    save_file(model.state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="not finite"):
+        load_body(model, read_knowledge(str(tmp_path / "a.safetensors"), "small_cnn"))
+
+
+def test_the_body_learns_at_its_own_rate():
+    settings = settings_of(optim={"body_lr": 0.1}, model={"width": 4})
+    model = make_model(settings, 3)
+    groups = make_optimizer(settings, model).param_groups
+    rates = {id(p): group["lr_share"] for group in groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        assert rates[id(parameter)] == (1.0 if name.startswith("head") else 0.1)
+
+
+def test_what_is_frozen_is_not_given_to_the_optimizer():
+    settings = settings_of(train={"freeze": True}, model={"width": 4})
+    model = make_model(settings, 3)
+    held = [p for group in make_optimizer(settings, model).param_groups for p in group["params"]]
+    assert {id(p) for p in held} == {id(p) for p in model.head.parameters()}
+
+
+def test_a_vision_transformer_says_which_size_it_takes():
+    settings = settings_of(model={"name": "torchvision/vit_b_16"})
+    with (
+        torch.device("meta"),
+        pytest.raises(UserError, match="is 64; torchvision/vit_b_16 takes 224"),
+    ):
+        make_model(settings, 3)

@@ -1,0 +1,111 @@
+"""How long to train: until it helps no more, or as long as there is time."""
+
+import itertools
+
+import pytest
+import torch
+
+from crossent.training.find_lr import HIGHEST, LOWEST, Finding, draw_finding, find_lr
+from crossent.training.speed import seconds_an_epoch
+from tests.training.parts import make_run, make_trainer
+from tests.training.test_fit import assert_same_run, without_times
+
+
+def test_patience_stops_after_so_many_epochs_without_a_smaller_E(tmp_path):
+    run = make_run(tmp_path / "run", epochs=9)
+    run.patience = 2
+    losses = iter([1.0, 0.8, 0.9, 0.85, 0.1])
+    run.start()
+    finish_epoch = run.trainer.finish_epoch
+
+    def given(val):
+        record = finish_epoch(val)
+        record["val"]["E"] = next(losses)
+        return record
+
+    run.trainer.finish_epoch = given
+    run.fit()
+    assert [r["epoch"] for r in run.folder.records() if r["kind"] == "epoch"] == [1, 2, 3, 4]
+    assert run.folder.records()[-1] == {"kind": "end", "best_epoch": 2, "best_E": 0.8}
+    again = make_run(tmp_path / "run", epochs=9)
+    again.patience = 2
+    again.resume()
+    again.fit()
+    assert run.folder.records() == again.folder.records(), "it stays finished"
+
+
+def test_measuring_the_speed_leaves_no_trace():
+    trainer, untouched = make_trainer(), make_trainer()
+    state = torch.get_rng_state()
+    assert seconds_an_epoch(trainer) > 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert trainer.progress == untouched.progress and not trainer.optimizer.state
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(tensor, untouched.model.state_dict()[name]), name
+    assert trainer.lr_at(0) == untouched.lr_at(0)
+
+
+def test_an_epoch_is_its_steps_and_a_validation():
+    """With a clock that goes on by a second at every look: 6 steps and a validation of 1 s."""
+    trainer = make_trainer()
+    assert seconds_an_epoch(trainer, clock=itertools.count().__next__) == len(trainer.batches) + 1
+
+
+@pytest.fixture
+def steady(monkeypatch):
+    """An epoch takes ten seconds, as far as anybody measures."""
+    monkeypatch.setattr("crossent.training.fit.seconds_an_epoch", lambda trainer: 10.0)
+
+
+def timed(path):
+    run = make_run(path, epochs=100)
+    run.minutes = 0.5
+    return run
+
+
+def test_minutes_become_epochs_and_the_schedule_fits_them(tmp_path, steady):
+    run = timed(tmp_path / "run")
+    run.start()
+    run.fit()
+    epochs = [r for r in run.folder.records() if r["kind"] == "epoch"]
+    three = make_run(tmp_path / "three", epochs=3)
+    three.start()
+    three.fit()
+    expected = [r for r in three.folder.records() if r["kind"] == "epoch"]
+    assert without_times(epochs) == without_times(expected), "0.5 minutes are 3 epochs of 10 s"
+
+
+def test_a_resumed_run_keeps_its_plan_on_a_machine_of_another_speed(tmp_path, steady, monkeypatch):
+    straight = timed(tmp_path / "straight")
+    straight.start()
+    straight.fit()
+    run = timed(tmp_path / "stopped")
+    run.start()
+    run.one_epoch()
+    run.save()
+    monkeypatch.setattr("crossent.training.fit.seconds_an_epoch", lambda trainer: 0.1)
+    resumed = timed(tmp_path / "stopped")
+    resumed.resume()
+    resumed.fit()
+    assert_same_run(straight.folder, resumed.folder)
+
+
+def test_the_finder_suggests_where_E_falls_fastest():
+    """On a curve whose steepest place is known: a step down around the rate 0.1."""
+    lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
+    Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
+    assert Finding(lrs, Es).suggestion == pytest.approx(0.1, rel=0.3)
+
+
+def test_the_finder_tries_rates_in_order_until_E_explodes(tmp_path):
+    finding = find_lr(make_trainer(dropout=0.0, mixup=0.0))
+    assert finding.lrs == sorted(finding.lrs) and finding.lrs[0] == LOWEST
+    assert finding.lrs[-1] <= HIGHEST * 1.0001
+    assert LOWEST < finding.suggestion < 5
+    draw_finding(finding, tmp_path / "lr-finder.png")
+    assert (tmp_path / "lr-finder.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_finder_says_so_where_nothing_helps():
+    with pytest.raises(ValueError, match="did not fall at any learning rate"):
+        _ = Finding([1.0, 2.0, 3.0], [1.0, 1.5, 2.0]).suggestion
