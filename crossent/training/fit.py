@@ -181,6 +181,8 @@ class Run:
                 self.save_best()
                 error = keep_crash(self.folder, self.trainer, header, error)
             raise error from None
+        if progress.epoch < self.epochs:
+            self.console.line(f"E on validation has not fallen for {self.patience} epochs: stopped")
         self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
         progress.done = True
         self.save()
