@@ -163,6 +163,20 @@ def test_evaluate_refuses_a_class_that_the_model_does_not_know(run, pictures):
     assert "bear" in err and err.count("\n") == 1
 
 
+def test_doctor_names_what_is_to_be_repaired(pictures):
+    found = json.loads(crossent("doctor", pictures, "--json", status=1)[0])
+    assert {"num_images", "classes", "unusable", "odd", "duplicates", "warnings"} <= found.keys()
+    assert found["num_images"] == 4
+    assert [u["path"] for u in found["unusable"]] == ["fox/page.jpg"]
+
+
+def test_doctor_of_a_config_says_how_long_the_training_will_take(pictures):
+    (pictures / "fox" / "page.jpg").unlink()
+    out, _ = crossent("doctor", pictures, "-c", "configs/smoke.yaml")
+    assert "Training will take about" in out
+    assert "at 32 pixels" in out
+
+
 def test_predict_names_every_file_in_order(run, pictures):
     paths = [pictures / "wolf" / "c.png", pictures / "fox"]
     out, _ = crossent("predict", run[0], *paths, "--json")

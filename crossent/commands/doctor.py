@@ -1,11 +1,21 @@
 """python -m crossent doctor DIR | -c CONFIG.yaml"""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossent.config import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*, or DIR/train and val")
-    parser.add_argument("-c", "--config", metavar="CONFIG.yaml", help="the folder that this names")
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="CONFIG.yaml",
+        help="the settings that a training will have: its folder, its size, how long it will take",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -14,18 +24,32 @@ def run(args: argparse.Namespace) -> int:
     from crossent.errors import UserError
     from data.doctor_page import run_doctor
 
-    settings = load_settings(args.config).settings if args.config else load_settings(None).settings
-    root = args.root or settings.data.root
-    if root is None:
+    overrides = ["data.source=folder", f"data.root={args.root}"] if args.root else []
+    settings = load_settings(args.config, overrides).settings
+    if settings.data.root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     try:
         return run_doctor(
-            root,
+            settings.data.root,
             as_json=args.json,
             image_size=settings.data.image_size or 64,
             val_fraction=settings.data.val_fraction,
             seed=settings.seed,
             epochs=settings.train.epochs if args.config else None,
+            train_images_per_s=images_per_s(settings) if args.config else None,
         )
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def images_per_s(settings: "Settings") -> float:
+    """How fast the model of these settings learns here, measured on a few steps with drawings."""
+    from crossent.training.run_folder import RunFolder
+    from crossent.training.speed import seconds_an_epoch
+    from crossent.wiring import build, make_data
+
+    few = 16 * settings.train.batch_size
+    changes = {"source": "drawings", "num_images": min(few, 1000), "root": None}
+    tried = settings.model_copy(update={"data": settings.data.model_copy(update=changes)})
+    trainer = build(tried, make_data(tried), RunFolder(Path("unused"))).trainer
+    return trainer.batches.order.num_slots / seconds_an_epoch(trainer)
