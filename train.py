@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +19,12 @@ from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
-    from crossent.config import Settings
+    from crossent.config import Loaded, Settings
     from crossent.training.fit import Run
     from crossent.training.run_folder import RunFolder
     from crossent.training.signals import StopRequest
     from crossent.training.world import World
+    from data.images import Data
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -70,13 +72,14 @@ def main(arguments: Sequence[str]) -> int:
         print(render(loaded), end="")
         return EXIT_DONE
     settings = follow_weights(loaded.settings)
+    loaded = replace(loaded, settings=settings)
     with joined_world(settings.train.timeout_s) as world:
         if args.dry_run:
             return dry_run(settings, world)
         if args.find_lr:
             return find_lr(settings, world)
         path, is_old = run_path(args)
-        return train(settings, path, is_old, world)
+        return train(loaded, path, is_old, world)
 
 
 def config_path(args: argparse.Namespace) -> Path | None:
@@ -109,23 +112,27 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int:
+def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
     """Train in a new folder, or go on in an old one, and say how it ended."""
     from crossent.report.curve import draw_curve
+    from crossent.report.report import write_report
     from crossent.training.console import Console
     from crossent.training.loop import NotFinite
     from crossent.training.run_folder import RunFolder
     from crossent.training.signals import Interrupted, StopRequest
     from crossent.training.world import WorkerLost
 
+    settings = loaded.settings
     folder, stop, console = RunFolder(path), StopRequest(), Console(silent=not world.is_first)
     with folder.in_use() if world.is_first else nullcontext():
         try:
             with world.name_the_lost():
-                run = begin(settings, folder, is_old, world, stop.install())
-                if run is None:
-                    console.line(f"{path} is finished: {settings.train.epochs} epochs are done")
+                begun = begin(loaded, folder, is_old, world, stop.install())
+                if begun is None:
+                    epochs = settings.train.epochs
+                    console.line(f"{path} is finished: {epochs} epochs are done; nothing to do")
                     return EXIT_DONE
+                run, data = begun
                 run.fit()
         except Interrupted as interrupted:
             how = f"{interrupted}: {folder.saved()}; go on with: python train.py --resume {path}"
@@ -136,17 +143,18 @@ def train(settings: "Settings", path: Path, is_old: bool, world: "World") -> int
             return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST
         if world.is_first:
             draw_curve(folder.records(), folder.curve)
-    console.line(f"see {folder.curve}; next: python -m crossent evaluate {path}")
+            write_report(folder, run.trainer.evaluator.device, data)
+    console.line(f"see {folder.report}; next: python -m crossent evaluate {path}")
     return EXIT_DONE
 
 
 def begin(
-    settings: "Settings", folder: "RunFolder", is_old: bool, world: "World", stop: "StopRequest"
-) -> "Run | None":
+    loaded: "Loaded", folder: "RunFolder", is_old: bool, world: "World", stop: "StopRequest"
+) -> "tuple[Run, Data] | None":
     """Everything up to the first step, with the data and the state that it goes on from.
 
     Returns:
-        the run; None if it is finished.
+        the run and its pictures; None if it is finished.
 
     Raises:
         Interrupted: a signal came; nothing is lost by that.
@@ -156,6 +164,7 @@ def begin(
     from crossent.training.console import Console
     from crossent.wiring import build, make_data
 
+    settings = loaded.settings
     if is_old and is_finished(folder, settings):
         return None
     if world.is_first and not is_old:
@@ -168,7 +177,8 @@ def begin(
         run.start_or_resume()
     if world.is_first:
         folder.keep_config(to_yaml(settings))
-    return run
+        folder.keep_origins(loaded.origins)
+    return run, data
 
 
 def dry_run(settings: "Settings", world: "World") -> int:

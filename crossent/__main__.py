@@ -10,6 +10,8 @@ from crossent.cli import run_main
 # Each is a module of crossent.commands with add_arguments(parser) and run(args) -> exit status.
 COMMANDS = {
     "evaluate": "measure a trained model on its validation pictures or on another folder",
+    "compare": "tell which of several runs is better, if one can tell",
+    "report": "write report.html of a run: everything about it on one page",
     "predict": "name what is on pictures",
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
     "cache": "list the decoded pictures kept on the disk, or remove them",

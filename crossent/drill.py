@@ -39,16 +39,22 @@ def arm(place: str, step: int) -> None:
 
 
 def watch_steps() -> Callable[[], int]:
-    """Count the steps of the whole run; -1 until this process has done one."""
+    """Count the steps of the whole run; -1 until this process has done or resumed one."""
     steps = -1
-    train_step = loop.Trainer.train_step
+    train_step, resume = loop.Trainer.train_step, fit.Run.resume
 
     def counting(trainer: loop.Trainer, batch: Any) -> None:
         nonlocal steps
         train_step(trainer, batch)
         steps = trainer.step
 
+    def resuming(run: fit.Run) -> None:
+        nonlocal steps
+        resume(run)
+        steps = run.trainer.step
+
     setattr(loop.Trainer, "train_step", counting)  # noqa: B010 - mypy refuses an assignment
+    setattr(fit.Run, "resume", resuming)  # noqa: B010
     return lambda: steps
 
 

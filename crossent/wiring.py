@@ -17,6 +17,7 @@ from crossent.loss import CrossEntropyLoss
 from crossent.training.average import Average
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console
+from crossent.training.event_log import EventLog
 from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
@@ -78,6 +79,7 @@ def build(
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
         console=Console(silent=not world.is_first),
+        events=EventLog(folder.tensorboard) if world.is_first else None,
         stop=stop or StopRequest(),
     )
 

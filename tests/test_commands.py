@@ -70,7 +70,7 @@ def test_train_leaves_the_run_folder_of_the_design(run):
     path, _ = run
     assert {p.name for p in path.iterdir()} >= {
         "config.yaml", "environment.json", "metrics.jsonl", "last.safetensors",
-        "model.safetensors", "E-curve.png",
+        "model.safetensors", "E-curve.png", "report.html", "tensorboard", "origins.json",
     }  # fmt: skip
     assert [r["kind"] for r in read_records(path)] == ["start", "epoch", "epoch", "end"]
     environment = json.loads((path / "environment.json").read_text())
@@ -87,15 +87,53 @@ def test_evaluate_gives_the_numbers_of_the_log(run):
     end = read_records(path)[-1]
     best = read_records(path)[end["best_epoch"]]
     assert best["val"]["E"] == end["best_E"]
-    assert math.isclose(found["E"], end["best_E"], rel_tol=1e-5)  # on another number of threads
-    assert found["accuracy"] == best["val"]["accuracy"]
+    assert math.isclose(found["E"]["value"], end["best_E"], rel_tol=1e-5)  # on other threads
+    assert found["accuracy"]["value"] == best["val"]["accuracy"]
+    assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
+    assert {"calibration", "coverage", "shortcuts"} <= found.keys()
     assert found["class_names"] == ["dog", "fox", "wolf"]
     assert set(found["per_class"]["fox"]) == {"precision", "recall", "f1", "support"}
     assert sum(map(sum, found["confusion_matrix"])) == found["num_images"] == 12
     assert found["unusable"] == []
     table, _ = crossent("evaluate", path)
-    assert f"E = {found['E']:.4f}" in table
-    assert "is \\ said" in table
+    assert f"E = {found['E']['value']:.4f}" in table
+    assert "is \\ said" in table and "only the border" in table and "temperature" in table
+
+
+def test_report_can_be_written_again(run):
+    path, _ = run
+    report = path / "report.html"
+    before = report.read_text()
+    assert "E, cross-entropy" in before and "configs/smoke.yaml:" in before
+    report.unlink()
+    out, _ = crossent("report", path)
+    assert str(report) in out
+    assert "E, cross-entropy" in report.read_text()
+
+
+def test_compare_tells_runs_apart_or_not(run, tmp_path):
+    other = tmp_path / "other"
+    train(*SMOKE, "train.epochs=1", "--out", other)
+    page = tmp_path / "compared.html"
+    out, _ = crossent("compare", run[0], other, "--html", page)
+    assert "other less smoke" in out and "points" in out.splitlines()[-1]
+    assert "Runs compared" in page.read_text()
+    found = json.loads(crossent("compare", run[0], other, "--json")[0])
+    (comparison,) = found["comparisons"]
+    difference = found["runs"][1]["accuracy"]["value"] - found["runs"][0]["accuracy"]["value"]
+    assert math.isclose(comparison["accuracy"]["value"], difference, abs_tol=1e-12)
+    assert len(comparison["gained"]) - len(comparison["lost"]) == round(12 * difference)
+    groups, _ = crossent("compare", other, "--against", run[0], other)
+    assert "smoke + other" in groups
+
+
+def test_runs_of_other_pictures_are_not_compared(run, pictures, tmp_path_factory):
+    other = tmp_path_factory.mktemp("runs") / "other"
+    train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", other)
+    _, err = crossent("compare", run[0], other, status=2)
+    assert "other validation pictures" in err and "--data" in err and err.count("\n") == 1
+    out, _ = crossent("compare", run[0], other, "--data", pictures)
+    assert out.startswith("4 pictures, the same for all")
 
 
 @pytest.fixture
@@ -207,6 +245,8 @@ def test_own_pictures_from_a_folder(tmp_path):
         (("train.py", *SMOKE, "train.device=cuda:99"), "cuda:99"),
         (("train.py", *SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
         (("-m", "crossent", "evaluate", "missing"), "missing"),
+        (("-m", "crossent", "report", "configs"), "is not a run folder"),
+        (("-m", "crossent", "compare", "missing"), "compare needs two runs or more"),
         (("-m", "crossent", "predict", "README.md", "README.md"), "README.md"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",

@@ -71,7 +71,7 @@ def test_only_these_settings_may_differ():
     given = {
         "data.root": "elsewhere", "data.cache": "false", "data.cache_dir": "there",
         "data.on_bad": "error", "train.checkpoint_every": "5 steps", "train.device": "cpu",
-        "train.threads": "7",
+        "train.threads": "7", "train.timeout_s": "9",
     }  # fmt: skip
     assert set(given) == FREE
     old = load_settings(None, ["data.source=folder", "data.root=here"]).settings

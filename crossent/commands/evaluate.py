@@ -18,17 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from crossent.device import choose_device
     from crossent.evaluation.dataset import labelled_folder, validation_of
-    from crossent.evaluation.evaluate import measure
+    from crossent.evaluation.findings import examine
     from crossent.evaluation.table import as_text
     from crossent.model_file import load_model
 
     classifier = load_model(args.run, choose_device(args.device))
     data = labelled_folder(classifier, args.data) if args.data else validation_of(classifier)
-    metrics = measure(classifier, data.val)
+    findings = examine(classifier, data.val)
     if args.json:
-        found = metrics.to_dict(classifier.class_names)
+        found = findings.to_dict(classifier.class_names)
         found["unusable"] = [asdict(unusable) for unusable in data.unusable]
         print(json.dumps(found, ensure_ascii=False, allow_nan=False))
     else:
-        print(as_text(metrics, classifier.class_names, data.unusable))
+        print(as_text(findings, classifier.class_names, data.unusable))
     return 0

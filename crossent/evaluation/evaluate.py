@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast
-from crossent.evaluation.metrics import Metrics, confusion_matrix
+from crossent.evaluation.outputs import Outputs
 from crossent.loss import cross_entropy
 from crossent.model_file import Classifier
 from data.batches import Batch, val_batches
@@ -83,16 +83,10 @@ class Evaluator:
         return found
 
 
-def measure(classifier: Classifier, image_set: ImageSet) -> Metrics:
-    """All metrics of a trained model on labelled pictures."""
+def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
+    """What a trained model says of labelled pictures; all else follows from that."""
     evaluator = Evaluator(
         image_set, classifier.preprocessing, classifier.device, classifier.precision
     )
-    num_classes = len(classifier.class_names)
-    E = 0.0
-    confusion = np.zeros((num_classes, num_classes), np.int64)
-    for batch, logits in evaluator.logits(classifier.model):
-        E += cross_entropy(logits.double(), batch.target, reduction="sum").item()
-        labels, predicted = batch.target.cpu().numpy(), logits.argmax(dim=1).cpu().numpy()
-        confusion += confusion_matrix(labels, predicted, num_classes)
-    return Metrics(E / len(image_set), confusion)
+    logits = [logits.cpu() for _, logits in evaluator.logits(classifier.model)]
+    return Outputs(torch.cat(logits).double().numpy(), np.asarray(image_set.labels))

@@ -1,13 +1,13 @@
-"""Numbers from probabilities and labels: exact sums over samples, divided once."""
+"""Numbers from counts of answers: exact sums over samples, divided once."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Counts = Ints | Floats
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,13 @@ class Metrics:
     @property
     def f1(self) -> Floats:
         """(K,) harmonic mean of precision and recall: 2 right / (pictures + answers)."""
-        total = self.support + self.confusion.sum(axis=0)
-        return divide(2 * self.confusion.diagonal(), total)
+        return f1_score(self.confusion.diagonal(), self.support, self.confusion.sum(axis=0))
 
-    def to_dict(self, class_names: list[str]) -> dict[str, Any]:
-        """The object that `evaluate --json` prints; a number that does not exist is null."""
-        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
-        per_class = {
-            name: {
-                **{key: none_if_nan(column[k]) for key, column in columns.items()},
-                "support": int(self.support[k]),
-            }
-            for k, name in enumerate(class_names)
-        }
-        return {
-            "accuracy": self.accuracy,
-            "E": self.E,
-            "num_images": self.num_images,
-            "class_names": class_names,
-            "per_class": per_class,
-            "confusion_matrix": self.confusion.tolist(),
-        }
+    def most_confused(self) -> list[tuple[int, int, int]]:
+        """(true, said, pictures) of every mistake that happened, the most frequent first."""
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        pairs = [(int(i), int(j), int(wrong[i, j])) for i, j in np.argwhere(wrong)]
+        return sorted(pairs, key=lambda pair: -pair[2])
 
 
 def confusion_matrix(labels: Ints, predicted: Ints, num_classes: int) -> Ints:
@@ -77,12 +63,13 @@ def confusion_matrix(labels: Ints, predicted: Ints, num_classes: int) -> Ints:
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def divide(numerator: Ints, denominator: Ints) -> Floats:
+def f1_score(right: Counts, pictures: Counts, answers: Counts) -> Floats:
+    """2 right / (pictures + answers), nan where there are neither."""
+    return divide(2 * right, pictures + answers)
+
+
+def divide(numerator: Counts, denominator: Counts) -> Floats:
     """Elementwise, nan where there is nothing to divide by."""
-    result: Floats = np.full(len(numerator), np.nan)
+    result: Floats = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result
-
-
-def none_if_nan(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

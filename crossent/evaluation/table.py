@@ -3,32 +3,57 @@
 import math
 from collections.abc import Sequence
 
+from crossent.evaluation.calibration import Calibration
+from crossent.evaluation.coverage import Coverage
+from crossent.evaluation.findings import Findings
 from crossent.evaluation.metrics import Metrics
+from crossent.evaluation.scores import Scores
+from crossent.evaluation.shortcuts import Shortcuts
 from data.images import Unusable
 
 MAX_LISTED = 10  # unusable files; --json has them all
+MAX_COLUMNS = 12  # of a confusion matrix that a terminal can show
+VIEW_NAMES = {"border": "only the border", "centre": "only the centre", "grey": "in grey"}
 
 
-def as_text(metrics: Metrics, class_names: list[str], unusable: Sequence[Unusable]) -> str:
-    """Accuracy and E, a row a class, the confusion matrix, what could not be used."""
+def as_text(findings: Findings, class_names: list[str], unusable: Sequence[Unusable]) -> str:
+    """Accuracy and E, a row a class, the confusion matrix, calibration, the snow test."""
+    scores = findings.scores
     parts = [
-        f"{metrics.num_images} pictures: accuracy {metrics.accuracy:.1%}, E = {metrics.E:.4f} "
-        f"(a model that knows nothing: ln {len(class_names)} = {math.log(len(class_names)):.4f})",
-        per_class_table(metrics, class_names),
-        confusion_table(metrics, class_names),
+        headline(scores, class_names),
+        per_class_table(scores, class_names),
+        confusion_table(scores.metrics, class_names)
+        if len(class_names) <= MAX_COLUMNS
+        else confused_pairs(scores.metrics, class_names),
+        calibration_lines(findings.calibration),
+        coverage_table(findings.coverage),
+        shortcut_table(findings.shortcuts),
     ]
     if unusable:
         parts.append(unusable_list(unusable))
     return "\n\n".join(parts)
 
 
-def per_class_table(metrics: Metrics, class_names: list[str]) -> str:
+def headline(scores: Scores, class_names: list[str]) -> str:
+    """The two numbers, and E in the units of the article's reader."""
+    E, accuracy, num_classes = scores.E, scores.accuracy, len(class_names)
+    return (
+        f"{scores.metrics.num_images} pictures: accuracy {accuracy.text('.1%')}, "
+        f"E = {E.text('.4f')} nats\n"
+        f"= {E.value / math.log(2):.4f} bits = {E.value / math.log(10):.4f} in base 10; "
+        f"exp(E) = {math.exp(E.value):.2f} of {num_classes} classes still in doubt "
+        f"(a model that knows nothing: ln {num_classes} = {math.log(num_classes):.4f})\n"
+        f"Mean F1 of the classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
+    )
+
+
+def per_class_table(scores: Scores, class_names: list[str]) -> str:
     rows = [["class", "precision", "recall", "F1", "pictures"]]
     columns = zip(
-        class_names, metrics.precision, metrics.recall, metrics.f1, metrics.support, strict=True
+        class_names, scores.precision, scores.recall, scores.f1, scores.metrics.support, strict=True
     )
     for name, *shares, support in columns:
-        rows.append([name, *(f"{share:.3f}" for share in shares), str(support)])
+        rows.append([name, *(share.text(".2f") for share in shares), str(support)])
     return align(rows)
 
 
@@ -37,6 +62,39 @@ def confusion_table(metrics: Metrics, class_names: list[str]) -> str:
     for name, counts in zip(class_names, metrics.confusion.tolist(), strict=True):
         rows.append([name, *map(str, counts)])
     return align(rows)
+
+
+def confused_pairs(metrics: Metrics, class_names: list[str]) -> str:
+    rows = [["is", "said", "pictures"]]
+    for true, said, count in metrics.most_confused()[:MAX_COLUMNS]:
+        rows.append([class_names[true], class_names[said], str(count)])
+    return "Most confused:\n" + align(rows)
+
+
+def calibration_lines(calibration: Calibration) -> str:
+    c = calibration
+    return (
+        f"Calibration error {c.before.text('.3f')}; "
+        f"a perfectly calibrated model would show {c.by_chance.text('.3f')} on so many pictures\n"
+        f"after temperature scaling (fitted on one half, used on the other) "
+        f"{c.after.text('.3f')}, E = {c.E_after:.4f}; T = {c.temperature:.2f} on all"
+    )
+
+
+def coverage_table(coverage: Coverage) -> str:
+    rows = [["surest", "accuracy", "confidence from"]]
+    for share in (1.0, 0.8, 0.5):
+        accuracy, confidence = coverage.at(share)
+        rows.append([f"{share:.0%}", accuracy.text(".1%"), f"{confidence:.2f}"])
+    return align(rows)
+
+
+def shortcut_table(shortcuts: Shortcuts) -> str:
+    rows = [["what is seen", "accuracy"]]
+    rows += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
+    rows.append(["(guessing)", f"{shortcuts.guess:.1%}"])
+    warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
+    return align(rows) + warning
 
 
 def unusable_list(unusable: Sequence[Unusable]) -> str:

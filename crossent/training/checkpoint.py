@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
+from crossent.training.samples import SampleLosses
 from crossent.training.world import ALONE, World
 from crossent.weights import check_finite, load_weights
 
@@ -20,11 +21,13 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     generators: dict[str, Tensor],
     header: dict[str, Any],
+    samples: dict[str, Tensor] | None = None,
     average: nn.Module | None = None,
 ) -> None:
     """Write weights, optimizer state and generator states, with `header` to describe them.
 
     Args:
+        samples: the losses of the training pictures so far, for the report.
         average: the model with the mean weights, if there is one.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -35,6 +38,7 @@ def save_checkpoint(
             if value is not None:  # no momentum before the first step
                 tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
     tensors |= {f"generator.{name}": state for name, state in generators.items()}
+    tensors |= {f"samples.{name}": tensor for name, tensor in (samples or {}).items()}
     write_tensors(path, tensors, {"kind": KIND, **header})
 
 
@@ -43,6 +47,7 @@ def load_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     rank: int = 0,
+    samples: SampleLosses | None = None,
     must_be_finite: bool = True,
     average: nn.Module | None = None,
 ) -> dict[str, Any]:
@@ -50,6 +55,7 @@ def load_checkpoint(
 
     Args:
         rank: of this process, for the generator that was its own.
+        samples: filled with the losses of the training pictures.
         must_be_finite: refuse a NaN, from which nothing can be learned any more.
         average: the model to put the mean weights into, if there is one.
 
@@ -70,7 +76,21 @@ def load_checkpoint(
         parameter = parameters[name]
         optimizer.state[parameter][key] = value.to(parameter.device).view_as(parameter)
     restore_generators(groups["generator"], rank)
+    if samples is not None:
+        restore_samples(groups.get("samples", {}), samples, path)
     return header
+
+
+def restore_samples(saved: dict[str, Tensor], samples: SampleLosses, path: Path) -> None:
+    """Put the losses of the training pictures back, in place.
+
+    Raises:
+        UserError: the checkpoint has none, or those of another number of pictures.
+    """
+    for name, tensor in samples.tensors().items():
+        if name not in saved or saved[name].shape != tensor.shape:
+            raise UserError(f"{path} belongs to other pictures: it has no samples.{name} for them")
+        tensor.copy_(saved[name])
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -124,7 +144,7 @@ def restore_generators(states: dict[str, Tensor], rank: int) -> None:
     for name, rows in states.items():
         if rank < len(rows):
             set_state = torch.set_rng_state if name == "cpu" else torch.cuda.set_rng_state
-            set_state(rows[rank])
+            set_state(rows[rank].clone())  # torch misreads a row that does not begin its storage
 
 
 def own_generators() -> dict[str, Tensor]:

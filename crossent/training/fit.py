@@ -23,8 +23,10 @@ from crossent.training.checkpoint import (
 )
 from crossent.training.console import Console, TimeLeft
 from crossent.training.crash import keep_crash
+from crossent.training.event_log import EventLog
 from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
+from crossent.training.samples import SampleLosses
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.speed import seconds_an_epoch
 from crossent.training.world import World
@@ -59,6 +61,7 @@ class Run:
     patience: int | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
+    events: EventLog | None = None  # None writes nothing for TensorBoard
     began: float = field(default_factory=time.perf_counter)
     saved: float = field(default_factory=time.perf_counter)
     save_s: float = 0.0  # what the last save took
@@ -97,6 +100,9 @@ class Run:
         class_names = self.description["class_names"]
         E = self.trainer.validate().means()["E"]
         baseline = math.log(len(class_names))
+        if self.events is not None:
+            first = next(self.trainer.batches.epoch(0))
+            self.events.introduce(self.folder.config.read_text(encoding="utf-8"), first.images)
         self.console.untrained(E, baseline, len(class_names))
         self.log(
             {
@@ -126,7 +132,12 @@ class Run:
         check_same_data(last, read_checkpoint(last)[1], self.description)
         average = trainer.average.model if trainer.average else None
         header = load_checkpoint(
-            last, trainer.model, trainer.optimizer, self.world.rank, average=average
+            last,
+            trainer.model,
+            trainer.optimizer,
+            self.world.rank,
+            trainer.samples,
+            average=average,
         )
         trainer.progress = Progress.from_dict(header["progress"])
         if trainer.progress.epochs is not None:
@@ -135,10 +146,13 @@ class Run:
             trainer.progress.done = False  # more epochs than before: its end is no longer one
             trainer.progress.num_records -= 1
         self.began -= trainer.progress.elapsed_s
+        if self.events is not None:
+            self.events.open(trainer.progress.epoch + 1)
         if self.world.is_first:
             self.folder.keep_records(trainer.progress.num_records)
         else:
             trainer.progress.train = Totals()  # the sums so far are counted once, by rank 0
+            trainer.samples = SampleLosses.zeros(len(trainer.samples.total))
 
     def fit(self) -> None:
         """Train to the last epoch.
@@ -258,6 +272,8 @@ class Run:
     def log(self, record: dict[str, Any]) -> None:
         if self.world.is_first:
             self.folder.append(record)
+        if self.events is not None:
+            self.events.add(record)
         self.trainer.progress.num_records += 1
 
     @property
@@ -274,11 +290,18 @@ class Run:
         trainer = self.trainer
         trainer.progress.elapsed_s = self.elapsed_s
         header, generators = self.header(), generator_states(self.world)
+        samples = trainer.samples_of_all()
         if self.world.is_first:
             self.save_best()
             average = trainer.average.model if trainer.average else None
             save_checkpoint(
-                self.folder.last, trainer.model, trainer.optimizer, generators, header, average
+                self.folder.last,
+                trainer.model,
+                trainer.optimizer,
+                generators,
+                header,
+                samples,
+                average,
             )
         self.saved = time.perf_counter()
         self.save_s = self.saved - start

@@ -15,6 +15,7 @@ from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
 from crossent.training.average import Average
 from crossent.training.checkpoint import own_generators
+from crossent.training.samples import SampleLosses
 from crossent.training.world import World
 from data.batches import Batch, TrainBatches
 from models.head import train_mode
@@ -73,6 +74,10 @@ class Trainer:
     world: World = field(default_factory=World)
     average: Average | None = None  # of the weights; if there is one, it is what is evaluated
     generators: dict[str, Tensor] = field(default_factory=own_generators)  # before the last step
+    samples: SampleLosses = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.samples = SampleLosses.zeros(len(self.batches.image_set))
 
     @property
     def evaluated(self) -> nn.Module:
@@ -100,6 +105,14 @@ class Trainer:
         if self.average:
             self.average.update(self.model, self.step)
         self.progress.train.add(*sums(logits.detach(), batch.target), len(batch))
+        self.note_samples(batch, logits.detach())
+
+    def note_samples(self, batch: Batch, logits: Tensor) -> None:
+        """Count this step for each sample of this process's part."""
+        part = self.world.share(len(batch.sample_ids))
+        own = batch.sample_ids[part.start : part.stop]
+        labels = torch.from_numpy(self.batches.image_set.labels[own]).to(logits.device)
+        self.samples.add(own, logits, labels)
 
     def share(self, batch: Batch) -> float:
         """What the mean over this process's part counts in the mean over the whole batch."""
@@ -168,6 +181,11 @@ class Trainer:
         """The progress for a checkpoint: with the sums of all processes."""
         totals = Totals(*self.world.add_numbers(self.progress.train.numbers()))
         return replace(self.progress, train=totals).to_dict()
+
+    def samples_of_all(self) -> dict[str, Tensor]:
+        """The losses of the samples for a checkpoint: the sums of all processes."""
+        tensors = self.samples.tensors()
+        return {name: self.world.gather(tensor).sum(dim=0) for name, tensor in tensors.items()}
 
     def finish_epoch(self, val: Totals) -> dict[str, Any]:
         """Count the epoch as done and describe it, as a line of metrics.jsonl.

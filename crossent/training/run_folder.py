@@ -46,6 +46,18 @@ class RunFolder:
         return self.path / "E-curve.png"
 
     @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def origins(self) -> Path:
+        return self.path / "origins.json"
+
+    @property
     def crash(self) -> Path:
         return self.path / "crash"
 
@@ -99,6 +111,18 @@ class RunFolder:
 
     def describe_environment(self, environment: dict[str, Any]) -> None:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
+
+    def keep_origins(self, origins: dict[str, str]) -> None:
+        """origins.json: where each setting came from, for the report.
+
+        A run that goes on reads config.yaml of its own folder, which says nothing of before; what
+        an argument has changed since is new.
+        """
+        if self.origins.exists():
+            old = json.loads(self.origins.read_text(encoding="utf-8"))
+            new = {n: origin for n, origin in origins.items() if origin.startswith("argument")}
+            origins = {**old, **new}
+        write_text(self.origins, json.dumps(origins, indent=2) + "\n")
 
     def read_environment(self) -> dict[str, Any]:
         """Where the run was made so far; empty if it was killed before it said so."""

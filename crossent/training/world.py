@@ -13,7 +13,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import Store  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from crossent.errors import UserError
@@ -140,6 +140,8 @@ def joined_world(timeout_s: float) -> Iterator[World]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
         store, rank, size = next(rendezvous("env://"))
+        # torchrun may keep its store through a restart, with addresses of processes long gone.
+        store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         dist.init_process_group(
             backend="nccl" if torch.cuda.is_available() else "gloo",
             store=store,

@@ -24,13 +24,6 @@ def test_against_scikit_learn(num_classes, seed):
     assert metrics.support.tolist() == support.tolist()
 
 
-def test_what_does_not_exist_is_null_in_json():
-    """No fox on the pictures, no fox in the answers: nothing can be said of foxes."""
-    metrics = Metrics(0.5, confusion_matrix(np.array([0, 2, 2]), np.array([0, 2, 0]), 3))
-    found = metrics.to_dict(["dog", "fox", "wolf"])
-    assert found["per_class"]["fox"] == {
-        "precision": None, "recall": None, "f1": None, "support": 0,
-    }  # fmt: skip
-    assert found["per_class"]["wolf"]["recall"] == 0.5
-    assert found["confusion_matrix"] == [[1, 0, 0], [0, 0, 0], [1, 0, 1]]
-    assert found["num_images"] == 3
+def test_the_most_confused_pairs_come_first():
+    metrics = Metrics(0.5, np.array([[9, 2, 0], [5, 1, 0], [0, 3, 7]]))
+    assert metrics.most_confused() == [(1, 0, 5), (2, 1, 3), (0, 1, 2)]

@@ -36,10 +36,12 @@ def first_epoch(case: str, dtype: torch.dtype, world: World) -> dict[str, Any]:
     losses: list[float] = []
     trainer.train_epoch(lambda: losses.append(sum_of_E(trainer)))
     counts = world.add_numbers([trainer.progress.train.count])
+    samples = {name: tensor.tolist() for name, tensor in trainer.samples_of_all().items()}
     record = trainer.finish_epoch(trainer.validate())
     return {
         "losses": losses,
         "count": counts[0],
+        "samples": samples,
         "train": record["train"],
         "val": record["val"],
         "weights": {

@@ -54,6 +54,10 @@ def test_two_processes_compute_what_one_does(of_two_processes, case, dtype):
     tolerance = {torch.float64: 1e-6, torch.float32: 1e-4}[dtype]
     assert together["count"] == alone["count"] == 45
     np.testing.assert_allclose(together["losses"], alone["losses"], rtol=tolerance)
+    assert together["samples"]["count"] == alone["samples"]["count"]
+    np.testing.assert_allclose(
+        together["samples"]["total"], alone["samples"]["total"], rtol=tolerance, atol=1e-5
+    )
     for split in ("train", "val"):
         assert together[split]["E"] == pytest.approx(alone[split]["E"], rel=tolerance)
         assert together[split]["accuracy"] == pytest.approx(alone[split]["accuracy"])
@@ -143,7 +147,7 @@ def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
     wait_for_checkpoint(process, tmp_path / "run", step=1)
     os.kill(workers_of(process)[1], signal.SIGTERM)  # one is told, both agree
     _, out, err = finish(process)
-    assert "saved; go on with: python train.py --resume" in out, out + err
+    assert "last.safetensors; go on with: python train.py --resume" in out, out + err
     resumed = subprocess.run(
         [sys.executable, "train.py", "--resume", tmp_path / "run"],
         cwd=ROOT, capture_output=True, text=True, timeout=120,

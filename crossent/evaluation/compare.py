@@ -1,0 +1,196 @@
+"""Which run is better, and can one tell? Paired on the same pictures."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
+from crossent.evaluation.metrics import Ints
+from crossent.evaluation.outputs import Outputs
+
+Z_POWER = 0.8416212335729143  # 80 % of a normal distribution lie below
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run, or several of the same settings with other seeds, on the same pictures."""
+
+    name: str
+    runs: Sequence[Outputs]
+
+    @property
+    def right(self) -> Floats:
+        """(R, N) 1 where a run is right."""
+        return np.stack([run.right for run in self.runs]).astype(np.float64)
+
+    @property
+    def losses(self) -> Floats:
+        """(R, N) E of every picture, nats."""
+        return np.stack([run.losses for run in self.runs])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The second side less the first. Of pictures, the rows where the majority changed sides."""
+
+    first: str
+    second: str
+    num_images: int
+    accuracy: Interval  # difference, as a share
+    E: Interval  # difference, nats
+    gained: Ints  # rows that only the second has right
+    lost: Ints  # rows that only the first has right
+    p_value: float  # McNemar's exact test on these
+    more_pictures: int | None  # to tell such a difference of two runs, if it is one
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether the interval of the difference in accuracy leaves out 0."""
+        return self.accuracy.low > 0 or self.accuracy.high < 0
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in plain words."""
+        better, worse, (value, low, high) = self.second, self.first, self.accuracy
+        if value < 0:
+            better, worse, value, low, high = worse, better, -value, -high, -low
+        reach = f"{points(low)} to {points(high)}"
+        if self.distinguishable:
+            return (
+                f"{better} is better: {points(value)} points more accurate than {worse} ({reach})"
+            )
+        more = ""
+        if self.more_pictures is not None:
+            more = f"; about {self.more_pictures:,} more pictures would be needed"
+        return (
+            f"{better} and {worse} are {points(value)} points apart, {reach}: not distinguishable"
+            f"{more}"
+        )
+
+    def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
+        """For JSON.
+
+        Args:
+            names: (N,) of the pictures.
+        """
+        return {
+            "first": self.first,
+            "second": self.second,
+            "num_images": self.num_images,
+            "accuracy": self.accuracy.to_dict(),
+            "E": self.E.to_dict(),
+            "distinguishable": self.distinguishable,
+            "p_value": self.p_value,
+            "more_pictures": self.more_pictures,
+            "gained": [names[row] for row in self.gained],
+            "lost": [names[row] for row in self.lost],
+            "sentence": self.sentence,
+        }
+
+
+def compare(first: Side, second: Side) -> Comparison:
+    """Compare two sides on the same pictures in the same order.
+
+    Differences are taken picture by picture, so that what makes a picture hard for both cancels.
+
+    Args:
+        first, second: outputs for the same N pictures; their labels agree.
+
+    Raises:
+        ValueError: the labels differ, so these are not the same pictures.
+    """
+    labels = first.runs[0].labels
+    if any(not np.array_equal(run.labels, labels) for run in [*first.runs, *second.runs]):
+        raise ValueError(f"{first.name} and {second.name} were measured on other pictures")
+    was, now = first.right.mean(axis=0), second.right.mean(axis=0)  # (N,)
+    gained = np.flatnonzero((now > 0.5) & (was <= 0.5))
+    lost = np.flatnonzero((now <= 0.5) & (was > 0.5))
+    are_single = len(first.runs) == len(second.runs) == 1
+    if are_single:
+        accuracy = paired_interval(len(gained), len(lost), len(labels))
+    else:
+        accuracy = paired_bootstrap(first.right, second.right)
+    return Comparison(
+        first=first.name,
+        second=second.name,
+        num_images=len(labels),
+        accuracy=accuracy,
+        E=paired_bootstrap(first.losses, second.losses),
+        gained=gained,
+        lost=lost,
+        p_value=mcnemar(len(gained), len(lost)),
+        # more pictures do nothing about the spread of several runs
+        more_pictures=pictures_missing(now - was) if are_single else None,
+    )
+
+
+def points(share: float) -> str:
+    """A difference of accuracies in hundredths, without a minus before 0.0."""
+    return f"{round(100 * share, 1) + 0.0:.1f}"
+
+
+def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
+    """The difference of two accuracies on the same pictures.
+
+    The normal interval with half a picture added to each of the four cells, which keeps its word
+    for few pictures too; without that, two runs that agree everywhere would be equal for certain.
+
+    Source: Agresti & Min 2005, "Simple improved confidence intervals for comparing matched
+    proportions".
+    """
+    value = (gained - lost) / num_images
+    changed, surplus, total = gained + lost + 1, gained - lost, num_images + 2
+    middle = surplus / total
+    reach = Z * math.sqrt(changed - surplus**2 / total) / total
+    return Interval(value, max(-1.0, middle - reach), min(1.0, middle + reach))
+
+
+def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
+    """The mean of the second less the first; pictures are resampled, and the runs of each side.
+
+    Shape:
+        first (R, N), second (R', N).
+    """
+    rng = np.random.default_rng(seed + 1)
+    num_images = first.shape[1]
+    found = []
+    for counts in resamples(num_images, seed):
+        means = [
+            rng.multinomial(len(side), np.full(len(side), 1 / len(side)), len(counts))
+            @ side
+            / len(side)
+            for side in (first, second)
+        ]  # (B, N) each
+        found.append(((means[1] - means[0]) * counts).sum(axis=1) / num_images)
+    return percentiles(float(second.mean() - first.mean()), np.concatenate(found))
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """The probability of so uneven a change, or a more uneven one, if either side were as likely.
+
+    Source: McNemar 1947, "Note on the sampling error of the difference between correlated
+    proportions"; here exact, by the binomial distribution.
+
+    Example:
+        >>> mcnemar(1, 5)
+        0.21875
+    """
+    changed = gained + lost
+    tail = sum(math.comb(changed, k) for k in range(min(gained, lost) + 1))
+    return min(1.0, float(2 * tail / 2**changed))
+
+
+def pictures_missing(differences: Floats) -> int | None:
+    """How many more pictures would show the difference in four cases of five, if it is as it seems.
+
+    n = ((z_95% + z_80%) s / d)^2 with s the standard deviation of the differences and d their mean,
+    to two digits; None where the mean is 0 or there are enough already.
+    """
+    mean, deviation = float(differences.mean()), float(differences.std())
+    if mean == 0:
+        return None
+    missing = ((Z + Z_POWER) * deviation / mean) ** 2 - len(differences)
+    return None if missing < 1 else int(float(f"{missing:.1e}"))

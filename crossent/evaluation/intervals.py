@@ -1,0 +1,129 @@
+"""95 % intervals: Wilson's for shares and what follows from one, the bootstrap for the rest."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+Z = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
+QUANTILES = (0.025, 0.975)
+NUM_RESAMPLES = 2000
+MAX_NUMBERS = 2_000_000  # of a block of resamples held at once: 16 MB
+
+
+class Interval(NamedTuple):
+    """A number with the range that holds the true one in 95 of 100 such measurements."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float] | None:
+        """For JSON; None where there is nothing to measure."""
+        return None if math.isnan(self.value) else self._asdict()
+
+    def text(self, form: str = ".3f") -> str:
+        """As people read it, such as "0.842 (0.801 to 0.876)"."""
+        if math.isnan(self.value):
+            return "-"
+        return f"{self.value:{form}} ({self.range(form)})"
+
+    def range(self, form: str = ".3f") -> str:
+        """The interval alone, such as "0.801 to 0.876"."""
+        return f"{self.low:{form}} to {self.high:{form}}"
+
+
+def wilson(successes: int, count: int) -> Interval:
+    """The share of successes, such as an accuracy: right also near 0 and 1 and for few pictures.
+
+    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n), nan without any picture.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    Example:
+        >>> wilson(9, 10).text(".2f")
+        '0.90 (0.60 to 0.98)'
+    """
+    if count == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    share, square = successes / count, Z**2 / count
+    middle = share + square / 2
+    reach = math.sqrt(share * (1 - share) * square + square**2 / 4)
+    low, high = (middle - reach) / (1 + square), (middle + reach) / (1 + square)
+    return Interval(share, min(max(0.0, low), share), max(min(1.0, high), share))
+
+
+def f1_interval(right: int, pictures: int, answers: int) -> Interval:
+    """F1 = 2 right / (pictures + answers), through the share g of which it is a function.
+
+    Of the n = pictures + answers - right that either are of the class or were said to be, g = right
+    / n are both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1, also where
+    nothing was right: the bootstrap would be certain of 0 then, as no resample has another value.
+
+    Example:
+        >>> f1_interval(0, pictures=3, answers=0).text(".2f")
+        '0.00 (0.00 to 0.72)'
+    """
+    share = wilson(right, pictures + answers - right)
+    return Interval(*(2 * g / (1 + g) for g in share))
+
+
+def resamples(
+    num_pictures: int, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> Iterator[Floats]:
+    """Draw N of the N pictures with replacement, again and again.
+
+    Returns:
+        blocks (B, N): how often each picture is in each resample; rows add up to N.
+    """
+    rng = np.random.default_rng(seed)
+    at_once = max(1, MAX_NUMBERS // num_pictures)
+    for first in range(0, num_resamples, at_once):
+        num_rows = min(at_once, num_resamples - first)
+        drawn = rng.integers(0, num_pictures, (num_rows, num_pictures))
+        drawn += num_pictures * np.arange(num_rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=num_rows * num_pictures)
+        yield counts.reshape(num_rows, num_pictures).astype(np.float64)
+
+
+def bootstrap(
+    statistic: Callable[[Floats], Floats], num_pictures: int, seed: int = 0
+) -> list[Interval]:
+    """Percentile intervals of numbers that are functions of how often each picture counts.
+
+    What is resampled are pictures: the interval says how much the numbers would vary with other
+    pictures of the same kind, for this very model, not with another training of it.
+
+    Args:
+        statistic: (B, N) counts of the pictures to (B, M) numbers; nan where one does not exist.
+
+    Returns:
+        M intervals around the numbers of the pictures as they are.
+
+    Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
+
+    Example:
+        >>> losses = np.array([0.1, 0.2, 0.3, 0.4])
+        >>> [mean] = bootstrap(lambda counts: (counts @ losses / 4)[:, None], 4)
+        >>> mean.text(".2f")
+        '0.25 (0.15 to 0.35)'
+    """
+    values = statistic(np.ones((1, num_pictures)))[0]
+    found = np.concatenate([statistic(counts) for counts in resamples(num_pictures, seed)])
+    return [percentiles(value, column) for value, column in zip(values, found.T, strict=True)]
+
+
+def percentiles(value: float, resampled: Floats) -> Interval:
+    """The interval of a value from what the resamples gave; those without the number are left out.
+
+    Where the value itself lies outside, as an ECE can, which resampling raises, it bounds it.
+    """
+    resampled = resampled[~np.isnan(resampled)]
+    if math.isnan(value) or not len(resampled):
+        return Interval(math.nan, math.nan, math.nan)
+    low, high = (float(q) for q in np.quantile(resampled, QUANTILES))
+    return Interval(float(value), min(low, float(value)), max(high, float(value)))

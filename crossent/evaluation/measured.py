@@ -1,0 +1,93 @@
+"""A run with what it says of the pictures that it is compared on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from crossent.errors import UserError
+from crossent.evaluation.compare import Side
+from crossent.evaluation.dataset import labelled_folder, validation_of
+from crossent.evaluation.evaluate import outputs_of
+from crossent.evaluation.outputs import Outputs
+from crossent.model_file import Classifier, load_model
+from data.images import Data, ImageSet
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`key` says which pictures these are: equal keys, equal pictures in the same order."""
+
+    name: str
+    class_names: list[str]
+    image_set: ImageSet
+    outputs: Outputs
+    key: object
+    root: str | None  # of the files
+
+
+def measure_runs(
+    paths: Sequence[Path], data_root: str | None, device: torch.device
+) -> list[Measured]:
+    """Load each model and run it over its validation pictures, or over those of another folder.
+
+    Raises:
+        UserError: they cannot be compared, as classes or pictures differ.
+    """
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len({path.resolve() for path in paths}):
+        names = [str(path) for path in paths]
+    found = [measure_run(*run, data_root, device) for run in zip(paths, names, strict=True)]
+    for other in found[1:]:
+        check_comparable(found[0], other)
+    return found
+
+
+def measure_run(path: Path, name: str, data_root: str | None, device: torch.device) -> Measured:
+    classifier = load_model(path, device)
+    data = labelled_folder(classifier, data_root) if data_root else validation_of(classifier)
+    root = data_root or classifier.header["settings"]["data"]["root"]
+    outputs = outputs_of(classifier, data.val)
+    key = data.fingerprint if data_root else pictures_key(classifier, data)
+    return Measured(name, classifier.class_names, data.val, outputs, key, root)
+
+
+def pictures_key(classifier: Classifier, data: Data) -> object:
+    """A folder's fingerprint is that of the files; drawings are the same in any size."""
+    settings = classifier.header["settings"]
+    if settings["data"]["source"] != "drawings":
+        return data.fingerprint
+    return settings["seed"], settings["data"]["num_images"], settings["data"]["val_fraction"]
+
+
+def check_comparable(first: Measured, other: Measured) -> None:
+    """Raise UserError unless both were measured on the same pictures with the same classes."""
+    if first.class_names != other.class_names:
+        raise UserError(
+            f"{first.name} knows the classes {', '.join(first.class_names)}, {other.name} "
+            f"{', '.join(other.class_names)}: only runs of the same classes can be compared"
+        )
+    same_labels = np.array_equal(first.image_set.labels, other.image_set.labels)
+    if first.key != other.key or not same_labels:
+        raise UserError(
+            f"{first.name} and {other.name} have other validation pictures (another seed, folder "
+            "or data.val_fraction): compare them on a folder that is new to both, with --data"
+        )
+
+
+def make_sides(runs: Sequence[Measured], num_against: int) -> tuple[Side, list[Side]]:
+    """The side to compare with, and those that are compared with it.
+
+    Args:
+        runs: with those of `--against` first.
+        num_against: how many those are; they are one side, and the others too. With 0 each run is
+            a side of its own, and the first is what the others are compared with.
+    """
+    if num_against == 0:
+        sides = [Side(run.name, [run.outputs]) for run in runs]
+        return sides[0], sides[1:]
+    groups = runs[:num_against], runs[num_against:]
+    first, second = (Side(" + ".join(r.name for r in g), [r.outputs for r in g]) for g in groups)
+    return first, [second]

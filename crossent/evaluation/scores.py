@@ -1,0 +1,86 @@
+"""The numbers of an evaluation, each with its interval."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from crossent.evaluation.intervals import Floats, Interval, bootstrap, f1_interval, wilson
+from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, f1_score
+from crossent.evaluation.outputs import Outputs
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Lists are by class. A class without pictures has no recall, one never said no precision."""
+
+    E: Interval  # nats, mean over the pictures
+    accuracy: Interval
+    precision: list[Interval]
+    recall: list[Interval]
+    f1: list[Interval]
+    macro_f1: Interval  # mean over the classes that there are
+    metrics: Metrics
+
+    def to_dict(self, class_names: list[str]) -> dict[str, Any]:
+        """The object that `evaluate --json` prints; a number that does not exist is null."""
+        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        per_class = {
+            name: {
+                **{key: column[k].to_dict() for key, column in columns.items()},
+                "support": int(self.metrics.support[k]),
+            }
+            for k, name in enumerate(class_names)
+        }
+        return {
+            "accuracy": self.accuracy.to_dict(),
+            "E": self.E.to_dict(),
+            "macro_f1": self.macro_f1.to_dict(),
+            "num_images": self.metrics.num_images,
+            "class_names": class_names,
+            "per_class": per_class,
+            "confusion_matrix": self.metrics.confusion.tolist(),
+        }
+
+
+def score(outputs: Outputs) -> Scores:
+    """All of them: Wilson's interval for shares, the bootstrap for means over pictures."""
+    confusion = confusion_matrix(outputs.labels, outputs.predicted, outputs.num_classes)
+    metrics = Metrics(float(outputs.losses.mean()), confusion)
+    found, answers = confusion.diagonal(), confusion.sum(axis=0)
+    [E] = bootstrap(partial(mean_losses, outputs.losses), len(outputs))
+    [macro_f1] = bootstrap(partial(resampled_macro_f1, outputs), len(outputs))
+    return Scores(
+        E=E,
+        accuracy=wilson(int(found.sum()), len(outputs)),
+        precision=wilsons(found, answers),
+        recall=wilsons(found, metrics.support),
+        f1=[f1_interval(*map(int, n)) for n in zip(found, metrics.support, answers, strict=True)],
+        macro_f1=macro_f1,
+        metrics=metrics,
+    )
+
+
+def wilsons(successes: Ints, counts: Ints) -> list[Interval]:
+    return [wilson(int(s), int(n)) for s, n in zip(successes, counts, strict=True)]
+
+
+def mean_losses(losses: Floats, counts: Floats) -> Floats:
+    """E of each resample. Shape: losses (N,), counts (B, N); returns (B, 1)."""
+    means: Floats = counts @ losses / len(losses)
+    return means[:, None]
+
+
+def resampled_macro_f1(outputs: Outputs, counts: Floats) -> Floats:
+    """The mean F1 over the classes of each resample. Shape: counts (B, N); returns (B, 1)."""
+    means: Floats = np.nanmean(resampled_f1(outputs, counts), axis=1, keepdims=True)
+    return means
+
+
+def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:
+    """F1 of each class in each resample. Shape: counts (B, N); returns (B, K)."""
+    classes = np.eye(outputs.num_classes)
+    is_class, is_said = classes[outputs.labels], classes[outputs.predicted]  # (N, K)
+    f1: Floats = f1_score(counts @ (is_class * is_said), counts @ is_class, counts @ is_said)
+    return f1

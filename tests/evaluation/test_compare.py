@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from crossent.evaluation.compare import (
+    Side,
+    compare,
+    mcnemar,
+    paired_bootstrap,
+    paired_interval,
+    pictures_missing,
+)
+from crossent.evaluation.outputs import Outputs
+from tests.evaluation.parts import make_outputs
+
+
+def answers(right, labels):
+    """Outputs that are right in the given places, with y = 0.73 for the answer."""
+    said = np.where(right, labels, 1 - labels)
+    return Outputs(np.eye(2)[said], labels)
+
+
+LABELS = np.arange(200) % 2
+
+
+def test_paired_on_the_same_pictures():
+    """200 pictures; the second has 12 more and 2 less."""
+    was, now = np.arange(200) < 150, np.arange(200) < 162
+    now[:2] = False
+    found = compare(Side("a", [answers(was, LABELS)]), Side("b", [answers(now, LABELS)]))
+    assert found.accuracy.value == pytest.approx(0.05)
+    assert found.gained.tolist() == list(range(150, 162)) and found.lost.tolist() == [0, 1]
+    assert found.distinguishable and found.sentence.startswith("b is better: 5.0 points more")
+    assert found.E.value < 0 and found.E.high < 0
+    back = compare(Side("b", [answers(now, LABELS)]), Side("a", [answers(was, LABELS)]))
+    assert back.sentence == found.sentence
+
+
+def test_the_plain_sentence_when_runs_cannot_be_told_apart():
+    was, now = np.arange(200) < 150, (np.arange(200) < 156) & (np.arange(200) > 3)
+    found = compare(Side("a", [answers(was, LABELS)]), Side("b", [answers(now, LABELS)]))
+    assert not found.distinguishable
+    assert found.sentence.startswith("b and a are 1.0 points apart, -")
+    assert f"not distinguishable; about {found.more_pictures:,} more pictures" in found.sentence
+
+
+def test_runs_that_agree_are_not_equal_for_certain():
+    side = Side("a", [answers(np.arange(200) < 150, LABELS)])
+    found = compare(side, side)
+    assert found.accuracy.low < 0 < found.accuracy.high
+    assert found.more_pictures is None and found.p_value == 1
+    assert "0.0 points apart" in found.sentence
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 5), (12, 2), (300, 250)])
+def test_mcnemar_against_scipy(gained, lost):
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert mcnemar(gained, lost) == pytest.approx(expected)
+
+
+def test_the_two_intervals_agree_where_there_are_many_pictures():
+    rng = np.random.default_rng(0)
+    was, now = (rng.random((1, 2000)) < share for share in (0.8, 0.83))
+    boot = paired_bootstrap(was.astype(float), now.astype(float))
+    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
+    assert paired_interval(gained, lost, 2000) == pytest.approx(boot, abs=0.002)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    cells = rng.multinomial(80, [0.7, 0.12, 0.08, 0.1], size=1000)  # both, gained, lost, neither
+    found = [paired_interval(int(g), int(lo), 80) for _, g, lo, _ in cells]
+    inside = np.mean([i.low <= 0.04 <= i.high for i in found])
+    assert 0.93 < inside < 0.98
+
+
+def test_pictures_missing_gives_four_cases_of_five():
+    """Draw as many pictures as it asks for: how often does the interval leave out 0?"""
+    rng = np.random.default_rng(0)
+    differences = rng.choice([1.0, 0.0, -1.0], 100, p=[0.14, 0.76, 0.10])
+    missing = pictures_missing(differences)
+    shares = [(differences == value).mean() for value in (1, 0, -1)]
+    cells = rng.multinomial(100 + missing, shares, size=500)
+    told = [abs((g - lo) / np.sqrt(g + lo)) > 1.96 for g, _, lo in cells]
+    assert np.mean(told) == pytest.approx(0.8, abs=0.06)
+    assert pictures_missing(np.zeros(5)) is None
+
+
+def test_seeds_of_one_setting_widen_the_interval():
+    """Three runs a side that differ among themselves: their spread is part of the doubt."""
+    first = Side("a", [make_outputs(seed=7, num=300)])
+    labels = first.runs[0].labels
+    rng = np.random.default_rng(1)
+
+    def runs(shares):
+        said = [np.where(rng.random(300) < s, labels, (labels + 1) % 3) for s in shares]
+        return [Outputs(np.eye(3)[k], labels) for k in said]
+
+    alike = compare(first, Side("b", runs([0.8, 0.8, 0.8])))
+    unlike = compare(first, Side("c", runs([0.6, 0.8, 1.0])))
+    assert unlike.accuracy.high - unlike.accuracy.low > alike.accuracy.high - alike.accuracy.low
+
+
+def test_other_pictures_are_refused():
+    sides = [Side(name, [make_outputs(seed=seed)]) for name, seed in (("a", 0), ("b", 1))]
+    with pytest.raises(ValueError, match="a and b were measured on other pictures"):
+        compare(*sides)

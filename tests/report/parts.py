@@ -1,0 +1,120 @@
+"""A run folder made by hand, in milliseconds: what the tests of the report share."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from crossent.config import Settings, to_yaml
+from crossent.model_file import write_model
+from crossent.report.report import write_report
+from crossent.training.checkpoint import save_checkpoint
+from crossent.training.run_folder import RunFolder
+from data.images import Data, ImageSet
+from data.preprocess import Preprocessing
+from models import build_model
+
+CPU = torch.device("cpu")
+SIZE = 32
+
+
+def pictures(num, num_classes, seed=0, size=SIZE, names=None):
+    """Noise, in which every class has its own colour."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(num) % num_classes
+    colours = np.random.default_rng(5).integers(40, 216, (num_classes, 1, 1, 3))
+    images = (colours[labels] + rng.normal(0, 40, (num, size, size, 3))).clip(0, 255)
+    return ImageSet(
+        images.astype(np.uint8), labels, names or [f"class/picture {i}.jpg" for i in range(num)]
+    )
+
+
+def make_data(num_classes=3, num_val=12, class_names=None, names=None, size=SIZE):
+    return Data(
+        train=pictures(20, num_classes, 1, size),
+        val=pictures(num_val, num_classes, 2, size, names),
+        class_names=class_names or [f"class {k}" for k in range(num_classes)],
+        fingerprint="f" * 64,
+        warnings=["dog has 3 times as many pictures as wolf"],
+        summary="32 pictures",
+    )
+
+
+def epoch_record(epoch):
+    return {
+        "kind": "epoch", "epoch": epoch, "step": 3 * epoch, "lr": 0.1 / epoch,
+        "train": {"E": 1.1 / epoch, "accuracy": 0.5}, "val": {"E": 1.0 / epoch, "accuracy": 0.6},
+        "images_per_s": 50.0, "elapsed_s": 2.0 * epoch,
+    }  # fmt: skip
+
+
+def make_folder(path: Path, data: Data, epochs=3, has_model=True):
+    """A run of so many epochs; with none of them it has just begun."""
+    num_classes = len(data.class_names)
+    folder = RunFolder(path)
+    folder.create(to_yaml(Settings()))
+    folder.keep_origins({"seed": "configs/default.yaml:5", "optim.lr": "default"})
+    folder.describe_environment({"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
+    folder.list_unusable(data.unusable)
+    start = {
+        "kind": "start", "E": np.log(num_classes), "baseline": np.log(num_classes),
+        "class_names": data.class_names, "num_params": 5,
+        "num_images": {"train": len(data.train), "val": len(data.val), "unusable": 0},
+    }  # fmt: skip
+    for record in (start, *map(epoch_record, range(1, epochs + 1))):
+        folder.append(record)
+    torch.manual_seed(0)
+    model = build_model("small_cnn", num_classes, width=2)
+    torch.nn.init.normal_(model.head.weight, std=3.0)
+    if has_model:
+        header = {
+            "class_names": data.class_names,
+            "model": {"name": "small_cnn", "arguments": {"width": 2}},
+            "preprocessing": Preprocessing(data.val.images.shape[1]).to_dict(),
+            "precision": "fp32",
+            "settings": Settings().model_dump(mode="json"),
+            "metrics": {"epoch": max(1, epochs)},
+        }
+        write_model(folder.model, model.state_dict(), header)
+    num_train = len(data.train)
+    samples = {"total": torch.linspace(1, 9, num_train).double(), "count": torch.ones(num_train)}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    save_checkpoint(folder.last, model, optimizer, {}, {"progress": {}}, samples)
+    return folder
+
+
+def make_page(path: Path, data: Data, **options):
+    """The text of the report of such a run."""
+    folder = make_folder(path, data, **options)
+    write_report(folder, CPU, data)
+    return folder.report.read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements and its text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def ids(self):
+        return {a["id"] for _, a in self.elements if "id" in a}
+
+
+def read_points(page):
+    """The sentences of the first chart."""
+    chart = next(a for _, a in page.elements if a.get("class") == "chart")
+    return json.loads(chart["data-points"])

@@ -1,0 +1,140 @@
+"""The report in a browser: no error, no request, nothing wider than the window, values on hover."""
+
+import os
+import tempfile
+
+import pytest
+
+from crossent.evaluation.compare import Side, compare
+from crossent.evaluation.measured import Measured
+from crossent.evaluation.scores import score
+from crossent.report.versus import write_page
+from tests.evaluation.parts import make_outputs
+from tests.report.browser import Browser, find_browser
+from tests.report.parts import make_data, make_page, pictures
+from tests.report.test_report import HOSTILE, PARTS
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if find_browser() is None:
+        message = "no Chromium on this machine: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        found = Browser(profile)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Hostile names, a hundred classes, a run without an epoch, compared runs."""
+    root = tmp_path_factory.mktemp("reports")
+    hostile = make_data(num_val=12, class_names=HOSTILE[:3], names=HOSTILE)
+    make_page(root / "hostile", hostile)
+    make_page(root / "hundred", make_data(100, num_val=200))
+    make_page(root / "empty", make_data(), epochs=0, has_model=False)
+    found = {name: root / name / "report.html" for name in ("hostile", "hundred", "empty")}
+    return {**found, "compared": compared(root / "compared.html")}
+
+
+def compared(path):
+    image_set, names = pictures(300, 3), [f"class {k}" for k in range(3)]
+    first, second = make_outputs(seed=1), make_outputs(seed=1, sharpness=-1.0)
+    scores = {"runs/a": score(first), "runs/b": score(second)}
+    comparison = compare(Side("runs/a", [first]), Side("runs/b", [second]))
+    write_page(path, scores, [comparison], Measured("runs/a", names, image_set, first, "", None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["hostile", "hundred", "empty", "compared"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_a_page_opens_without_a_word(browser, reports, name, width):
+    browser.open(reports[name], width, dark=width == 375)
+    assert browser.told("Log.entryAdded") == []
+    assert browser.told("Runtime.exceptionThrown") == []
+    assert browser.told("Runtime.consoleAPICalled") == []
+    urls = [told["request"]["url"] for told in browser.told("Network.requestWillBeSent")]
+    requests = [url for url in urls if not url.startswith("data:")]
+    assert requests == [reports[name].resolve().as_uri()], "the page itself and nothing else"
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    broken = "[...document.images].filter((image) => image.naturalWidth === 0).length"
+    assert browser.evaluate(broken) == 0
+
+
+def test_the_parts_are_there(browser, reports):
+    browser.open(reports["hostile"])
+    ids = browser.evaluate("[...document.querySelectorAll('main > section')].map((s) => s.id)")
+    assert set(ids) == PARTS
+    links = browser.evaluate("[...document.querySelectorAll('nav a')].map((a) => a.hash)")
+    assert links == [f"#{name}" for name in ids]
+
+
+def output(browser):
+    return browser.evaluate("document.querySelector('.chart output').textContent")
+
+
+def test_hover_tells_the_values(browser, reports):
+    """Over the first chart, whose epochs 0 to 3 divide its width."""
+    browser.open(reports["hostile"])
+    browser.evaluate("document.querySelector('.chart svg').scrollIntoView({block: 'center'})")
+    box = browser.evaluate(
+        "(() => { const b = document.querySelector('.chart svg').getBoundingClientRect();"
+        " return [b.x, b.y, b.width, b.height]; })()"
+    )
+    x, y, width, height = box
+    found = []
+    for share in (0.13, 0.36, 0.61, 0.85):
+        browser.move_to(x + share * width, y + height / 2)
+        found.append(output(browser).split(":")[0])
+    assert found == ["untrained", "epoch 1", "epoch 2", "epoch 3"]
+    visible = "getComputedStyle(document.querySelector('.chart .cursor')).visibility"
+    assert browser.evaluate(visible) == "visible"
+
+
+def test_arrow_keys_tell_the_values(browser, reports):
+    browser.open(reports["hostile"])
+    browser.evaluate("document.querySelector('.chart').focus()")
+    browser.press("Home")
+    assert output(browser).startswith("untrained")
+    browser.press("ArrowRight")
+    assert output(browser).startswith("epoch 1: E train 1.1000, validation 1.0000 nats")
+    browser.press("End")
+    assert output(browser).startswith("epoch 3")
+
+
+def test_both_schemes_can_be_read(browser, reports):
+    """The contrast of text and paper, by the formula of WCAG 2: 4.5 is asked for."""
+    for dark in (False, True):
+        browser.open(reports["hostile"], dark=dark)
+        for selector in ("body", ".note", ".chart output", ".confusion td", "nav a"):
+            assert contrast(browser, selector) >= 4.5, (selector, dark)
+
+
+def contrast(browser, selector):
+    colours = browser.evaluate(
+        f"""(() => {{
+          let element = document.querySelector({selector!r});
+          const ink = getComputedStyle(element).color;
+          const isClear = (c) => c === 'rgba(0, 0, 0, 0)';
+          const paper = (e) => getComputedStyle(e).backgroundColor;
+          while (isClear(paper(element))) element = element.parentElement;
+          const canvas = document.createElement('canvas').getContext('2d');
+          const rgb = (colour) => {{
+            canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+          }};
+          return [rgb(ink), rgb(paper(element))];
+        }})()"""
+    )
+    light, dark = sorted(map(luminance, colours), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(rgb):
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)
+    ]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
