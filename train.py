@@ -72,14 +72,13 @@ def main(arguments: Sequence[str]) -> int:
         print(render(loaded), end="")
         return EXIT_DONE
     settings = follow_weights(loaded.settings)
-    loaded = replace(loaded, settings=settings)
     with joined_world(settings.train.timeout_s) as world:
         if args.dry_run:
             return dry_run(settings, world)
         if args.find_lr:
             return find_lr(settings, world)
         path, is_old = run_path(args)
-        return train(loaded, path, is_old, world)
+        return train(replace(loaded, settings=settings), path, is_old, world)
 
 
 def config_path(args: argparse.Namespace) -> Path | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -31,9 +32,7 @@ def finished(tmp_path_factory):
 def stopped(finished, tmp_path):
     """A copy of the stopped run, to be damaged."""
     path = tmp_path / "run"
-    path.mkdir()
-    for file in (finished.path.parent / "stopped").iterdir():
-        (path / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(finished.path.parent / "stopped", path)
     return RunFolder(path)
 
 

@@ -1,6 +1,7 @@
 """Going on: with which settings, from which folder, and what a finished run does."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -28,14 +29,12 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def copy(finished, tmp_path):
     path = tmp_path / "run"
-    path.mkdir()
-    for file in finished.path.iterdir():
-        (path / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(finished.path, path)
     return RunFolder(path)
 
 
 def contents(folder):
-    return {file.name: file.read_bytes() for file in folder.path.iterdir()}
+    return {file: file.read_bytes() for file in folder.path.rglob("*") if file.is_file()}
 
 
 def test_a_finished_run_is_left_untouched(copy):

@@ -100,6 +100,9 @@ def explain(classifier: Classifier, path: str, label: str | None = None) -> Expl
     Raises:
         UserError: the file is no picture, or the model does not know the label.
     """
+    names = classifier.class_names
+    if label is not None and label not in names:  # the cheaper mistake is told first
+        raise UserError(f"--label {label}: the model knows only {', '.join(names)}")
     return explain_pixels(classifier, path, read_pixels(classifier, path), label)
 
 
@@ -118,10 +121,8 @@ def read_pixels(classifier: Classifier, path: str) -> npt.NDArray[np.uint8]:
 def explain_pixels(
     classifier: Classifier, path: str, pixels: npt.NDArray[np.uint8], label: str | None = None
 ) -> Explanation:
-    """As `explain`, for a picture that is decoded already."""
+    """As `explain`, for a picture that is decoded and a label that the model knows."""
     names = classifier.class_names
-    if label is not None and label not in names:
-        raise UserError(f"--label {label}: the model knows only {', '.join(names)}")
     probs = probs_of(classifier, torch.tensor(pixels))
     said = names[probs.index(max(probs))]
     return Explanation(path, names, probs, label or said, label_is_given=label is not None)
