@@ -49,7 +49,9 @@ def browser(tmp_path_factory):
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
+    chromium = shutil.which("chromium")
+    assert chromium is not None
+    options.binary_location = chromium
     for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
         options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which("chromedriver"))
