@@ -12,12 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.inference.explain import explain
+from crossent.inference.explain import explain_pixels, read_pixels
 from crossent.inference.explain_words import as_markdown, escape
+from crossent.inference.grad_cam import grad_cam
 from crossent.model_file import Classifier
+from crossent.report.thumbnail import spotlit
 from data.drawings import draw
 from data.listing import printable
 
@@ -32,6 +36,7 @@ except ImportError:
 MAX_UPLOAD = "32mb"
 HOST = "127.0.0.1"
 LANGUAGES = [("English", "en"), ("日本語", "ja")]
+HEAT_SIDE = 256  # pixels
 KEPT_S = (600, 3600)  # every ten minutes, uploads older than an hour are removed
 WELCOME = "Drop a picture, paste one, or take a drawing below."
 # Only this server; scripts and styles may stand in the page, as gradio's do.
@@ -69,16 +74,26 @@ def make_page(classifier: Classifier, examples: dict[str, str]) -> gr.Blocks:
         examples: paths of pictures to try, by what to call them.
     """
 
-    def ask(path: str | None, label: str | None, language: str) -> tuple[Any, str]:
+    def ask(path: str | None, label: str | None, language: str) -> tuple[Any, Any, str]:
         if path is None:
-            return None, WELCOME
+            return None, None, WELCOME
         try:
-            found = explain(classifier, path, label)
+            pixels = read_pixels(classifier, path)
         except UserError as error:
             reason = str(error).removeprefix(f"{path}: ")
             name = escape(printable(Path(path).name))
-            return None, f"**{name} cannot be used:** {escape(reason)}. Please try another one."
-        return dict(zip(found.class_names, found.probs, strict=True)), as_markdown(found, language)
+            return (
+                None,
+                None,
+                f"**{name} cannot be used:** {escape(reason)}. Please try another one.",
+            )
+        found = explain_pixels(classifier, path, pixels, label)
+        heat = heat_map(classifier, pixels, found.label)
+        return (
+            heat,
+            dict(zip(found.class_names, found.probs, strict=True)),
+            as_markdown(found, language),
+        )
 
     with gr.Blocks(title="crossent", analytics_enabled=False, delete_cache=KEPT_S) as page:
         gr.Markdown("## What is on the picture, and what does a mistake cost?")
@@ -91,6 +106,9 @@ def make_page(classifier: Classifier, examples: dict[str, str]) -> gr.Blocks:
                 label = gr.Dropdown(classifier.class_names, value=None, label="what it shows (t)")
                 language = gr.Radio(LANGUAGES, value="en", label="language")
             with gr.Column():
+                heat = gr.Image(
+                    label="what speaks for it", elem_id="heat", interactive=False, height=HEAT_SIDE
+                )
                 bars = gr.Label(label="what the model says (y)", elem_id="bars")
                 text = gr.Markdown(
                     WELCOME,
@@ -103,8 +121,15 @@ def make_page(classifier: Classifier, examples: dict[str, str]) -> gr.Blocks:
             for name, path in examples.items():
                 gr.Button(name).click(partial(str, path), outputs=picture)
         for part in (picture, label, language):
-            part.change(ask, [picture, label, language], [bars, text], show_progress="hidden")
+            part.change(ask, [picture, label, language], [heat, bars, text], show_progress="hidden")
     return page
+
+
+def heat_map(classifier: Classifier, pixels: npt.NDArray[np.uint8], label: str) -> Image.Image:
+    """The picture, bright where it speaks for the label."""
+    classes = np.array([classifier.class_names.index(label)])
+    heat = grad_cam(classifier, np.array(pixels)[None], classes)[0]
+    return spotlit(Image.fromarray(pixels).resize((HEAT_SIDE, HEAT_SIDE)), heat)
 
 
 def draw_examples(folder: Path) -> dict[str, str]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from crossent.errors import UserError
@@ -99,12 +101,29 @@ def explain(classifier: Classifier, path: str, label: str | None = None) -> Expl
         UserError: the file is no picture, or the model does not know the label.
     """
     names = classifier.class_names
-    if label is not None and label not in names:
+    if label is not None and label not in names:  # the cheaper mistake is told first
         raise UserError(f"--label {label}: the model knows only {', '.join(names)}")
+    return explain_pixels(classifier, path, read_pixels(classifier, path), label)
+
+
+def read_pixels(classifier: Classifier, path: str) -> npt.NDArray[np.uint8]:
+    """The square that the model sees, (S, S, 3), decoded under watch.
+
+    Raises:
+        UserError: the file is no picture.
+    """
     (found,) = inspect_in_order([Job(path, (classifier.preprocessing.image_size,))], window=1)
     if isinstance(found, UnusableImage):
         raise UserError(f"{path}: {found}")
-    probs = probs_of(classifier, torch.tensor(found.pixels[0]))
+    return found.pixels[0]
+
+
+def explain_pixels(
+    classifier: Classifier, path: str, pixels: npt.NDArray[np.uint8], label: str | None = None
+) -> Explanation:
+    """As `explain`, for a picture that is decoded and a label that the model knows."""
+    names = classifier.class_names
+    probs = probs_of(classifier, torch.tensor(pixels))
     said = names[probs.index(max(probs))]
     return Explanation(path, names, probs, label or said, label_is_given=label is not None)
 

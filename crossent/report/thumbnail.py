@@ -34,22 +34,26 @@ class Picture:
         return as_image(self.fitted(Image.fromarray(self.pixels)), alt)
 
     def spotlight(self, heat: Floats, alt: str) -> Markup:
-        """Bright and in colour where the heat is, dark and grey elsewhere: without colour, too.
-
-        Shape:
-            heat (h, w) from 0 to 1.
-        """
-        mask = Image.fromarray(np.asarray(255 * heat, np.uint8)).resize(
-            self.size, Image.Resampling.BILINEAR
-        )
-        picture = self.fitted(Image.fromarray(self.pixels))
-        dark = picture.convert("L").point(lambda value: value * DIM).convert("RGB")
-        lit = Image.composite(picture, dark, mask)
-        lit.paste(OUTLINE, mask=outline(mask))
-        return as_image(lit, alt)
+        """As `spotlit`."""
+        return as_image(spotlit(self.fitted(Image.fromarray(self.pixels)), heat), alt)
 
     def fitted(self, picture: Image.Image) -> Image.Image:
         return picture.resize(self.size, Image.Resampling.BICUBIC)
+
+
+def spotlit(picture: Image.Image, heat: Floats) -> Image.Image:
+    """Bright and in colour where the heat is, dark and grey elsewhere: without colour, too.
+
+    Shape:
+        heat (h, w) from 0 to 1.
+    """
+    mask = Image.fromarray(np.asarray(255 * heat, np.uint8)).resize(
+        picture.size, Image.Resampling.BILINEAR
+    )
+    dark = picture.convert("L").point(lambda value: value * DIM).convert("RGB")
+    lit = Image.composite(picture, dark, mask)
+    lit.paste(OUTLINE, mask=outline(mask))
+    return lit
 
 
 def outline(mask: Image.Image) -> Image.Image:

@@ -107,6 +107,7 @@ def test_a_picture_gets_bars_a_derivation_and_with_a_label_its_E(
     wait_for_text(page, "scene.png")
     bars = find(page, "#bars")[0].text
     assert all(name in bars for name in ("dog", "fox", "wolf"))
+    assert wait_until(page, lambda page: find(page, "#heat img"))
     box = find(page, "input[aria-label='what it shows (t)']")[0]
     box.click()
     wait_until(page, lambda page: find(page, "ul[role=listbox] li"))
