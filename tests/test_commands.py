@@ -30,7 +30,7 @@ def start(*words, **options):
 
 def call(*words, status=0):
     process = start(*words)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == status, out + err
     return out, err
 
@@ -212,7 +212,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(run, tmp_path):
         time.sleep(0.01)
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
     if process.returncode == 0:
         pytest.skip("the run was over before the signal came")
     assert process.returncode == 143, err

@@ -110,9 +110,9 @@ def fuzz(num_mutants: int, seed: int) -> dict[str, float]:
     result = {"decoded": 0.0, "refused": 0.0, "slowest_s": 0.0}
     for number in range(num_mutants):
         content = mutant(originals[number % len(originals)], draw)
-        started = time.monotonic()
+        started = time.process_time()
         result[outcome(content)] += 1
-        result["slowest_s"] = max(result["slowest_s"], time.monotonic() - started)
+        result["slowest_s"] = max(result["slowest_s"], time.process_time() - started)
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {**result, "peak_bytes": 1024 * peak_kb}
 
