@@ -143,6 +143,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
         if world.is_first:
             draw_curve(folder.records(), folder.curve)
             write_report(folder, run.trainer.evaluator.device, data)
+        world.wait()  # all leave together: a connection torn down early can abort the other end
     console.line(f"see {folder.report}; next: python -m crossent evaluate {path}")
     return EXIT_DONE
 
@@ -209,4 +210,8 @@ def find_lr(settings: "Settings", world: "World") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main(main, sys.argv[1:]))
+    status = run_main(main, sys.argv[1:])
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # gloo's threads may abort while Python is taken down,
+        sys.stdout.flush()  # when all is done and saved: torchrun would take it for a failure
+        os._exit(status)
+    sys.exit(status)
