@@ -59,28 +59,26 @@ class Evaluator:
                 logits = model(batch.images)
             yield batch, logits.float()
 
-    def __call__(self, model: nn.Module) -> Totals:
-        """E and accuracy: the plain cross-entropy, without smoothing or weights."""
+    def __call__(self, model: nn.Module, answers: Tensor | None = None) -> Totals:
+        """E and accuracy: the plain cross-entropy, without smoothing or weights.
+
+        Args:
+            answers: filled with what a rejection curve is made of, the largest y of each picture
+                and whether it is right; rows of pictures that other processes have stay.
+
+        Shape:
+            answers (N, 2) float64 on the CPU.
+        """
         totals = Totals()
         for batch, logits in self.logits(model):
             E = cross_entropy(logits.double(), batch.target, reduction="sum")
-            correct = (logits.argmax(dim=1) == batch.target).sum()
-            totals.add(E.item(), correct.item(), len(batch))
-        return totals
-
-    def answers(self, model: nn.Module) -> Tensor:
-        """How sure each answer is, and whether it is right: what a rejection curve is made of.
-
-        Shape:
-            returns (N, 2) float64 on the CPU, a row a picture: the largest y; 1 or 0. Rows of
-            pictures that belong to other processes are 0.
-        """
-        found = torch.zeros(len(self.image_set), 2, dtype=torch.float64)
-        for batch, logits in self.logits(model):
             confidence, predicted = logits.softmax(dim=1).max(dim=1)
-            pair = torch.stack([confidence, (predicted == batch.target).float()], dim=1)
-            found[torch.from_numpy(batch.sample_ids)] = pair.cpu().double()
-        return found
+            right = predicted == batch.target
+            totals.add(E.item(), right.sum().item(), len(batch))
+            if answers is not None:
+                pair = torch.stack([confidence, right.float()], dim=1)
+                answers[torch.from_numpy(batch.sample_ids)] = pair.cpu().double()
+        return totals
 
 
 def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:

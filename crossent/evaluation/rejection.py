@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Z = 1.959964  # of a 95 % interval
+from crossent.evaluation.intervals import wilson
 
 Curve = list[tuple[float, float, float]]
 
@@ -27,11 +27,9 @@ class Promise:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the accuracy. Source: Wilson 1927, "Probable inference"."""
-        n, p = self.num_kept, self.accuracy
-        centre = p + Z**2 / (2 * n)
-        width = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-        return (centre - width) / (1 + Z**2 / n), (centre + width) / (1 + Z**2 / n)
+        """95 % interval of the accuracy."""
+        found = wilson(round(self.accuracy * self.num_kept), self.num_kept)
+        return found.low, found.high
 
 
 def rejection_curve(

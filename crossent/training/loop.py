@@ -73,6 +73,7 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     world: World = field(default_factory=World)
     average: Average | None = None  # of the weights; if there is one, it is what is evaluated
+    answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
     generators: dict[str, Tensor] = field(default_factory=own_generators)  # before the last step
     samples: SampleLosses = field(init=False)
 
@@ -169,11 +170,13 @@ class Trainer:
 
     def validate(self) -> Totals:
         """E and accuracy on the validation pictures, each counted once by one process."""
-        return Totals(*self.world.add_numbers(self.evaluator(self.evaluated).numbers()))
+        self.answers = torch.zeros(len(self.evaluator.image_set), 2, dtype=torch.float64)
+        totals = self.evaluator(self.evaluated, self.answers)
+        return Totals(*self.world.add_numbers(totals.numbers()))
 
     def rejection(self) -> dict[str, Any]:
-        """For a model file: which confidence kept which accuracy on validation."""
-        answers = self.world.gather(self.evaluator.answers(self.evaluated)).sum(dim=0)  # (N, 2)
+        """For a model file: which confidence kept which accuracy in the last validation."""
+        answers = self.world.gather(self.answers).sum(dim=0)  # (N, 2); each row from one process
         confidence, right = answers.T.numpy()
         return {"num_images": len(answers), "rejection": rejection_curve(confidence, right > 0)}
 
