@@ -77,9 +77,21 @@ def bandwidth_gb_s() -> float:
     return 2 * source.nbytes / seconds / 1e9
 
 
+def fresh_gb_s() -> float:
+    """Return the gigabytes a second at which memory new to the process can be written.
+
+    The system clears each page first. Whoever returns a large gradient pays for it once; torch,
+    which keeps log-probabilities and forms a gradient of them, up to three times.
+    """
+    size = 64 << 20
+    seconds = min(timed(lambda: torch.ones(size), 1) for _ in range(8))
+    return 4 * size / seconds / 1e9
+
+
 def print_times(shapes: list[str], dtypes: list[str], labels: list[str], rounds: int) -> None:
     """Print a row for each case."""
     print(f"copying a large tensor: {bandwidth_gb_s():.1f} GB/s, {torch.get_num_threads()} threads")
+    print(f"writing a fresh large tensor: {fresh_gb_s():.1f} GB/s\n")
     print("| N x K | dtype | labels | ours, ms (min-max) | torch, ms (min-max) | ratio | GB/s |")
     print("|---|---|---|---|---|---|---|")
     for kind in labels:

@@ -22,7 +22,8 @@ from crossent.loss.labels import (
 )
 from crossent.loss.plain import plain_cross_entropy, result_dtype
 
-BLOCK = 1 << 20  # logits in a block: 4 MB in float32, the L2 caches of two cores
+BLOCK = 1 << 20  # logits in a block: 4 MB in float32; fewer make more calls, more leave the cache
+LONG_ROW = 32  # classes; from here on torch.softmax is the faster one
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,18 @@ def blocked_loss(
     labels, norm = _labels(logits, target, settings, exact, soft)
     losses = torch.empty_like(logits[:, :1], dtype=exact)  # (N, 1, D)
     scale = _scale(losses, settings.reduction, norm, grad)
+    raised, slopes = _room(logits, exact), _room(logits, exact)
     for block in _blocks(logits):
-        part, label = logits[block], labels.at(block)
-        if gradient is None:
-            losses[block] = _block(part, label, torch.empty_like(part, dtype=exact), None)
-        elif gradient.dtype == exact:
-            losses[block] = _block(part, label, gradient[block], scale[block])
-        else:
-            slopes = torch.empty_like(part, dtype=exact)
-            losses[block] = _block(part, label, slopes, scale[block])
-            gradient[block] = slopes
+        part = logits[block]
+        if part.dtype != exact:
+            part = _like(part, raised).copy_(part)
+        in_place = gradient is not None and gradient.dtype == exact
+        out = gradient[block] if in_place else _like(part, slopes)  # type: ignore[index]
+        losses[block] = _block(
+            part, labels.at(block), out, None if gradient is None else scale[block]
+        )
+        if gradient is not None and not in_place:
+            gradient[block] = out
     if settings.reduction == "none":
         return losses.to(dtype).view(sample_shape)
     total = losses.sum()
@@ -120,19 +123,34 @@ def _block(
     logits: Tensor, label: IndexLabels | Coefficients, out: Tensor, scale: Tensor | None
 ) -> Tensor:
     """Return E_n of a block; leave dE_n/dz_nk scale_n in `out`, unless scale is None."""
-    if logits.dtype != out.dtype:
-        logits = out.copy_(logits)
-    torch.sub(logits, logits.amax(1, keepdim=True), out=out)
-    expected = label.dot(out)  # sum_k c_nk (z_nk - max z_n)
-    norm = out.exp_().sum(1, keepdim=True)
-    losses = label.total * norm.log() - expected  # -sum_k c_nk log y_nk
+    top = logits.amax(1, keepdim=True)
+    expected = label.dot(logits, top, out)  # sum_k c_nk (z_nk - max z_n)
+    log_norm, norm = _exponentials(logits, top, out)
+    losses = label.total * log_norm - expected  # -sum_k c_nk log y_nk
     if scale is not None:
-        out.mul_(label.total * scale / norm)
+        share = label.total * scale
+        out.mul_(share if norm is None else share / norm)
         label.subtract_from(out, scale)  # y_nk sum_j c_nj - c_nk
     if label.ignored is not None:  # whatever was in them, even a nan
         losses.masked_fill_(label.ignored, 0)
         out.masked_fill_(label.ignored, 0)
     return losses
+
+
+def _exponentials(logits: Tensor, top: Tensor, out: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Write y_nk norm_n into `out`; return log sum_k exp(z_nk - top_n), and norm unless it is 1.
+
+    torch.softmax goes through a row once while it is in the innermost cache, but is slow with short
+    ones.
+    """
+    if logits.size(1) < LONG_ROW and logits.size(2) == 1:
+        norm = torch.sub(logits, top, out=out).exp_().sum(1, keepdim=True)
+        return norm.log(), norm
+    if logits.size(2) == 1:
+        torch.softmax(logits.squeeze(2), 1, out=out.squeeze(2))
+    else:
+        torch.softmax(logits, 1, out=out)
+    return -out.amax(1, keepdim=True).log(), None  # the largest y is exp(0) / norm
 
 
 def _labels(
@@ -165,6 +183,16 @@ def _blocks(logits: Tensor) -> Iterator[Block]:
     for n in range(0, num_samples, samples):
         for d in range(0, num_places, max(1, places)):
             yield slice(n, n + samples), slice(None), slice(d, d + places)
+
+
+def _room(logits: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return memory for a block; what is not written to takes none."""
+    places = max(logits.size(1), min(BLOCK, logits.numel()))
+    return torch.empty(places, dtype=dtype)
+
+
+def _like(part: Tensor, room: Tensor) -> Tensor:
+    return room[: part.numel()].view(part.shape)
 
 
 def _empty_gradient(logits: Tensor) -> Tensor:

@@ -125,7 +125,7 @@ class CrossEntropyLoss(nn.Module):
 def _small(input: Tensor, target: Tensor) -> Tensor | None:
     """Return the loss by the shortest way, or None where that is not for these arguments."""
     try:
-        if is_small(input, target) and _is_usual(input, target):
+        if is_small(input, target) and _is_usual(input, target) and not _is_raised(input):
             loss: Tensor = SmallLoss.apply(input, target)
             return loss
     except (AttributeError, RuntimeError, TypeError):
@@ -177,6 +177,11 @@ def _for_autocast(
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return input, target, weight
     return _raised(input), _raised(target), None if weight is None else _raised(weight)
+
+
+def _is_raised(tensor: Tensor) -> bool:
+    """Return whether autocast raises a CPU tensor to float32."""
+    return tensor.dtype is torch.bfloat16 and torch.is_autocast_enabled("cpu")
 
 
 def _raised(tensor: Tensor) -> Tensor:

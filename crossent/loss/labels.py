@@ -35,20 +35,25 @@ class IndexLabels:
             ignored=ignored,
         )
 
-    def dot(self, values: Tensor) -> Tensor:
-        """Return sum_k c_nk values_nk.  # (N, 1, D)"""
-        result = self.spike * values.gather(1, self.index)
+    def dot(self, logits: Tensor, top: Tensor, room: Tensor) -> Tensor:
+        """Return sum_k c_nk (z_nk - top_n).  # (N, 1, D)
+
+        Args:
+            room: (N, K, D) to work in.
+        """
+        result = self.spike * (logits.gather(1, self.index) - top)
         if self.even is None:
             return result  # classes that no index names take no part, not even with 0 * -inf
+        torch.sub(logits, top, out=room)
         if self.even.size(0) == 1:
-            return result + self.even * values.sum(1, keepdim=True)
-        return result + torch.einsum("k,nkd->nd", self.even[:, 0], values).unsqueeze(1)
+            return result + self.even * room.sum(1, keepdim=True)
+        return result + torch.einsum("k,nkd->nd", self.even[:, 0], room).unsqueeze(1)
 
     def subtract_from(self, values: Tensor, scale: Tensor) -> None:
         """Subtract c_nk scale_n from values, in place."""
         values.scatter_add_(1, self.index, -self.spike * scale)
         if self.even is not None:
-            values.addcmul_(self.even, scale, value=-1)
+            values.sub_(self.even * scale)
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,9 @@ class Coefficients:
     total: Tensor  # (N, 1, D)
     ignored: None = None
 
-    def dot(self, values: Tensor) -> Tensor:
-        """Return sum_k c_nk values_nk.  # (N, 1, D)"""
-        return (self.coefficient * values).sum(1, keepdim=True)
+    def dot(self, logits: Tensor, top: Tensor, room: Tensor) -> Tensor:
+        """Return sum_k c_nk (z_nk - top_n), working in `room`.  # (N, 1, D)"""
+        return torch.sub(logits, top, out=room).mul_(self.coefficient).sum(1, keepdim=True)
 
     def subtract_from(self, values: Tensor, scale: Tensor) -> None:
         """Subtract c_nk scale_n from values, in place."""
