@@ -188,7 +188,7 @@ def dry_run(settings: "Settings", world: "World") -> int:
 
     trainer = build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
     trainer.train_step(next(trainer.batches.epoch(0)))
-    E = trainer.progress.train.means()["E"]
+    E = trainer.train_totals.means()["E"]
     print(f"one step done: E = {E:.4f}; nothing was kept")
     return EXIT_DONE
 

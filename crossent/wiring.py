@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from crossent.config import Settings
-from crossent.device import choose_device, choose_precision, compute_the_same_every_time, prepare
+from crossent.device import (
+    choose_device,
+    choose_precision,
+    compute_the_same_every_time,
+    keep_freed_memory,
+    prepare,
+)
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.knowledge import load_body, read_knowledge
@@ -45,6 +51,7 @@ def build(
 ) -> Run:
     """A run with all its parts, ready to start or to resume."""
     train = settings.train
+    keep_freed_memory()
     compute_the_same_every_time(train.threads)
     device = choose_device(train.device)
     precision = choose_precision(train.precision, device)
@@ -234,6 +241,7 @@ def make_optimizer(settings: Settings, model: nn.Module) -> torch.optim.SGD:
         lr=optim.lr,
         momentum=optim.momentum,
         nesterov=optim.nesterov and optim.momentum > 0,
+        foreach=True,  # fused=True would misread momentum whose memory layout differs
     )
 
 

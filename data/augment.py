@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -49,31 +50,66 @@ class Draws:
     lam: npt.NDArray[np.float32]
 
 
-def augment(
-    images: Tensor, uniform: Tensor, augmentation: Augmentation, preprocessing: Preprocessing
-) -> Tensor:
+@dataclass(frozen=True)
+class Changes:
+    """What is done to each picture of an epoch, worked out for all of them at once.
+
+    Shape: place (M, 2, 3), see `crop_matrices`; colour (M, 3, 3) and fade (M, 1), see
+        `colour_matrices`.
+    """
+
+    place: Tensor
+    colour: Tensor
+    fade: Tensor
+
+    @classmethod
+    def of(cls, uniform: Tensor, augmentation: Augmentation) -> "Changes":
+        """From the random numbers (M, NUM_DRAWS) in [0, 1), a row a picture."""
+        return cls(crop_matrices(uniform, augmentation), *colour_matrices(uniform, augmentation))
+
+    def __getitem__(self, rows: Tensor) -> "Changes":
+        return Changes(self.place[rows], self.colour[rows], self.fade[rows])
+
+
+def augment(images: Tensor, changes: Changes, preprocessing: Preprocessing) -> Tensor:
     """Crop, stretch, mirror, turn, change the light, normalise: one resampling, one colour matrix.
 
     Args:
         images: (N, S, S, 3) uint8, S at least the image size.
-        uniform: (N, NUM_DRAWS) in [0, 1), a row a picture.
+        changes: a row a picture.
 
     Shape:
         returns (N, 3, image_size, image_size) float32, channels last in memory.
     """
-    size = preprocessing.image_size
-    grid = F.affine_grid(
-        crop_matrices(uniform, augmentation), [len(images), 3, size, size], align_corners=False
-    )
+    grid = places_to_read(changes.place, preprocessing.image_size)
     pixels = images.permute(0, 3, 1, 2).float()
     pixels = F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
     flat = pixels.flatten(2)  # (N, 3, size * size)
-    matrix, shift = colour_matrices(flat.mean(dim=2), uniform, augmentation)
     scale, offset = preprocessing.scale_and_shift(images.device)
+    grey = flat.mean(dim=2) @ torch.tensor(GREY, device=images.device)  # (N,)
+    shift = changes.fade * grey.unsqueeze(1)  # (N, 1)
     changed = torch.baddbmm(
-        (shift * scale + offset).unsqueeze(2), scale.view(3, 1) * matrix, flat
+        (shift * scale + offset).unsqueeze(2), scale.view(3, 1) * changes.colour, flat
     )  # (N, 3, size * size)
     return changed.view_as(pixels).contiguous(memory_format=torch.channels_last)
+
+
+def places_to_read(matrices: Tensor, size: int) -> Tensor:
+    """For each pixel of the result, the (x, y) of the picture: F.affine_grid, as one product.
+
+    Shape:
+        (N, 2, 3) to (N, size, size, 2).
+    """
+    places = matrices.flatten(0, 1) @ pixel_places(size, matrices.device)  # (2 N, size * size)
+    return places.view(-1, 2, size, size).permute(0, 2, 3, 1)
+
+
+@lru_cache(maxsize=4)
+def pixel_places(size: int, device: torch.device) -> Tensor:
+    """(3, size * size): the centre (x, y, 1) of each pixel of the result, from -1 to 1."""
+    centre = (2 * torch.arange(size, device=device) + 1) / size - 1
+    y, x = torch.meshgrid(centre, centre, indexing="ij")
+    return torch.stack([x, y, torch.ones_like(x)]).flatten(1)
 
 
 def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
@@ -95,22 +131,16 @@ def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def colour_matrices(
-    mean: Tensor, uniform: Tensor, augmentation: Augmentation
-) -> tuple[Tensor, Tensor]:
-    """(N, 3, 3) and (N, 3): brightness, contrast and saturation as one linear map of RGB.
+def colour_matrices(uniform: Tensor, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
+    """(N, 3, 3) and (N, 1): brightness, contrast and saturation as one linear map of RGB.
 
     With g(x) the grey of a pixel x and m that of the picture's mean colour,
-    x -> b (m + c (g(x) + s (x - g(x)) - m)), where b, c and s are factors around 1.
-
-    Args:
-        mean: (N, 3) the mean colour of each picture.
+    x -> b (m + c (g(x) + s (x - g(x)) - m)), where b, c and s are factors around 1: x times the
+    first, and m times the second, b (1 - c).
     """
     limits = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     factors = 1 + (2 * uniform[:, 6:9] - 1) * torch.tensor(limits, device=uniform.device)
     b, c, s = factors.view(-1, 3, 1, 1).unbind(1)  # (N, 1, 1) each
-    grey = torch.tensor(GREY, device=uniform.device)
-    to_grey = grey.expand(3, 3)  # every row the same: RGB to (g, g, g)
+    to_grey = torch.tensor(GREY, device=uniform.device).expand(3, 3)  # RGB to (g, g, g)
     matrix = b * c * (s * torch.eye(3, device=uniform.device) + (1 - s) * to_grey)
-    shift = (b * (1 - c)).squeeze(2) * (mean @ grey).unsqueeze(1)  # (N, 1)
-    return matrix, shift.expand(-1, 3)
+    return matrix, (b * (1 - c)).squeeze(2)

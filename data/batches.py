@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.augment import Augmentation, Draws, augment
+from data.augment import Augmentation, Changes, augment
 from data.images import ImageSet
 from data.order import EpochOrder, Ids
 from data.preprocess import Preprocessing
@@ -54,11 +55,15 @@ class TrainBatches:
         """The batches of an epoch from number `start` on, as if the earlier ones had been made."""
         sample_ids = self.order.sample_ids(epoch)
         draws = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
+        uniform = torch.from_numpy(draws.uniform).to(self.device)
+        changes = Changes.of(uniform, self.augmentation)
         for slots in self.order.batches(epoch)[start:]:
-            images, target = self.make(slots, sample_ids, draws)
+            images, target = self.make(slots, sample_ids, changes, draws.lam)
             yield Batch(images, target, sample_ids[slots])
 
-    def make(self, slots: Ids, sample_ids: Ids, draws: Draws) -> tuple[Tensor, Tensor]:
+    def make(
+        self, slots: Ids, sample_ids: Ids, changes: Changes, lam: npt.NDArray[np.float32]
+    ) -> tuple[Tensor, Tensor]:
         """Images and target of this process's part of a batch.
 
         Mixup blends a sample with the next one of the whole batch, which may be another process's:
@@ -70,15 +75,14 @@ class TrainBatches:
         slots = slots[part]
         images = augment(
             to_device(self.image_set, sample_ids[slots], self.device),
-            torch.from_numpy(draws.uniform[slots]).to(self.device),
-            self.augmentation,
+            changes[torch.from_numpy(slots).to(self.device)],
             self.preprocessing,
         )
         target = torch.from_numpy(self.image_set.labels[sample_ids[slots]]).to(self.device)
         if not mixup:
             return images, target
-        lam = torch.from_numpy(draws.lam[slots[:-1]]).to(self.device)
-        return mix(images, target, lam, self.num_classes)
+        own_share = torch.from_numpy(lam[slots[:-1]]).to(self.device)
+        return mix(images, target, own_share, self.num_classes)
 
 
 def mix(images: Tensor, target: Tensor, lam: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """From stored pixels to what a model sees: the one description that a model file carries."""
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ class Preprocessing:
         scale, shift = self.scale_and_shift(images.device)
         return (images.float() * scale + shift).permute(0, 3, 1, 2)
 
+    @lru_cache(maxsize=4)  # noqa: B019 - a few numbers, for each batch
     def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """The same as one multiplication and one addition a channel: two tensors (3,)."""
         mean = torch.tensor(self.mean, device=device)

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,10 +77,10 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
 
 def E_of_step(trainer: Trainer, batch: Batch) -> float:
     """Do a step, and give E of its batch before it."""
-    totals = trainer.progress.train
-    E, count = totals.E, totals.count
+    before = replace(trainer.train_totals)
     trainer.train_step(batch)
-    return (totals.E - E) / (totals.count - count)
+    totals = trainer.train_totals
+    return (totals.E - before.E) / (totals.count - before.count)
 
 
 def draw_finding(finding: Finding, path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,10 +16,13 @@ from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
 from crossent.training.average import Average
 from crossent.training.checkpoint import own_generators
-from crossent.training.samples import SampleLosses
+from crossent.training.samples import SampleLosses, in_grains
 from crossent.training.world import World
 from data.batches import Batch, TrainBatches
+from data.order import Ids
 from models.head import train_mode
+
+MAX_UNCOUNTED = 1 << 18  # logits
 
 
 @dataclass
@@ -76,9 +80,12 @@ class Trainer:
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
     generators: dict[str, Tensor] = field(default_factory=own_generators)  # before the last step
     samples: SampleLosses = field(init=False)
+    uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
+    parameters: list[nn.Parameter] = field(init=False)  # those that learn
 
     def __post_init__(self) -> None:
         self.samples = SampleLosses.zeros(len(self.batches.image_set))
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
 
     @property
     def evaluated(self) -> nn.Module:
@@ -105,15 +112,36 @@ class Trainer:
         self.progress.batch += 1
         if self.average:
             self.average.update(self.model, self.step)
-        self.progress.train.add(*sums(logits.detach(), batch.target), len(batch))
-        self.note_samples(batch, logits.detach())
+        self.keep_answers(batch, logits.detach())
 
-    def note_samples(self, batch: Batch, logits: Tensor) -> None:
-        """Count this step for each sample of this process's part."""
+    def keep_answers(self, batch: Batch, logits: Tensor) -> None:
+        """Remember what the model answered for this process's part, to be counted some time later.
+
+        After a backward nothing small is left in the cache: counting at each step would cost 2 % of
+        the time, and a GPU would have to be waited for.
+        """
         part = self.world.share(len(batch.sample_ids))
         own = batch.sample_ids[part.start : part.stop]
-        labels = torch.from_numpy(self.batches.image_set.labels[own]).to(logits.device)
-        self.samples.add(own, logits, labels)
+        self.uncounted.append((own, logits, batch.target))
+        if len(self.uncounted) * logits.numel() >= MAX_UNCOUNTED:
+            self.count_answers()
+
+    @property
+    def train_totals(self) -> Totals:
+        """The sums of the epoch under way, up to the last step."""
+        self.count_answers()
+        return self.progress.train
+
+    def count_answers(self) -> None:
+        """Bring the totals and the losses of the samples up to the last step."""
+        if not self.uncounted:
+            return
+        ids, logits, targets = zip(*self.uncounted, strict=True)
+        self.uncounted.clear()
+        own, all_logits = np.concatenate(ids), torch.cat(logits)
+        self.progress.train.add(*sums(all_logits, torch.cat(targets)), len(own))
+        labels = torch.from_numpy(self.batches.image_set.labels[own]).to(all_logits.device)
+        self.samples.add(own, all_logits, labels)
 
     def share(self, batch: Batch) -> float:
         """What the mean over this process's part counts in the mean over the whole batch."""
@@ -129,7 +157,7 @@ class Trainer:
         """Give every process the gradient and the loss of the whole batch: sums of the parts."""
         if self.world.size == 1:
             return loss
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().view(1)])
         self.world.note_step(self.step)
         *summed, loss = self.world.add(flat).split([*(g.numel() for g in gradients), 1])
@@ -139,7 +167,7 @@ class Trainer:
 
     def check_finite(self, loss: Tensor, batch: Batch) -> None:
         """Stop before a step that would destroy the weights."""
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if not torch.isfinite(loss + norm):
             p, ids = self.progress, batch.sample_ids.tolist()
@@ -182,11 +210,12 @@ class Trainer:
 
     def progress_of_all(self) -> dict[str, Any]:
         """The progress for a checkpoint: with the sums of all processes."""
-        totals = Totals(*self.world.add_numbers(self.progress.train.numbers()))
+        totals = Totals(*self.world.add_numbers(self.train_totals.numbers()))
         return replace(self.progress, train=totals).to_dict()
 
     def samples_of_all(self) -> dict[str, Tensor]:
         """The losses of the samples for a checkpoint: the sums of all processes."""
+        self.count_answers()
         tensors = self.samples.tensors()
         return {name: self.world.gather(tensor).sum(dim=0) for name, tensor in tensors.items()}
 
@@ -197,7 +226,7 @@ class Trainer:
             NotFinite: E on validation is not finite.
         """
         p = self.progress
-        train = Totals(*self.world.add_numbers(p.train.numbers()))
+        train = Totals(*self.world.add_numbers(self.train_totals.numbers()))
         if not math.isfinite(val.E):
             raise NotFinite(f"epoch {p.epoch + 1}, step {self.step}: E on validation is {val.E:g}")
         record = {
@@ -219,12 +248,11 @@ def sums(logits: Tensor, target: Tensor) -> tuple[float, float]:
     So the train and the val columns of the log count the same thing. With mixup the target is
     soft: an answer is right by the share t_k that its class has in the mixture.
     """
-    E = cross_entropy(
-        logits.double(), target.double() if target.ndim == 2 else target, reduction="sum"
-    )
+    soft = target.ndim == 2
+    E = cross_entropy(logits.double(), target.double() if soft else target, reduction="none")
     predicted = logits.argmax(dim=1, keepdim=True)
-    if target.ndim == 1:
-        correct = (predicted.squeeze(1) == target).sum()
+    if soft:
+        right = target.double().gather(1, predicted)
     else:
-        correct = target.gather(1, predicted).sum()
-    return E.item(), correct.item()
+        right = (predicted.squeeze(1) == target).double()
+    return in_grains(E).sum().item(), in_grains(right).sum().item()

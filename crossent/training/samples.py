@@ -36,9 +36,14 @@ class SampleLosses:
         """
         losses = cross_entropy(logits.double(), labels, reduction="none").cpu()
         ids = torch.from_numpy(sample_ids)
-        self.total.index_add_(0, ids, (losses / GRAIN).round() * GRAIN)
+        self.total.index_add_(0, ids, in_grains(losses))
         self.count.index_add_(0, ids, torch.ones_like(losses))
 
     def tensors(self) -> dict[str, Tensor]:
         """For a checkpoint."""
         return {"total": self.total, "count": self.count}
+
+
+def in_grains(values: Tensor) -> Tensor:
+    """Round, so that a sum does not depend on the order, on processes or on where a run stopped."""
+    return (values / GRAIN).round() * GRAIN

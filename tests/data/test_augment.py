@@ -5,11 +5,21 @@ import numpy as np
 import pytest
 import torch
 
-from data.augment import NUM_DRAWS, Augmentation, augment
+from data.augment import NUM_DRAWS, Augmentation, Changes, augment, places_to_read
 from data.preprocess import Preprocessing
 
 PLAIN = Preprocessing(32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))  # pixels from 0 to 1
 EVERYTHING = Augmentation(0.4, 1.5, 0.5, 20, 0.3, 0.3, 0.3)
+
+
+def augmented(images, draws, augmentation, preprocessing):
+    return augment(images, Changes.of(draws, augmentation), preprocessing)
+
+
+def test_places_are_those_of_affine_grid():
+    matrices = torch.randn(5, 2, 3)
+    expected = torch.nn.functional.affine_grid(matrices, [5, 3, 7, 7], align_corners=False)
+    torch.testing.assert_close(places_to_read(matrices, 7), expected)
 
 
 def pictures(num=6, size=32):
@@ -31,23 +41,23 @@ def uniform(num=6, **columns):
 def test_no_augmentation_is_the_preprocessing():
     images = pictures()
     preprocessing = Preprocessing(32)
-    got = augment(images, torch.rand(6, NUM_DRAWS), Augmentation(), preprocessing)
+    got = augmented(images, torch.rand(6, NUM_DRAWS), Augmentation(), preprocessing)
     torch.testing.assert_close(got, preprocessing.normalise(images), rtol=1e-4, atol=1e-4)
     assert got.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_flip_mirrors_left_and_right():
     images = pictures()
-    got = augment(images, uniform(mirror=0.2), Augmentation(flip=0.5), PLAIN)
+    got = augmented(images, uniform(mirror=0.2), Augmentation(flip=0.5), PLAIN)
     torch.testing.assert_close(got, PLAIN.normalise(images.flip(2)), rtol=1e-4, atol=1e-4)
-    kept = augment(images, uniform(mirror=0.7), Augmentation(flip=0.5), PLAIN)
+    kept = augmented(images, uniform(mirror=0.7), Augmentation(flip=0.5), PLAIN)
     torch.testing.assert_close(kept, PLAIN.normalise(images), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("x", "columns"), [(0.0, slice(0, 16)), (1.0, slice(16, 32))])
 def test_a_crop_of_a_quarter_shows_a_corner_enlarged(x, columns):
     images = pictures()
-    got = augment(images, uniform(area=0.0, x=x, y=0.0), Augmentation(crop=0.25), PLAIN)
+    got = augmented(images, uniform(area=0.0, x=x, y=0.0), Augmentation(crop=0.25), PLAIN)
     corner = PLAIN.normalise(images)[:, :, :16, columns]
     enlarged = torch.nn.functional.interpolate(corner, size=32, mode="bilinear")
     # The last row may look over the edge of the crop, where the enlarged corner repeats itself.
@@ -58,7 +68,7 @@ def test_a_crop_of_a_quarter_shows_a_corner_enlarged(x, columns):
 
 def test_rotation_by_a_right_angle():
     images = pictures()
-    got = augment(images, uniform(angle=1.0), Augmentation(rotation=90), PLAIN)
+    got = augmented(images, uniform(angle=1.0), Augmentation(rotation=90), PLAIN)
     turned = torch.rot90(PLAIN.normalise(images), 1, (2, 3))
     torch.testing.assert_close(got, turned, rtol=1e-3, atol=1e-3)
 
@@ -66,23 +76,23 @@ def test_rotation_by_a_right_angle():
 def test_brightness_contrast_and_saturation_by_their_definitions():
     images = pictures()
     x = PLAIN.normalise(images)
-    brighter = augment(images, uniform(brightness=1.0), Augmentation(brightness=0.2), PLAIN)
+    brighter = augmented(images, uniform(brightness=1.0), Augmentation(brightness=0.2), PLAIN)
     torch.testing.assert_close(brighter, 1.2 * x, rtol=1e-4, atol=1e-4)
 
     grey = (x * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    flat = augment(images, uniform(contrast=0.0), Augmentation(contrast=1.0), PLAIN)
+    flat = augmented(images, uniform(contrast=0.0), Augmentation(contrast=1.0), PLAIN)
     torch.testing.assert_close(
         flat, grey.mean((2, 3), keepdim=True).expand_as(x), rtol=1e-4, atol=1e-4
     )
-    pale = augment(images, uniform(saturation=0.0), Augmentation(saturation=1.0), PLAIN)
+    pale = augmented(images, uniform(saturation=0.0), Augmentation(saturation=1.0), PLAIN)
     torch.testing.assert_close(pale, grey.expand_as(x), rtol=1e-4, atol=1e-4)
     assert colorsys.rgb_to_hsv(*pale[0, :, 3, 3].tolist())[1] < 1e-3
 
 
 def test_a_picture_is_changed_alike_in_any_batch():
     images, draws = pictures(), torch.rand(6, NUM_DRAWS)
-    together = augment(images, draws, EVERYTHING, PLAIN)
-    alone = augment(images[3:4], draws[3:4], EVERYTHING, PLAIN)
+    together = augmented(images, draws, EVERYTHING, PLAIN)
+    alone = augmented(images[3:4], draws[3:4], EVERYTHING, PLAIN)
     torch.testing.assert_close(together[3:4], alone, rtol=1e-5, atol=1e-5)
 
 

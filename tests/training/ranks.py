@@ -35,7 +35,7 @@ def first_epoch(case: str, dtype: torch.dtype, world: World) -> dict[str, Any]:
         use_global_batch_norm(trainer.model)
     losses: list[float] = []
     trainer.train_epoch(lambda: losses.append(sum_of_E(trainer)))
-    counts = world.add_numbers([trainer.progress.train.count])
+    counts = world.add_numbers([trainer.train_totals.count])
     samples = {name: tensor.tolist() for name, tensor in trainer.samples_of_all().items()}
     record = trainer.finish_epoch(trainer.validate())
     return {
@@ -51,7 +51,7 @@ def first_epoch(case: str, dtype: torch.dtype, world: World) -> dict[str, Any]:
 
 
 def sum_of_E(trainer: Any) -> float:
-    (E,) = trainer.world.add_numbers([trainer.progress.train.E])
+    (E,) = trainer.world.add_numbers([trainer.train_totals.E])
     return float(E)
 
 

@@ -126,9 +126,9 @@ def test_validation_that_is_not_finite_is_kept_too(tmp_path, capsys, monkeypatch
     run.start()
     evaluate = Evaluator.__call__
 
-    def spoil(evaluator, model):
+    def spoil(evaluator, model, answers):
         model.features[0][1].running_var.fill_(math.nan)
-        return evaluate(evaluator, model)
+        return evaluate(evaluator, model, answers)
 
     monkeypatch.setattr(Evaluator, "__call__", spoil)
     with pytest.raises(NotFinite, match=r"E on validation is nan.*--replay"):

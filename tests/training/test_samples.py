@@ -21,6 +21,7 @@ def test_each_sample_has_the_sum_of_its_own_losses():
         for logits, sample in zip(seen.pop(), batch.sample_ids, strict=True):
             expected[sample] += F.cross_entropy(logits.double(), labels[sample])
             count[sample] += 1
+    trainer.count_answers()
     torch.testing.assert_close(trainer.samples.total, expected, rtol=0, atol=1e-5)
     assert torch.equal(trainer.samples.count, count)
     assert count.max() > 1, "balanced sampling shows some sample twice"
