@@ -113,13 +113,14 @@ def make_data(settings: Settings) -> Data:
     arguments: dict[str, Any] = {
         "image_size": preprocessing_of(settings).image_size,
         "train_size": train_size(settings),
-        "seed": settings.seed,
+        "seed": settings.data_seed,
     }
     if data.source == "drawings":
         arguments |= {"num_images": data.num_images, "val_fraction": data.val_fraction}
     if data.source == "folder":
         arguments |= {"root": data.root, "val_fraction": data.val_fraction, "on_bad": data.on_bad}
         arguments |= {"use_cache": data.cache, "cache_dir": data.cache_dir}
+        arguments |= {"num_folds": data.folds, "fold": data.fold or 1}
     if data.source == "cifar":
         arguments |= {"root": data.root or default_cache_dir() / "cifar"}
     try:

@@ -13,7 +13,7 @@ from data.decode import ODDITIES, Facts, UnusableImage
 from data.duplicates import Duplicate, count
 from data.images import Unusable
 from data.listing import NO_CLASS, Listing, list_files, list_folder
-from data.pictures import draw_splits
+from data.pictures import Plan, draw_splits
 from data.workers import Job, inspect_files
 
 
@@ -91,7 +91,8 @@ def examine(
     started = time.perf_counter()
     facts, unusable = _inspect(listing, image_size)
     decode_s = time.perf_counter() - started
-    splits, duplicates = draw_splits(listing, facts, val_fraction, seed)
+    plan = Plan(image_size, image_size, val_fraction, seed)
+    splits, duplicates = draw_splits(listing, facts, plan)
     files = {
         i: File(listing.entries[i].name, listing.entries[i].class_name, splits[i], facts[i])
         for i in facts

@@ -27,6 +27,8 @@ def load_folder(
     cache_dir: str | Path | None = None,
     on_bad: str = "skip",
     use_cache: bool = True,
+    num_folds: int | None = None,
+    fold: int = 1,
 ) -> Data:
     """Decodes every picture of a folder once, in parallel, and keeps the result for the next time.
 
@@ -43,6 +45,8 @@ def load_folder(
         cache_dir: where decoded pictures are kept; `default_cache_dir()` by default.
         on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
         use_cache: False decodes into memory and writes nothing.
+        num_folds: cut the pictures into so many parts, of which number `fold` (from 1) validates,
+            instead of val_fraction.
 
     Raises:
         ValueError: what is wrong with the folder, the arguments or the cache, in one sentence.
@@ -54,7 +58,9 @@ def load_folder(
         raise ValueError(
             f"{root}: only one class, {listing.class_names[0]}; expected two folders or more"
         )
-    plan = Plan(train_size or image_size, image_size, val_fraction, seed)
+    if num_folds and any(entry.split for entry in listing.entries):
+        raise ValueError(f"{root}: has folders train and val; folds are drawn where there are none")
+    plan = Plan(train_size or image_size, image_size, val_fraction, seed, num_folds, fold)
     return _load(listing, plan, _place(cache_dir, use_cache), on_bad)
 
 

@@ -15,7 +15,7 @@ from data.duplicates import Duplicate, classify, count, group_ids, same_or_near
 from data.images import Unusable
 from data.listing import Listing, printable
 from data.seen import Verdict, load_seen, save_seen
-from data.split import split_train_val
+from data.split import draw_folds, split_train_val
 from data.workers import Job, inspect_files
 
 SPLITTER = 1  # count up when the same files would be split or ordered otherwise
@@ -29,6 +29,8 @@ class Plan:
     val_size: int
     val_fraction: float
     seed: int
+    num_folds: int | None = None  # then `fold` validates and the others train
+    fold: int = 1
 
     def sizes(self, split: str) -> tuple[int, ...]:
         """The sides at which a file is needed, as long as only this much of its split is known."""
@@ -92,7 +94,7 @@ class Pictures:
         """Names all that the cached pixels and their order depend on."""
         labels, plan = labels_of(self.listing), self.plan
         if all(entry.split for entry in self.listing.entries):  # nothing is drawn
-            plan = replace(plan, val_fraction=0.0, seed=0)
+            plan = replace(plan, val_fraction=0.0, seed=0, num_folds=None, fold=1)
         content = sorted(
             (self.listing.entries[i].split, labels[i], facts.sha256)
             for i, facts in self.facts().items()
@@ -103,9 +105,7 @@ class Pictures:
     def build(self) -> CacheEntry:
         """Decodes what is not decoded yet, splits, orders, and writes the result to its place."""
         self.read([index for index in self.facts() if index not in self.spooled])
-        splits, duplicates = draw_splits(
-            self.listing, self.facts(), self.plan.val_fraction, self.plan.seed
-        )
+        splits, duplicates = draw_splits(self.listing, self.facts(), self.plan)
         rows = self._rows(splits)
         notes = {"root": printable(str(self.listing.root)), "duplicates": asdict(count(duplicates))}
         if self.place is None:
@@ -135,7 +135,7 @@ def labels_of(listing: Listing) -> list[int]:
 
 
 def draw_splits(
-    listing: Listing, facts: dict[int, Facts], val_fraction: float, seed: int
+    listing: Listing, facts: dict[int, Facts], plan: Plan
 ) -> tuple[dict[int, str], list[Duplicate]]:
     """Train or val for each usable file, as the folders say or as drawn; and the duplicates."""
     labels = labels_of(listing)
@@ -148,7 +148,11 @@ def draw_splits(
         sha256s = [file.sha256 for file in ordered]
         groups = group_ids(len(indices), pairs)
         ordered_labels = [labels[i] for i in indices]
-        splits = split_train_val(sha256s, ordered_labels, groups, val_fraction, seed)
+        if plan.num_folds is None:
+            splits = split_train_val(sha256s, ordered_labels, groups, plan.val_fraction, plan.seed)
+        else:
+            folds = draw_folds(sha256s, ordered_labels, groups, plan.num_folds, plan.seed)
+            splits = ["val" if fold == plan.fold else "train" for fold in folds]
     class_names = [listing.entries[i].class_name for i in indices]
     duplicates = [
         replace(duplicate, first=indices[duplicate.first], second=indices[duplicate.second])

@@ -49,6 +49,47 @@ def split_train_val(
     return splits
 
 
+def draw_folds(
+    sha256s: Sequence[str],
+    labels: Sequence[int],
+    group_ids: Sequence[int],
+    num_folds: int,
+    seed: int,
+) -> list[int]:
+    """Deals the pictures of each class to folds alike, and never parts those of one group.
+
+    Groups come in the order of SHA-256(seed, smallest hash in the group), the large ones first.
+    Each goes to the fold that has the fewest of its classes so far, of these to the smallest one.
+
+    Args:
+        sha256s, labels, group_ids, seed: as in `split_train_val`.
+        num_folds: from 2 to the number of pictures.
+
+    Returns:
+        the fold of each file, from 1 to num_folds.
+
+    Example:
+        >>> draw_folds(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 2, seed=0)
+        [1, 2, 1, 2]
+    """
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group_id in enumerate(group_ids):
+        members[group_id].append(index)
+    counts: list[Counter[int]] = [Counter() for _ in range(num_folds)]
+    folds = [0] * len(labels)
+    in_order = sorted(members.values(), key=lambda group: _draw(sha256s, group, seed))
+    for group in sorted(in_order, key=len, reverse=True):
+        needed = Counter(labels[index] for index in group)
+        fold = min(
+            range(num_folds),
+            key=lambda n: (sum(counts[n][label] for label in needed), counts[n].total()),
+        )
+        counts[fold] += needed
+        for index in group:
+            folds[index] = fold + 1
+    return folds
+
+
 def _num_val(count: int, val_fraction: float) -> int:
     return min(max(round(count * val_fraction), 1), count - 1)
 

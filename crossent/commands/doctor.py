@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             as_json=args.json,
             image_size=settings.data.image_size or 64,
             val_fraction=settings.data.val_fraction,
-            seed=settings.seed,
+            seed=settings.data_seed,
             epochs=settings.train.epochs if args.config else None,
             train_images_per_s=images_per_s(settings) if args.config else None,
         )

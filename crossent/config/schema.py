@@ -55,6 +55,18 @@ class DataSettings(Section):
         lt=1,
         description="share kept for validation where there is no val folder",
     )
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=100,
+        description="cross-validation: so many runs, each without one part",
+    )
+    fold: int | None = Field(
+        default=None, ge=1, le=100, description="only this one of the folds, counted from 1"
+    )
+    seed: int | None = Field(
+        default=None, ge=0, le=2**63 - 1, description="of the split and of drawings; null: as seed"
+    )
     num_images: int = Field(
         default=3000, ge=6, le=1_000_000, description="drawings, those for validation included"
     )
@@ -196,6 +208,11 @@ class Settings(Section):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     train: TrainSettings = TrainSettings()
+
+    @property
+    def data_seed(self) -> int:
+        """Of the split and of drawings."""
+        return self.seed if self.data.seed is None else self.data.seed
 
 
 SECTIONS: dict[str, type[Section]] = {

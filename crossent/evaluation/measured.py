@@ -57,9 +57,15 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
 def pictures_key(classifier: Classifier, data: Data) -> object:
     """A folder's fingerprint is that of the files; drawings are the same in any size."""
     settings = classifier.header["settings"]
-    if settings["data"]["source"] != "drawings":
+    drawn = settings["data"]
+    if drawn["source"] != "drawings":
         return data.fingerprint
-    return settings["seed"], settings["data"]["num_images"], settings["data"]["val_fraction"]
+    seed = drawn.get("seed")  # files of before have none
+    return (
+        settings["seed"] if seed is None else seed,
+        drawn["num_images"],
+        drawn["val_fraction"],
+    )
 
 
 def check_comparable(first: Measured, other: Measured) -> None:
