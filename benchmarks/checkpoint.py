@@ -38,7 +38,7 @@ def epoch_s(run: Run) -> float:
     for _ in range(2):
         start = time.perf_counter()
         run.trainer.train_epoch(after_step=lambda: None)
-        run.trainer.finish_epoch(run.trainer.evaluator(run.trainer.model))
+        run.trainer.finish_epoch(run.trainer.validate())
         seconds.append(time.perf_counter() - start)
     return seconds[-1]
 
