@@ -83,6 +83,7 @@ def build(
         unusable=data.unusable,
         minutes=train.minutes,
         patience=train.patience,
+        keep=train.keep,
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
         console=Console(silent=not world.is_first),

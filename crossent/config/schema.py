@@ -166,6 +166,9 @@ class TrainSettings(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 where the machine is fast at it"
     )
+    keep: Literal["best", "last"] = Field(
+        default="best", description="the epoch whose weights model.safetensors has; best by E"
+    )
     freeze: bool = Field(default=False, description="true: only the last layer learns")
     mixup: float = Field(
         default=0.0,

@@ -168,6 +168,16 @@ def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
     return percentiles(float(second.mean() - first.mean()), np.concatenate(found))
 
 
+def spread_interval(values: Floats, seed: int = 0) -> Interval:
+    """The mean over runs and pictures; both are resampled. Shape: values (R, N)."""
+    rng, num_runs = np.random.default_rng(seed + 1), len(values)
+    found = []
+    for counts in resamples(values.shape[1], seed):
+        runs = rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), len(counts))
+        found.append(((runs @ values / num_runs) * counts).sum(axis=1) / values.shape[1])
+    return percentiles(float(values.mean()), np.concatenate(found))
+
+
 def mcnemar(gained: int, lost: int) -> float:
     """The probability of so uneven a change, or a more uneven one, if either side were as likely.
 

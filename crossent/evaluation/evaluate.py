@@ -1,7 +1,7 @@
 """Run a model over pictures without training it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -81,8 +81,21 @@ class Evaluator:
         return totals
 
 
-def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
-    """What a trained model says of labelled pictures; all else follows from that."""
+def outputs_of(classifier: Classifier, image_set: ImageSet, flip: bool = False) -> Outputs:
+    """What a trained model says of labelled pictures; all else follows from that.
+
+    Args:
+        flip: average y with that of the mirror image, as `predict --flip` does.
+    """
+    outputs = _outputs_of(classifier, image_set)
+    if not flip:
+        return outputs
+    mirrored = replace(image_set, images=image_set.images[:, :, ::-1])
+    probs = (outputs.probs + _outputs_of(classifier, mirrored).probs) / 2
+    return Outputs(np.log(probs), outputs.labels)
+
+
+def _outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
     evaluator = Evaluator(
         image_set, classifier.preprocessing, classifier.device, classifier.precision
     )

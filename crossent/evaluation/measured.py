@@ -45,13 +45,34 @@ def measure_runs(
     return found
 
 
-def measure_run(path: Path, name: str, data_root: str | None, device: torch.device) -> Measured:
+def measure_run(
+    path: Path, name: str, data_root: str | None, device: torch.device, flip: bool = False
+) -> Measured:
     classifier = load_model(path, device)
     data = labelled_folder(classifier, data_root) if data_root else validation_of(classifier)
     root = data_root or classifier.header["settings"]["data"]["root"]
-    outputs = outputs_of(classifier, data.val)
+    outputs = outputs_of(classifier, data.val, flip)
     key = data.fingerprint if data_root else pictures_key(classifier, data)
     return Measured(name, classifier.class_names, data.val, outputs, key, root)
+
+
+def pooled(name: str, runs: Sequence[Measured]) -> Measured:
+    """The folds of a cross-validation as if they were one run over all pictures."""
+    return Measured(
+        name,
+        runs[0].class_names,
+        ImageSet(
+            np.concatenate([run.image_set.images for run in runs]),
+            np.concatenate([run.image_set.labels for run in runs]),
+            [picture for run in runs for picture in run.image_set.names],
+        ),
+        Outputs(
+            np.concatenate([run.outputs.logits for run in runs]),
+            np.concatenate([run.outputs.labels for run in runs]),
+        ),
+        tuple(run.key for run in runs),
+        runs[0].root,
+    )
 
 
 def pictures_key(classifier: Classifier, data: Data) -> object:

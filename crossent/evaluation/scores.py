@@ -21,6 +21,7 @@ class Scores:
     recall: list[Interval]
     f1: list[Interval]
     macro_f1: Interval  # mean over the classes that there are
+    balanced_accuracy: Interval  # mean recall of these
     metrics: Metrics
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
@@ -37,6 +38,7 @@ class Scores:
             "accuracy": self.accuracy.to_dict(),
             "E": self.E.to_dict(),
             "macro_f1": self.macro_f1.to_dict(),
+            "balanced_accuracy": self.balanced_accuracy.to_dict(),
             "num_images": self.metrics.num_images,
             "class_names": class_names,
             "per_class": per_class,
@@ -50,7 +52,7 @@ def score(outputs: Outputs) -> Scores:
     metrics = Metrics(float(outputs.losses.mean()), confusion)
     found, answers = confusion.diagonal(), confusion.sum(axis=0)
     [E] = bootstrap(partial(mean_losses, outputs.losses), len(outputs))
-    [macro_f1] = bootstrap(partial(resampled_macro_f1, outputs), len(outputs))
+    macro_f1, balanced = bootstrap(partial(resampled_means, outputs), len(outputs))
     return Scores(
         E=E,
         accuracy=wilson(int(found.sum()), len(outputs)),
@@ -58,6 +60,7 @@ def score(outputs: Outputs) -> Scores:
         recall=wilsons(found, metrics.support),
         f1=[f1_interval(*map(int, n)) for n in zip(found, metrics.support, answers, strict=True)],
         macro_f1=macro_f1,
+        balanced_accuracy=balanced,
         metrics=metrics,
     )
 
@@ -72,15 +75,17 @@ def mean_losses(losses: Floats, counts: Floats) -> Floats:
     return means[:, None]
 
 
-def resampled_macro_f1(outputs: Outputs, counts: Floats) -> Floats:
-    """The mean F1 over the classes of each resample. Shape: counts (B, N); returns (B, 1)."""
-    means: Floats = np.nanmean(resampled_f1(outputs, counts), axis=1, keepdims=True)
-    return means
+def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
+    """The means over the classes of F1 and of recall, of each resample.
 
-
-def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:
-    """F1 of each class in each resample. Shape: counts (B, N); returns (B, K)."""
+    Shape:
+        counts (B, N); returns (B, 2).
+    """
     classes = np.eye(outputs.num_classes)
     is_class, is_said = classes[outputs.labels], classes[outputs.predicted]  # (N, K)
-    f1: Floats = f1_score(counts @ (is_class * is_said), counts @ is_class, counts @ is_said)
-    return f1
+    found, pictures = counts @ (is_class * is_said), counts @ is_class
+    f1 = f1_score(found, pictures, counts @ is_said)
+    with np.errstate(invalid="ignore"):  # a class without pictures has no recall
+        recall = found / pictures
+    means: Floats = np.stack([np.nanmean(f1, axis=1), np.nanmean(recall, axis=1)], axis=1)
+    return means
