@@ -1,6 +1,7 @@
 """Every setting, written once: its name, type, default, unit and reason."""
 
 import os.path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -240,3 +241,16 @@ def flat_values(settings: Settings) -> dict[str, Any]:
         section, _, key = name.rpartition(".")
         values[name] = getattr(getattr(settings, section) if section else settings, key)
     return values
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Give the settings with some of them changed, by dotted name.
+
+    Raises:
+        ValidationError: a value is out of range, or not known.
+    """
+    nested = settings.model_dump()
+    for name, value in values.items():
+        section, _, key = name.rpartition(".")
+        (nested[section] if section else nested)[key] = value
+    return Settings.model_validate(nested)

@@ -1,5 +1,6 @@
 """Run a model over pictures without training it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -91,8 +92,8 @@ def outputs_of(classifier: Classifier, image_set: ImageSet, flip: bool = False) 
     if not flip:
         return outputs
     mirrored = replace(image_set, images=image_set.images[:, :, ::-1])
-    probs = (outputs.probs + _outputs_of(classifier, mirrored).probs) / 2
-    return Outputs(np.log(probs), outputs.labels)
+    both = outputs.log_probs, _outputs_of(classifier, mirrored).log_probs
+    return Outputs(np.logaddexp(*both) - math.log(2), outputs.labels)
 
 
 def _outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossent.evaluation.intervals import Floats, Interval, bootstrap, f1_interval, wilson
-from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, f1_score
+from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, divide, f1_score
 from crossent.evaluation.outputs import Outputs
 
 
@@ -81,11 +81,21 @@ def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
     Shape:
         counts (B, N); returns (B, 2).
     """
+    by_class = resampled_f1(outputs, counts), resampled_recall(outputs, counts)
+    means: Floats = np.stack([np.nanmean(values, axis=1) for values in by_class], axis=1)
+    return means
+
+
+def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:
+    """F1 of each class in each resample. Shape: counts (B, N); returns (B, K)."""
     classes = np.eye(outputs.num_classes)
     is_class, is_said = classes[outputs.labels], classes[outputs.predicted]  # (N, K)
-    found, pictures = counts @ (is_class * is_said), counts @ is_class
-    f1 = f1_score(found, pictures, counts @ is_said)
-    with np.errstate(invalid="ignore"):  # a class without pictures has no recall
-        recall = found / pictures
-    means: Floats = np.stack([np.nanmean(f1, axis=1), np.nanmean(recall, axis=1)], axis=1)
-    return means
+    f1: Floats = f1_score(counts @ (is_class * is_said), counts @ is_class, counts @ is_said)
+    return f1
+
+
+def resampled_recall(outputs: Outputs, counts: Floats) -> Floats:
+    """Recall of each class in each resample. Shape: counts (B, N); returns (B, K)."""
+    is_class = np.eye(outputs.num_classes)[outputs.labels]  # (N, K)
+    recall: Floats = divide(counts @ (is_class * outputs.right[:, None]), counts @ is_class)
+    return recall

@@ -5,17 +5,22 @@ GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png 
 """
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from crossent.config import Loaded, Settings, load_settings, to_yaml
+from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
 from crossent.errors import EXIT_DONE, UserError
 from crossent.files import write_text
+from crossent.resume import is_finished
 from crossent.training.run_folder import RunFolder
 
 # Trains in a folder, or goes on in one that holds a run already; returns an exit status.
 TrainOne = Callable[[Loaded, Path, bool], int]
+Variant = dict[str, Any]  # values by dotted name
+MIN_SEEDS = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Group:
         return str(self._read()["kind"])
 
     @property
-    def variants(self) -> dict[str, list[str]]:
+    def variants(self) -> dict[str, Variant]:
         """The name of each run, and the settings in which it differs."""
         return dict(self._read()["runs"])
 
@@ -59,12 +64,11 @@ class Group:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Make the folder.
+        """Write down what is to be trained.
 
         Raises:
-            UserError: it holds a run or a group already, or cannot be made.
+            UserError: the folder holds a run or a group already.
         """
-        RunFolder(self.path).make()
         if self.exists or RunFolder(self.path).config.exists():
             raise UserError(
                 f"{self.path} is used already: go on with --resume {self.path}, "
@@ -76,49 +80,75 @@ class Group:
         write_text(self.config, to_yaml(settings))
         write_text(self.facts, json.dumps({"kind": kind, "runs": runs}, indent=2) + "\n")
 
-    def _read(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.facts.read_text(encoding="utf-8"))
+    def keep_config(self, settings: Settings) -> None:
+        """Go on with other settings where those of all runs allow it, also of those to come.
+
+        Raises:
+            UserError: they would change the result of a run that has begun.
+        """
+        if to_yaml(settings) == self.config.read_text(encoding="utf-8"):
+            return
+        for name, own in self.variants.items():
+            is_finished(RunFolder(self.path / name), with_values(settings, own))
+        write_text(self.config, to_yaml(settings))
+
+    def _read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
         return found
 
 
-def is_group(settings: Settings, num_seeds: int | None) -> bool:
-    """Whether these settings ask for several runs.
+def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
+    """Whether several runs are asked for.
 
     Raises:
-        UserError: for folds and seeds at once.
+        UserError: in a way that makes no sense.
     """
     wants_folds = settings.data.folds is not None and settings.data.fold is None
-    if wants_folds and num_seeds:
+    is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
+    if num_seeds is not None and resume:
+        raise UserError(f"--resume {resume} knows its runs; leave out --seeds")
+    if num_seeds is not None and num_seeds < MIN_SEEDS:
+        raise UserError(f"--seeds {num_seeds}: expected {MIN_SEEDS} or more")
+    if wants_folds and num_seeds is not None:
         raise UserError("--seeds and data.folds are two questions: ask them one after the other")
-    return wants_folds or bool(num_seeds)
+    if wants_folds and settings.train.patience is not None:
+        raise UserError(
+            "train.patience would end each fold by the pictures that it is judged by; "
+            "with data.folds set train.patience=null and the epochs"
+        )
+    if is_group and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UserError(
+            "a group of runs is trained by one process: leave out torchrun, "
+            "or give it one run, such as data.folds=5 data.fold=1"
+        )
+    return is_group
 
 
-def folds(settings: Settings) -> dict[str, list[str]]:
+def folds(settings: Settings) -> dict[str, Variant]:
     """A run for each fold. None chooses its epoch by the very pictures that it is judged by."""
     assert settings.data.folds
     numbers = range(1, settings.data.folds + 1)
-    return {f"fold-{k}": [f"data.fold={k}", "train.keep=last"] for k in numbers}
+    return {f"fold-{k}": {"data.fold": k, "train.keep": "last"} for k in numbers}
 
 
-def seeds(settings: Settings, num_seeds: int) -> dict[str, list[str]]:
+def seeds(settings: Settings, num_seeds: int) -> dict[str, Variant]:
     """A run for each seed, all with the same split, so that they can be compared."""
     numbers = range(settings.seed, settings.seed + num_seeds)
-    return {f"seed-{s}": [f"seed={s}", f"data.seed={settings.data_seed}"] for s in numbers}
+    return {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
 
 
-def train_group(group: Group, overrides: list[str], train_one: TrainOne) -> int:
-    """Train the runs that are not done yet, one after the other.
-
-    Args:
-        overrides: settings that differ from those of the group.
+def train_runs(group: Group, train_one: TrainOne) -> int:
+    """Train what is not done yet of each run, one after the other.
 
     Returns:
         the exit status of the first run that did not end well, else that all is done.
     """
+    common = load_settings(group.config)
     for name, own in group.variants.items():
         path = group.path / name
-        print(f"== {name} of {group.path}", flush=True)
-        loaded = load_settings(group.config, [*overrides, *own])
+        print(f"== {path}", flush=True)
+        origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
+        loaded = Loaded(with_values(common.settings, own), origins)
         status = train_one(loaded, path, RunFolder(path).config.exists())
         if status != EXIT_DONE:
             return status

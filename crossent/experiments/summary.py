@@ -1,9 +1,7 @@
 """What came of a group of runs: one table, summary.json, and the curves in one picture."""
 
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,12 @@ import torch
 from crossent.evaluation.compare import Side, spread_interval
 from crossent.evaluation.intervals import Floats, Interval
 from crossent.evaluation.measured import Measured, measure_run, pooled
-from crossent.evaluation.scores import Scores, score
-from crossent.evaluation.table import align, confusion_table, headline, per_class_table
+from crossent.evaluation.scores import score
+from crossent.evaluation.table import align, confusion, headline, per_class_table
 from crossent.experiments.group import Group
 from crossent.files import write_atomic, write_text
 from crossent.report.curve import GREY, VAL
 from crossent.training.run_folder import RunFolder
-
-MAX_COLUMNS = 12  # of a confusion matrix that a terminal can show
 
 
 def summarise(group: Group, device: torch.device) -> str:
@@ -39,65 +35,51 @@ def about_folds(
     """Every picture was judged by the one model that had not seen it: all are pooled."""
     scores, mirrored = (score(pooled("", found).outputs) for found in (runs, flipped))
     class_names = runs[0].class_names
-    rows = [["fold", "pictures", "accuracy", "E"]]
-    rows += [
-        [
-            run.name,
-            str(len(run.outputs)),
-            f"{run.outputs.right.mean():.1%}",
-            f"{run.outputs.losses.mean():.4f}",
-        ]
-        for run in runs
-    ]
     parts = [
         "Each picture was judged by the model that had not seen it, after its last epoch.",
         headline(scores, class_names),
-        balanced_line(scores),
         f"With the mirror image, as predict --flip: accuracy {mirrored.accuracy.text('.1%')}, "
-        f"E = {mirrored.E.text('.4f')}\n" + balanced_line(mirrored),
+        f"balanced {mirrored.balanced_accuracy.text('.1%')},\nE = {mirrored.E.text('.4f')}",
         per_class_table(scores, class_names),
-        align(rows),
+        confusion(scores.metrics, class_names),
+        runs_table("fold", runs),
     ]
-    if len(class_names) <= MAX_COLUMNS:
-        parts.insert(-1, confusion_table(scores.metrics, class_names))
     facts = {"kind": "folds", **scores.to_dict(class_names), "flip": mirrored.to_dict(class_names)}
-    facts["folds"] = [single(run) for run in runs]
-    return "\n\n".join(parts), facts
-
-
-def balanced_line(scores: Scores) -> str:
-    return f"balanced over the classes (mean recall): {scores.balanced_accuracy.text('.1%')}"
+    return "\n\n".join(parts), {**facts, "folds": [single(run) for run in runs]}
 
 
 def about_seeds(
     runs: Sequence[Measured], flipped: Sequence[Measured]
 ) -> tuple[str, dict[str, Any]]:
     """Mean and standard deviation over the seeds, and an interval over seeds and pictures."""
-    side = Side("", [run.outputs for run in runs])
+    side, mirrored = (Side("", [run.outputs for run in found]) for found in (runs, flipped))
     numbers = {
         "accuracy": (side.right, ".1%"),
         "E": (side.losses, ".4f"),
-        "accuracy with the mirror image": (Side("", [run.outputs for run in flipped]).right, ".1%"),
+        "accuracy, with the mirror image": (mirrored.right, ".1%"),
+        "E, with the mirror image": (mirrored.losses, ".4f"),
     }
-    rows = [["seed", "accuracy", "E"]]
-    rows += [
-        [run.name, f"{run.outputs.right.mean():.1%}", f"{run.outputs.losses.mean():.4f}"]
-        for run in runs
-    ]
-    lines, facts = [], {}
+    rows = [["", "mean", "standard deviation", "95 % interval, over seeds and pictures"]]
+    facts = {}
     for name, (values, form) in numbers.items():
         mean, deviation = spread(values)
-        lines.append(
-            f"{name}: mean {mean.value:{form}}, standard deviation {deviation:{form}}; "
-            f"95 % interval, over seeds and pictures: {mean.range(form)}"
-        )
+        rows.append([name, f"{mean.value:{form}}", f"{deviation:{form}}", mean.range(form)])
         facts[name] = {"mean": mean.to_dict(), "standard_deviation": deviation}
     parts = [
-        f"{len(runs)} seeds, the same {side.right.shape[1]:,} pictures",
+        f"{len(runs)} seeds, the same {side.right.shape[1]:,} validation pictures",
         align(rows),
-        "\n".join(lines),
+        runs_table("seed", runs),
     ]
     return "\n\n".join(parts), {"kind": "seeds", **facts, "seeds": [single(run) for run in runs]}
+
+
+def runs_table(title: str, runs: Sequence[Measured]) -> str:
+    rows = [[title, "pictures", "accuracy", "E"]]
+    for run in map(single, runs):
+        rows.append(
+            [run["run"], str(run["num_images"]), f"{run['accuracy']:.1%}", f"{run['E']:.4f}"]
+        )
+    return align(rows)
 
 
 def spread(values: Floats) -> tuple[Interval, float]:
@@ -106,9 +88,7 @@ def spread(values: Floats) -> tuple[Interval, float]:
     Shape:
         values (R, N).
     """
-    means = values.mean(axis=1)
-    deviation = float(means.std(ddof=1)) if len(means) > 1 else math.nan
-    return spread_interval(values), deviation
+    return spread_interval(values), float(values.mean(axis=1).std(ddof=1))
 
 
 def single(run: Measured) -> dict[str, Any]:
