@@ -166,6 +166,7 @@ def make_batches(
         device=device,
         rank=world.rank,
         num_ranks=world.size,
+        only_first=t.overfit_batch,
     )
 
 

@@ -170,6 +170,9 @@ class TrainSettings(Section):
     keep: Literal["best", "last"] = Field(
         default="best", description="the epoch whose weights model.safetensors has; best by E"
     )
+    overfit_batch: bool = Field(
+        default=False, description="a test: one batch only, always the same; E must go to 0"
+    )
     freeze: bool = Field(default=False, description="true: only the last layer learns")
     mixup: float = Field(
         default=0.0,

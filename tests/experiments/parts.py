@@ -52,6 +52,6 @@ def answers(run: Path, flip: bool = False):
     return y.numpy(), data.labels, data.names
 
 
-def epoch_of_model(run: Path) -> int:
+def epoch_of_model(run: Path):
     _, header = read_tensors(run / "model.safetensors")
     return header["metrics"]["epoch"]

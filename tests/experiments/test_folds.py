@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from crossent import drill
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Totals
@@ -46,8 +47,8 @@ class InSecondFold(Mishap):
     def arm(self, run):
         happen = forked.MISHAPS[self.what]
         second = RunFolder(run / "fold-2")
-        forked.drill.die = lambda: happen(run) if len(second.records()) > 1 else None
-        forked.drill.arm(self.place, self.step)
+        drill.die = lambda: happen(run) if len(second.records()) > 1 else None
+        drill.arm(self.place, self.step)
 
 
 def test_every_picture_is_judged_once_beside_its_near_duplicates(group):
