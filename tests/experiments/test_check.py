@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-import data.batches
 from crossent import wiring
 from crossent.config import load_settings
 from crossent.experiments.check import CONTROLS, check
+from data.augment import augment
 from data.preprocess import Preprocessing
+from models import build_model
 from models.small_cnn import SmallCNN
 from tests.forked import Command
 from tests.training.parts import make_trainer
@@ -47,8 +48,8 @@ def test_the_command_fails_with_status_1(tmp_path):
 
 def test_labels_that_slip_by_one_picture_in_the_augmentation(drawn, monkeypatch):
     """They can be learned by heart, but not be found again on the pictures themselves."""
-    augment = data.batches.augment
-    monkeypatch.setattr(data.batches, "augment", lambda *a: augment(*a).roll(1, 0))
+    slip = lambda *a: augment(*a).roll(1, 0)  # noqa: E731
+    monkeypatch.setattr("data.batches.augment", slip)
     passed, text = verdict("one batch", drawn)
     assert not passed and "do not see the same pictures with the same labels" in text
 
@@ -72,14 +73,12 @@ def test_a_gradient_that_is_cut(drawn, monkeypatch):
 
 
 def test_a_model_that_prefers_a_class_from_the_start(drawn, monkeypatch):
-    build_model = wiring.build_model
-
     def prejudiced(*args, **kwargs):
         model = build_model(*args, **kwargs)
         model.head.bias.data[0] = 2
         return model
 
-    monkeypatch.setattr(wiring, "build_model", prejudiced)
+    monkeypatch.setattr("crossent.wiring.build_model", prejudiced)
     passed, text = verdict("a few steps", drawn)
     assert not passed and "expected ln K" in text
 
