@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,14 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     folder = parser.add_mutually_exclusive_group()
     folder.add_argument("--out", metavar="RUN", type=Path, help="folder of the run to make")
-    folder.add_argument("--resume", metavar="RUN", type=Path, help="go on with a stopped run")
+    folder.add_argument(
+        "--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs"
+    )
     folder.add_argument(
         "--replay", metavar="RUN/crash", type=Path, help="do the step again that was not finite"
+    )
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ..., as a group"
     )
     parser.add_argument("--print-config", action="store_true", help="show the settings and stop")
     parser.add_argument(
@@ -59,6 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     args = parse_arguments(arguments)
     leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
+    from crossent.experiments.group import wants_group
     from crossent.knowledge import follow_weights
     from crossent.training.world import joined_world
     from models import MODEL_NAMES
@@ -72,12 +79,15 @@ def main(arguments: Sequence[str]) -> int:
         print(render(loaded), end="")
         return EXIT_DONE
     settings = follow_weights(loaded.settings)
+    is_group = wants_group(args.resume, settings, args.seeds)
     with joined_world(settings.train.timeout_s) as world:
         if args.dry_run:
             return dry_run(settings, world)
         if args.find_lr:
             return find_lr(settings, world)
         path, is_old = run_path(args)
+        if is_group:
+            return train_group(settings, path, is_old, args.seeds)
         return train(replace(loaded, settings=settings), path, is_old, world)
 
 
@@ -87,9 +97,12 @@ def config_path(args: argparse.Namespace) -> Path | None:
         return args.config  # type: ignore[no-any-return]
     if args.config is not None:
         raise UserError(f"--resume {args.resume} has its own settings; leave out -c {args.config}")
+    from crossent.experiments.group import Group
     from crossent.training.run_folder import RunFolder
 
-    folder = RunFolder(args.resume)
+    group, folder = Group(args.resume), RunFolder(args.resume)
+    if group.exists:
+        return group.config
     folder.check_is_run()
     return folder.config
 
@@ -111,8 +124,20 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
-    """Train in a new folder, or go on in an old one, and say how it ended."""
+def train(
+    loaded: "Loaded",
+    path: Path,
+    is_old: bool,
+    world: "World",
+    stop: "StopRequest | None" = None,
+    group: Path | None = None,
+) -> int:
+    """Train in a new folder, or go on in an old one, and say how it ended.
+
+    Args:
+        stop: the one of the whole group, so that no signal between two of its runs is lost.
+        group: what to go on with, if the run is one of a group.
+    """
     from crossent.report.curve import draw_curve
     from crossent.report.report import write_report
     from crossent.training.console import Console
@@ -122,7 +147,8 @@ def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
     from crossent.training.world import WorkerLost
 
     settings = loaded.settings
-    folder, stop, console = RunFolder(path), StopRequest(), Console(silent=not world.is_first)
+    folder, stop = RunFolder(path), stop or StopRequest()
+    console = Console(silent=not world.is_first)
     with folder.in_use() if world.is_first else nullcontext():
         try:
             with world.name_the_lost():
@@ -134,14 +160,14 @@ def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
                 run, data = begun
                 run.fit()
         except Interrupted as interrupted:
-            how = f"{interrupted}: {folder.saved()}; go on with: python train.py --resume {path}"
-            console.line(how)
+            how = f"go on with: python train.py --resume {group or path}"
+            console.line(f"{interrupted}: {folder.saved()}; {how}")
             return interrupted.exit_status
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
             return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST
         if world.is_first:
-            draw_curve(folder.records(), folder.curve)
+            draw_curve(folder.records(), folder.curve, settings.train.keep)
             write_report(folder, run.trainer.evaluator.device, data)
         world.wait()  # all leave together: a connection torn down early can abort the other end
     console.line(f"see {folder.report}; next: python -m crossent evaluate {path}")
@@ -179,6 +205,35 @@ def begin(
         folder.keep_config(to_yaml(settings))
         folder.keep_origins(loaded.origins)
     return run, data
+
+
+def train_group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
+    """Train the folds, or the seeds, one after the other, and say what came of them together."""
+    from crossent.device import choose_device
+    from crossent.experiments.group import Group, train_runs
+    from crossent.experiments.summary import summarise
+    from crossent.training.run_folder import RunFolder
+    from crossent.training.signals import Interrupted, StopRequest
+    from crossent.training.world import ALONE
+
+    group, stop = Group(path), StopRequest().install()
+    with RunFolder(path).in_use():
+        if is_old:
+            group.keep_config(settings)
+        else:
+            group.create(settings, num_seeds)
+        one = partial(train, world=ALONE, stop=stop, group=path)
+        status = train_runs(group, one)
+        if status != EXIT_DONE:
+            return status
+        try:
+            with stop.raising():
+                print(summarise(group, choose_device(settings.train.device)))
+        except Interrupted as interrupted:
+            print(f"{interrupted}: all is saved; go on with: python train.py --resume {path}")
+            return interrupted.exit_status
+    print(f"see {group.curves} and {group.summary}")
+    return EXIT_DONE
 
 
 def dry_run(settings: "Settings", world: "World") -> int:

@@ -83,6 +83,7 @@ def build(
         unusable=data.unusable,
         minutes=train.minutes,
         patience=train.patience,
+        keep=train.keep,
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
         console=Console(silent=not world.is_first),
@@ -165,6 +166,7 @@ def make_batches(
         device=device,
         rank=world.rank,
         num_ranks=world.size,
+        only_first=t.overfit_batch,
     )
 
 

@@ -36,6 +36,7 @@ class TrainBatches:
 
     Args:
         rank: of `num_ranks` processes that share every batch; each makes its own part only.
+        only_first: an epoch is the very first batch, again and again, changed always alike.
     """
 
     image_set: ImageSet
@@ -46,6 +47,7 @@ class TrainBatches:
     device: torch.device
     rank: int = 0
     num_ranks: int = 1
+    only_first: bool = False
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -53,11 +55,14 @@ class TrainBatches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on, as if the earlier ones had been made."""
+        batches = self.order.batches(epoch)
+        if self.only_first:
+            epoch, batches = 0, self.order.batches(0)[:1] * len(self)
         sample_ids = self.order.sample_ids(epoch)
         draws = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         uniform = torch.from_numpy(draws.uniform).to(self.device)
         changes = Changes.of(uniform, self.augmentation)
-        for slots in self.order.batches(epoch)[start:]:
+        for slots in batches[start:]:
             images, target = self.make(slots, sample_ids, changes, draws.lam)
             yield Batch(images, target, sample_ids[slots])
 

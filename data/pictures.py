@@ -152,6 +152,7 @@ def draw_splits(
             splits = split_train_val(sha256s, ordered_labels, groups, plan.val_fraction, plan.seed)
         else:
             folds = draw_folds(sha256s, ordered_labels, groups, plan.num_folds, plan.seed)
+            check_folds(folds, ordered_labels, plan.num_folds, listing)
             splits = ["val" if fold == plan.fold else "train" for fold in folds]
     class_names = [listing.entries[i].class_name for i in indices]
     duplicates = [
@@ -159,6 +160,21 @@ def draw_splits(
         for duplicate in classify(pairs, ordered, class_names, splits)
     ]
     return dict(zip(indices, splits, strict=True)), duplicates
+
+
+def check_folds(folds: list[int], labels: list[int], num_folds: int, listing: Listing) -> None:
+    """Raise ValueError if a fold is empty, or a model would never see a class."""
+    if len(set(folds)) < num_folds:
+        raise ValueError(
+            f"{listing.root}: too few pictures for {num_folds} folds; near-duplicates count once"
+        )
+    for label, name in enumerate(listing.class_names):
+        homes = {fold for fold, of in zip(folds, labels, strict=True) if of == label}
+        if len(homes) == 1:
+            raise ValueError(
+                f"{listing.root}: all pictures of {name} are in one fold, so that its model would "
+                "never see them; near-duplicates stay together: add others"
+            )
 
 
 def _in_memory(spool: Spool, rows: Rows) -> CachedSplit:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="run folders; the first is the standard"
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="run folders, or groups; the first is the standard",
     )
     parser.add_argument(
         "--against", nargs="+", type=Path, default=[], metavar="RUN",
@@ -25,15 +29,16 @@ def run(args: argparse.Namespace) -> int:
     from crossent.device import choose_device
     from crossent.errors import UserError
     from crossent.evaluation.compare import compare
-    from crossent.evaluation.measured import make_sides, measure_runs
+    from crossent.evaluation.measured import make_sides, measure_sides
     from crossent.evaluation.scores import score
     from crossent.evaluation.versus import as_dict, as_text
 
     if len(args.runs) + len(args.against) < 2:
         raise UserError("compare needs two runs or more, such as: compare runs/a runs/b")
-    runs = measure_runs([*args.against, *args.runs], args.data, choose_device(args.device))
-    first, others = make_sides(runs, len(args.against))
+    sides = measure_sides([*args.against, *args.runs], args.data, choose_device(args.device))
+    first, others = make_sides(sides, len(args.against))
     comparisons = [compare(first, other) for other in others]
+    runs = [run for side in sides for run in side]
     scores = {run.name: score(run.outputs) for run in runs}
     if args.html:
         from crossent.report.versus import write_page

@@ -101,6 +101,25 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 def _contradictions(given: Layer, has_mistakes: bool) -> list[str]:
     """Find settings that are right by themselves, but not together."""
+    return _root_contradictions(given, has_mistakes) + _fold_contradictions(given, has_mistakes)
+
+
+def _fold_contradictions(given: Layer, has_mistakes: bool) -> list[str]:
+    names = ("data.folds", "data.fold", "data.source")
+    folds, fold, source = (given.get(name, Given(None, "default")) for name in names)
+    if has_mistakes:
+        return []
+    if fold.value is not None and folds.value is None:
+        return [f"{fold.origin}: data.fold is one of data.folds; say how many there are"]
+    if fold.value is not None and fold.value > folds.value:
+        return [f"{fold.origin}: data.fold is {fold.value}, but there are only {folds.value} folds"]
+    if folds.value is not None and source.value != "folder":
+        text = "data.folds needs data.source folder: other sources have their own validation"
+        return [f"{folds.origin}: {text} pictures"]
+    return []
+
+
+def _root_contradictions(given: Layer, has_mistakes: bool) -> list[str]:
     default = Given(None, "default")
     source, root = given.get("data.source", default), given.get("data.root", default)
     if source.value == "folder" and root.value is None:

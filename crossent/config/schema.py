@@ -1,6 +1,7 @@
 """Every setting, written once: its name, type, default, unit and reason."""
 
 import os.path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -166,6 +167,12 @@ class TrainSettings(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 where the machine is fast at it"
     )
+    keep: Literal["best", "last"] = Field(
+        default="best", description="the epoch whose weights model.safetensors has; best by E"
+    )
+    overfit_batch: bool = Field(
+        default=False, description="a test: one batch only, always the same; E must go to 0"
+    )
     freeze: bool = Field(default=False, description="true: only the last layer learns")
     mixup: float = Field(
         default=0.0,
@@ -237,3 +244,16 @@ def flat_values(settings: Settings) -> dict[str, Any]:
         section, _, key = name.rpartition(".")
         values[name] = getattr(getattr(settings, section) if section else settings, key)
     return values
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Give the settings with some of them changed, by dotted name.
+
+    Raises:
+        ValidationError: a value is out of range, or not known.
+    """
+    nested = settings.model_dump()
+    for name, value in values.items():
+        section, _, key = name.rpartition(".")
+        (nested[section] if section else nested)[key] = value
+    return Settings.model_validate(nested)

@@ -168,6 +168,25 @@ def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
     return percentiles(float(second.mean() - first.mean()), np.concatenate(found))
 
 
+def spread_interval(values: Floats, seed: int = 0) -> Interval:
+    """The mean over runs and pictures; both are resampled.
+
+    R resampled runs spread by (R - 1) / R of what R new ones would: what a resample of them adds to
+    the mean is stretched by the root of R / (R - 1).
+
+    Shape:
+        values (R, N), R at least 2.
+    """
+    rng, num_runs, mean = np.random.default_rng(seed + 1), len(values), values.mean(axis=0)
+    stretch = math.sqrt(num_runs / (num_runs - 1))
+    found = []
+    for counts in resamples(values.shape[1], seed):
+        runs = rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), len(counts))
+        drawn = mean + stretch * (runs @ values / num_runs - mean)  # (B, N)
+        found.append((drawn * counts).sum(axis=1) / values.shape[1])
+    return percentiles(float(values.mean()), np.concatenate(found))
+
+
 def mcnemar(gained: int, lost: int) -> float:
     """The probability of so uneven a change, or a more uneven one, if either side were as likely.
 

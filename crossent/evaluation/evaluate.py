@@ -1,7 +1,8 @@
 """Run a model over pictures without training it."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -81,8 +82,21 @@ class Evaluator:
         return totals
 
 
-def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
-    """What a trained model says of labelled pictures; all else follows from that."""
+def outputs_of(classifier: Classifier, image_set: ImageSet, flip: bool = False) -> Outputs:
+    """What a trained model says of labelled pictures; all else follows from that.
+
+    Args:
+        flip: average y with that of the mirror image, as `predict --flip` does.
+    """
+    outputs = _outputs_of(classifier, image_set)
+    if not flip:
+        return outputs
+    mirrored = replace(image_set, images=image_set.images[:, :, ::-1])
+    both = outputs.log_probs, _outputs_of(classifier, mirrored).log_probs
+    return Outputs(np.logaddexp(*both) - math.log(2), outputs.labels)
+
+
+def _outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
     evaluator = Evaluator(
         image_set, classifier.preprocessing, classifier.device, classifier.precision
     )

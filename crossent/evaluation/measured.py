@@ -12,6 +12,7 @@ from crossent.evaluation.compare import Side
 from crossent.evaluation.dataset import labelled_folder, validation_of
 from crossent.evaluation.evaluate import outputs_of
 from crossent.evaluation.outputs import Outputs
+from crossent.experiments.group import Group
 from crossent.model_file import Classifier, load_model
 from data.images import Data, ImageSet
 
@@ -28,10 +29,14 @@ class Measured:
     root: str | None  # of the files
 
 
-def measure_runs(
+def measure_sides(
     paths: Sequence[Path], data_root: str | None, device: torch.device
-) -> list[Measured]:
+) -> list[list[Measured]]:
     """Load each model and run it over its validation pictures, or over those of another folder.
+
+    Returns:
+        for each path the runs that make one side: a run; the folds of a group as one run over all
+        their pictures; or several runs, the seeds of a group.
 
     Raises:
         UserError: they cannot be compared, as classes or pictures differ.
@@ -39,19 +44,51 @@ def measure_runs(
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len({path.resolve() for path in paths}):
         names = [str(path) for path in paths]
-    found = [measure_run(*run, data_root, device) for run in zip(paths, names, strict=True)]
-    for other in found[1:]:
-        check_comparable(found[0], other)
-    return found
+    sides = [measure_side(*side, data_root, device) for side in zip(paths, names, strict=True)]
+    first, *others = (run for side in sides for run in side)
+    for other in others:
+        check_comparable(first, other)
+    return sides
 
 
-def measure_run(path: Path, name: str, data_root: str | None, device: torch.device) -> Measured:
+def measure_side(
+    path: Path, name: str, data_root: str | None, device: torch.device
+) -> list[Measured]:
+    group = Group(path)
+    if not group.exists:
+        return [measure_run(path, name, data_root, device)]
+    runs = [measure_run(run, f"{name}/{run.name}", data_root, device) for run in group.runs]
+    return [pooled(name, runs)] if group.kind == "folds" and data_root is None else runs
+
+
+def measure_run(
+    path: Path, name: str, data_root: str | None, device: torch.device, flip: bool = False
+) -> Measured:
     classifier = load_model(path, device)
     data = labelled_folder(classifier, data_root) if data_root else validation_of(classifier)
     root = data_root or classifier.header["settings"]["data"]["root"]
-    outputs = outputs_of(classifier, data.val)
+    outputs = outputs_of(classifier, data.val, flip)
     key = data.fingerprint if data_root else pictures_key(classifier, data)
     return Measured(name, classifier.class_names, data.val, outputs, key, root)
+
+
+def pooled(name: str, runs: Sequence[Measured]) -> Measured:
+    """The folds of a cross-validation as if they were one run over all pictures."""
+    return Measured(
+        name,
+        runs[0].class_names,
+        ImageSet(
+            np.concatenate([run.image_set.images for run in runs]),
+            np.concatenate([run.image_set.labels for run in runs]),
+            [picture for run in runs for picture in run.image_set.names],
+        ),
+        Outputs(
+            np.concatenate([run.outputs.logits for run in runs]),
+            np.concatenate([run.outputs.labels for run in runs]),
+        ),
+        tuple(run.key for run in runs),
+        runs[0].root,
+    )
 
 
 def pictures_key(classifier: Classifier, data: Data) -> object:
@@ -78,22 +115,31 @@ def check_comparable(first: Measured, other: Measured) -> None:
     same_labels = np.array_equal(first.image_set.labels, other.image_set.labels)
     if first.key != other.key or not same_labels:
         raise UserError(
-            f"{first.name} and {other.name} have other validation pictures (another seed, folder "
-            "or data.val_fraction): compare them on a folder that is new to both, with --data"
+            f"{first.name} and {other.name} have other validation pictures (another seed, folder, "
+            "data.val_fraction or data.folds): compare them on a folder that is new to both, "
+            "with --data"
         )
 
 
-def make_sides(runs: Sequence[Measured], num_against: int) -> tuple[Side, list[Side]]:
+def make_sides(measured: Sequence[Sequence[Measured]], num_against: int) -> tuple[Side, list[Side]]:
     """The side to compare with, and those that are compared with it.
 
     Args:
-        runs: with those of `--against` first.
-        num_against: how many those are; they are one side, and the others too. With 0 each run is
+        measured: of each path, with those of `--against` first.
+        num_against: how many those are; they are one side, and the others too. With 0 each path is
             a side of its own, and the first is what the others are compared with.
     """
     if num_against == 0:
-        sides = [Side(run.name, [run.outputs]) for run in runs]
+        sides = [make_side(runs) for runs in measured]
         return sides[0], sides[1:]
-    groups = runs[:num_against], runs[num_against:]
-    first, second = (Side(" + ".join(r.name for r in g), [r.outputs for r in g]) for g in groups)
+    groups = measured[:num_against], measured[num_against:]
+    first, second = (make_side([run for runs in group for run in runs]) for group in groups)
     return first, [second]
+
+
+def make_side(runs: Sequence[Measured]) -> Side:
+    """Several runs of one group are called after it."""
+    names = [run.name for run in runs]
+    parents = {str(Path(name).parent) for name in names}
+    name = parents.pop() if len(names) > 1 and len(parents) == 1 else " + ".join(names)
+    return Side(" + ".join(names) if name == "." else name, [run.outputs for run in runs])

@@ -36,6 +36,11 @@ class Outputs:
         losses: Floats = cross_entropy(logits, labels, reduction="none").numpy()
         return losses
 
+    @property
+    def log_probs(self) -> Floats:
+        """(N, K) log y: no y is so small that it would be 0."""
+        return self.logits - np.logaddexp.reduce(self.logits, axis=1, keepdims=True)
+
     @cached_property
     def probs(self) -> Floats:
         """(N, K) y, each row adds up to 1."""

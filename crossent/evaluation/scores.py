@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossent.evaluation.intervals import Floats, Interval, bootstrap, f1_interval, wilson
-from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, f1_score
+from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, divide, f1_score
 from crossent.evaluation.outputs import Outputs
 
 
@@ -21,6 +21,7 @@ class Scores:
     recall: list[Interval]
     f1: list[Interval]
     macro_f1: Interval  # mean over the classes that there are
+    balanced_accuracy: Interval  # mean recall of these
     metrics: Metrics
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
@@ -37,6 +38,7 @@ class Scores:
             "accuracy": self.accuracy.to_dict(),
             "E": self.E.to_dict(),
             "macro_f1": self.macro_f1.to_dict(),
+            "balanced_accuracy": self.balanced_accuracy.to_dict(),
             "num_images": self.metrics.num_images,
             "class_names": class_names,
             "per_class": per_class,
@@ -50,7 +52,7 @@ def score(outputs: Outputs) -> Scores:
     metrics = Metrics(float(outputs.losses.mean()), confusion)
     found, answers = confusion.diagonal(), confusion.sum(axis=0)
     [E] = bootstrap(partial(mean_losses, outputs.losses), len(outputs))
-    [macro_f1] = bootstrap(partial(resampled_macro_f1, outputs), len(outputs))
+    macro_f1, balanced = bootstrap(partial(resampled_means, outputs), len(outputs))
     return Scores(
         E=E,
         accuracy=wilson(int(found.sum()), len(outputs)),
@@ -58,6 +60,7 @@ def score(outputs: Outputs) -> Scores:
         recall=wilsons(found, metrics.support),
         f1=[f1_interval(*map(int, n)) for n in zip(found, metrics.support, answers, strict=True)],
         macro_f1=macro_f1,
+        balanced_accuracy=balanced,
         metrics=metrics,
     )
 
@@ -72,9 +75,14 @@ def mean_losses(losses: Floats, counts: Floats) -> Floats:
     return means[:, None]
 
 
-def resampled_macro_f1(outputs: Outputs, counts: Floats) -> Floats:
-    """The mean F1 over the classes of each resample. Shape: counts (B, N); returns (B, 1)."""
-    means: Floats = np.nanmean(resampled_f1(outputs, counts), axis=1, keepdims=True)
+def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
+    """The means over the classes of F1 and of recall, of each resample.
+
+    Shape:
+        counts (B, N); returns (B, 2).
+    """
+    by_class = resampled_f1(outputs, counts), resampled_recall(outputs, counts)
+    means: Floats = np.stack([np.nanmean(values, axis=1) for values in by_class], axis=1)
     return means
 
 
@@ -84,3 +92,10 @@ def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:
     is_class, is_said = classes[outputs.labels], classes[outputs.predicted]  # (N, K)
     f1: Floats = f1_score(counts @ (is_class * is_said), counts @ is_class, counts @ is_said)
     return f1
+
+
+def resampled_recall(outputs: Outputs, counts: Floats) -> Floats:
+    """Recall of each class in each resample. Shape: counts (B, N); returns (B, K)."""
+    is_class = np.eye(outputs.num_classes)[outputs.labels]  # (N, K)
+    recall: Floats = divide(counts @ (is_class * outputs.right[:, None]), counts @ is_class)
+    return recall

@@ -22,9 +22,7 @@ def as_text(findings: Findings, class_names: list[str], unusable: Sequence[Unusa
     parts = [
         headline(scores, class_names),
         per_class_table(scores, class_names),
-        confusion_table(scores.metrics, class_names)
-        if len(class_names) <= MAX_COLUMNS
-        else confused_pairs(scores.metrics, class_names),
+        confusion(scores.metrics, class_names),
         calibration_lines(findings.calibration),
         coverage_table(findings.coverage),
         shortcut_table(findings.shortcuts),
@@ -43,7 +41,8 @@ def headline(scores: Scores, class_names: list[str]) -> str:
         f"= {E.value / math.log(2):.4f} bits = {E.value / math.log(10):.4f} in base 10; "
         f"exp(E) = {math.exp(E.value):.2f} of {num_classes} classes still in doubt "
         f"(a model that knows nothing: ln {num_classes} = {math.log(num_classes):.4f})\n"
-        f"Mean F1 of the classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
+        f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
+        f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
 
 
@@ -55,6 +54,12 @@ def per_class_table(scores: Scores, class_names: list[str]) -> str:
     for name, *shares, support in columns:
         rows.append([name, *(share.text(".2f") for share in shares), str(support)])
     return align(rows)
+
+
+def confusion(metrics: Metrics, class_names: list[str]) -> str:
+    """All of it, or the most frequent mistakes where a terminal is too narrow."""
+    few = len(class_names) <= MAX_COLUMNS
+    return (confusion_table if few else confused_pairs)(metrics, class_names)
 
 
 def confusion_table(metrics: Metrics, class_names: list[str]) -> str:

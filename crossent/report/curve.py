@@ -8,12 +8,13 @@ from crossent.files import write_atomic
 INK, GREY, TRAIN, VAL = "#222222", "#888888", "#0072b2", "#d55e00"  # told apart without red/green
 
 
-def draw_curve(records: list[dict[str, Any]], path: Path) -> None:
+def draw_curve(records: list[dict[str, Any]], path: Path, keep: str = "best") -> None:
     """Draw E on train and validation over the epochs, with the line of a model that knows nothing.
 
     Args:
         records: the lines of metrics.jsonl, a "start" first.
         path: the PNG to write.
+        keep: the epoch to mark, whose model is kept: "best" or "last".
     """
     from matplotlib.figure import Figure  # half a second: not for every command
     from matplotlib.ticker import MaxNLocator
@@ -38,7 +39,7 @@ def draw_curve(records: list[dict[str, Any]], path: Path) -> None:
     val = [start["E"], *[r["val"]["E"] for r in epochs]]
     axes.plot([0, *x], val, color=VAL, label="validation", linewidth=1.8)
     if epochs:
-        mark_best(axes, epochs)
+        mark_kept(axes, epochs, keep)
     axes.set(xlabel="epoch", ylabel="E, nats a picture", ylim=(0, None), xlim=(0, None))
     axes.set_title("Cross-entropy E falls from ln K", loc="left", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -47,14 +48,14 @@ def draw_curve(records: list[dict[str, Any]], path: Path) -> None:
     write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
-def mark_best(axes: Any, epochs: list[dict[str, Any]]) -> None:
+def mark_kept(axes: Any, epochs: list[dict[str, Any]], keep: str) -> None:
     """A point on the epoch whose model was kept, with its numbers."""
-    best = min(epochs, key=lambda r: r["val"]["E"])
-    E, accuracy = best["val"]["E"], best["val"]["accuracy"]
-    axes.plot(best["epoch"], E, "o", color=VAL)
+    kept = epochs[-1] if keep == "last" else min(epochs, key=lambda r: r["val"]["E"])
+    E, accuracy = kept["val"]["E"], kept["val"]["accuracy"]
+    axes.plot(kept["epoch"], E, "o", color=VAL)
     axes.annotate(
-        f"best: E = {E:.4f}, {accuracy:.1%} right",
-        (best["epoch"], E),
+        f"{keep}: E = {E:.4f}, {accuracy:.1%} right",
+        (kept["epoch"], E),
         xytext=(0, 60),
         textcoords="offset points",
         ha="right",

@@ -57,7 +57,7 @@ def head(state: RunState, name: str) -> Iterator[Markup]:
                 scores.macro_f1.range(".3f"),
             ),
             ("validation pictures", f"{scores.metrics.num_images:,}", ""),
-            ("best epoch", str(epoch), f"of {len(state.epochs)}"),
+            ("model of epoch", str(epoch), f"of {len(state.epochs)}"),
         ]
     )
     yield note(f"E = {in_units(scores.E.value)}. In small: 95 % intervals.")

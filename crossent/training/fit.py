@@ -47,6 +47,7 @@ class Run:
             without. A run that is killed trains again what it had not saved, to the same bytes.
         minutes: train as many epochs as fit into them, by the speed at the start; or None.
         patience: stop after so many epochs without a smaller E on validation; or None.
+        keep: the epoch whose weights model.safetensors has: "best" by E on validation, or "last".
     """
 
     trainer: Trainer
@@ -59,6 +60,7 @@ class Run:
     checkpoint_share: float = 0.005
     minutes: float | None = None
     patience: int | None = None
+    keep: str = "best"
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     events: EventLog | None = None  # None writes nothing for TensorBoard
@@ -249,8 +251,10 @@ class Run:
     def keep_best(self, record: dict[str, Any]) -> None:
         """Remember the model with the smallest E on validation so far, until the next save."""
         progress = self.trainer.progress
-        if record["val"]["E"] < progress.best_E:
+        is_best = record["val"]["E"] < progress.best_E
+        if is_best:
             progress.best_E, progress.best_epoch = record["val"]["E"], record["epoch"]
+        if is_best or self.keep == "last":
             rejection = self.trainer.rejection()  # all processes take part
             metrics = {"epoch": record["epoch"], **record["val"], **rejection}
             if self.world.is_first:

@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn_metrics
 
 from crossent.evaluation.intervals import bootstrap, resamples
 from crossent.evaluation.outputs import Outputs
-from crossent.evaluation.scores import resampled_f1, score
+from crossent.evaluation.scores import resampled_f1, resampled_recall, score
 from tests.evaluation.parts import make_outputs
 
 
@@ -35,6 +35,14 @@ def test_macro_f1_against_scikit_learn():
     assert found.low < expected < found.high
 
 
+def test_balanced_accuracy_against_scikit_learn():
+    outputs = make_outputs()
+    expected = sklearn_metrics.balanced_accuracy_score(outputs.labels, outputs.predicted)
+    found = score(outputs).balanced_accuracy
+    assert found.value == pytest.approx(expected)
+    assert found.low < expected < found.high
+
+
 def test_the_interval_of_F1_agrees_with_the_bootstrap():
     outputs = make_outputs(num=2000)
     resampled = bootstrap(partial(resampled_f1, outputs), len(outputs))
@@ -53,6 +61,13 @@ def test_f1_of_a_resample_is_that_of_the_repeated_pictures():
     for row, found in zip(counts, resampled_f1(outputs, counts), strict=True):
         repeated = np.repeat(np.arange(25), row.astype(int))
         expected = sklearn_metrics.f1_score(
+            outputs.labels[repeated], outputs.predicted[repeated],
+            labels=range(3), average=None, zero_division=np.nan,
+        )  # fmt: skip
+        np.testing.assert_allclose(found, expected)
+    for row, found in zip(counts, resampled_recall(outputs, counts), strict=True):
+        repeated = np.repeat(np.arange(25), row.astype(int))
+        expected = sklearn_metrics.recall_score(
             outputs.labels[repeated], outputs.predicted[repeated],
             labels=range(3), average=None, zero_division=np.nan,
         )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Several runs for one question: folds, seeds, checks and sweeps."""

@@ -1,0 +1,155 @@
+"""Runs that belong together: the folds of a cross-validation, or one config with several seeds.
+
+GROUP/group.yaml   what all have in common     GROUP/fold-1, ...   ordinary run folders
+GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png   what came of them
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
+from crossent.errors import EXIT_DONE, UserError
+from crossent.files import write_text
+from crossent.resume import is_finished
+from crossent.training.run_folder import RunFolder
+
+# Trains in a folder, or goes on in one that holds a run already; returns an exit status.
+TrainOne = Callable[[Loaded, Path, bool], int]
+Variant = dict[str, Any]  # values by dotted name
+MIN_SEEDS = 2
+
+
+@dataclass(frozen=True)
+class Group:
+    """Paths of a group."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "group.yaml"
+
+    @property
+    def facts(self) -> Path:
+        return self.path / "group.json"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "E-curves.png"
+
+    @property
+    def exists(self) -> bool:
+        return self.facts.exists()
+
+    @property
+    def kind(self) -> str:
+        """folds or seeds."""
+        return str(self._read()["kind"])
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """The name of each run, and the settings in which it differs."""
+        return dict(self._read()["runs"])
+
+    @property
+    def runs(self) -> list[Path]:
+        return [self.path / name for name in self.variants]
+
+    def create(self, settings: Settings, num_seeds: int | None) -> None:
+        """Write down what is to be trained.
+
+        Raises:
+            UserError: the folder holds a run or a group already.
+        """
+        if self.exists or RunFolder(self.path).config.exists():
+            raise UserError(
+                f"{self.path} is used already: go on with --resume {self.path}, "
+                "or name another folder with --out"
+            )
+        kind, runs = (
+            ("seeds", seeds(settings, num_seeds)) if num_seeds else ("folds", folds(settings))
+        )
+        write_text(self.config, to_yaml(settings))
+        write_text(self.facts, json.dumps({"kind": kind, "runs": runs}, indent=2) + "\n")
+
+    def keep_config(self, settings: Settings) -> None:
+        """Go on with other settings where those of all runs allow it, also of those to come.
+
+        Raises:
+            UserError: they would change the result of a run that has begun.
+        """
+        if to_yaml(settings) == self.config.read_text(encoding="utf-8"):
+            return
+        for name, own in self.variants.items():
+            is_finished(RunFolder(self.path / name), with_values(settings, own))
+        write_text(self.config, to_yaml(settings))
+
+    def _read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
+        return found
+
+
+def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
+    """Whether several runs are asked for.
+
+    Raises:
+        UserError: in a way that makes no sense.
+    """
+    wants_folds = settings.data.folds is not None and settings.data.fold is None
+    is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
+    if num_seeds is not None and resume:
+        raise UserError(f"--resume {resume} knows its runs; leave out --seeds")
+    if num_seeds is not None and num_seeds < MIN_SEEDS:
+        raise UserError(f"--seeds {num_seeds}: expected {MIN_SEEDS} or more")
+    if wants_folds and num_seeds is not None:
+        raise UserError("--seeds and data.folds are two questions: ask them one after the other")
+    if wants_folds and settings.train.patience is not None:
+        raise UserError(
+            "train.patience would end each fold by the pictures that it is judged by; "
+            "with data.folds set train.patience=null and the epochs"
+        )
+    if is_group and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UserError(
+            "a group of runs is trained by one process: leave out torchrun, "
+            "or give it one run, such as data.folds=5 data.fold=1"
+        )
+    return is_group
+
+
+def folds(settings: Settings) -> dict[str, Variant]:
+    """A run for each fold. None chooses its epoch by the very pictures that it is judged by."""
+    assert settings.data.folds
+    numbers = range(1, settings.data.folds + 1)
+    return {f"fold-{k}": {"data.fold": k, "train.keep": "last"} for k in numbers}
+
+
+def seeds(settings: Settings, num_seeds: int) -> dict[str, Variant]:
+    """A run for each seed, all with the same split, so that they can be compared."""
+    numbers = range(settings.seed, settings.seed + num_seeds)
+    return {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
+
+
+def train_runs(group: Group, train_one: TrainOne) -> int:
+    """Train what is not done yet of each run, one after the other.
+
+    Returns:
+        the exit status of the first run that did not end well, else that all is done.
+    """
+    common = load_settings(group.config)
+    for name, own in group.variants.items():
+        path = group.path / name
+        print(f"== {path}", flush=True)
+        origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
+        loaded = Loaded(with_values(common.settings, own), origins)
+        status = train_one(loaded, path, RunFolder(path).config.exists())
+        if status != EXIT_DONE:
+            return status
+    return EXIT_DONE

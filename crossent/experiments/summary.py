@@ -1,0 +1,141 @@
+"""What came of a group of runs: one table, summary.json, and the curves in one picture."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossent.evaluation.compare import Side, spread_interval
+from crossent.evaluation.intervals import Floats, Interval
+from crossent.evaluation.measured import Measured, measure_run, pooled
+from crossent.evaluation.scores import score
+from crossent.evaluation.table import align, confusion, headline, per_class_table
+from crossent.experiments.group import Group
+from crossent.files import write_atomic, write_text
+from crossent.report.curve import GREY, VAL
+from crossent.training.run_folder import RunFolder
+
+
+def summarise(group: Group, device: torch.device) -> str:
+    """Measure all runs, write summary.json and E-curves.png, and return the table."""
+    runs = [measure_run(path, path.name, None, device) for path in group.runs]
+    flipped = [measure_run(path, path.name, None, device, flip=True) for path in group.runs]
+    text, facts = (about_folds if group.kind == "folds" else about_seeds)(runs, flipped)
+    write_text(group.summary, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    draw_curves(group.runs, group.curves)
+    return text
+
+
+def about_folds(
+    runs: Sequence[Measured], flipped: Sequence[Measured]
+) -> tuple[str, dict[str, Any]]:
+    """Every picture was judged by the one model that had not seen it: all are pooled."""
+    scores, mirrored = (score(pooled("", found).outputs) for found in (runs, flipped))
+    class_names = runs[0].class_names
+    parts = [
+        "Each picture was judged by the model that had not seen it, after its last epoch.",
+        headline(scores, class_names),
+        f"With the mirror image, as predict --flip: accuracy {mirrored.accuracy.text('.1%')}, "
+        f"balanced {mirrored.balanced_accuracy.text('.1%')},\nE = {mirrored.E.text('.4f')}",
+        per_class_table(scores, class_names),
+        confusion(scores.metrics, class_names),
+        runs_table("fold", runs),
+    ]
+    facts = {"kind": "folds", **scores.to_dict(class_names), "flip": mirrored.to_dict(class_names)}
+    return "\n\n".join(parts), {**facts, "folds": [single(run) for run in runs]}
+
+
+def about_seeds(
+    runs: Sequence[Measured], flipped: Sequence[Measured]
+) -> tuple[str, dict[str, Any]]:
+    """Mean and standard deviation over the seeds, and an interval over seeds and pictures."""
+    side, mirrored = (Side("", [run.outputs for run in found]) for found in (runs, flipped))
+    numbers = {
+        "accuracy": (side.right, ".1%"),
+        "E": (side.losses, ".4f"),
+        "accuracy, with the mirror image": (mirrored.right, ".1%"),
+        "E, with the mirror image": (mirrored.losses, ".4f"),
+    }
+    rows = [["", "mean", "standard deviation", "95 % interval, over seeds and pictures"]]
+    facts = {}
+    for name, (values, form) in numbers.items():
+        mean, deviation = spread(values)
+        rows.append([name, f"{mean.value:{form}}", f"{deviation:{form}}", mean.range(form)])
+        facts[name] = {"mean": mean.to_dict(), "standard_deviation": deviation}
+    parts = [
+        f"{len(runs)} seeds, the same {side.right.shape[1]:,} validation pictures",
+        align(rows),
+        runs_table("seed", runs),
+    ]
+    return "\n\n".join(parts), {"kind": "seeds", **facts, "seeds": [single(run) for run in runs]}
+
+
+def runs_table(title: str, runs: Sequence[Measured]) -> str:
+    rows = [[title, "pictures", "accuracy", "E"]]
+    for run in map(single, runs):
+        rows.append(
+            [run["run"], str(run["num_images"]), f"{run['accuracy']:.1%}", f"{run['E']:.4f}"]
+        )
+    return align(rows)
+
+
+def spread(values: Floats) -> tuple[Interval, float]:
+    """The mean over runs and pictures with its interval, and the deviation of the runs' means.
+
+    Shape:
+        values (R, N).
+    """
+    return spread_interval(values), float(values.mean(axis=1).std(ddof=1))
+
+
+def single(run: Measured) -> dict[str, Any]:
+    outputs = run.outputs
+    return {
+        "run": run.name,
+        "num_images": len(outputs),
+        "accuracy": float(outputs.right.mean()),
+        "E": float(outputs.losses.mean()),
+    }
+
+
+def draw_curves(paths: Sequence[Path], to: Path) -> None:
+    """E on validation over the epochs: a thin line a run, and their mean."""
+    from matplotlib.figure import Figure
+
+    logs = [RunFolder(path).records() for path in paths]
+    start = next(record for record in logs[0] if record["kind"] == "start")
+    curves = [
+        [
+            record["E"] if record["kind"] == "start" else record["val"]["E"]
+            for record in log
+            if record["kind"] != "end"
+        ]
+        for log in logs
+    ]
+    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(start["baseline"], color=GREY, linestyle=(0, (5, 4)), linewidth=1)
+    for path, curve in zip(paths, curves, strict=True):
+        axes.plot(curve, color=VAL, linewidth=0.8, alpha=0.5)
+        axes.annotate(
+            path.name,
+            (len(curve) - 1, curve[-1]),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color=GREY,
+        )
+    shortest = min(map(len, curves))
+    mean = np.mean([curve[:shortest] for curve in curves], axis=0)
+    axes.plot(mean, color=VAL, linewidth=2.2, label=f"mean of {len(curves)} runs")
+    axes.set(
+        xlabel="epoch", ylabel="E on validation, nats a picture", ylim=(0, None), xlim=(0, None)
+    )
+    axes.set_title(f"E falls from ln {len(start['class_names'])}", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    write_atomic(to, lambda temporary: figure.savefig(temporary, format="png"))

@@ -1,0 +1,40 @@
+"""Folds: dealt by content and seed alone, groups together, classes alike."""
+
+import hashlib
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.split import draw_folds
+
+pictures = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 25)), min_size=1, max_size=60)
+
+
+def hashes(num, salt=""):
+    return [hashlib.sha256(f"{salt}{n}".encode()).hexdigest() for n in range(num)]
+
+
+@given(pictures, st.integers(2, 7), st.integers(0, 3))
+def test_groups_stay_together_and_the_order_of_files_has_no_say(rows, num_folds, seed):
+    labels, groups = (list(column) for column in zip(*rows, strict=True))
+    sha256s = hashes(len(rows))
+    folds = draw_folds(sha256s, labels, groups, num_folds, seed)
+    assert len(set(zip(groups, folds, strict=True))) == len(set(groups))
+    assert set(folds) <= set(range(1, num_folds + 1))
+    backwards = draw_folds(sha256s[::-1], labels[::-1], groups[::-1], num_folds, seed)
+    assert backwards[::-1] == folds
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=80), st.integers(2, 10))
+def test_each_class_is_dealt_alike(labels, num_folds):
+    folds = draw_folds(hashes(len(labels)), labels, range(len(labels)), num_folds, seed=1)
+    for label in set(labels):
+        counts = Counter(fold for fold, of in zip(folds, labels, strict=True) if of == label)
+        sizes = [counts[fold] for fold in range(1, num_folds + 1)]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_another_seed_other_folds():
+    folds = [draw_folds(hashes(40), [0, 1] * 20, range(40), 4, seed) for seed in (0, 1)]
+    assert folds[0] != folds[1]

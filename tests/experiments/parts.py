@@ -1,0 +1,57 @@
+"""What the tests of the experiments share: a folder of drawings, and the words of a quick run."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from crossent.config import Settings
+from crossent.model_file import load_model
+from crossent.tensor_file import read_tensors
+from crossent.wiring import make_data
+from data.drawings import draw, label
+from tests.training.parts import CPU
+
+NUM = 60
+
+
+def draw_folder(root: Path, num: int = NUM) -> Path:
+    """root/CLASS/NUMBER.png; the first drawing of each class is there twice, the second time paler.
+
+    So the copies are near-duplicates, not the same files.
+    """
+    for index in range(num):
+        folder = root / ["dog", "fox", "wolf"][label(index)]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = draw(0, index, 48)
+        Image.fromarray(pixels).save(folder / f"{index:03}.png")
+        if index < 3:
+            Image.fromarray((pixels * 0.97).astype(np.uint8)).save(folder / f"{index:03}-copy.png")
+    return root
+
+
+def quick(root: Path, *more: str) -> list[str]:
+    """Arguments of a run that takes a second."""
+    words = ["-c", "configs/smoke.yaml", "train.threads=1", "optim.lr=0.03", "data.source=folder"]
+    return [*words, f"data.root={root}", *more]
+
+
+def answers(run: Path, flip: bool = False):
+    """The y of a run for its validation pictures (N, K), their labels and names, worked out anew.
+
+    By the model alone: nothing of what evaluates is used.
+    """
+    classifier = load_model(run, CPU)
+    data = make_data(Settings.model_validate(classifier.header["settings"])).val
+    with torch.inference_mode():
+        images = classifier.preprocessing.normalise(torch.from_numpy(np.array(data.images)))
+        y = classifier.model(images).double().softmax(1)
+        if flip:
+            y = (y + classifier.model(images.flip(3)).double().softmax(1)) / 2
+    return y.numpy(), data.labels, data.names
+
+
+def epoch_of_model(run: Path):
+    _, header = read_tensors(run / "model.safetensors")
+    return header["metrics"]["epoch"]

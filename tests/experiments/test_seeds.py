@@ -1,0 +1,68 @@
+"""One config with several seeds: mean, deviation, interval; and comparing such groups."""
+
+import json
+
+import numpy as np
+import pytest
+
+from crossent.evaluation.compare import spread_interval
+from tests.experiments.parts import answers
+from tests.forked import Command
+
+SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
+SEEDS = ("seed-5", "seed-6")
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seeds")
+    command = Command(folder, *SMOKE, "seed=5", "--seeds", "2", "--out", folder / "group")
+    return folder / "group", command.end(status=0)[0]
+
+
+def test_seeds_share_the_pictures_and_differ_in_the_rest(group):
+    first, second = (answers(group[0] / name) for name in SEEDS)
+    assert np.array_equal(first[1], second[1]) and first[2] == second[2]
+    assert not np.allclose(first[0], second[0])
+    config = (group[0] / "seed-6" / "config.yaml").read_text()
+    assert "seed: 6" in config and "  seed: 5" in config
+
+
+def test_mean_and_standard_deviation(group):
+    path, out = group
+    found = json.loads((path / "summary.json").read_text())
+    losses = []
+    for name in SEEDS:
+        y, labels, _ = answers(path / name)
+        losses.append(-np.log(y[np.arange(len(labels)), labels]))
+    means = np.mean(losses, axis=1)
+    assert found["E"]["mean"]["value"] == pytest.approx(means.mean(), rel=1e-5)
+    assert found["E"]["standard_deviation"] == pytest.approx(means.std(ddof=1), rel=1e-3)
+    assert found["E"]["mean"]["low"] < means.mean() < found["E"]["mean"]["high"]
+    assert [seed["run"] for seed in found["seeds"]] == list(SEEDS)
+    assert f"{means.mean():.4f}" in out and "2 seeds, the same 12 validation pictures" in out
+
+
+def test_groups_are_compared_picture_by_picture(group, tmp_path):
+    path, _ = group
+    out, _ = Command(tmp_path, "crossent", "compare", path, path / "seed-5").end(status=0)
+    assert out.startswith("12 pictures, the same for all")
+    assert "seed-5 less group" in out and "group/seed-6" in out
+    found = Command(tmp_path, "crossent", "compare", "--json", path / "seed-5", path).end(0)[0]
+    (comparison,) = json.loads(found)["comparisons"]
+    Es = [run["E"]["value"] for run in json.loads(found)["runs"]]
+    assert comparison["second"] == "group"
+    assert comparison["E"]["value"] == pytest.approx((Es[1] + Es[2]) / 2 - Es[0])
+
+
+def test_the_interval_over_runs_is_that_of_theory():
+    """Where only runs differ: s / sqrt(R); where only pictures do: s / sqrt(N)."""
+    rng = np.random.default_rng(0)
+    for values in (
+        rng.normal(size=(6, 1)) * np.ones((6, 50)),
+        rng.normal(size=50) * np.ones((6, 1)),
+    ):
+        means = values.mean(axis=1) if values[0].std() == 0 else values[0]
+        low, high = spread_interval(values)[1:]
+        expected = 2 * 1.96 * means.std(ddof=1) / np.sqrt(len(means))
+        assert high - low == pytest.approx(expected, rel=0.12)
