@@ -193,9 +193,8 @@ def begin(
     settings = loaded.settings
     if is_old and is_finished(folder, settings):
         return None
-    if world.is_first and not is_old:
-        folder.create(to_yaml(settings))
-    with stop.raising():
+    is_new = world.is_first and not is_old
+    with folder.beginning(to_yaml(settings)) if is_new else nullcontext(), stop.raising():
         with world.first_goes_ahead():
             data = make_data(settings)
         Console(silent=not world.is_first).data(data)

@@ -325,3 +325,11 @@ def test_help_needs_no_heavy_import(words):
     out, _ = call("-c", program)
     assert "usage:" in out
     assert out.splitlines()[-1].strip() == "HEAVY"
+
+
+def test_a_mistake_before_the_first_step_leaves_the_folder_free_for_the_next_try(tmp_path):
+    words = (*SMOKE, "data.source=folder", "--out", tmp_path / "run")
+    _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", status=2)
+    assert "no such folder" in err
+    train(*SMOKE, "train.epochs=1", "--out", tmp_path / "run")
+    assert (tmp_path / "run" / "model.safetensors").exists()

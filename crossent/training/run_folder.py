@@ -93,6 +93,19 @@ class RunFolder:
             )
         write_text(self.config, config)
 
+    @contextmanager
+    def beginning(self, config: str) -> Iterator[None]:
+        """`create` for the block in which a run is built: a mistake found there takes it back.
+
+        So the same command can be given again, mended. A signal leaves all for --resume.
+        """
+        self.create(config)
+        try:
+            yield
+        except UserError:
+            self.config.unlink()
+            raise
+
     def check_is_run(self) -> None:
         """Raise UserError unless a run has begun here."""
         if not self.config.is_file():
