@@ -1,0 +1,64 @@
+"""A deeper network for photographs: eight convolutions, 0.69 million parameters at width 32."""
+
+from torch import Tensor, nn
+
+from models.head import Head
+from models.small_cnn import Stage
+
+
+class Residual(nn.Module):
+    """x + f(x), with f two 3 x 3 convolutions, each with batch normalisation and ReLU.
+
+    The gradient reaches the layers before it undiminished through the x.
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition".
+
+    Shape:
+        (N, C, H, W) to the same.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [
+                nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(inplace=True),
+            ]
+        self.correction = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.correction(x)
+
+
+class ResNet9(nn.Module):
+    """Four stages as those of `SmallCNN`, a residual block behind the two in the middle.
+
+    Source: Page 2018, "How to train your ResNet", for the idea that so few layers are enough; its
+    stages are wider.
+
+    Args:
+        num_classes: K.
+        width: channels of the first stage; the others have 2, 4 and 6 times as many.
+        dropout: probability of dropping a feature before the linear layer.
+
+    Shape:
+        (N, 3, H, W) float, H and W at least 16, to (N, K) float32 logits.
+    """
+
+    def __init__(self, num_classes: int, width: int = 32, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            Stage(3, width),
+            Stage(width, 2 * width),
+            Residual(2 * width),
+            Stage(2 * width, 4 * width),
+            Residual(4 * width),
+            Stage(4 * width, 6 * width),
+        )
+        self.head = Head(6 * width, num_classes, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.features(x).float().mean(dim=(2, 3))  # (N, 6 * width)
+        logits: Tensor = self.head(features)  # (N, K)
+        return logits
