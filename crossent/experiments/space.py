@@ -25,7 +25,7 @@ class SweepSettings(Section):
     )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="of what is tried")
     prune: bool = Field(
-        default=True, description="stop a trial that is worse than half of the others were then"
+        default=True, description="stop a trial that is worse than three in four were at that epoch"
     )
 
 

@@ -34,7 +34,7 @@ def head(results: "Results", name: str) -> Iterator[Markup]:
     E, accuracy = results.best.E, results.best.accuracy
     yield facts(
         [
-            ("best trial", results.ranked[0].name.removeprefix("trial-"), ""),
+            ("best trial", str(int(results.ranked[0].name.removeprefix("trial-"))), ""),
             ("E, nats", f"{E.value:.4f}", E.range(".4f")),
             ("accuracy", f"{accuracy.value:.1%}", accuracy.range(".1%")),
             ("pictures to judge by", f"{results.best.metrics.num_images:,}", ""),
@@ -68,7 +68,9 @@ def best(results: "Results") -> Iterator[Markup]:
     yield element("pre", element("code", results.command))
     if results.rivals:
         rows = [[name, difference.text("+.4f")] for name, difference in results.rivals.items()]
-        yield table(["next", "E above the best, nats (95 % interval, picture by picture)"], rows)
+        yield table(
+            ["next", "E above the best, nats (95 % interval, picture by picture)"], rows, "runs"
+        )
 
 
 def settings(results: "Results") -> Iterator[Markup]:
@@ -82,8 +84,9 @@ def settings(results: "Results") -> Iterator[Markup]:
     else:
         yield note("Too few trials are done to say which settings mattered.")
     if results.ranked:
-        charts = [chart_of(results, name).markup() for name in results.sweep.space]
-        yield element("div", *charts, class_="charts")
+        charts = [history(results), *(chart_of(results, name) for name in results.sweep.space)]
+        yield element("div", *(chart.markup() for chart in charts), class_="charts")
+        yield note("A dot on the upper edge lies above it.")
 
 
 def share_bar(share: float) -> Markup:
@@ -93,8 +96,6 @@ def share_bar(share: float) -> Markup:
 
 
 def trials(results: "Results") -> Iterator[Markup]:
-    if results.ranked:
-        yield element("div", history(results).markup(), class_="charts")
     head = ["trial", "E", "accuracy", "steps", *results.sweep.space]
     rows = [
         [
@@ -106,7 +107,9 @@ def trials(results: "Results") -> Iterator[Markup]:
         ]
         for row in results.rows
     ]
-    yield details(f"{len(rows)} trials in numbers", table(head, rows), open_=len(rows) <= 30)
+    yield details(
+        f"{len(rows)} trials in numbers", table(head, rows, class_="runs"), open_=len(rows) <= 30
+    )
     yield note("The same for a spreadsheet: trials.csv. Each trial is a run folder of its own.")
 
 
@@ -117,7 +120,7 @@ def history(results: "Results") -> Chart:
     steps = [(x, min(E for n, E in done if n <= x)) for x, _ in done]
     last = len(results.rows)
     return Chart(
-        title="E",
+        title="From trial to trial",
         x=Axis("trial", 0, last + 1, ticks=[t for t in whole_ticks(0, last) if 1 <= t <= last]),
         y=E_axis(results),
         lines=[Line("best so far", "second", steps), *dotted(dots)],
