@@ -1,5 +1,6 @@
 """The command, with trainings: files, kills, several processes, folds."""
 
+import argparse
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ import pytest
 
 from crossent import drill
 from crossent.__main__ import main
+from crossent.commands.sweep import resume
 from crossent.errors import UserError
 from crossent.experiments.read_sweep import load_sweep
 from crossent.experiments.study import Trials
@@ -142,10 +144,11 @@ def test_folds_are_judged_together(tmp_path):
     assert summary["num_images"] == 27
 
 
-def test_more_trials_can_be_asked_for(sweep, tmp_path):
-    folder, _ = sweep
-    Command(tmp_path, "crossent", "sweep", "sweep.trials=4", "--resume", folder).end(status=0)
-    assert len(values(folder)) == 4
+def test_more_trials_can_be_asked_for(config, tmp_path):
+    (tmp_path / "sweep.yaml").write_text(load_sweep(str(config)).to_yaml())
+    words = argparse.Namespace(resume=tmp_path, out=None, overrides=["sweep.trials=4"])
+    assert resume(words)[1].num_trials == 4
+    assert load_sweep(str(tmp_path / "sweep.yaml")).num_trials == 4
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_what_is_tried_depends_on_the_seed_and_what_is_known(tmp_path, strategy)
 
 def test_tpe_looks_near_what_was_good(tmp_path):
     space = {"optim.lr": SPACE["optim.lr"]}
-    sweep = make_sweep(space, strategy="tpe", trials=40, prune=False)
+    sweep = make_sweep(space, strategy="tpe", trials=30, prune=False)
     trials = run(tmp_path, sweep, pretend(away_from_a_tenth))
     away = [abs(math.log10(trial["optim.lr"]) + 1) for trial in params(trials)]
     assert np.mean(away[20:]) < 0.7 * np.mean(away[:10])
@@ -209,7 +209,7 @@ def test_what_was_logged_but_not_reported_is_reported_by_the_next(tmp_path):
 
 
 def test_the_setting_that_decides_is_found(tmp_path):
-    plan = {"strategy": "random", "trials": 30, "prune": False}
+    plan = {"strategy": "random", "trials": 20, "prune": False}
     trials = run(tmp_path, make_sweep(**plan), pretend(away_from_a_tenth))
     found = importance_of(trials.study)
     assert found["optim.lr"] > 0.8 and sum(found.values()) == pytest.approx(1)
