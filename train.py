@@ -21,9 +21,10 @@ from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
     from crossent.config import Loaded, Settings
+    from crossent.experiments.group import Part
+    from crossent.training.console import Console
     from crossent.training.fit import Run
     from crossent.training.run_folder import RunFolder
-    from crossent.training.signals import StopRequest
     from crossent.training.world import World
     from data.images import Data
 
@@ -125,34 +126,29 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
 
 
 def train(
-    loaded: "Loaded",
-    path: Path,
-    is_old: bool,
-    world: "World",
-    stop: "StopRequest | None" = None,
-    group: Path | None = None,
+    loaded: "Loaded", path: Path, is_old: bool, world: "World", part: "Part | None" = None
 ) -> int:
     """Train in a new folder, or go on in an old one, and say how it ended.
 
-    Args:
-        stop: the one of the whole group, so that no signal between two of its runs is lost.
-        group: what to go on with, if the run is one of a group.
+    Raises:
+        Pruned: if the run is part of a sweep that has seen enough of it.
     """
+    from crossent.experiments.group import Part
     from crossent.report.curve import draw_curve
     from crossent.report.report import write_report
     from crossent.training.console import Console
     from crossent.training.loop import NotFinite
     from crossent.training.run_folder import RunFolder
-    from crossent.training.signals import Interrupted, StopRequest
+    from crossent.training.signals import Interrupted
     from crossent.training.world import WorkerLost
 
     settings = loaded.settings
-    folder, stop = RunFolder(path), stop or StopRequest()
-    console = Console(silent=not world.is_first)
+    part = part or Part(f"python train.py --resume {path}")
+    folder, console = RunFolder(path), Console(silent=part.silent or not world.is_first)
     with folder.in_use() if world.is_first else nullcontext():
         try:
             with world.name_the_lost():
-                begun = begin(loaded, folder, is_old, world, stop.install())
+                begun = begin(loaded, folder, is_old, world, part, console)
                 if begun is None:
                     epochs = settings.train.epochs
                     console.line(f"{path} is finished: {epochs} epochs are done; nothing to do")
@@ -160,8 +156,7 @@ def train(
                 run, data = begun
                 run.fit()
         except Interrupted as interrupted:
-            how = f"go on with: python train.py --resume {group or path}"
-            console.line(f"{interrupted}: {folder.saved()}; {how}")
+            console.line(f"{interrupted}: {folder.saved()}; go on with: {part.go_on}")
             return interrupted.exit_status
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -175,7 +170,12 @@ def train(
 
 
 def begin(
-    loaded: "Loaded", folder: "RunFolder", is_old: bool, world: "World", stop: "StopRequest"
+    loaded: "Loaded",
+    folder: "RunFolder",
+    is_old: bool,
+    world: "World",
+    part: "Part",
+    console: "Console",
 ) -> "tuple[Run, Data] | None":
     """Everything up to the first step, with the data and the state that it goes on from.
 
@@ -187,18 +187,18 @@ def begin(
     """
     from crossent.config import to_yaml
     from crossent.resume import is_finished
-    from crossent.training.console import Console
     from crossent.wiring import build, make_data
 
-    settings = loaded.settings
+    settings, stop = loaded.settings, part.stop.install()
     if is_old and is_finished(folder, settings):
         return None
     is_new = world.is_first and not is_old
     with folder.beginning(to_yaml(settings)) if is_new else nullcontext(), stop.raising():
         with world.first_goes_ahead():
             data = make_data(settings)
-        Console(silent=not world.is_first).data(data)
+        console.data(data)
         run = build(settings, data, folder, world, stop)
+        run.console, run.watch = console, part.watch
         run.start_or_resume()
     if world.is_first:
         folder.keep_config(to_yaml(settings))
@@ -209,27 +209,26 @@ def begin(
 def train_group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
     """Train the folds, or the seeds, one after the other, and say what came of them together."""
     from crossent.device import choose_device
-    from crossent.experiments.group import Group, train_runs
+    from crossent.experiments.group import Group, Part, train_runs
     from crossent.experiments.summary import summarise
     from crossent.training.run_folder import RunFolder
-    from crossent.training.signals import Interrupted, StopRequest
+    from crossent.training.signals import Interrupted
     from crossent.training.world import ALONE
 
-    group, stop = Group(path), StopRequest().install()
+    group, part = Group(path), Part(f"python train.py --resume {path}")
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
         else:
             group.create(settings, num_seeds)
-        one = partial(train, world=ALONE, stop=stop, group=path)
-        status = train_runs(group, one)
+        status = train_runs(group, partial(train, world=ALONE, part=part))
         if status != EXIT_DONE:
             return status
         try:
-            with stop.raising():
+            with part.stop.install().raising():
                 print(summarise(group, choose_device(settings.train.device)))
         except Interrupted as interrupted:
-            print(f"{interrupted}: all is saved; go on with: python train.py --resume {path}")
+            print(f"{interrupted}: all is saved; go on with: {part.go_on}")
             return interrupted.exit_status
     print(f"see {group.curves} and {group.summary}")
     return EXIT_DONE

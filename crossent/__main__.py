@@ -11,6 +11,7 @@ from crossent.cli import run_main
 COMMANDS = {
     "evaluate": "measure a trained model on its validation pictures or on another folder",
     "compare": "tell which of several runs is better, if one can tell",
+    "sweep": "try settings, many runs at once or one after the other, and tell which matter",
     "report": "write report.html of a run: everything about it on one page",
     "predict": "name what is on pictures",
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import matplotlib.figure  # noqa: F401 - for reports
+import optuna  # noqa: F401 - for sweeps
 import torch
 import torch._dynamo  # every optimizer imports it, which takes a second
 

@@ -32,6 +32,7 @@ def load_settings(
     config: str | Path | None,
     overrides: Sequence[str] = (),
     model_names: Sequence[str] | None = None,
+    also: Sequence[str] = (),
 ) -> Loaded:
     """Read and check all settings, and tell all mistakes at once.
 
@@ -39,6 +40,7 @@ def load_settings(
         config: path of a YAML file; None for configs/default.yaml of this repository.
         overrides: `section.key=value` each; they have the last word.
         model_names: what `model.name` may be; None takes any name.
+        also: sections that may stand there for others to read, such as those of a sweep.
 
     Returns:
         the settings with the origin of each.
@@ -55,6 +57,7 @@ def load_settings(
     layers = [*file_layers(path, mistakes), argument_layer(overrides, mistakes)]
     given: Layer = {}
     for layer in layers:
+        layer = {n: value for n, value in layer.items() if n.partition(".")[0] not in also}
         mistakes.extend(f"{layer[n].origin}: {unknown_name(n)}" for n in layer if n not in FIELDS)
         known = {name: layer[name] for name in layer if name in FIELDS}
         mistakes.extend(_wrong_values(known, model_names))

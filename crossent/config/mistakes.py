@@ -42,14 +42,17 @@ def unknown_name(name: str) -> str:
     return f"{shown} is not a setting{hint}"
 
 
-def wrong_value(name: str, value: Any) -> str:
+def wrong_value(name: str, value: Any, field: FieldInfo | None = None) -> str:
     """Say what a setting must be, and what it was given.
+
+    Args:
+        field: where its type is written, if it is none of `FIELDS`.
 
     Example:
         >>> wrong_value("optim.lr", "abc")
         "optim.lr must be a number above 0; got 'abc'"
     """
-    field = FIELDS[name]
+    field = field or FIELDS[name]
     expected = expectation(field.annotation, field.metadata)
     hint = did_you_mean(value, list(_choices(field.annotation)))
     return f"{name} must be {expected}; got {show(value)}{hint or _quotes_hint(expected, value)}"

@@ -7,7 +7,7 @@ GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png 
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,27 @@ from crossent.errors import EXIT_DONE, UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
 from crossent.training.run_folder import RunFolder
+from crossent.training.signals import StopRequest
+
+Record = dict[str, Any]  # a line of metrics.jsonl
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a run has to know of the whole that it is a part of.
+
+    Args:
+        go_on: the command that goes on with the whole.
+        stop: one for all parts, so that no signal between two of them is lost.
+        watch: see `Run`.
+        silent: whether to leave the terminal to others.
+    """
+
+    go_on: str
+    stop: StopRequest = field(default_factory=StopRequest)
+    watch: Callable[[Record], None] | None = None
+    silent: bool = False
+
 
 # Trains in a folder, or goes on in one that holds a run already; returns an exit status.
 TrainOne = Callable[[Loaded, Path, bool], int]
@@ -137,7 +158,7 @@ def seeds(settings: Settings, num_seeds: int) -> dict[str, Variant]:
     return {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
 
 
-def train_runs(group: Group, train_one: TrainOne) -> int:
+def train_runs(group: Group, train_one: TrainOne, silent: bool = False) -> int:
     """Train what is not done yet of each run, one after the other.
 
     Returns:
@@ -146,7 +167,8 @@ def train_runs(group: Group, train_one: TrainOne) -> int:
     common = load_settings(group.config)
     for name, own in group.variants.items():
         path = group.path / name
-        print(f"== {path}", flush=True)
+        if not silent:
+            print(f"== {path}", flush=True)
         origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
         loaded = Loaded(with_values(common.settings, own), origins)
         status = train_one(loaded, path, RunFolder(path).config.exists())

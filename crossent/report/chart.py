@@ -20,6 +20,7 @@ class Line:
     Args:
         points: (x, y), rising in x.
         intervals: (low, high) for each point, drawn as whiskers.
+        joined: False leaves out the line between the marks.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Line:
     points: Sequence[tuple[float, float]]
     intervals: Sequence[tuple[float, float]] = ()
     marked: bool = False  # a mark on every point, as for a few bins
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ class Chart:
             aria_label=f"{self.title}: {self.sentences[-1][1] if self.sentences else 'no values'}",
         )
         points = [[round(self.at_x(x), 1), text] for x, text in self.sentences]
-        keys = [element("span", line.name, class_=f"key {line.class_}") for line in self.lines]
+        keys = [
+            element("span", line.name, class_=f"key {line.class_}{'' if line.joined else ' dot'}")
+            for line in self.lines
+        ]
         return element(
             "figure",
             element(
@@ -142,7 +147,7 @@ class Chart:
         """One line with its whiskers and marks."""
         places = [(round(self.at_x(x), 1), round(self.at_y(y), 1)) for x, y in line.points]
         path = " ".join(f"{x:g},{y:g}" for x, y in places)
-        found = [element("polyline", points=path, class_=line.class_)]
+        found = [element("polyline", points=path, class_=line.class_)] if line.joined else []
         for (x, _), (low, high) in zip(line.points, line.intervals, strict=False):
             ends = {
                 "x1": self.at_x(x),

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,6 +33,10 @@ from crossent.training.world import World
 from data.images import Unusable
 
 
+class Pruned(Exception):
+    """Whoever watches the run has seen enough of it."""
+
+
 @dataclass
 class Run:
     """A trainer with a folder to live in.
@@ -48,6 +52,7 @@ class Run:
         minutes: train as many epochs as fit into them, by the speed at the start; or None.
         patience: stop after so many epochs without a smaller E on validation; or None.
         keep: the epoch whose weights model.safetensors has: "best" by E on validation, or "last".
+        watch: called with the record of each epoch; may raise Pruned.
     """
 
     trainer: Trainer
@@ -61,6 +66,7 @@ class Run:
     minutes: float | None = None
     patience: int | None = None
     keep: str = "best"
+    watch: Callable[[dict[str, Any]], None] | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     events: EventLog | None = None  # None writes nothing for TensorBoard
@@ -162,6 +168,7 @@ class Run:
         Raises:
             Interrupted: a signal came; everything is saved.
             NotFinite: a number was not finite; the step is kept in RUN/crash.
+            Pruned: by `watch`; everything is saved.
             WorkerLost: another process did not answer.
         """
         progress = self.trainer.progress
@@ -174,7 +181,9 @@ class Run:
             while not self.is_enough():
                 record = self.one_epoch()
                 self.console.epoch(record, self.epochs, time_left(progress.epoch, self.epochs))
-        except Interrupted:
+                if self.watch is not None:
+                    self.watch(record)
+        except (Interrupted, Pruned):
             self.save()
             raise
         except NotFinite as error:
