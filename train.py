@@ -162,6 +162,7 @@ def begin(
     from crossent.config import to_yaml
     from crossent.resume import is_finished
     from crossent.training.console import Console
+    from crossent.training.laps import Laps
     from crossent.wiring import build, make_data
 
     settings = loaded.settings
@@ -170,10 +171,13 @@ def begin(
     if world.is_first and not is_old:
         folder.create(to_yaml(settings))
     with stop.raising():
+        laps = Laps()
         with world.first_goes_ahead():
             data = make_data(settings)
+        laps("decode")
         Console(silent=not world.is_first).data(data)
         run = build(settings, data, folder, world, stop)
+        run.trainer.laps = laps
         run.start_or_resume()
     if world.is_first:
         folder.keep_config(to_yaml(settings))
