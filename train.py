@@ -178,6 +178,7 @@ def begin(
         Console(silent=not world.is_first).data(data)
         run = build(settings, data, folder, world, stop)
         run.trainer.laps = laps
+        laps("start")
         run.start_or_resume()
     if world.is_first:
         folder.keep_config(to_yaml(settings))

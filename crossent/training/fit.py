@@ -121,6 +121,7 @@ class Run:
         )
         if self.minutes is not None:
             self.plan_by_time(self.minutes)
+        self.trainer.laps("start")
         self.save()
 
     def resume(self) -> None:

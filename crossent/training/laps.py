@@ -11,7 +11,7 @@ ADVICE = {  # by what takes longest
     "validation": "a smaller data.val_fraction",
     "checkpoint": "a larger train.checkpoint_every, or a faster disk below the run",
 }
-REST = "rest"  # logging, counting, the bar
+START, REST = "start", "rest"  # all up to the first step; logging, counting, the bar
 
 
 class Laps:
@@ -23,7 +23,7 @@ class Laps:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.clock, self.last = clock, clock()
-        self.seconds = dict.fromkeys([*ADVICE, REST], 0.0)
+        self.seconds = dict.fromkeys([START, *ADVICE, REST], 0.0)
 
     def __call__(self, name: str) -> None:
         """The lap that ends now went into this."""

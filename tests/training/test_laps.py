@@ -25,7 +25,7 @@ def test_the_line_gives_the_shares_and_what_would_help_most(longest, advice, gai
     laps = Laps()
     laps.add({"forward+backward": 1.0, longest: 6.0, "rest": 1.0})
     line = where_it_went(laps.seconds)
-    assert line.startswith("8.0 s: decode 0.0%, ")
+    assert line.startswith("8.0 s: start 0.0%, decode 0.0%, ")
     assert f"{longest} 75.0%" in line and "forward+backward 12.5%" in line
     assert advice in line and f"(without {longest}, {gain} times as fast)" in line
 
