@@ -16,10 +16,13 @@ NAMES = ("throughput", "ceiling", "command", "size")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="to docs/benchmarks.md")
-    write = ["--write"] if parser.parse_args().write else []
+    parser.add_argument("--epochs", type=int, default=20, help="of benchmarks.throughput")
+    args = parser.parse_args()
     for name in NAMES:
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *write], cwd=ROOT, check=True)
+        words = [f"--epochs={args.epochs}"] if name == "throughput" else []
+        words += ["--write"] if args.write else []
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *words], cwd=ROOT, check=True)
         print(f"{name}: {(time.perf_counter() - start) / 60:.1f} minutes\n", file=sys.stderr)
 
 

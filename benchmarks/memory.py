@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PAUSE_S = 0.25  # between two looks, which take some milliseconds of a core each
+PAUSE_S = 0.5  # between two looks, which take some milliseconds of a core each
 
 
 @contextmanager

@@ -63,6 +63,7 @@ class TrainBatches:
         draws = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         uniform = torch.from_numpy(draws.uniform).to(self.device)
         changes = Changes.of(uniform, self.augmentation)
+        lap("augment")
         for slots in self.order.batches(epoch)[start:]:
             images, target = self.make(slots, sample_ids, changes, draws.lam, lap)
             lap("augment")
