@@ -187,6 +187,7 @@ def begin(
     """
     from crossent.config import to_yaml
     from crossent.resume import is_finished
+    from crossent.training.laps import Laps
     from crossent.wiring import build, make_data
 
     settings, stop = loaded.settings, part.stop.install()
@@ -194,11 +195,14 @@ def begin(
         return None
     is_new = world.is_first and not is_old
     with folder.beginning(to_yaml(settings)) if is_new else nullcontext(), stop.raising():
+        laps = Laps()
         with world.first_goes_ahead():
             data = make_data(settings)
+        laps("decode")
         console.data(data)
         run = build(settings, data, folder, world, stop)
-        run.console, run.watch = console, part.watch
+        run.console, run.watch, run.trainer.laps = console, part.watch, laps
+        laps("start")
         run.start_or_resume()
     if world.is_first:
         folder.keep_config(to_yaml(settings))

@@ -7,7 +7,7 @@ import torch
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
 
-TIMES = ("images_per_s", "elapsed_s")
+TIMES = ("images_per_s", "elapsed_s", "time_s")
 
 
 def first_difference(first: RunFolder, second: RunFolder) -> str | None:

@@ -1,6 +1,6 @@
 """Batches ready for the model: gathered by sample id, augmented on the device, mixed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +53,14 @@ class TrainBatches:
         """Batches an epoch."""
         return self.order.num_batches
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on, as if the earlier ones had been made."""
+    def epoch(
+        self, epoch: int, start: int = 0, lap: Callable[[str], None] = lambda name: None
+    ) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on, as if the earlier ones had been made.
+
+        Args:
+            lap: told what has just been done for a batch: to "wait" for its pixels, to "augment".
+        """
         batches = self.order.batches(epoch)
         if self.only_first:
             epoch, batches = 0, self.order.batches(0)[:1] * len(self)
@@ -62,12 +68,19 @@ class TrainBatches:
         draws = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         uniform = torch.from_numpy(draws.uniform).to(self.device)
         changes = Changes.of(uniform, self.augmentation)
+        lap("augment")
         for slots in batches[start:]:
-            images, target = self.make(slots, sample_ids, changes, draws.lam)
+            images, target = self.make(slots, sample_ids, changes, draws.lam, lap)
+            lap("augment")
             yield Batch(images, target, sample_ids[slots])
 
     def make(
-        self, slots: Ids, sample_ids: Ids, changes: Changes, lam: npt.NDArray[np.float32]
+        self,
+        slots: Ids,
+        sample_ids: Ids,
+        changes: Changes,
+        lam: npt.NDArray[np.float32],
+        lap: Callable[[str], None],
     ) -> tuple[Tensor, Tensor]:
         """Images and target of this process's part of a batch.
 
@@ -78,11 +91,10 @@ class TrainBatches:
         first, last = (len(slots) * rank // self.num_ranks for rank in (self.rank, self.rank + 1))
         part = np.arange(first, last + 1 if mixup else last) % len(slots)
         slots = slots[part]
-        images = augment(
-            to_device(self.image_set, sample_ids[slots], self.device),
-            changes[torch.from_numpy(slots).to(self.device)],
-            self.preprocessing,
-        )
+        pixels = to_device(self.image_set, sample_ids[slots], self.device)
+        lap("wait")
+        changes = changes[torch.from_numpy(slots).to(self.device)]
+        images = augment(pixels, changes, self.preprocessing)
         target = torch.from_numpy(self.image_set.labels[sample_ids[slots]]).to(self.device)
         if not mixup:
             return images, target

@@ -6,42 +6,61 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from models import build_model
+if TYPE_CHECKING:  # torch reads the environment once, when it is imported: see crossent.cli
+    from torch import nn
 
 STARTED = "CROSSENT_BENCHMARK_STARTED"  # the parent's monotonic clock when it started the process
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
 
 
 @dataclass
 class Stopwatch:
-    """When each epoch ended, and what of it was training."""
+    """When training and validation of each epoch ended, and how many pictures they took.
+
+    An epoch begins where the one before it ended: what is done in between counts as training.
+    """
 
     started: float = field(default_factory=lambda: float(os.environ[STARTED]))
-    num_images: int = 0
     first_step_s: float | None = None
-    train_s: list[float] = field(default_factory=list)  # of each epoch, without validation
+    images: list[int] = field(default_factory=list)  # trained in each epoch
+    train_s: list[float] = field(default_factory=list)
+    num_val: int = 0
+    val_s: list[float] = field(default_factory=list)
     ended_s: list[float] = field(default_factory=list)  # since the process was started
-    _epoch: float = 0.0
+    _last: float = 0.0
+    _images: int = 0
 
-    def epoch_begins(self) -> None:
-        self._epoch = time.monotonic()
+    def begins(self) -> None:
+        """Everything is ready for the first epoch."""
+        self._last = time.monotonic()
 
-    def step_done(self) -> None:
+    def step_done(self, num_images: int) -> None:
+        self._images += num_images
         if self.first_step_s is None:
             self.first_step_s = time.monotonic() - self.started
 
     def training_ends(self) -> None:
-        self.train_s.append(time.monotonic() - self._epoch)
+        self.images.append(self._images)
+        self._images = 0
+        self.train_s.append(self._lap())
 
-    def epoch_ends(self) -> None:
-        self.ended_s.append(time.monotonic() - self.started)
+    def epoch_ends(self, num_val: int) -> None:
+        self.num_val = num_val
+        self.val_s.append(self._lap())
+        self.ended_s.append(self._last - self.started)
+
+    def _lap(self) -> float:
+        now = time.monotonic()
+        lap, self._last = now - self._last, now
+        return lap
 
     def report(self) -> None:
         """Print what `benchmarks.throughput` reads."""
-        keys = ("num_images", "first_step_s", "train_s", "ended_s")
-        print(json.dumps({key: getattr(self, key) for key in keys}))
+        keys = ("first_step_s", "images", "train_s", "num_val", "val_s", "ended_s")
+        print("\n" + json.dumps({key: getattr(self, key) for key in keys}))
 
 
 def arguments() -> argparse.Namespace:
@@ -56,6 +75,12 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def small_cnn(root: Path) -> nn.Module:
+def small_cnn(root: Path) -> "nn.Module":
     """The model of configs/default.yaml."""
-    return build_model("small_cnn", len(list((root / "train").iterdir())), width=32)
+    from models import build_model
+
+    return build_model("small_cnn", num_classes(root), width=32)
+
+
+def num_classes(root: Path) -> int:
+    return len(list((root / "train").iterdir()))

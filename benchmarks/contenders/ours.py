@@ -4,57 +4,59 @@ Only a stopwatch is put around its step and its epoch.
 """
 
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import train
 from benchmarks.contenders.common import Stopwatch, arguments
+from crossent.cli import run_main
 
 
-def watched(watch: Stopwatch) -> None:
+def put_around_the_trainer(watch: Stopwatch) -> None:
     """Let the trainer tell the stopwatch what it does."""
     from crossent.training.loop import Trainer
 
-    train_step, train_epoch, finish_epoch = (
-        Trainer.train_step,
-        Trainer.train_epoch,
-        Trainer.finish_epoch,
-    )
+    step, epoch, finish = Trainer.train_step, Trainer.train_epoch, Trainer.finish_epoch
 
-    def step(self: Trainer, *words: Any) -> None:
-        train_step(self, *words)
-        watch.step_done()
+    def train_step(self: Trainer, batch: Any) -> None:
+        step(self, batch)
+        watch.step_done(len(batch))
 
-    def epoch(self: Trainer, *words: Any, **options: Any) -> None:
-        watch.num_images = len(self.batches.image_set)
-        watch.epoch_begins()
-        train_epoch(self, *words, **options)
+    def train_epoch(self: Trainer, after_step: Any) -> None:
+        if self.progress.epoch == 0:
+            watch.begins()
+        epoch(self, after_step)
         watch.training_ends()
 
-    def finish(self: Trainer, *words: Any) -> dict[str, Any]:
-        record = finish_epoch(self, *words)
-        watch.epoch_ends()
+    def finish_epoch(self: Trainer, val: Any) -> dict[str, Any]:
+        record = finish(self, val)
+        watch.epoch_ends(len(self.evaluator.image_set))
         return record
 
-    Trainer.train_step = step  # type: ignore[method-assign, assignment]
-    Trainer.train_epoch = epoch  # type: ignore[method-assign]
-    Trainer.finish_epoch = finish  # type: ignore[method-assign, assignment]
+    Trainer.train_step = train_step  # type: ignore[method-assign]
+    Trainer.train_epoch = train_epoch  # type: ignore[method-assign]
+    Trainer.finish_epoch = finish_epoch  # type: ignore[method-assign]
 
 
 def main() -> None:
     watch, args = Stopwatch(), arguments()
-    watched(watch)
+
+    def watched_train(words: Sequence[str]) -> int:
+        put_around_the_trainer(watch)
+        return train.main(words)
+
     with tempfile.TemporaryDirectory() as folder:
-        train.main(
-            [
-                "data.source=folder",
-                f"data.root={args.root}",
-                f"data.image_size={args.image_size}",
-                f"data.cache_dir={args.cache or folder}",
-                f"train.batch_size={args.batch_size}",
-                f"train.epochs={args.epochs}",
-                f"--out={folder}/run",
-            ]
-        )
+        words = [
+            "data.source=folder",
+            f"data.root={args.root}",
+            f"data.image_size={args.image_size}",
+            f"data.cache_dir={args.cache or folder}",
+            f"train.batch_size={args.batch_size}",
+            f"train.epochs={args.epochs}",
+            f"--out={folder}/run",
+        ]
+        if run_main(watched_train, words) != 0:
+            raise SystemExit("crossent has failed")
     watch.report()
 
 

@@ -3,22 +3,33 @@
 With --tuned it has what PyTorch's performance guide adds: bf16, channels_last, workers that stay.
 """
 
+import argparse
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from benchmarks.contenders.common import Stopwatch, arguments, small_cnn
+from benchmarks.contenders.common import (
+    LR,
+    MEAN,
+    MOMENTUM,
+    STD,
+    WEIGHT_DECAY,
+    Stopwatch,
+    arguments,
+    small_cnn,
+)
 
-NORMALISE = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)]
+Loader = DataLoader[tuple[Tensor, Tensor]]
 
 
-def main() -> None:
-    watch, args = Stopwatch(), arguments()
+def make_loaders(args: argparse.Namespace, persistent: bool) -> tuple[Loader, Loader]:
+    """Of the training and of the validation pictures."""
     size = args.image_size
-    bf16 = torch.autocast("cpu", torch.bfloat16, enabled=args.tuned)
-    layout = torch.channels_last if args.tuned else torch.contiguous_format
+    to_float = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     train_transform = v2.Compose(
         [
             v2.ToImage(),
@@ -26,27 +37,30 @@ def main() -> None:
             v2.RandomHorizontalFlip(),
             v2.RandomRotation(10),
             v2.ColorJitter(0.2, 0.2, 0.2),
-            *NORMALISE,
+            *to_float,
         ]
     )
-    val_transform = v2.Compose([v2.ToImage(), v2.Resize((size, size), antialias=True), *NORMALISE])
+    val_transform = v2.Compose([v2.ToImage(), v2.Resize((size, size), antialias=True), *to_float])
     train_set = ImageFolder(str(args.root / "train"), train_transform)
     val_set = ImageFolder(str(args.root / "val"), val_transform)
-    train_loader: DataLoader[tuple[torch.Tensor, int]] = DataLoader(
-        train_set,
-        args.batch_size,
-        shuffle=True,
-        num_workers=args.workers,
-        persistent_workers=args.tuned,
+    workers, batch_size = args.workers, args.batch_size
+    return (
+        DataLoader(
+            train_set, batch_size, shuffle=True, num_workers=workers, persistent_workers=persistent
+        ),
+        DataLoader(val_set, batch_size, num_workers=workers, persistent_workers=persistent),
     )
-    val_loader: DataLoader[tuple[torch.Tensor, int]] = DataLoader(
-        val_set, args.batch_size, num_workers=args.workers, persistent_workers=args.tuned
-    )
+
+
+def main() -> None:
+    watch, args = Stopwatch(), arguments()
+    bf16 = torch.autocast("cpu", torch.bfloat16, enabled=args.tuned)
+    layout = torch.channels_last if args.tuned else torch.contiguous_format
+    train_loader, val_loader = make_loaders(args, persistent=args.tuned)
     model = small_cnn(args.root).to(memory_format=layout)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
-    watch.num_images = len(train_set)
+    optimizer = torch.optim.SGD(model.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY)
+    watch.begins()
     for _ in range(args.epochs):
-        watch.epoch_begins()
         model.train()
         for images, target in train_loader:
             images = images.to(memory_format=layout)
@@ -55,15 +69,16 @@ def main() -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            watch.step_done()
+            watch.step_done(len(images))
         watch.training_ends()
         model.eval()
-        correct = 0
+        correct = num_val = 0
         with torch.no_grad(), bf16:
             for images, target in val_loader:
                 logits = model(images.to(memory_format=layout))
                 correct += int((logits.argmax(1) == target).sum())
-        watch.epoch_ends()
+                num_val += len(images)
+        watch.epoch_ends(num_val)
     watch.report()
 
 

@@ -26,38 +26,41 @@ class GlobalNormalise(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean, var, count = global_statistics(x, eps)
+        mean, var, count = global_statistics(x, weight)
         y = F.batch_norm(x, mean, var, weight, bias, training=False, eps=eps)
-        ctx.save_for_backward(x, weight, mean, torch.rsqrt(var + eps), count)
+        ctx.save_for_backward(x, weight, mean, var, count)
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, var, count)
         return y, mean, var, count
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, weight, mean, inv_std, count = ctx.saved_tensors
-        exact = grad.to(mean.dtype)
-        x_hat = (x - column(mean)) * column(inv_std)
-        sum_grad = exact.sum((0, 2, 3))  # (C,)
-        sum_grad_x_hat = (exact * x_hat).sum((0, 2, 3))
-        sums = torch.stack([sum_grad, sum_grad_x_hat])
-        dist.all_reduce(sums)
-        mean_grad, mean_grad_x_hat = sums / count
-        grad_x = column(weight * inv_std) * (
-            exact - column(mean_grad) - x_hat * column(mean_grad_x_hat)
+        x, weight, mean, var, count = ctx.saved_tensors
+        inv_std = torch.rsqrt(var + ctx.eps)
+        # with given statistics: weight / std * g, and the sums over this process's samples
+        grad_x, sum_grad_x_hat, sum_grad = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, var, mean, inv_std, False, ctx.eps, [True, True, True]
         )
-        return grad_x.to(x.dtype), sum_grad_x_hat, sum_grad, None
+        sums = torch.stack([sum_grad_x_hat, sum_grad])
+        dist.all_reduce(sums)
+        slope, shift = -weight * inv_std * sums / count
+        grad_x += F.batch_norm(x, mean, var, slope, shift, training=False, eps=ctx.eps)
+        return grad_x, sum_grad_x_hat, sum_grad, None
 
 
-def global_statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def global_statistics(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (C,), variance (C,) and number of places () over the samples of all processes.
 
     Each process hands in the mean and the variance of its own part. The variance of the whole is
     the mean of the variances plus the variance of the means: no difference of large sums.
+
+    Args:
+        like: (C,), of the type to count in: float32 where x is bfloat16.
     """
-    _, mean, inv_std = torch.native_batch_norm(x, None, None, None, None, True, 0.0, eps)
-    var = inv_std.pow(-2) - eps
-    count = torch.full((1,), x.numel() // x.shape[1], dtype=mean.dtype, device=x.device)
-    rows = torch.zeros(dist.get_world_size(), 2 * len(mean) + 1, dtype=mean.dtype, device=x.device)
+    unused = torch.zeros_like(like), torch.zeros_like(like)  # running statistics
+    mean, var = torch.batch_norm_update_stats(x, *unused, 0.0)
+    count = mean.new_full((1,), x.numel() // x.shape[1])
+    rows = mean.new_zeros(dist.get_world_size(), 2 * len(mean) + 1)
     rows[dist.get_rank()] = torch.cat([mean, var, count])
     dist.all_reduce(rows)  # every row but one's own is 0: this gathers, to the bit
     means, variances, counts = rows.split([len(mean), len(mean), 1], dim=1)
@@ -65,11 +68,6 @@ def global_statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     global_mean = (share * means).sum(0)
     global_var = (share * (variances + (means - global_mean) ** 2)).sum(0)
     return global_mean, global_var, counts.sum()
-
-
-def column(values: Tensor) -> Tensor:
-    """(C,) to (1, C, 1, 1)."""
-    return values.view(1, -1, 1, 1)
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):

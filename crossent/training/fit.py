@@ -24,6 +24,7 @@ from crossent.training.checkpoint import (
 from crossent.training.console import Console, TimeLeft
 from crossent.training.crash import keep_crash
 from crossent.training.event_log import EventLog
+from crossent.training.laps import where_it_went
 from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.samples import SampleLosses
@@ -128,6 +129,7 @@ class Run:
         )
         if self.minutes is not None:
             self.plan_by_time(self.minutes)
+        self.trainer.laps("start")
         self.save()
 
     def resume(self) -> None:
@@ -154,6 +156,7 @@ class Run:
             trainer.progress.done = False  # more epochs than before: its end is no longer one
             trainer.progress.num_records -= 1
         self.began -= trainer.progress.elapsed_s
+        trainer.laps.add(trainer.progress.time_s)
         if self.events is not None:
             self.events.open(trainer.progress.epoch + 1)
         if self.world.is_first:
@@ -194,7 +197,10 @@ class Run:
             raise error from None
         if progress.epoch < self.epochs:
             self.console.line(f"E on validation has not fallen for {self.patience} epochs: stopped")
-        self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
+        time_s = self.trainer.laps.seconds
+        self.console.line(where_it_went(time_s))
+        end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
+        self.log({**end, "time_s": {name: round(s, 3) for name, s in time_s.items()}})
         progress.done = True
         self.save()
 
@@ -301,7 +307,9 @@ class Run:
         """
         start = time.perf_counter()
         trainer = self.trainer
+        trainer.laps("rest")
         trainer.progress.elapsed_s = self.elapsed_s
+        trainer.progress.time_s = dict(trainer.laps.seconds)
         header, generators = self.header(), generator_states(self.world)
         samples = trainer.samples_of_all()
         if self.world.is_first:
@@ -318,6 +326,7 @@ class Run:
             )
         self.saved = time.perf_counter()
         self.save_s = self.saved - start
+        trainer.laps("checkpoint")
 
     def save_best(self) -> None:
         """Write model.safetensors if there is a better one than it holds."""

@@ -16,6 +16,7 @@ from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
 from crossent.training.average import Average
 from crossent.training.checkpoint import own_generators
+from crossent.training.laps import Laps
 from crossent.training.samples import SampleLosses, in_grains
 from crossent.training.world import World
 from data.batches import Batch, TrainBatches
@@ -34,6 +35,7 @@ class Progress:
     train: Totals = field(default_factory=Totals)  # of the epoch under way
     train_s: float = 0.0  # time spent in its steps
     elapsed_s: float = 0.0  # of the whole run, up to the last save
+    time_s: dict[str, float] = field(default_factory=dict)  # and what it went into
     best_E: float = math.inf
     best_epoch: int = 0
     epochs: int | None = None  # decided by train.minutes
@@ -78,6 +80,7 @@ class Trainer:
     world: World = field(default_factory=World)
     average: Average | None = None  # of the weights; if there is one, it is what is evaluated
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
+    laps: Laps = field(default_factory=Laps)
     generators: dict[str, Tensor] = field(default_factory=own_generators)  # before the last step
     samples: SampleLosses = field(init=False)
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
@@ -188,19 +191,25 @@ class Trainer:
         """
         train_mode(self.model)
         clock = time.perf_counter()
-        for batch in self.batches.epoch(self.progress.epoch, start=self.progress.batch):
+        self.laps("rest")
+        for batch in self.batches.epoch(self.progress.epoch, self.progress.batch, self.laps):
             self.generators = own_generators()  # a few kB, to do the step again after a crash
             self.train_step(batch)
+            self.laps("forward+backward")
             now = time.perf_counter()
             self.progress.train_s += now - clock
             clock = now
             after_step()
+            self.laps("rest")
 
     def validate(self) -> Totals:
         """E and accuracy on the validation pictures, each counted once by one process."""
+        self.laps("rest")
         self.answers = torch.zeros(len(self.evaluator.image_set), 2, dtype=torch.float64)
         totals = self.evaluator(self.evaluated, self.answers)
-        return Totals(*self.world.add_numbers(totals.numbers()))
+        totals = Totals(*self.world.add_numbers(totals.numbers()))
+        self.laps("validation")
+        return totals
 
     def rejection(self) -> dict[str, Any]:
         """For a model file: which confidence kept which accuracy in the last validation."""

@@ -18,6 +18,38 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+SHAPE = (6, 5, 4, 3)  # of a whole batch, half of it for each of two processes
+
+
+def batch_norm(dtype: torch.dtype, world: World) -> dict[str, Any]:
+    """What a layer gives for this process's part of a batch, and its derivatives, from all.
+
+    The weights are float32 at least, as under autocast.
+    """
+    torch.manual_seed(3)
+    x = (3 * torch.randn(SHAPE) + 1).to(dtype).contiguous(memory_format=torch.channels_last)
+    slope = torch.randn(SHAPE).to(dtype)
+    layer = torch.nn.BatchNorm2d(SHAPE[1]).to(torch.promote_types(dtype, torch.float32))
+    torch.nn.init.uniform_(layer.weight)
+    rows = world.share(len(x))
+    part = x[rows.start : rows.stop].requires_grad_()
+    if world.size > 1:
+        use_global_batch_norm(layer)
+    y = layer(part)
+    y.backward(slope[rows.start : rows.stop])
+    assert part.grad is not None and layer.weight.grad is not None and layer.bias.grad is not None
+    whole = torch.zeros(2, *SHAPE, dtype=torch.float64)
+    whole[:, rows.start : rows.stop] = torch.stack([y.detach(), part.grad]).double()
+    weights = torch.stack([layer.weight.grad, layer.bias.grad]).double()
+    assert layer.running_mean is not None and layer.running_var is not None
+    running = torch.stack([layer.running_mean, layer.running_var])
+    return {
+        "output and gradient": world.add(whole).tolist(),
+        "gradients of the weights": world.add(weights).tolist(),
+        "running statistics": running.tolist(),
+    }
+
+
 def first_epoch(case: str, dtype: torch.dtype, world: World) -> dict[str, Any]:
     """The losses of every step, validation and weights after an epoch, from all processes."""
     arguments = CASES[case].copy()
@@ -63,5 +95,7 @@ if __name__ == "__main__":
             for case in CASES
             for dtype in (torch.float64, torch.float32)
         }
+        for dtype in (torch.float64, torch.float32, torch.bfloat16):
+            found[f"batch norm {dtype}"] = batch_norm(dtype, world)
         if world.is_first:
             Path(sys.argv[1]).write_text(json.dumps(found))

@@ -20,7 +20,7 @@ def finished(path):
 
 
 def without_times(records):
-    timed = ("images_per_s", "elapsed_s")
+    timed = ("images_per_s", "elapsed_s", "time_s")
     return [{key: value for key, value in r.items() if key not in timed} for r in records]
 
 
