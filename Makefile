@@ -1,25 +1,41 @@
 # make train: sets up .venv and trains configs/default.yaml
 # make test:  sets up .venv and runs all tests
+# make demo RUN=runs/mine: sets up .venv/demo and serves a page to try a model on
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO := .venv/demo/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test
+.PHONY: train test demo
+.NOTPARALLEL: # two pips in one environment would break it
 train: .venv/ready
 	$(BIN)/python train.py
 
-test: .venv/ready-dev
+test: .venv/ready-dev .venv/demo/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+demo: .venv/demo/ready
+	$(DEMO)/python -m crossent demo $(RUN)
+
 # A stamp newer than its requirements says that there is nothing to install.
 .venv/ready: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python $(PIP_INSTALL) -r requirements.txt
 	touch $@
 
 .venv/ready-dev: requirements-dev.txt requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python $(PIP_INSTALL) -r requirements-dev.txt
 	touch $@ .venv/ready
+
+# gradio wants an older Pillow than training has. So it gets an environment of its own, with what
+# differs from .venv: all else, torch above all, is taken from there.
+SITE_PACKAGES := -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+.venv/demo/ready: requirements-demo.txt .venv/ready
+	$(BIN)/python -m venv --clear .venv/demo
+	$(BIN)/python $(SITE_PACKAGES) > "$$($(DEMO)/python $(SITE_PACKAGES))/below.pth"
+	$(DEMO)/python $(PIP_INSTALL) -r requirements-demo.txt
+	touch $@

@@ -1,5 +1,6 @@
 """The edge of every command: errors become one line on standard error and an exit status."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
     # of the speed; to look all the time, the default, keeps others off the core.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or pipe that has no Japanese
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return main(arguments)
     except UserError as error:

@@ -25,12 +25,14 @@ class Preprocessing:
         Shape:
             (N, S, S, 3) uint8 to (N, 3, S, S) float32, channels last in memory.
         """
-        scale, shift = self.scale_and_shift(images.device)
-        return (images.float() * scale + shift).permute(0, 3, 1, 2)
+        return normalised(images, *self.scale_and_shift(images.device))
 
     @lru_cache(maxsize=4)  # noqa: B019 - a few numbers, for each batch
     def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The same as one multiplication and one addition a channel: two tensors (3,)."""
+        """The same as one multiplication and one addition a channel: two tensors (3,).
+
+        Not to be called while torch.export traces: it would leave its fake tensors in the cache.
+        """
         mean = torch.tensor(self.mean, device=device)
         std = torch.tensor(self.std, device=device)
         return 1 / (255 * std), -mean / std
@@ -47,3 +49,8 @@ class Preprocessing:
     def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
         """The inverse of `to_dict`."""
         return cls(int(fields["image_size"]), tuple(fields["mean"]), tuple(fields["std"]))
+
+
+def normalised(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """(N, S, S, 3) of any type to (N, 3, S, S) float32, channels last in memory."""
+    return (images.float() * scale + shift).permute(0, 3, 1, 2)

@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
 
 
+PRINT_A_FOX = "from crossent.cli import run_main; run_main(lambda words: print('狐') or 0, [])"
+
+
 def start(*words, **options):
     return subprocess.Popen(
         [sys.executable, *map(str, words)],
@@ -23,8 +26,7 @@ def start(*words, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONWARNINGS": "error::UserWarning"},
-        **options,
+        **{"env": {**os.environ, "PYTHONWARNINGS": "error::UserWarning"}, **options},
     )
 
 
@@ -33,6 +35,11 @@ def call(*words, status=0):
     out, err = process.communicate(timeout=300)
     assert process.returncode == status, out + err
     return out, err
+
+
+def test_a_terminal_without_japanese_gets_escapes():
+    process = start("-c", PRINT_A_FOX, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert process.communicate(timeout=60) == ("\\u72d0\n", "")
 
 
 def train(*words, status=0):

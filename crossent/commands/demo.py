@@ -1,4 +1,4 @@
-"""python -m crossent demo RUN: a page in the browser to try a model on."""
+"""python -m crossent demo RUN [PICTURE...]: a page in the browser to try a model on."""
 
 import argparse
 import threading
@@ -7,6 +7,12 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder or a model file")
+    parser.add_argument(
+        "examples",
+        nargs="*",
+        metavar="PICTURE",
+        help="pictures to offer as examples; default: three drawings",
+    )
     parser.add_argument("--port", type=int, help="default: a free one from 7860 on")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
@@ -16,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     from crossent.inference.demo import serving
     from crossent.model_file import load_model
 
-    with serving(load_model(args.run, choose_device(args.device)), args.port) as address:
+    classifier = load_model(args.run, choose_device(args.device))
+    with serving(classifier, args.examples, args.port) as address:
         print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
         threading.Event().wait()
     return 0

@@ -1,7 +1,6 @@
 """python -m crossent explain [RUN IMAGE --label fox]: the article's derivation, for any picture."""
 
 import argparse
-import json
 from pathlib import Path
 
 FORMATS = ("text", "markdown", "json")
@@ -40,10 +39,11 @@ def explain_picture(args: argparse.Namespace) -> str:
     from crossent.device import choose_device
     from crossent.inference.explain import explain
     from crossent.inference.explain_words import as_markdown, as_text
+    from crossent.inference.rows import json_line
     from crossent.model_file import load_model
 
     explanation = explain(load_model(args.run, choose_device(args.device)), args.image, args.label)
     if args.format == "json":
-        return json.dumps(explanation.to_dict(), ensure_ascii=False, allow_nan=False)
+        return json_line(explanation.to_dict())
     as_words = as_text if args.format == "text" else as_markdown
     return as_words(explanation, args.language)

@@ -106,6 +106,8 @@ class Count:
             self.unsure += 1
 
     def tell(self, file: TextIO) -> None:
+        if not self.files:
+            print("no files: the list on standard input is empty", file=sys.stderr)
         if self.unusable:
             print(f"{self.unusable} of {self.files} files could not be used", file=file)
         if self.unsure:

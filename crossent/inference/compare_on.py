@@ -1,7 +1,6 @@
 """The pictures on which an export is compared with its original."""
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from crossent.model_file import Classifier
 from crossent.wiring import make_data
 from data.decode import UnusableImage, decode_whole
 
-NUM_IMAGES = 200
 NUM_DRAWINGS = 30
 
 Named = tuple[str, npt.NDArray[np.uint8]]
@@ -30,7 +28,7 @@ def pictures_to_compare_on(
     """
     size = classifier.preprocessing.image_size
     if folder is not None:
-        return folder, from_files(find_pictures([folder]), size)
+        return folder, decoded(find_pictures([folder]), size)
     settings = Settings.model_validate(classifier.header["settings"])
     if settings.data.source != "folder":
         return "drawings of several sizes", drawings(size)
@@ -40,15 +38,11 @@ def pictures_to_compare_on(
     except UserError as error:
         return f"drawings, as the pictures of the run are gone ({error})", drawings(size)
     paths = (str(Path(settings.data.root) / name) for name in names)
-    return "validation pictures of the run", from_files(paths, size)
-
-
-def from_files(paths: Iterator[str], size: int) -> Iterator[Named]:
-    """The first ones that can be decoded, each as large as the decoder gives it."""
-    return islice(decoded(paths, size), NUM_IMAGES)
+    return "validation pictures of the run", decoded(paths, size)
 
 
 def decoded(paths: Iterator[str], size: int) -> Iterator[Named]:
+    """Those that can be decoded, each as large as the decoder gives it."""
     for path in paths:
         try:
             yield path, decode_whole(path, size)

@@ -11,7 +11,7 @@ import torch
 from crossent.errors import UserError
 from crossent.loss import article
 from crossent.model_file import Classifier
-from data.decode import UnusableImage
+from data.decode import Inspection, UnusableImage
 from data.workers import Job, inspect_in_order
 
 
@@ -103,19 +103,20 @@ def explain(classifier: Classifier, path: str, label: str | None = None) -> Expl
     names = classifier.class_names
     if label is not None and label not in names:  # the cheaper mistake is told first
         raise UserError(f"--label {label}: the model knows only {', '.join(names)}")
-    return explain_pixels(classifier, path, read_pixels(classifier, path), label)
+    (pixels,) = inspect_picture(path, (classifier.preprocessing.image_size,)).pixels
+    return explain_pixels(classifier, path, pixels, label)
 
 
-def read_pixels(classifier: Classifier, path: str) -> npt.NDArray[np.uint8]:
-    """The square that the model sees, (S, S, 3), decoded under watch.
+def inspect_picture(path: str, sizes: tuple[int, ...]) -> Inspection:
+    """One file, decoded under watch to squares of these sizes.
 
     Raises:
         UserError: the file is no picture.
     """
-    (found,) = inspect_in_order([Job(path, (classifier.preprocessing.image_size,))], window=1)
+    (found,) = inspect_in_order([Job(path, sizes)], window=1)
     if isinstance(found, UnusableImage):
         raise UserError(f"{path}: {found}")
-    return found.pixels[0]
+    return found
 
 
 def explain_pixels(

@@ -21,8 +21,8 @@ WORDS: dict[str, dict[str, str]] = {
         "right": "right t_k",
         "others": "{count} others",
         "likelihood": "How likely does the prediction make what is right?",
-        "log": "Its logarithm turns the product into a sum (5.1)",
-        "E": "Its negative is the cross-entropy, the loss that training makes smaller (5.2)",
+        "log": "Its logarithm turns the product into a sum",
+        "E": "Its negative is the cross-entropy, the loss that training makes smaller",
         "units": "In other units: {bits:.6f} bits (base 2), {dits:.6f} in base 10",
         "perplexity": "exp(E) = {perplexity:.4f}: as unsure as between that many classes. "
         "Guessing, it is {num_classes}, and E is ln {num_classes} = {baseline:.6f}.",
@@ -31,6 +31,7 @@ WORDS: dict[str, dict[str, str]] = {
         "comma": ", ",
         "up": "{name} up by {size:.2f}",
         "down": "{name} down by {size:.2f}",
+        "rest": "the {count} others together down by {size:.2f}",
         "scale": "These are pushes on the logits z, to be multiplied by the learning rate. "
         "They add up to 0.",
     },
@@ -44,8 +45,8 @@ WORDS: dict[str, dict[str, str]] = {
         "right": "正解 t_k",
         "others": "ほか {count} クラス",
         "likelihood": "この予測のもとで、正解はどれくらい起こりやすいか（尤度）",
-        "log": "対数をとると、積が和になります (5.1)",
-        "E": "マイナスを付けるとクロスエントロピー。学習が小さくしていく損失です (5.2)",
+        "log": "対数をとると、積が和になります",
+        "E": "マイナスを付けるとクロスエントロピー。学習が小さくしていく損失です",
         "units": "別の単位では：{bits:.6f} ビット（底 2）、{dits:.6f}（底 10）",
         "perplexity": "exp(E) = {perplexity:.4f}：これだけの数のクラスで迷っているのと同じです。"
         "当てずっぽうなら {num_classes}、E は ln {num_classes} = {baseline:.6f} です。",
@@ -54,6 +55,7 @@ WORDS: dict[str, dict[str, str]] = {
         "comma": "、",
         "up": "{name} を {size:.2f} 上げ",
         "down": "{name} を {size:.2f} 下げ",
+        "rest": "ほか {count} クラスを合わせて {size:.2f} 下げ",
         "scale": "これはロジット z への押しの強さで、実際には学習率が掛かります。合計は 0 です。",
     },
 }
@@ -111,11 +113,16 @@ def table(e: Explanation, words: dict[str, str]) -> list[tuple[str, str, str]]:
     """A header and a row for each class that is shown."""
     rows = [(words["class"], words["predicted"], words["right"])]
     rows += [(e.class_names[k], f"{e.probs[k]:.4f}", str(e.target[k])) for k in shown(e)]
-    rest = len(e.class_names) - len(shown(e))
-    if rest:
-        y = 1 - sum(e.probs[k] for k in shown(e))
-        rows.append((words["others"].format(count=rest), f"{abs(y):.4f}", "0"))
+    count, y = others(e)
+    if count:
+        rows.append((words["others"].format(count=count), f"{y:.4f}", "0"))
     return rows
+
+
+def others(e: Explanation) -> tuple[int, float]:
+    """How many classes are not shown, and the sum of their y."""
+    rest = set(range(len(e.probs))) - set(shown(e))
+    return len(rest), sum(e.probs[k] for k in rest)
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[list[str]]:
@@ -139,12 +146,13 @@ def steps(e: Explanation, words: dict[str, str]) -> list[Step]:
     """The derivation: likelihood, (5.1), (5.2), the derivative."""
     y = [f"{e.probs[k]:.4f}" for k in shown(e)]
     t = [e.target[k] for k in shown(e)]
-    more = [] if len(y) == len(e.class_names) else ["..."]
-    dots = [r"\cdots"] if more else []
+    gradient = [f"{e.gradient[k]:+.4f}" for k in shown(e)]
+    more, dots = (["..."], [r"\cdots"]) if others(e)[0] else ([], [])
     product = " x ".join([f"{a}^{b}" for a, b in zip(y, t, strict=True)] + more)
     factors = r" \times ".join([f"{a}^{b}" for a, b in zip(y, t, strict=True)] + dots)
     terms = " + ".join([f"{b} ln {a}" for a, b in zip(y, t, strict=True)] + more)
     summands = " + ".join([rf"{b} \ln {a}" for a, b in zip(y, t, strict=True)] + dots)
+    slopes, vector = ", ".join(gradient + more), r",\ ".join(gradient + dots)
     L, log_L, E = f"{e.likelihood:.4g}", f"{e.log_likelihood:.6f}", f"{e.E():.6f}"
     return [
         Step(
@@ -164,26 +172,36 @@ def steps(e: Explanation, words: dict[str, str]) -> list[Step]:
         ),
         Step(
             words["gradient"],
-            "dE/dz_k = y_k - t_k",
-            r"\frac{\partial E}{\partial z_k} = y_k - t_k",
+            f"dE/dz_k = y_k - t_k = ({slopes})",
+            rf"\frac{{\partial E}}{{\partial z_k}} = y_k - t_k = ({vector})",
         ),
     ]
 
 
 def closing(e: Explanation, words: dict[str, str]) -> list[str]:
     """E in other units and in classes; the next step in words."""
-    parts = []
-    for k in shown(e):
-        key = "up" if e.gradient[k] < 0 else "down"  # a step goes against the gradient
-        parts.append(words[key].format(name=e.class_names[k], size=abs(e.gradient[k])))
     return [
         words["units"].format(bits=e.E("bits"), dits=e.E("dits")),
         words["perplexity"].format(
             perplexity=e.perplexity, num_classes=len(e.class_names), baseline=e.baseline
         ),
-        words["step"].format(moves=words["comma"].join(parts)),
+        words["step"].format(moves=words["comma"].join(moves(e, words))),
         words["scale"],
     ]
+
+
+def moves(e: Explanation, words: dict[str, str]) -> list[str]:
+    """What a step, which goes against the gradient, would do to each class that is shown."""
+    found = [
+        words["up" if e.gradient[k] < 0 else "down"].format(
+            name=e.class_names[k], size=abs(e.gradient[k])
+        )
+        for k in shown(e)
+    ]
+    count, y = others(e)
+    if count:  # the label is shown, so all of these are to fall
+        found.append(words["rest"].format(count=count, size=y))
+    return found
 
 
 def escape(text: str) -> str:

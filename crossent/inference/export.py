@@ -17,7 +17,7 @@ from crossent.errors import UserError
 from crossent.files import write_atomic
 from crossent.inference.resize import PillowResize
 from crossent.model_file import Classifier
-from data.preprocess import Preprocessing
+from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
 NAMES = {"onnx": "model.onnx", "torch": "model.pt2"}
@@ -40,10 +40,10 @@ class Deployed(nn.Module):
         self.resize = PillowResize(preprocessing.image_size)
         # torch.export stores weights as they lie in memory, and knows one order only
         self.model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
-        self.preprocessing = preprocessing
+        self.scale, self.shift = preprocessing.scale_and_shift(torch.device("cpu"))
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(self.preprocessing.normalise(self.resize(images)))
+        logits: Tensor = self.model(normalised(self.resize(images), self.scale, self.shift))
         return logits.float().softmax(dim=1)
 
 

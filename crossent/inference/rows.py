@@ -28,13 +28,22 @@ def as_row(prediction: Prediction, top: int, sure: bool | None = None) -> str:
 
 def as_json(prediction: Prediction, sure: bool | None = None) -> str:
     """An object on one line. An answer that is not sure has a null label, so nobody takes it."""
-    fields: dict[str, object] = {"path": printable(prediction.path)}
+    fields: dict[str, object] = {"path": prediction.path}
     if prediction.error is not None:
         fields["error"] = prediction.error
     else:
         fields |= {"label": None if sure is False else prediction.label, "probs": prediction.probs}
         fields |= {} if sure is None else {"sure": sure}
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False)
+    return json_line(fields)
+
+
+def json_line(fields: dict[str, object]) -> str:
+    """JSON that any terminal takes, and from which a program gets the very path back.
+
+    Names that are text stand there as they are; others, and bytes that are no text, are escaped.
+    """
+    ensure_ascii = not str(fields["path"]).isprintable()
+    return json.dumps(fields, ensure_ascii=ensure_ascii, allow_nan=False)
 
 
 def csv_header(class_names: Sequence[str]) -> str:

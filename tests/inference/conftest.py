@@ -14,9 +14,11 @@ from tests.data.pictures import scene
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
 SIZE = 32
+NUM_IMAGES = 60
+METRICS = {"E": 1.0, "accuracy": 0.5, "num_images": NUM_IMAGES}
 
 
-def answers(num: int = 60):
+def answers(num: int = NUM_IMAGES):
     """Confidences and whether they were right: the surer, the more often."""
     rng = np.random.default_rng(0)
     confidence = rng.uniform(1 / 3, 1, num)
@@ -42,7 +44,7 @@ def run_path(tmp_path_factory):
         "preprocessing": Preprocessing(SIZE).to_dict(),
         "precision": "fp32",
         "settings": {},
-        "metrics": {"rejection": rejection_curve(confidence, right), "num_images": len(right)},
+        "metrics": {**METRICS, "rejection": rejection_curve(confidence, right)},
         "data_fingerprint": "none",
     }
     write_model(path / "model.safetensors", model.state_dict(), header)

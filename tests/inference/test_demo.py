@@ -3,34 +3,43 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.data.pictures import SHARED, scene
+from tests.report.browser import Browser, find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
-MISSING = [name for name in ("gradio", "selenium") if importlib.util.find_spec(name) is None]
-MISSING += [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync "
-    "--window-size=1200,1400"
-)
-PATIENCE_S = 60
+PYTHON = ROOT / ".venv" / "demo" / "bin" / "python"  # as `make test` sets it up
+PICTURE = "document.querySelector('#picture')"
+TEXT = "document.querySelector('#derivation').innerText"
+pytestmark = pytest.mark.slow
+
+
+def python_with_gradio() -> str | None:
+    if PYTHON.exists():
+        return str(PYTHON)
+    return sys.executable if importlib.util.find_spec("gradio") else None
+
+
+def skip_but_not_in_ci(message: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture(scope="module")
 def address(run_path):
+    python = python_with_gradio()
+    if python is None:
+        skip_but_not_in_ci("gradio is not installed: make .venv/demo/ready")
     process = subprocess.Popen(
-        [sys.executable, "-m", "crossent", "demo", str(run_path)],
+        [str(python), "-m", "crossent", "demo", str(run_path)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -45,95 +54,121 @@ def address(run_path):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    chromium = shutil.which("chromium")
-    assert chromium is not None
-    options.binary_location = chromium
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options, service)
-    yield driver
-    driver.quit()
+def browser():
+    if find_browser() is None:
+        skip_but_not_in_ci("no Chromium on this machine: apt-get install chromium")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        found = Browser(Path(profile))
+        yield found
+        found.close()
 
 
 @pytest.fixture
 def page(browser, address):
-    browser.get(address)
-    wait_for_text(browser, "Drop a picture")
+    browser.open(address)
+    browser.wait_until(f"{PICTURE} && {TEXT}.includes('Drop a picture')")
     return browser
 
 
-def find(page, selector):
-    from selenium.webdriver.common.by import By
-
-    return page.find_elements(By.CSS_SELECTOR, selector)
-
-
-def wait_until(page, condition):
-    from selenium.common.exceptions import StaleElementReferenceException
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    ignored = [StaleElementReferenceException]
-    return WebDriverWait(page, PATIENCE_S, 0.1, ignored).until(condition)
+def drop(page, path):
+    """Let go of a file above the place for the picture, with the mouse."""
+    if page.evaluate(f"{PICTURE}.querySelector('img') !== null"):
+        page.evaluate(f"{PICTURE}.querySelector('button[aria-label*=Remove], .close').click()")
+    page.wait_until(f"{PICTURE}.innerText.includes('Drop')")
+    page.drop(path, "#picture")
 
 
-def derivation(page):
-    return "".join(element.text for element in find(page, "#derivation"))
+def choose(page, name):
+    """Pick what the picture shows from the list."""
+    page.evaluate("document.querySelector('#label input').focus()")
+    options = "[...document.querySelectorAll('#label [role=option]')]"
+    page.wait_until(f"{options}.length > 0")
+    mouse = "new MouseEvent('mousedown', {bubbles: true})"
+    page.evaluate(f"{options}.find(e => e.innerText.includes('{name}')).dispatchEvent({mouse})")
 
 
-def wait_for_text(page, text):
-    wait_until(page, lambda page: text in derivation(page))
+def explained(crossent, run_path, path, *words):
+    return json.loads(crossent("explain", run_path, path, *words, "--format", "json")[0])
 
 
-def upload(page, path):
-    """Put a file where the picture goes, as dropping it there does."""
-    clear = find(page, "#picture button[aria-label*='Remove'], #picture button[aria-label='Clear']")
-    if clear:
-        page.execute_script("arguments[0].click()", clear[0])
-        wait_for_text(page, "Drop a picture")
-    wait_until(page, lambda page: find(page, "#picture input[type=file]"))
-    find(page, "#picture input[type=file]")[0].send_keys(str(path))
-
-
-def test_a_picture_gets_bars_a_derivation_and_with_a_label_its_E(
+def test_a_dropped_picture_gets_bars_a_heat_map_and_with_a_label_its_E(
     page, tmp_path, crossent, run_path
 ):
-    scene(5).save(tmp_path / "scene.png")
-    upload(page, tmp_path / "scene.png")
-    wait_for_text(page, "scene.png")
-    bars = find(page, "#bars")[0].text
-    assert all(name in bars for name in ("dog", "fox", "wolf"))
-    assert wait_until(page, lambda page: find(page, "#heat img"))
-    box = find(page, "input[aria-label='what it shows (t)']")[0]
-    box.click()
-    wait_until(page, lambda page: find(page, "ul[role=listbox] li"))
-    wolf = next(item for item in find(page, "ul[role=listbox] li") if "wolf" in item.text)
-    page.execute_script(
-        "arguments[0].dispatchEvent(new MouseEvent('mousedown', {bubbles: true}))", wolf
-    )
-    wait_for_text(page, "The right answer is wolf")
-    words = ("explain", run_path, tmp_path / "scene.png", "--label", "wolf", "--format", "json")
-    expected = json.loads(crossent(*words)[0])
-    assert f"{expected['E']['bits']:.6f} bits" in derivation(page)
+    path = tmp_path / "scene.png"
+    scene(5).save(path)
+    drop(page, path)
+    page.wait_until(f"{TEXT}.startsWith('scene.png: one picture')")
+    page.wait_until("document.querySelector('#heat img') !== null")
+    bars = page.evaluate("document.querySelector('#bars').innerText")
+    for name, y in explained(crossent, run_path, path)["y"].items():
+        assert name in bars and f"{y:.0%}" in bars
+    choose(page, "wolf")
+    page.wait_until(f"{TEXT}.includes('The right answer is wolf')")
+    expected = explained(crossent, run_path, path, "--label", "wolf")
+    assert f"{expected['E']['bits']:.6f} bits" in page.evaluate(TEXT)
 
 
-def test_a_drawing_can_be_taken(page):
-    button = next(button for button in find(page, "button") if button.text == "a drawn fox")
-    page.execute_script("arguments[0].click()", button)
-    wait_for_text(page, "fox.png: one picture")
-    wait_for_text(page, "The model says")
+def test_a_new_picture_forgets_the_label_of_the_last_one(page, tmp_path):
+    for name in ("first.png", "second.png"):
+        scene(len(name)).save(tmp_path / name)
+    drop(page, tmp_path / "first.png")
+    page.wait_until(f"{TEXT}.includes('first.png')")
+    choose(page, "fox")
+    page.wait_until(f"{TEXT}.includes('The right answer is fox')")
+    drop(page, tmp_path / "second.png")
+    page.wait_until(f"{TEXT}.includes('second.png') && {TEXT}.includes('No label was given')")
 
 
-def test_nothing_comes_from_elsewhere(page, address):
-    script = "return performance.getEntriesByType('resource').map(entry => entry.name)"
-    names = page.execute_script(script)
-    assert len(names) > 5
-    own = (address, "data:", "blob:")
-    assert [name for name in names if not name.startswith(own)] == []
+def test_an_example_can_be_taken_and_told_in_japanese(page):
+    buttons = "[...document.querySelectorAll('button')]"
+    page.evaluate(f"{buttons}.find(e => e.innerText == 'a drawn fox').click()")
+    page.wait_until(f"{TEXT}.startsWith('fox.png: one picture')")
+    page.evaluate("document.querySelectorAll('#language input')[1].click()")
+    page.wait_until(f"{TEXT}.includes('モデルの答えは')")
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_the_page_is_no_wider_than_the_window(page, address, width):
+    page.open(address, width)
+    page.wait_until(f"{PICTURE} !== null")
+    page.evaluate("[...document.querySelectorAll('button')].at(-1).click()")
+    page.wait_until("document.querySelector('.katex') !== null")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_is_wrong(page, address):
+    urls = [told["request"]["url"] for told in page.told("Network.requestWillBeSent")]
+    assert len(urls) > 5
+    assert [url for url in urls if not url.startswith((address, "data:", "blob:"))] == []
+    assert page.told("Runtime.exceptionThrown") == []
+
+
+def test_no_file_of_the_server_can_be_asked_for(page, address, tmp_path):
+    """A request made by hand, with the path of a file that was not uploaded."""
+    scene(1).save(tmp_path / "private.png")
+    picture = {"path": str(tmp_path / "private.png"), "meta": {"_type": "gradio.FileData"}}
+    with urlopen(f"{address}config") as answer:
+        functions = json.load(answer)["dependencies"]
+    (asking,) = [f["id"] for f in functions if len(f["inputs"]) == 2]
+    body = {"fn_index": asking, "data": [picture, "en"], "session_hash": "by-hand"}
+    post(f"{address}gradio_api/queue/join", body)
+    with urlopen(f"{address}gradio_api/queue/data?session_hash=by-hand") as events:
+        told = events.read().decode()
+    assert "process_completed" in told and '"success":false' in told.replace(" ", "")
+    assert "private.png: one picture" not in told
+
+
+def post(url, body):
+    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urlopen(request) as answer:
+        return json.load(answer)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(page, tmp_path):
+    path = tmp_path / "large.jpg"
+    path.write_bytes(b"\xff\xd8\xff" + bytes(2**25))
+    drop(page, path)
+    page.wait_until("document.body.innerText.includes('exceed the maximum allowed size')")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/bad_images beside the repository")
@@ -142,10 +177,20 @@ def test_hostile_files_get_a_kind_message(page):
     answers = {}
     for path in sorted((SHARED / "bad_images").iterdir()):
         if path.suffix != ".csv":
-            upload(page, path)
-            wait_for_text(page, path.name)
-            answers[path.name] = derivation(page)
+            drop(page, path)
+            page.wait_until(f"{TEXT}.startsWith('{path.name}')")
+            answers[path.name] = page.evaluate(TEXT)
     refused = {name for name, text in answers.items() if "cannot be used" in text}
     assert {"empty.jpg", "lfs_pointer.jpg", "looks_like.jpg", "truncated_jpeg.jpg"} <= refused
     assert "portrait_exif_6.jpg" not in refused
     assert not any("Traceback" in text or "Error" in text for text in answers.values())
+
+
+def test_without_gradio_one_line_says_how_to_get_it(run_path):
+    if importlib.util.find_spec("gradio"):
+        pytest.skip("gradio is installed")
+    words = [sys.executable, "-m", "crossent", "demo", str(run_path)]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: demo: gradio") and result.stderr.count("\n") == 1
+    assert "make demo RUN" in result.stderr

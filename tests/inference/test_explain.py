@@ -50,6 +50,11 @@ def test_the_articles_numbers_are_in_every_form(form, language):
     assert ("正解" in text) is (language == "ja")
 
 
+def test_the_gradient_is_given_in_numbers():
+    assert "y_k - t_k = (-0.6700, +0.3200, +0.3500)" in as_text(EXAMPLE)
+    assert r"= (-0.6700,\ +0.3200,\ +0.3500)$$" in as_markdown(EXAMPLE)
+
+
 def test_the_next_step_is_said_in_words():
     assert "push dog up by 0.67, fox down by 0.32, wolf down by 0.35." in as_text(EXAMPLE)
     assert "dog を 0.67 上げ、fox を 0.32 下げ、wolf を 0.35 下げます" in as_text(EXAMPLE, "ja")
@@ -60,6 +65,7 @@ def test_of_many_classes_the_likely_ones_and_the_label_are_shown():
     names = [f"class {k}" for k in range(100)]
     text = as_text(Explanation("a.png", names, probs, "class 99", True))
     assert "class 0 " in text and "class 99" in text and "94 others" in text
+    assert f"94 others together down by {94 * 0.5 / 99:.2f}." in text
     assert len(text.splitlines()) < 30
 
 

@@ -1,8 +1,11 @@
 """export: the resize against Pillow to the bit, the files against the model, ONNX without torch."""
 
 import json
+import shutil
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,11 @@ import torch
 from PIL import Image
 
 from crossent.errors import UserError
+from crossent.inference.compare_on import pictures_to_compare_on
 from crossent.inference.export import Comparison, Deployed, compare, export
 from crossent.inference.resize import PillowResize
 from data.decode import decode, decode_whole
-from tests.data.pictures import encoded, scene
+from tests.data.pictures import encoded, make_folder, scene
 
 SHAPES = [(90, 50), (50, 70), (16, 16), (17, 900), (900, 17), (1, 1), (2, 5), (64, 31), (301, 200)]
 rng = np.random.default_rng(0)
@@ -85,6 +89,19 @@ def test_no_picture_to_compare_on_is_refused(crossent, run_path, tmp_path):
     _, err = crossent("export", run_path, "--data", tmp_path, status=2)
     assert "no picture to compare on" in err
     assert not (run_path / "model.onnx").exists()
+
+
+def test_the_comparison_is_on_every_validation_picture_while_they_are_there(classifier, tmp_path):
+    root = make_folder(tmp_path / "pictures", {"dog": 15, "fox": 5, "wolf": 10})
+    settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
+    of_folder = replace(classifier, header={**classifier.header, "settings": settings})
+    source, found = pictures_to_compare_on(of_folder, None)
+    classes = Counter(Path(name).parent.name for name, _ in found)
+    assert source == "validation pictures of the run"
+    assert classes == {"dog": 3, "fox": 1, "wolf": 2}
+    shutil.rmtree(root)
+    source, found = pictures_to_compare_on(of_folder, None)
+    assert source.startswith("drawings, as the pictures of the run are gone") and list(found)
 
 
 def test_a_model_in_training_mode_is_not_what_is_exported(classifier):

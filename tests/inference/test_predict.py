@@ -116,6 +116,25 @@ def test_standard_input_lists_files(crossent, run_path, pictures, monkeypatch):
     assert "gone.png" in second["path"] and second["error"]
 
 
+def test_an_empty_list_is_said_to_be_empty(crossent, run_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    assert crossent("predict", run_path, "-", "--json") == (
+        "",
+        "no files: the list on standard input is empty\n",
+    )
+
+
+@pytest.mark.parametrize("name", ["b\udcff.png", "a\n\x1b[31m.png", "狐.png"])
+def test_json_gives_the_very_path_back(crossent, run_path, pictures, name):
+    path = str(pictures / name)
+    os.rename(pictures / "a" / "2.png", path)
+    for words in (["predict", run_path, path, "--json"], ["explain", run_path, path]):
+        form = [] if "--json" in words else ["--format", "json"]
+        (line,) = crossent(*words, *form)[0].splitlines()
+        assert json.loads(line)["path"] == path
+        assert line.isprintable() and ("狐" in line) is ("狐" in name)
+
+
 def test_strict_stops_at_a_file_that_is_no_picture(crossent, run_path, pictures):
     _, err = crossent("predict", run_path, pictures, "--strict", status=2)
     assert "page.jpg" in err and "HTML" in err and err.count("\n") == 1
