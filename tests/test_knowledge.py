@@ -220,10 +220,11 @@ def test_what_is_frozen_is_not_given_to_the_optimizer():
     assert {id(p) for p in held} == {id(p) for p in model.head.parameters()}
 
 
-def test_a_vision_transformer_says_which_size_it_takes():
-    settings = settings_of(model={"name": "torchvision/vit_b_16"})
+@pytest.mark.parametrize("name", ["vit_b_16", "maxvit_t"])
+def test_a_vision_transformer_says_which_size_it_takes(name):
+    settings = settings_of(model={"name": f"torchvision/{name}"})
     with (
         torch.device("meta"),
-        pytest.raises(UserError, match="is 64; torchvision/vit_b_16 takes 224"),
+        pytest.raises(UserError, match=f"is 64; torchvision/{name} takes 224 only"),
     ):
         make_model(settings, 3)
