@@ -212,7 +212,7 @@ def rivalry(results: Results) -> str:
     if not results.rivals:
         return "it has no rival yet"
     if not equal:
-        return f"it is better than the next {len(results.rivals)}, picture by picture"
+        return f"better than the next, picture by picture: {', '.join(results.rivals)}"
     return f"not distinguishable from it, picture by picture: {', '.join(equal)}"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
+import torch
 from optuna.trial import TrialState
 
 from crossent.config import Loaded, Settings, with_values
@@ -55,8 +56,8 @@ class TrialRun:
         except Pruned:
             study.tell(self.trial, state=TrialState.PRUNED)
             return EXIT_DONE
-        except UserError as error:
-            self.trial.set_user_attr(REASON, str(error))
+        except (UserError, torch.OutOfMemoryError) as error:  # others may fit
+            self.trial.set_user_attr(REASON, str(error).partition("\n")[0])
             study.tell(self.trial, state=TrialState.FAIL)
             return EXIT_DONE
         if status == EXIT_DONE:
