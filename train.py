@@ -59,7 +59,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run", action="store_true", help="build everything, do one step, keep nothing"
     )
-    return parser.parse_intermixed_args(arguments)
+    return parser.parse_intermixed_args(arguments)  # a setting may stand behind --out RUN
 
 
 def main(arguments: Sequence[str]) -> int:

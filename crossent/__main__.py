@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from crossent.cli import run_main
 
+PROGRAM = "python -m crossent"
 # Each is a module of crossent.commands with add_arguments(parser) and run(args) -> exit status.
 COMMANDS = {
     "evaluate": "measure a trained model on its validation pictures or on another folder",
@@ -19,28 +20,31 @@ COMMANDS = {
     "cache": "list the decoded pictures kept on the disk, or remove them",
     "verify-resume": "kill a training at random moments and see it end in the same bytes",
     "export": "write a trained model as ONNX or .pt2, with the preprocessing inside",
-    "demo": "a page in the browser to try a model on (pip install -r requirements-demo.txt)",
+    "demo": "a page in the browser to try a model on (`make demo RUN=...` installs it)",
     "explain": "the derivation of E step by step: the article's example, or a picture of yours",
 }
 
 
-def make_parser(command: str | None) -> argparse.ArgumentParser:
-    """A parser that knows every command by name, but has imported only the one in use."""
-    parser = argparse.ArgumentParser(prog="python -m crossent", description=__doc__)
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+def overview() -> argparse.ArgumentParser:
+    """A parser that knows every command by name, and imports none."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=text, description=text)
-        if name == command:
-            module = importlib.import_module(f"crossent.commands.{name.replace('-', '_')}")
-            module.add_arguments(subparser)
-            subparser.set_defaults(call=module.run)
+        subparsers.add_parser(name, help=text)
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
-    command = next((a for a in arguments if not a.startswith("-")), None)
-    args = make_parser(command).parse_args(arguments)
-    status: int = args.call(args)
+    if not arguments or arguments[0] not in COMMANDS:
+        parser = overview()
+        parser.parse_args(arguments)  # ends here for --help, and for anything but a command
+        parser.error("the COMMAND comes first")
+    name, *words = arguments
+    module = importlib.import_module(f"crossent.commands.{name.replace('-', '_')}")
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=COMMANDS[name])
+    module.add_arguments(parser)
+    # so that options may stand between the others: explain RUN --label fox IMAGE
+    status: int = module.run(parser.parse_intermixed_args(words))
     return status
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from crossent.config import Settings
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors
-from crossent.weights import check_finite, mismatch
+from crossent.weights import check_finite, mismatch, put_tensors
 from data.preprocess import Preprocessing
 from models.head import is_of_head
 from models.torchvision_models import PREFIX, Pretrained, fetch, pretrained
@@ -129,7 +129,7 @@ def load_body(model: nn.Module, knowledge: Knowledge) -> None:
             "and model.width to those of the weights"
         )
     check_finite(found, knowledge.path)
-    model.load_state_dict(found, strict=False)
+    put_tensors(model, found)
 
 
 def follow_weights(settings: Settings) -> Settings:

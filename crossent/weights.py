@@ -18,7 +18,18 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     reason = mismatch(model.state_dict(), tensors)
     if reason:
         raise UserError(f"{path} belongs to another model: {reason}")
-    model.load_state_dict(tensors)
+    put_tensors(model, tensors)
+
+
+def put_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors that fit; those that are not given stay.
+
+    By way of the model's own state, which notes the versions of its layers: plain tensors in a file
+    have no such notes, and torchvision's MNASNet asks for them.
+    """
+    state = model.state_dict()
+    state.update(tensors)
+    model.load_state_dict(state)
 
 
 def mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from train import parse_arguments
+
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
 
@@ -59,6 +61,12 @@ def run(tmp_path_factory):
 
 def read_records(path):
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_settings_may_stand_behind_options():
+    words = ["-c", "a.yaml", "seed=1", "--out", "run", "train.epochs=2"]
+    args = parse_arguments(words)
+    assert (args.overrides, args.out) == (["seed=1", "train.epochs=2"], Path("run"))
 
 
 def test_train_says_where_E_starts_and_what_to_do_next(run):

@@ -1,6 +1,10 @@
 """model.weights: from a run, a file, torchvision's own; what comes over, and what is refused."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,14 +13,16 @@ from safetensors.torch import save_file
 from crossent.config import Settings
 from crossent.errors import UserError
 from crossent.knowledge import follow_weights, load_body, read_knowledge
-from crossent.model_file import write_model
+from crossent.model_file import load_model, write_model
 from crossent.wiring import make_model, make_optimizer, preprocessing_of
 from data.preprocess import Preprocessing
 from models import build_model
 from models.head import is_of_head
-from models.torchvision_models import pretrained
+from models.torchvision_models import pretrained, torchvision_names
+from tests.data.pictures import make_folder
 
 NAME = "torchvision/resnet18"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def settings_of(**sections):
@@ -77,6 +83,64 @@ def test_default_weights_are_read_from_where_they_are_kept(tmp_path, monkeypatch
     open_settings = {"data": {"image_size": None}, "model": {"name": NAME, "weights": "DEFAULT"}}
     filled = preprocessing_of(follow_weights(settings_of(**open_settings)))
     assert filled == Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize("name", ["mnasnet0_5", "mobilenet_v3_small"])
+def test_a_family_comes_from_its_default_weights_and_back_from_a_model_file(
+    tmp_path, monkeypatch, name
+):
+    """MNASNet asks for the version of its layers, which no file of plain tensors has."""
+    from torchvision.models import get_model
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    pretrained(name).path.parent.mkdir()
+    theirs = get_model(name)
+    torch.save(theirs.state_dict(), pretrained(name).path)
+    model = build_model(f"torchvision/{name}", 3)
+    load_body(model, read_knowledge("DEFAULT", f"torchvision/{name}"))
+    header = {"class_names": ["a", "b", "c"], "precision": "fp32", "settings": {}, "metrics": {}}
+    header |= {"model": {"name": f"torchvision/{name}", "arguments": {"dropout": 0.0}}}
+    header |= {"preprocessing": Preprocessing(64).to_dict()}
+    write_model(tmp_path / "a.safetensors", model.state_dict(), header)
+    again = load_model(tmp_path / "a.safetensors", torch.device("cpu")).model
+    for key, tensor in again.state_dict().items():
+        expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs.state_dict()[key]
+        assert torch.equal(tensor, expected), key
+
+
+def test_the_sizes_that_torchvision_trained_with_are_settings():
+    for name in torchvision_names():
+        size = pretrained(name).image_size
+        assert settings_of(data={"image_size": size}).data.image_size == size
+
+
+def test_finetuning_starts_from_the_file_where_torch_keeps_it(tmp_path):
+    """configs/finetune.yaml from one end to the other; the weights are random, all else is real."""
+    from torchvision.models import resnet18
+
+    kept = tmp_path / "hub" / "checkpoints" / pretrained("resnet18").path.name
+    kept.parent.mkdir(parents=True)
+    torch.manual_seed(0)
+    theirs = resnet18().state_dict()
+    torch.save(theirs, kept)
+    make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
+    run = tmp_path / "run"
+    words = ["-c", "configs/finetune.yaml", f"data.root={tmp_path / 'pictures'}", f"--out={run}"]
+    words += ["train.epochs=1", "train.batch_size=4", "optim.lr=0.001", "optim.weight_decay=0"]
+    words += ["data.image_size=48", "train.threads=1"]  # 224 pixels would take long
+    environment = {**os.environ, "TORCH_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True,
+        env=environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "untrained E = 0.6931 on validation" in result.stdout
+    model = load_model(run, torch.device("cpu"))
+    assert model.preprocessing == Preprocessing(48, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    trained = model.model.state_dict()
+    assert trained["fc.weight"].shape == (2, 512) and trained["fc.weight"].any()
+    moved = (trained["conv1.weight"] - theirs["conv1.weight"]).abs().max()
+    assert 0 < moved < 0.01, "it learns, beginning with the weights of the file"
 
 
 def test_a_plain_safetensors_file_will_do(tmp_path):

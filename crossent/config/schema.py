@@ -41,7 +41,7 @@ class DataSettings(Section):
     image_size: int | None = Field(
         default=64,
         ge=16,
-        le=512,
+        le=1024,
         description="side of the model's input, pixels; null: as model.weights, or 64",
     )
     mean: Triple | None = Field(

@@ -37,7 +37,7 @@ VALUES = [
     ("train.precision", "fp16", "auto, fp32 or bf16; got 'fp16'; did you mean bf16?"),
     ("data.source", "foldr", "drawings, folder or cifar; got 'foldr'; did you mean folder?"),
     ("data.val_fraction", "1", "a number above 0 and below 1; got 1"),
-    ("data.image_size", "8", "a whole number from 16 to 512 or null; got 8"),
+    ("data.image_size", "8", "a whole number from 16 to 1024 or null; got 8"),
     ("data.root", "2024", "text such as ../photos or null; got 2024; put it in quotes"),
     ("data.root", '"a\\0b"', "text such as ../photos or null; got 'a\\x00b'"),
     ("data.root", '"\\ud800"', "text such as ../photos or null; got '\\ud800'"),

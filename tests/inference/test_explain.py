@@ -83,6 +83,11 @@ def test_the_command_prints_each_form(crossent, run_path, picture):
     assert "$$" in crossent(*words, "--format", "markdown", "--language", "ja")[0]
 
 
+def test_options_may_stand_between_the_words(crossent, run_path, picture):
+    first, _ = crossent("explain", run_path, "--label", "fox", picture)
+    assert first == crossent("explain", run_path, picture, "--label", "fox")[0]
+
+
 def test_mistakes_are_sentences(crossent, run_path, pictures, classifier):
     page = pictures / "b" / "page.jpg"
     assert "HTML" in crossent("explain", run_path, page, status=2)[1]
