@@ -67,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
     from crossent.experiments.group import wants_group
+    from crossent.experiments.train_group import train_group
     from crossent.knowledge import follow_weights
     from crossent.training.world import joined_world
     from models import MODEL_NAMES
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
             return find_lr(settings, world)
         path, is_old = run_path(args)
         if is_group:
-            return train_group(settings, path, is_old, args.seeds)
+            return train_group(settings, path, is_old, args.seeds, partial(train, world=world))
         return train(replace(loaded, settings=settings), path, is_old, world)
 
 
@@ -208,34 +209,6 @@ def begin(
         folder.keep_config(to_yaml(settings))
         folder.keep_origins(loaded.origins)
     return run, data
-
-
-def train_group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
-    """Train the folds, or the seeds, one after the other, and say what came of them together."""
-    from crossent.device import choose_device
-    from crossent.experiments.group import Group, Part, train_runs
-    from crossent.experiments.summary import summarise
-    from crossent.training.run_folder import RunFolder
-    from crossent.training.signals import Interrupted
-    from crossent.training.world import ALONE
-
-    group, part = Group(path), Part(f"python train.py --resume {path}")
-    with RunFolder(path).in_use():
-        if is_old:
-            group.keep_config(settings)
-        else:
-            group.create(settings, num_seeds)
-        status = train_runs(group, partial(train, world=ALONE, part=part))
-        if status != EXIT_DONE:
-            return status
-        try:
-            with part.stop.install().raising():
-                print(summarise(group, choose_device(settings.train.device)))
-        except Interrupted as interrupted:
-            print(f"{interrupted}: all is saved; go on with: {part.go_on}")
-            return interrupted.exit_status
-    print(f"see {group.curves} and {group.summary}")
-    return EXIT_DONE
 
 
 def dry_run(settings: "Settings", world: "World") -> int:

@@ -160,9 +160,9 @@ def explain(args: argparse.Namespace) -> str:
     num_pictures = sum(len(list(path.iterdir())) for path in args.folder.iterdir())
     return (
         f"{num_pictures} JPEGs, a fifth of them for validation; {args.image_size} pixels, batches "
-        f"of {args.batch_size}, {args.rounds} rounds in turn. images/s counts everything from the "
-        "end of an epoch's validation to the end of the next epoch's training, from the second "
-        "epoch on. Seconds count from the start of the process, validation and all else included."
+        f"of {args.batch_size}; rounds, taken in turn: {args.rounds}. images/s counts everything "
+        "from the end of an epoch's validation to the end of the next epoch's training, from the "
+        "second epoch on. Seconds count from the start of the process, all else included."
     )
 
 

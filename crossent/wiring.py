@@ -1,7 +1,6 @@
 """From settings to parts: the last place that knows a Settings. Below, plain arguments only."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -71,7 +70,7 @@ def build(
         criterion=make_criterion(settings, data).to(device),
         optimizer=make_optimizer(settings, model),
         batches=batches,
-        evaluator=Evaluator(data.val, preprocessing_of(settings), device, precision, rows),
+        evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
         lr_at=make_schedule(settings, len(batches)),
         world=world,
         average=Average(model, train.ema * len(batches)) if train.ema else None,
@@ -98,7 +97,7 @@ def describe(settings: Settings, data: Data, trainer: Trainer) -> dict[str, Any]
     return {
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
-        "preprocessing": trainer.evaluator.preprocessing.to_dict(),
+        "preprocessing": trainer.batches.preprocessing.to_dict(),
         "precision": trainer.evaluator.precision,
         "settings": settings.model_dump(mode="json"),
         "data_fingerprint": data.fingerprint,
@@ -133,23 +132,15 @@ def make_data(settings: Settings) -> Data:
 
 def train_size(settings: Settings) -> int:
     """The side of stored training pictures: a quarter more, so that crops keep their detail."""
-    return image_size(settings) * 5 // 4
-
-
-def image_size(settings: Settings) -> int:
-    """The side of the pictures that the model is trained on; from scratch, it is 64 if not set."""
-    return settings.data.image_size or 64
+    return preprocessing_of(settings).image_size * 5 // 4
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
-    """That of evaluation and prediction, which the model file carries.
-
-    Random crops show things larger than whole pictures do. A larger `data.eval_size` makes up for
-    that. Source: Touvron et al. 2019, "Fixing the train-test resolution discrepancy".
-    """
+    """What `follow_weights` has left open is as for a model from scratch."""
     data, default = settings.data, Preprocessing(64)
-    size = data.eval_size or image_size(settings)
-    return Preprocessing(size, data.mean or default.mean, data.std or default.std)
+    return Preprocessing(
+        data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
+    )
 
 
 def make_batches(
@@ -171,7 +162,7 @@ def make_batches(
             saturation=d.saturation,
             mixup=t.mixup,
         ),
-        preprocessing=replace(preprocessing_of(settings), image_size=image_size(settings)),
+        preprocessing=preprocessing_of(settings),
         device=device,
         rank=world.rank,
         num_ranks=world.size,
@@ -196,16 +187,9 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
         model = build_model(settings.model.name, num_classes, **model_arguments(settings))
     except ValueError as error:
         raise UserError(f"model.name: {error}") from None
-    only = getattr(
-        model, "image_size", None
-    )  # a vision transformer has a place code for each patch
-    sizes = {
-        "image_size": image_size(settings),
-        "eval_size": preprocessing_of(settings).image_size,
-    }
-    for name, size in sizes.items():
-        if only not in (None, size):
-            raise UserError(f"data.{name} is {size}; {settings.model.name} takes {only} only")
+    size, only = preprocessing_of(settings).image_size, getattr(model, "image_size", None)
+    if only not in (None, size):  # a vision transformer has a place code for each patch
+        raise UserError(f"data.image_size is {size}; {settings.model.name} takes {only} only")
     if settings.train.freeze:
         freeze_body(model)
     return model

@@ -4,17 +4,19 @@ from typing import Any
 
 from torch import nn
 
+from models.resnet9 import ResNet9
 from models.small_cnn import SmallCNN
 from models.torchvision_models import PREFIX, build_torchvision
 
 MODELS: dict[str, type[nn.Module]] = {
     "small_cnn": SmallCNN,
+    "resnet9": ResNet9,
 }
 
 # What model.name may be; NAME stands for any of torchvision's.
 MODEL_NAMES = (*MODELS, f"{PREFIX}NAME")
 
-__all__ = ["MODELS", "MODEL_NAMES", "SmallCNN", "build_model"]
+__all__ = ["MODELS", "MODEL_NAMES", "ResNet9", "SmallCNN", "build_model"]
 
 
 def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:

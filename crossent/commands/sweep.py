@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crossent.config import Loaded
-    from crossent.experiments.group import Part
     from crossent.experiments.space import Sweep
 
 CONFIG = "sweep.yaml"
@@ -26,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from functools import partial
+
     from crossent.device import choose_device
     from crossent.errors import EXIT_DONE, UserError
     from crossent.experiments.group import Part
@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from crossent.experiments.sweep import train_trials
     from crossent.experiments.sweep_table import Table
     from crossent.training.signals import Interrupted
+    from crossent.training.world import ALONE
+    from train import train
 
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError("leave out torchrun: start the sweep, then help it with sweep --resume")
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     part.stop.install()
     try:
         with Table(trials) as table:
-            train_trials(trials, train_alone, part, table)
+            train_trials(trials, partial(train, world=ALONE), part, table)
         with part.stop.install().raising():
             results = collect(trials, choose_device(sweep.settings.train.device))
             write_files(results)
@@ -52,14 +54,6 @@ def run(args: argparse.Namespace) -> int:
         return interrupted.exit_status
     print(f"\n{as_text(results)}\nsee {folder / 'sweep.html'} and {folder / 'trials.csv'}")
     return EXIT_DONE
-
-
-def train_alone(loaded: "Loaded", path: Path, is_old: bool, part: "Part") -> int:
-    """An ordinary run, in this process."""
-    from crossent.training.world import ALONE
-    from train import train
-
-    return train(loaded, path, is_old, ALONE, part)
 
 
 def begin(args: argparse.Namespace) -> tuple[Path, "Sweep"]:

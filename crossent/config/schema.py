@@ -44,12 +44,6 @@ class DataSettings(Section):
         le=1024,
         description="side of the model's input, pixels; null: as model.weights, or 64",
     )
-    eval_size: int | None = Field(
-        default=None,
-        ge=16,
-        le=512,
-        description="the same in evaluation and prediction; null: as image_size",
-    )
     mean: Triple | None = Field(
         default=None, description="of R, G, B from 0 to 1; null: as model.weights, or 0.5"
     )

@@ -182,7 +182,7 @@ def losses_of(trainer: Trainer, image_set: ImageSet) -> Floats:
 def as_validation(train: ImageSet, batch: Batch, trainer: Trainer) -> ImageSet:
     """The pictures of a training batch as if they were for validation, past all augmentation."""
     ids = np.unique(batch.sample_ids)
-    size = trainer.evaluator.preprocessing.image_size
+    size = trainer.batches.preprocessing.image_size
     images = [
         np.asarray(Image.fromarray(train.images[i]).resize((size, size), Image.Resampling.BILINEAR))
         for i in ids

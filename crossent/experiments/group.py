@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
-from crossent.errors import EXIT_DONE, UserError
+from crossent.config import Settings, to_yaml, with_values
+from crossent.errors import UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
 from crossent.training.run_folder import RunFolder
@@ -38,8 +38,6 @@ class Part:
     silent: bool = False
 
 
-# Trains in a folder, or goes on in one that holds a run already; returns an exit status.
-TrainOne = Callable[[Loaded, Path, bool], int]
 Variant = dict[str, Any]  # values by dotted name
 MIN_SEEDS = 2
 
@@ -156,22 +154,3 @@ def seeds(settings: Settings, num_seeds: int) -> dict[str, Variant]:
     """A run for each seed, all with the same split, so that they can be compared."""
     numbers = range(settings.seed, settings.seed + num_seeds)
     return {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
-
-
-def train_runs(group: Group, train_one: TrainOne, silent: bool = False) -> int:
-    """Train what is not done yet of each run, one after the other.
-
-    Returns:
-        the exit status of the first run that did not end well, else that all is done.
-    """
-    common = load_settings(group.config)
-    for name, own in group.variants.items():
-        path = group.path / name
-        if not silent:
-            print(f"== {path}", flush=True)
-        origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
-        loaded = Loaded(with_values(common.settings, own), origins)
-        status = train_one(loaded, path, RunFolder(path).config.exists())
-        if status != EXIT_DONE:
-            return status
-    return EXIT_DONE

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from crossent.evaluation.intervals import Interval
 from crossent.evaluation.measured import measure_side
 from crossent.evaluation.scores import Scores, score
 from crossent.evaluation.table import align
-from crossent.experiments.space import Sweep
+from crossent.experiments.space import Range, Sweep
 from crossent.experiments.study import Trials
 from crossent.experiments.sweep import (
     REASON,
@@ -41,6 +42,7 @@ STATES = {
 }
 MIN_DONE = 8  # trials, for a word on which settings matter
 MAX_RIVALS = 4  # compared with the best, picture by picture
+EDGE = 0.03  # of a range
 MAX_ROWS = 10  # of the table on a terminal
 
 
@@ -179,7 +181,8 @@ def as_text(results: Results) -> str:
         parts.append(
             f"best: {row.name}, E = {scores.E.text('.4f')}, "
             f"accuracy {scores.accuracy.text('.1%')}. In brackets: 95 % intervals\n"
-            f"{rivalry(results)}\n{CAUTION}\ntrain it: {results.command}"
+            + "\n".join([rivalry(results), *edges(results), CAUTION])
+            + f"\ntrain it: {results.command}"
         )
     return "\n\n".join(parts)
 
@@ -212,8 +215,25 @@ def rivalry(results: Results) -> str:
     if not results.rivals:
         return "it has no rival yet"
     if not equal:
-        return f"it is better than the next {len(results.rivals)}, picture by picture"
+        return f"better than the next, picture by picture: {', '.join(results.rivals)}"
     return f"not distinguishable from it, picture by picture: {', '.join(equal)}"
+
+
+def edges(results: Results) -> list[str]:
+    """Of the best, the settings at an end of their range: a better value may lie beyond it."""
+    found: list[str] = []
+    if not results.ranked:
+        return found
+    best = results.ranked[0].params
+    for name, axis in results.sweep.space.items():
+        if isinstance(axis, Range):
+            scale = math.log if axis.log else float
+            low, value, high = map(scale, (axis.low, best[name], axis.high))
+            share = (value - low) / (high - low)
+            if not EDGE < share < 1 - EDGE:
+                end = "low" if share < 0.5 else "high"
+                found.append(f"{name} is at the {end} end of its range: try beyond it")
+    return found
 
 
 def shown(value: Any) -> str:

@@ -104,38 +104,32 @@ def single(run: Measured) -> dict[str, Any]:
 def draw_curves(paths: Sequence[Path], to: Path) -> None:
     """E on validation over the epochs: a thin line a run, and their mean."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     logs = [RunFolder(path).records() for path in paths]
-    start = next(record for record in logs[0] if record["kind"] == "start")
-    curves = [
-        [
-            record["E"] if record["kind"] == "start" else record["val"]["E"]
-            for record in log
-            if record["kind"] != "end"
-        ]
-        for log in logs
-    ]
+    curves = [[E_of(record) for record in log if record["kind"] != "end"] for log in logs]
+    baseline, num_classes = logs[0][0]["baseline"], len(logs[0][0]["class_names"])
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.subplots()
-    axes.axhline(start["baseline"], color=GREY, linestyle=(0, (5, 4)), linewidth=1)
-    for path, curve in zip(paths, curves, strict=True):
-        axes.plot(curve, color=VAL, linewidth=0.8, alpha=0.5)
-        axes.annotate(
-            path.name,
-            (len(curve) - 1, curve[-1]),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=GREY,
-        )
+    label = f"ln {num_classes} = {baseline:.4f}: knows nothing"
+    axes.axhline(baseline, color=GREY, linestyle=(0, (5, 4)), linewidth=1, label=label)
+    for number, curve in enumerate(curves):
+        name = f"{paths[0].name} to {paths[-1].name}" if number == 0 else None
+        axes.plot(curve, color=VAL, linewidth=0.8, alpha=0.5, label=name)
     shortest = min(map(len, curves))
     mean = np.mean([curve[:shortest] for curve in curves], axis=0)
     axes.plot(mean, color=VAL, linewidth=2.2, label=f"mean of {len(curves)} runs")
-    axes.set(
-        xlabel="epoch", ylabel="E on validation, nats a picture", ylim=(0, None), xlim=(0, None)
-    )
-    axes.set_title(f"E falls from ln {len(start['class_names'])}", loc="left")
+    highest = min(max(map(max, curves)), 2 * baseline)  # one wild epoch must not flatten the others
+    axes.set(xlabel="epoch", ylabel="E on validation, nats a picture")
+    axes.set(ylim=(0, 1.06 * highest), xlim=(0, None))
+    axes.set_title(f"E falls from ln {num_classes}", loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left")
     write_atomic(to, lambda temporary: figure.savefig(temporary, format="png"))
+
+
+def E_of(record: dict[str, Any]) -> float:
+    """E on validation in a line of metrics.jsonl: untrained, or of an epoch."""
+    E: float = record["E"] if record["kind"] == "start" else record["val"]["E"]
+    return E

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
+import torch
 from optuna.trial import TrialState
 
 from crossent.config import Loaded, Settings, with_values
 from crossent.config.schema import FIELDS
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
-from crossent.experiments.group import Group, Part, Record, train_runs, wants_group
+from crossent.experiments.group import Group, Part, Record, wants_group
 from crossent.experiments.space import Sweep
 from crossent.experiments.study import Trials, make_pruner
+from crossent.experiments.train_group import TrainOne, train_runs
 from crossent.training.fit import Pruned
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 
-# Trains in a folder, or goes on in one that holds a run already; returns an exit status.
-TrainOne = Callable[[Loaded, Path, bool, Part], int]
 REASON = "reason"  # attribute of a trial that has no value
 
 
@@ -55,8 +55,8 @@ class TrialRun:
         except Pruned:
             study.tell(self.trial, state=TrialState.PRUNED)
             return EXIT_DONE
-        except UserError as error:
-            self.trial.set_user_attr(REASON, str(error))
+        except (UserError, torch.OutOfMemoryError) as error:  # others may fit
+            self.trial.set_user_attr(REASON, str(error).partition("\n")[0])
             study.tell(self.trial, state=TrialState.FAIL)
             return EXIT_DONE
         if status == EXIT_DONE:
@@ -71,20 +71,19 @@ class TrialRun:
         origins |= dict.fromkeys(self.trial.params, f"trial {self.trial.number + 1}")
         if not wants_group(None, self.settings, None):
             is_old = RunFolder(self.path).config.exists()
-            return train_one(Loaded(self.settings, origins), self.path, is_old, part)
+            return train_one(Loaded(self.settings, origins), self.path, is_old, part=part)
         group = Group(self.path)
         RunFolder(self.path).make()
         if not group.exists:
             group.create(self.settings, None)
-        alone = replace(part, watch=None)
 
-        def train_fold(loaded: Loaded, path: Path, is_old: bool) -> int:
-            status = train_one(loaded, path, is_old, alone)
+        def train_fold(loaded: Loaded, path: Path, is_old: bool, *, part: Part) -> int:
+            status = train_one(loaded, path, is_old, part=part)
             if status == EXIT_DONE:
                 self.report()
             return status
 
-        return train_runs(group, train_fold, silent=True)
+        return train_runs(group, train_fold, replace(part, watch=None))
 
     def watch(self, record: Record) -> None:
         self.report()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossent.files import write_text
 from crossent.report.chart import Axis, Chart, Line, whole_ticks
-from crossent.report.markup import Markup, details, element, note, table
+from crossent.report.markup import Markup, details, element, note, table, warn
 from crossent.report.page import Section, facts, whole_page
 
 if TYPE_CHECKING:  # optuna is for sweeps only
@@ -62,8 +62,12 @@ def sections(results: "Results") -> Iterator[Section]:
 
 def best(results: "Results") -> Iterator[Markup]:
     """Its settings, how to train it, and how far the next ones are."""
+    from crossent.experiments.results import edges
+
     row = results.ranked[0]
     yield table(["setting", "value"], [[n, shown(v)] for n, v in row.params.items()])
+    for edge in edges(results):
+        yield warn(f"{edge}.")
     yield note("Train it again:")
     yield element("pre", element("code", results.command))
     if results.rivals:

@@ -10,7 +10,15 @@ from crossent.config import to_yaml
 from crossent.config.schema import Settings
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
 from crossent.experiments.group import Part
-from crossent.experiments.results import as_csv, collect, importance_of, row_of, write_files
+from crossent.experiments.results import (
+    Results,
+    as_csv,
+    collect,
+    edges,
+    importance_of,
+    row_of,
+    write_files,
+)
 from crossent.experiments.space import Choices, Range, Sweep, SweepSettings
 from crossent.experiments.study import Trials
 from crossent.experiments.sweep import train_trials
@@ -38,7 +46,7 @@ def make_sweep(space=SPACE, **plan):
 def pretend(E_of):
     """A training whose E on validation is E_of(settings, epoch)."""
 
-    def train_one(loaded, path, is_old, part):
+    def train_one(loaded, path, is_old, *, part):
         folder = RunFolder(path)
         if not is_old:
             folder.create(to_yaml(loaded.settings))
@@ -171,11 +179,11 @@ def test_a_hopeless_trial_is_stopped(tmp_path):
 def test_a_trial_that_fails_or_explodes_does_not_end_the_sweep(tmp_path):
     good = pretend(away_from_a_tenth)
 
-    def train_one(loaded, path, is_old, part):
+    def train_one(loaded, path, is_old, *, part):
         number = int(path.name[-3:])
         if number == 1:
             raise UserError("data.image_size is 64; vit takes 224 only")
-        return EXIT_NOT_FINITE if number == 2 else good(loaded, path, is_old, part)
+        return EXIT_NOT_FINITE if number == 2 else good(loaded, path, is_old, part=part)
 
     trials = run(tmp_path, make_sweep(), train_one)
     rows = [row_of(trial, trials.sweep, trials.folder) for trial in trials.all]
@@ -188,7 +196,7 @@ def test_a_trial_that_fails_or_explodes_does_not_end_the_sweep(tmp_path):
 def test_what_was_logged_but_not_reported_is_reported_by_the_next(tmp_path):
     sweep = make_sweep(trials=1)
 
-    def killed(loaded, path, is_old, part):
+    def killed(loaded, path, is_old, *, part):
         RunFolder(path).create(to_yaml(loaded.settings))
         RunFolder(path).append({"kind": "epoch", "epoch": 1, "val": {"E": 3.0, "accuracy": 0.1}})
         raise KeyboardInterrupt
@@ -196,7 +204,7 @@ def test_what_was_logged_but_not_reported_is_reported_by_the_next(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, sweep, killed)
 
-    def resumed(loaded, path, is_old, part):
+    def resumed(loaded, path, is_old, *, part):
         assert is_old
         record = {"kind": "epoch", "epoch": 2, "val": {"E": 2.0, "accuracy": 0.2}}
         RunFolder(path).append(record)
@@ -239,6 +247,21 @@ def test_page_and_table_of_a_sweep(tmp_path, monkeypatch):
     best = results.ranked[0]
     assert best.point.E == min(row.point.E for row in results.rows if row.state == "done")
     assert f"lr: {best.params['optim.lr']}" in (tmp_path / "best.yaml").read_text()
+
+
+def test_a_best_value_at_the_end_of_its_range_is_told(tmp_path):
+    sweep = make_sweep({"optim.lr": Range(low=0.1, high=1.0)}, trials=30)
+    trials = run(tmp_path / "edge", sweep, pretend(lambda settings, epoch: settings.optim.lr))
+    results = Results(sweep, tmp_path, rows_of(trials), {}, None, {})
+    assert edges(results) == ["optim.lr is at the low end of its range: try beyond it"]
+    inside = Results(
+        sweep, tmp_path, [row for row in results.rows if row.point.E > 0.2], {}, None, {}
+    )
+    assert edges(inside) == []
+
+
+def rows_of(trials):
+    return [row_of(trial, trials.sweep, trials.folder) for trial in trials.all]
 
 
 def test_nothing_done_is_a_page_too(tmp_path):

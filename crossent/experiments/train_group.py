@@ -1,0 +1,66 @@
+"""The runs of a group, one after the other, and what came of them together."""
+
+from pathlib import Path
+from typing import Protocol
+
+from crossent.config import Loaded, Settings, load_settings, with_values
+from crossent.device import choose_device
+from crossent.errors import EXIT_DONE
+from crossent.experiments.group import Group, Part
+from crossent.training.run_folder import RunFolder
+from crossent.training.signals import Interrupted
+
+
+class TrainOne(Protocol):
+    """train.py's `train`: in a folder, or on in one that holds a run already."""
+
+    def __call__(self, loaded: Loaded, path: Path, is_old: bool, *, part: Part) -> int:
+        """Returns an exit status."""
+
+
+def train_group(
+    settings: Settings, path: Path, is_old: bool, num_seeds: int | None, train_one: TrainOne
+) -> int:
+    """Train the folds, or the seeds, and print and write what came of them together.
+
+    Returns:
+        the exit status.
+    """
+    group, part = Group(path), Part(f"python train.py --resume {path}")
+    with RunFolder(path).in_use():
+        if is_old:
+            group.keep_config(settings)
+        else:
+            group.create(settings, num_seeds)
+        status = train_runs(group, train_one, part)
+        if status != EXIT_DONE:
+            return status
+        try:
+            with part.stop.install().raising():
+                from crossent.experiments.summary import summarise  # measures, draws: takes a while
+
+                print(summarise(group, choose_device(settings.train.device)))
+        except Interrupted as interrupted:
+            print(f"{interrupted}: all is saved; go on with: {part.go_on}")
+            return interrupted.exit_status
+    print(f"see {group.curves} and {group.summary}")
+    return EXIT_DONE
+
+
+def train_runs(group: Group, train_one: TrainOne, part: Part) -> int:
+    """Train what is not done yet of each run, one after the other.
+
+    Returns:
+        the exit status of the first run that did not end well, else that all is done.
+    """
+    common = load_settings(group.config)
+    for name, own in group.variants.items():
+        path = group.path / name
+        if not part.silent:
+            print(f"== {path}", flush=True)
+        origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
+        loaded = Loaded(with_values(common.settings, own), origins)
+        status = train_one(loaded, path, RunFolder(path).config.exists(), part=part)
+        if status != EXIT_DONE:
+            return status
+    return EXIT_DONE
