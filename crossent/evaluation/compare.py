@@ -154,37 +154,43 @@ def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
     Shape:
         first (R, N), second (R', N).
     """
-    rng = np.random.default_rng(seed + 1)
-    num_images = first.shape[1]
+    rng, num_images = np.random.default_rng(seed + 1), first.shape[1]
     found = []
     for counts in resamples(num_images, seed):
-        means = [
-            rng.multinomial(len(side), np.full(len(side), 1 / len(side)), len(counts))
-            @ side
-            / len(side)
-            for side in (first, second)
-        ]  # (B, N) each
-        found.append(((means[1] - means[0]) * counts).sum(axis=1) / num_images)
+        was, now = (drawn_runs(side, len(counts), rng) for side in (first, second))  # (B, N) each
+        found.append(((now - was) * counts).sum(axis=1) / num_images)
     return percentiles(float(second.mean() - first.mean()), np.concatenate(found))
 
 
 def spread_interval(values: Floats, seed: int = 0) -> Interval:
     """The mean over runs and pictures; both are resampled.
 
-    R resampled runs spread by (R - 1) / R of what R new ones would: what a resample of them adds to
-    the mean is stretched by the root of R / (R - 1).
+    Shape:
+        values (R, N).
+    """
+    rng, num_images = np.random.default_rng(seed + 1), values.shape[1]
+    found = [
+        (drawn_runs(values, len(counts), rng) * counts).sum(axis=1) / num_images
+        for counts in resamples(num_images, seed)
+    ]
+    return percentiles(float(values.mean()), np.concatenate(found))
+
+
+def drawn_runs(values: Floats, num_draws: int, rng: np.random.Generator) -> Floats:
+    """The mean over as many runs, drawn from these with replacement, again and again.
+
+    R drawn runs spread by (R - 1) / R of what R new ones would: what a draw adds to the mean is
+    stretched by the root of R / (R - 1). A single run says nothing of its spread.
 
     Shape:
-        values (R, N), R at least 2.
+        values (R, N); returns (num_draws, N).
     """
-    rng, num_runs, mean = np.random.default_rng(seed + 1), len(values), values.mean(axis=0)
-    stretch = math.sqrt(num_runs / (num_runs - 1))
-    found = []
-    for counts in resamples(values.shape[1], seed):
-        runs = rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), len(counts))
-        drawn = mean + stretch * (runs @ values / num_runs - mean)  # (B, N)
-        found.append((drawn * counts).sum(axis=1) / values.shape[1])
-    return percentiles(float(values.mean()), np.concatenate(found))
+    num_runs, mean = len(values), values.mean(axis=0)
+    if num_runs == 1:
+        return np.broadcast_to(mean, (num_draws, len(mean)))
+    drawn = rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), num_draws) @ values
+    stretched: Floats = mean + math.sqrt(num_runs / (num_runs - 1)) * (drawn / num_runs - mean)
+    return stretched
 
 
 def mcnemar(gained: int, lost: int) -> float:
