@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import sys
 
 import torch
 from torch import nn
@@ -125,6 +126,8 @@ def keep_freed_memory() -> None:
     again: 2,000 pages a step of the small CNN, a tenth of its time. (glibc only; elsewhere nothing
     changes.)
     """
+    if sys.platform != "linux":
+        return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)

@@ -1,7 +1,8 @@
 """A small network for small pictures: 0.39 million parameters at width 32."""
 
-import torch
 from torch import Tensor, nn
+
+from models.head import Head
 
 
 class Stage(nn.Sequential):
@@ -39,13 +40,9 @@ class SmallCNN(nn.Module):
             Stage(2 * width, 4 * width),
             Stage(4 * width, 8 * width),
         )
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(8 * width, num_classes)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = Head(8 * width, num_classes, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.features(x).mean(dim=(2, 3))  # (N, 8 * width)
-        with torch.autocast(x.device.type, enabled=False):  # logits rounded to bf16 would blur E
-            logits: Tensor = self.head(self.dropout(features.float()))  # (N, K)
+        logits: Tensor = self.head(features)  # (N, K)
         return logits

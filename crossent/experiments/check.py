@@ -89,6 +89,7 @@ def few_steps(settings: Settings, data: Data, max_seconds: float) -> tuple[bool,
     """Everything is built, and every tensor of weights learns."""
     trainer = trainer_of(settings, data)
     untrained, expected = trainer.validate().means()["E"], math.log(len(data.class_names))
+    train_mode(trainer.model)
     names = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
     silent = set(names)
     for batch in itertools.islice(endless_batches(trainer), FEW_STEPS):

@@ -12,6 +12,7 @@ from crossent.errors import UserError
 from crossent.files import write_atomic
 from crossent.training.loop import NotFinite, Trainer
 from data.batches import Batch
+from models.head import train_mode
 
 NUM_STEPS = 100
 LOWEST, HIGHEST = 1e-4, 10.0
@@ -53,7 +54,7 @@ def find_lr(trainer: Trainer) -> Finding:
     Source of the running mean's correction: Kingma & Ba 2015, "Adam", section 3.
     """
     trainer.lr_at = rate_at
-    trainer.model.train()
+    train_mode(trainer.model)
     lrs: list[float] = []
     Es: list[float] = []
     mean = 0.0
@@ -76,11 +77,13 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
 
 
 def E_of_step(trainer: Trainer, batch: Batch) -> float:
-    """Do a step, and give E of its batch before it."""
+    """Do a step, and give E of its batch before it: of the parts of all processes."""
     before = replace(trainer.train_totals)
     trainer.train_step(batch)
     totals = trainer.train_totals
-    return (totals.E - before.E) / (totals.count - before.count)
+    own = [totals.E - before.E, totals.count - before.count]
+    E, count = trainer.world.add_numbers(own)
+    return E / count
 
 
 def draw_finding(finding: Finding, path: Path) -> None:

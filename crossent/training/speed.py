@@ -9,6 +9,7 @@ from itertools import islice
 
 from crossent.training.checkpoint import own_generators, restore_generators
 from crossent.training.loop import Trainer
+from models.head import train_mode
 
 NUM_STEPS = 12
 NUM_IGNORED = 2  # the first ones, while libraries choose their kernels
@@ -30,7 +31,7 @@ def seconds_an_epoch(trainer: Trainer, clock: Callable[[], float] = time.perf_co
     """Measured on a few training steps and one validation; nothing of the run changes."""
     with trial(trainer) as copied:
         copied.lr_at = lambda step: 0.0
-        copied.model.train()
+        train_mode(copied.model)
         times = [clock()]
         for batch in islice(copied.batches.epoch(0), NUM_IGNORED + NUM_STEPS):
             copied.train_step(batch)

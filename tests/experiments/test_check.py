@@ -10,6 +10,7 @@ import torch
 from crossent import wiring
 from crossent.config import load_settings
 from crossent.experiments.check import CONTROLS, check
+from crossent.training.loop import Trainer
 from data.augment import augment
 from data.preprocess import Preprocessing
 from models import build_model
@@ -115,3 +116,11 @@ def test_overfit_batch_shows_one_batch_changed_always_alike():
     for batch in shown:
         assert np.array_equal(batch.sample_ids, first.sample_ids)
         assert torch.equal(batch.images, first.images) and torch.equal(batch.target, first.target)
+
+
+def test_the_few_steps_are_those_of_training(drawn, monkeypatch):
+    modes, step = [], Trainer.train_step
+    monkeypatch.setattr(
+        Trainer, "train_step", lambda self, b: (modes.append(self.model.training), step(self, b))
+    )
+    assert verdict("a few steps", drawn)[0] and modes == [True] * 3
