@@ -74,6 +74,7 @@ def drop(page, path):
     """Let go of a file above the place for the picture, with the mouse."""
     if page.evaluate(f"{PICTURE}.querySelector('img') !== null"):
         page.evaluate(f"{PICTURE}.querySelector('button[aria-label*=Remove], .close').click()")
+        page.wait_until(f"{TEXT}.includes('Drop a picture')")  # the server knows that it is gone
     page.wait_until(f"{PICTURE}.innerText.includes('Drop')")
     page.drop(path, "#picture")
 

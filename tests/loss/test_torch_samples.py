@@ -14,6 +14,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch warns of its own affairs while these are imported
     from torch.testing._internal.common_methods_invocations import op_db
     from torch.testing._internal.common_modules import module_db
+# They forbid the whole process to set flags such as cudnn.benchmark, which every training sets.
+torch.backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
+assert not torch.backends.flags_frozen()
 
 OP = next(op for op in op_db if op.name == "nn.functional.cross_entropy")
 MODULE = next(m for m in module_db if m.module_cls is torch.nn.CrossEntropyLoss)
