@@ -62,7 +62,11 @@ def load_sweep(
         found = [layer[name].origin for name in OWN_SECTIONS if name in layer]
         mistakes += [f"{origin}: a sweep cannot start from another sweep" for origin in found]
     reader = Reader(path, read_document(Path(path).read_bytes()), mistakes)
-    plan = reader.plan(argument_layer(overrides, []))
+    arguments = argument_layer(overrides, [])
+    own = [(n, a.origin) for n, a in arguments.items() if n.partition(".")[0] in OWN_SECTIONS]
+    in_file = "can only stand in the file; an argument can be sweep.trials=50"
+    mistakes += [f"{origin}: {n} {in_file}" for n, origin in own if not n.startswith("sweep.")]
+    plan = reader.plan(arguments)
     space = reader.space(settings)
     if plan.strategy == "grid" and not mistakes:
         reader.check_grid(space)

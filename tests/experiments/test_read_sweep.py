@@ -120,6 +120,22 @@ def test_a_mistake_of_the_whole(sweep, text, message):
     assert any(message in line for line in mistakes(sweep(text)))
 
 
+@pytest.mark.parametrize(
+    "argument", ["space.optim.lr=[0.1]", "space=3", "space={optim: {lr: [1]}}", "sweep=5"]
+)
+def test_an_argument_that_would_say_nothing(sweep, argument):
+    (found,) = mistakes(sweep(HEAD + "  seed: [0, 1]\n"), argument)
+    name = argument.partition("=")[0]
+    assert found.startswith(f"argument {argument}: {name} ")
+
+
+@pytest.mark.parametrize("line", ["sweep.trials: 3", "space.seed: [0, 1]"])
+def test_a_line_that_would_say_nothing(sweep, line):
+    name = line.partition(":")[0]
+    (found,) = mistakes(sweep(f"{line}\n{HEAD}  seed: [0, 1]\n"))
+    assert found.startswith(f"FILE:1: {name} ")
+
+
 def test_a_sweep_cannot_start_from_another(sweep, tmp_path):
     (tmp_path / "base.yaml").write_text("space: {seed: [1]}\n")
     assert mistakes(sweep("base: base.yaml\nspace: {seed: [0, 1]}\n")) == [
