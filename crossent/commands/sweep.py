@@ -71,7 +71,8 @@ def begin(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
     from models import MODEL_NAMES
 
     sweep = load_sweep(str(args.config), args.overrides, MODEL_NAMES)
-    sweep = replace(sweep, settings=follow_weights(sweep.settings))
+    if not {"model.name", "model.weights"} & sweep.space.keys():  # else each trial has its own
+        sweep = replace(sweep, settings=follow_weights(sweep.settings))
     wants_group(None, sweep.settings, None)
     check_pictures(sweep)
     name = f"{args.config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"

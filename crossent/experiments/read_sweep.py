@@ -15,7 +15,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from crossent.config import Settings, load_settings, with_values
 from crossent.config.document import Document, read_document
 from crossent.config.layers import Given, argument_layer, file_layers
-from crossent.config.mistakes import did_you_mean, show, unknown_name, wrong_value
+from crossent.config.load import is_one_of
+from crossent.config.mistakes import did_you_mean, show, unknown_name, wrong_choice, wrong_value
 from crossent.config.schema import FIELDS, SECTIONS, Section
 from crossent.errors import UserError
 from crossent.experiments.space import (
@@ -68,6 +69,7 @@ def load_sweep(
     mistakes += [f"{origin}: {n} {in_file}" for n, origin in own if not n.startswith("sweep.")]
     plan = reader.plan(arguments)
     space = reader.space(settings)
+    reader.check_models(space, model_names)
     if plan.strategy == "grid" and not mistakes:
         reader.check_grid(space)
     if mistakes:
@@ -191,6 +193,14 @@ class Reader:
             self.wrong(f"space.{name}", f"{name} has no range of numbers; give a list of values")
             return False
         return not wrong
+
+    def check_models(self, space: Space, model_names: Sequence[str] | None) -> None:
+        axis = space.get("model.name")
+        if model_names is None or not isinstance(axis, Choices):
+            return
+        for value in axis.values:
+            if not is_one_of(value, model_names):
+                self.wrong("space.model.name", wrong_choice("model.name", value, model_names))
 
     def check_grid(self, space: Space) -> None:
         for name, axis in space.items():

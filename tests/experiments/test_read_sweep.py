@@ -21,7 +21,7 @@ def sweep(tmp_path):
 
 def mistakes(path, *overrides):
     with pytest.raises(UserError) as caught:
-        load_sweep(path, overrides, ("small_cnn",))
+        load_sweep(path, overrides, ("small_cnn", "torchvision/NAME"))
     return [line.replace(path, "FILE") for line in str(caught.value).splitlines()]
 
 
@@ -77,6 +77,7 @@ def test_a_grid_is_all_combinations(sweep):
         ("data: {mean: [[0.5, 0.5, 0.5]]}", "data.mean: values to try are words or numbers"),
         ("data: {val_fraction: [0.1, 0.2]}", "data.val_fraction cannot be tried: all trials"),
         ("data: {folds: [2, 3]}", "data.folds cannot be tried"),
+        ("model: {name: [small_cmn]}", "did you mean small_cnn?"),
         ("optim: 3", "optim is a section, not a value"),
     ],
     ids=lambda value: value[:40],
@@ -141,6 +142,12 @@ def test_a_sweep_cannot_start_from_another(sweep, tmp_path):
     assert mistakes(sweep("base: base.yaml\nspace: {seed: [0, 1]}\n")) == [
         f"{tmp_path / 'base.yaml'}:1: a sweep cannot start from another sweep"
     ]
+
+
+def test_any_name_of_a_family_can_be_tried(sweep):
+    path = sweep(HEAD + "  model: {name: [small_cnn, torchvision/resnet18]}\n")
+    found = load_sweep(path, (), ("small_cnn", "torchvision/NAME"))
+    assert found.space == {"model.name": Choices(("small_cnn", "torchvision/resnet18"))}
 
 
 def test_a_file_that_is_not_there(tmp_path):
