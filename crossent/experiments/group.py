@@ -138,6 +138,13 @@ class Group:
         return found
 
 
+def refuse_group(path: Path) -> None:
+    """Raise UserError if a group lies where one run is needed."""
+    group = Group(path)
+    if group.exists:
+        raise UserError(f"{path} is a group of runs; name one, such as {group.runs[0]}")
+
+
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
     """Whether several runs are asked for.
 

@@ -14,6 +14,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from crossent import drill
+from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Totals
@@ -157,6 +158,18 @@ def test_a_finished_group_goes_on_only_in_ways_that_all_runs_allow(group, tmp_pa
 def test_a_group_is_not_compared_with_one_of_its_folds(group, tmp_path):
     _, err = Command(tmp_path, "crossent", "compare", group[0], group[0] / "fold-1").end(2)
     assert "data.folds" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export", "report", "predict", "explain"])
+def test_where_one_run_is_needed_a_group_names_one(tmp_path, command):
+    group, picture = Group(tmp_path / "group"), draw_folder(tmp_path / "one", 1) / "dog/000.png"
+    group.path.mkdir()
+    group.create(load_settings(None, folder_words(3)).settings, None)
+    words = [picture] if command in ("predict", "explain") else []
+    with pytest.raises(UserError) as caught:
+        main([command, str(group.path), *map(str, words)])
+    example = group.path / "fold-1"
+    assert str(caught.value) == f"{group.path} is a group of runs; name one, such as {example}"
 
 
 def test_dry_run_and_print_config_make_no_group(root, tmp_path):
