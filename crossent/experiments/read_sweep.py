@@ -33,6 +33,7 @@ OWN_SECTIONS = ("sweep", "space")
 # They say which pictures validate, or what of a run is judged: trials could not be compared.
 FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
+NOT_TIMED = "has no place in a sweep: trials are compared epoch by epoch; set train.epochs"
 NUMBERS = (int, float, int | None, float | None)
 MAX_GRID = 10_000
 CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
@@ -53,7 +54,10 @@ def load_sweep(
     mistakes: list[str] = []
     settings = Settings()
     try:
-        settings = load_settings(path, overrides, model_names, also=OWN_SECTIONS).settings
+        loaded = load_settings(path, overrides, model_names, also=OWN_SECTIONS)
+        settings = loaded.settings
+        if settings.train.minutes is not None:
+            mistakes.append(f"{loaded.origins['train.minutes']}: train.minutes {NOT_TIMED}")
     except UserError as error:
         mistakes += str(error).splitlines()
     if not Path(path).is_file():
@@ -132,6 +136,8 @@ class Reader:
         for name, value in self.named_items():
             if name not in FIELDS:
                 self.wrong(f"space.{name}", unknown_name(name))
+            elif name == "train.minutes":
+                self.wrong(f"space.{name}", f"{name} {NOT_TIMED}")
             elif name in FIXED:
                 self.wrong(
                     f"space.{name}",

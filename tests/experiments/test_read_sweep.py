@@ -77,6 +77,7 @@ def test_a_grid_is_all_combinations(sweep):
         ("data: {mean: [[0.5, 0.5, 0.5]]}", "data.mean: values to try are words or numbers"),
         ("data: {val_fraction: [0.1, 0.2]}", "data.val_fraction cannot be tried: all trials"),
         ("data: {folds: [2, 3]}", "data.folds cannot be tried"),
+        ("train: {minutes: [1.0]}", "train.minutes has no place in a sweep"),
         ("model: {name: [small_cmn]}", "did you mean small_cnn?"),
         ("optim: 3", "optim is a section, not a value"),
     ],
@@ -142,6 +143,14 @@ def test_a_sweep_cannot_start_from_another(sweep, tmp_path):
     assert mistakes(sweep("base: base.yaml\nspace: {seed: [0, 1]}\n")) == [
         f"{tmp_path / 'base.yaml'}:1: a sweep cannot start from another sweep"
     ]
+
+
+def test_trials_are_not_timed(sweep):
+    text = HEAD.replace("epochs: 7", "minutes: 2.0") + "  seed: [0, 1]\n"
+    (found,) = mistakes(sweep(text))
+    assert found.startswith("FILE:1: train.minutes ") and "train.epochs" in found
+    (found,) = mistakes(sweep(HEAD + "  seed: [0, 1]\n"), "train.minutes=2.0")
+    assert found.startswith("argument train.minutes=2.0: train.minutes ")
 
 
 def test_any_name_of_a_family_can_be_tried(sweep):
