@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from crossent.device import autocast, prepare
 from crossent.errors import UserError
+from crossent.experiments.group import refuse_group
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.weights import check_finite, load_weights
 from data.preprocess import Preprocessing
@@ -59,8 +60,9 @@ def load_model(path: Path, device: torch.device) -> Classifier:
         path: a run folder or a model file.
 
     Raises:
-        UserError: missing, damaged, or not a model file of ours.
+        UserError: missing, damaged, or not a model file of ours; or a group of runs.
     """
+    refuse_group(path)
     path = path / "model.safetensors" if path.is_dir() else path
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND or not set(KEYS) <= header.keys():

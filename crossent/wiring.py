@@ -181,7 +181,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
     """The untrained model, its body frozen if only the head is to learn.
 
     Raises:
-        UserError: no such model, or one that takes pictures of another size.
+        UserError: no such model, or one that cannot take pictures of this size.
     """
     try:
         model = build_model(settings.model.name, num_classes, **model_arguments(settings))
@@ -190,9 +190,27 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
     size, only = preprocessing_of(settings).image_size, getattr(model, "image_size", None)
     if only not in (None, size):  # a vision transformer has a place code for each patch
         raise UserError(f"data.image_size is {size}; {settings.model.name} takes {only} only")
+    check_runs(model, settings.model.name, size)
     if settings.train.freeze:
         freeze_body(model)
     return model
+
+
+@torch.no_grad()
+def check_runs(model: nn.Module, name: str, image_size: int) -> None:
+    """Show the model one black picture, without a trace: no layer draws or counts in `eval`.
+
+    Raises:
+        UserError: such as for a network that halves a small picture once too often.
+    """
+    try:
+        model.eval()(torch.zeros(1, 3, image_size, image_size))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"model.name={name} cannot take pictures of data.image_size={image_size} ({reason})"
+        ) from None
+    model.train()
 
 
 def make_criterion(settings: Settings, data: Data) -> CrossEntropyLoss:

@@ -53,6 +53,8 @@ def load_folder(
     """
     if not 0 < val_fraction < 1:
         raise ValueError(f"val_fraction is {val_fraction}; expected a share between 0 and 1")
+    if num_folds and not 1 <= fold <= num_folds:
+        raise ValueError(f"fold is {fold}; expected 1 to {num_folds}, one of the folds")
     listing = list_folder(root)
     if len(listing.class_names) < 2:
         raise ValueError(

@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{interrupted}: all is saved; go on with: {part.go_on}")
         return interrupted.exit_status
     print(f"\n{as_text(results)}\nsee {folder / 'sweep.html'} and {folder / 'trials.csv'}")
+    if not any(row.state in ("done", "running") for row in results.rows):
+        raise UserError(f"no trial of {folder} came to an end; the table says why")
     return EXIT_DONE
 
 
@@ -66,14 +68,13 @@ def begin(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
     from crossent.files import write_text
     from crossent.knowledge import follow_weights
     from crossent.training.run_folder import RunFolder
-    from crossent.wiring import make_data
     from models import MODEL_NAMES
 
     sweep = load_sweep(str(args.config), args.overrides, MODEL_NAMES)
-    sweep = replace(sweep, settings=follow_weights(sweep.settings))
+    if not {"model.name", "model.weights"} & sweep.space.keys():  # else each trial has its own
+        sweep = replace(sweep, settings=follow_weights(sweep.settings))
     wants_group(None, sweep.settings, None)
-    if sweep.settings.data.source == "folder":  # decoded once, for all trials
-        make_data(sweep.settings)
+    check_pictures(sweep)
     name = f"{args.config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"
     folder = args.out or Path("runs") / name
     RunFolder(folder).make()
@@ -83,16 +84,31 @@ def begin(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
     return folder, sweep
 
 
+def check_pictures(sweep: "Sweep") -> None:
+    """Better one mistake now than one in each trial. What is decoded here, trials find cached.
+
+    All of it, that is, unless there are folds, or another data.image_size is tried.
+
+    Raises:
+        UserError: the pictures cannot be used as they are.
+    """
+    from crossent.wiring import make_data
+
+    if sweep.settings.data.source != "drawings":
+        make_data(sweep.settings)
+
+
 def resume(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
     """A sweep as it was, or with another number of trials.
 
     Raises:
         UserError: the folder holds none, or its trials could not be compared any more.
     """
+    from crossent.config import differences
     from crossent.errors import UserError
     from crossent.experiments.read_sweep import load_sweep
     from crossent.files import write_text
-    from crossent.resume import refused_differences
+    from crossent.resume import FREE
 
     folder: Path = args.resume
     if args.out:
@@ -101,12 +117,14 @@ def resume(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
         raise UserError(f"{folder} holds no sweep: it has no {CONFIG}")
     path = str(folder / CONFIG)
     old, new = load_sweep(path), load_sweep(path, args.overrides)
-    refused = refused_differences(old.settings, new.settings)
+    found = differences(old.settings, new.settings)
+    refused = [line for line in found if line.partition(":")[0] not in FREE]
     if refused or old.plan.model_copy(update={"trials": new.plan.trials}) != new.plan:
         raise UserError(
             f"{folder}: a sweep goes on with its own settings; only sweep.trials may differ"
             + (f": {'; '.join(refused)}" if refused else "")
         )
+    check_pictures(new)
     if new != old:
         write_text(folder / CONFIG, new.to_yaml())
     return folder, new

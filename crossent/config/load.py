@@ -85,12 +85,12 @@ def _wrong_values(layer: Layer, model_names: Sequence[str] | None) -> list[str]:
         names = {_name(problem["loc"]) for problem in error.errors()}
         wrong = {name: wrong_value(name, layer[name].value) for name in names}
     model = layer.get("model.name")
-    if model_names is not None and model is not None and not _is_one_of(model.value, model_names):
+    if model_names is not None and model is not None and not is_one_of(model.value, model_names):
         wrong["model.name"] = wrong_choice("model.name", model.value, model_names)
     return [f"{layer[name].origin}: {wrong[name]}" for name in layer if name in wrong]
 
 
-def _is_one_of(value: Any, names: Sequence[str]) -> bool:
+def is_one_of(value: Any, names: Sequence[str]) -> bool:
     """Whether a name is among those given; "family/NAME" among them stands for any of a family."""
     families = tuple(name.removesuffix("NAME") for name in names if name.endswith("/NAME"))
     return value in names or (isinstance(value, str) and value.startswith(families))

@@ -149,7 +149,7 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
 
 
 def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
-    """The mean of the second less the first; pictures are resampled, and the runs of each side.
+    """The mean of the second less the first; pictures are resampled, runs drawn.
 
     Shape:
         first (R, N), second (R', N).
@@ -163,7 +163,7 @@ def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
 
 
 def spread_interval(values: Floats, seed: int = 0) -> Interval:
-    """The mean over runs and pictures; both are resampled.
+    """The mean over runs and pictures; pictures are resampled, runs drawn.
 
     Shape:
         values (R, N).
@@ -177,20 +177,25 @@ def spread_interval(values: Floats, seed: int = 0) -> Interval:
 
 
 def drawn_runs(values: Floats, num_draws: int, rng: np.random.Generator) -> Floats:
-    """The mean over as many runs, drawn from these with replacement, again and again.
+    """What the mean over runs may be, again and again: around theirs, by Student's t.
 
-    R drawn runs spread by (R - 1) / R of what R new ones would: what a draw adds to the mean is
-    stretched by the root of R / (R - 1). A single run says nothing of its spread.
+    A draw is mean + sqrt(nu / c) sum_r w_r (values_r - mean) with nu = R - 1, w_r normal of
+    variance 1 / R nu and c from chi^2 of nu: t(nu) times s / sqrt(R) for each picture, and for any
+    mean of them. Drawing R of R runs with replacement would be too sure of a few, whose deviation
+    s is hardly known. A single run says nothing of its spread.
 
     Shape:
         values (R, N); returns (num_draws, N).
+
+    Source: Student 1908, "The probable error of a mean".
     """
     num_runs, mean = len(values), values.mean(axis=0)
     if num_runs == 1:
         return np.broadcast_to(mean, (num_draws, len(mean)))
-    drawn = rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), num_draws) @ values
-    stretched: Floats = mean + math.sqrt(num_runs / (num_runs - 1)) * (drawn / num_runs - mean)
-    return stretched
+    weights = rng.normal(0, 1 / math.sqrt(num_runs), (num_draws, num_runs))
+    weights /= np.sqrt(rng.chisquare(num_runs - 1, (num_draws, 1)))
+    drawn: Floats = mean + weights @ (values - mean)
+    return drawn
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -6,12 +6,13 @@ GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png 
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crossent.config import Settings, to_yaml, with_values
+from crossent.config import Settings, load_settings, to_yaml, with_values
 from crossent.errors import UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
@@ -99,14 +100,35 @@ class Group:
         write_text(self.config, to_yaml(settings))
         write_text(self.facts, json.dumps({"kind": kind, "runs": runs}, indent=2) + "\n")
 
+    @contextmanager
+    def beginning(self, settings: Settings, num_seeds: int | None) -> Iterator[None]:
+        """`create` for the block that trains: a mistake that stops the first run takes it back.
+
+        As of a single run, so that the same command can be given again, mended.
+        """
+        self.create(settings, num_seeds)
+        try:
+            yield
+        except UserError:
+            if not any(RunFolder(run).config.exists() for run in self.runs):
+                self.facts.unlink()
+                self.config.unlink()
+            raise
+
     def keep_config(self, settings: Settings) -> None:
         """Go on with other settings where those of all runs allow it, also of those to come.
 
         Raises:
-            UserError: they would change the result of a run that has begun.
+            UserError: they would change which runs there are, or the result of one that has begun.
         """
         if to_yaml(settings) == self.config.read_text(encoding="utf-8"):
             return
+        old = load_settings(self.config).settings
+        if old.data.folds != settings.data.folds:
+            raise UserError(
+                f"{self.path} cannot go on with other folds: data.folds: {old.data.folds} -> "
+                f"{settings.data.folds}. Start a new group with --out"
+            )
         for name, own in self.variants.items():
             is_finished(RunFolder(self.path / name), with_values(settings, own))
         write_text(self.config, to_yaml(settings))
@@ -114,6 +136,13 @@ class Group:
     def _read(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
         return found
+
+
+def refuse_group(path: Path) -> None:
+    """Raise UserError if a group lies where one run is needed."""
+    group = Group(path)
+    if group.exists:
+        raise UserError(f"{path} is a group of runs; name one, such as {group.runs[0]}")
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:

@@ -15,7 +15,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from crossent.config import Settings, load_settings, with_values
 from crossent.config.document import Document, read_document
 from crossent.config.layers import Given, argument_layer, file_layers
-from crossent.config.mistakes import did_you_mean, show, unknown_name, wrong_value
+from crossent.config.load import is_one_of
+from crossent.config.mistakes import did_you_mean, show, unknown_name, wrong_choice, wrong_value
 from crossent.config.schema import FIELDS, SECTIONS, Section
 from crossent.errors import UserError
 from crossent.experiments.space import (
@@ -32,6 +33,7 @@ OWN_SECTIONS = ("sweep", "space")
 # They say which pictures validate, or what of a run is judged: trials could not be compared.
 FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
+NOT_TIMED = "has no place in a sweep: trials are compared epoch by epoch; set train.epochs"
 NUMBERS = (int, float, int | None, float | None)
 MAX_GRID = 10_000
 CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
@@ -52,7 +54,10 @@ def load_sweep(
     mistakes: list[str] = []
     settings = Settings()
     try:
-        settings = load_settings(path, overrides, model_names, also=OWN_SECTIONS).settings
+        loaded = load_settings(path, overrides, model_names, also=OWN_SECTIONS)
+        settings = loaded.settings
+        if settings.train.minutes is not None:
+            mistakes.append(f"{loaded.origins['train.minutes']}: train.minutes {NOT_TIMED}")
     except UserError as error:
         mistakes += str(error).splitlines()
     if not Path(path).is_file():
@@ -62,8 +67,13 @@ def load_sweep(
         found = [layer[name].origin for name in OWN_SECTIONS if name in layer]
         mistakes += [f"{origin}: a sweep cannot start from another sweep" for origin in found]
     reader = Reader(path, read_document(Path(path).read_bytes()), mistakes)
-    plan = reader.plan(argument_layer(overrides, []))
+    arguments = argument_layer(overrides, [])
+    own = [(n, a.origin) for n, a in arguments.items() if n.partition(".")[0] in OWN_SECTIONS]
+    in_file = "can only stand in the file; an argument can be sweep.trials=50"
+    mistakes += [f"{origin}: {n} {in_file}" for n, origin in own if not n.startswith("sweep.")]
+    plan = reader.plan(arguments)
     space = reader.space(settings)
+    reader.check_models(space, model_names)
     if plan.strategy == "grid" and not mistakes:
         reader.check_grid(space)
     if mistakes:
@@ -126,6 +136,8 @@ class Reader:
         for name, value in self.named_items():
             if name not in FIELDS:
                 self.wrong(f"space.{name}", unknown_name(name))
+            elif name == "train.minutes":
+                self.wrong(f"space.{name}", f"{name} {NOT_TIMED}")
             elif name in FIXED:
                 self.wrong(
                     f"space.{name}",
@@ -187,6 +199,14 @@ class Reader:
             self.wrong(f"space.{name}", f"{name} has no range of numbers; give a list of values")
             return False
         return not wrong
+
+    def check_models(self, space: Space, model_names: Sequence[str] | None) -> None:
+        axis = space.get("model.name")
+        if model_names is None or not isinstance(axis, Choices):
+            return
+        for value in axis.values:
+            if not is_one_of(value, model_names):
+                self.wrong("space.model.name", wrong_choice("model.name", value, model_names))
 
     def check_grid(self, space: Space) -> None:
         for name, axis in space.items():

@@ -20,6 +20,7 @@ from crossent.experiments.group import Group, Part, Record, wants_group
 from crossent.experiments.space import Sweep
 from crossent.experiments.study import Trials, make_pruner
 from crossent.experiments.train_group import TrainOne, train_runs
+from crossent.knowledge import follow_weights
 from crossent.training.fit import Pruned
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
@@ -67,15 +68,16 @@ class TrialRun:
         return EXIT_DONE if status == EXIT_NOT_FINITE else status
 
     def train_all(self, train_one: TrainOne, part: Part) -> int:
+        settings = follow_weights(self.settings)
         origins = dict.fromkeys(FIELDS, "sweep.yaml")
         origins |= dict.fromkeys(self.trial.params, f"trial {self.trial.number + 1}")
-        if not wants_group(None, self.settings, None):
+        if not wants_group(None, settings, None):
             is_old = RunFolder(self.path).config.exists()
-            return train_one(Loaded(self.settings, origins), self.path, is_old, part=part)
+            return train_one(Loaded(settings, origins), self.path, is_old, part=part)
         group = Group(self.path)
         RunFolder(self.path).make()
         if not group.exists:
-            group.create(self.settings, None)
+            group.create(settings, None)
 
         def train_fold(loaded: Loaded, path: Path, is_old: bool, *, part: Part) -> int:
             status = train_one(loaded, path, is_old, part=part)

@@ -1,5 +1,6 @@
 """The runs of a group, one after the other, and what came of them together."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -30,9 +31,8 @@ def train_group(
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
-        else:
-            group.create(settings, num_seeds)
-        status = train_runs(group, train_one, part)
+        with nullcontext() if is_old else group.beginning(settings, num_seeds):
+            status = train_runs(group, train_one, part)
         if status != EXIT_DONE:
             return status
         try:

@@ -11,6 +11,7 @@ import torch
 from crossent.config import Settings, load_settings
 from crossent.errors import UserError
 from crossent.evaluation.findings import Findings, examine
+from crossent.experiments.group import refuse_group
 from crossent.model_file import Classifier, load_model
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
@@ -70,6 +71,7 @@ def read_state(folder: RunFolder, device: torch.device, data: Data | None = None
     Raises:
         UserError: this is no run folder, or a file in it is damaged.
     """
+    refuse_group(folder.path)
     if not folder.config.is_file():
         raise UserError(f"{folder.path} is not a run folder: it has no config.yaml")
     state = RunState(

@@ -187,7 +187,11 @@ def test_mistakes_are_one_clear_line(make, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"val_fraction": 1.0}, "val_fraction is 1.0"), ({"on_bad": "ignore"}, "on_bad is 'ignore'")],
+    [
+        ({"val_fraction": 1.0}, "val_fraction is 1.0"),
+        ({"on_bad": "ignore"}, "on_bad is 'ignore'"),
+        ({"num_folds": 3, "fold": 4}, "fold is 4; expected 1 to 3"),
+    ],
 )
 def test_bad_arguments(animals, changes, message):
     with pytest.raises(ValueError, match=message):

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from crossent import drill
+from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Totals
@@ -158,6 +160,18 @@ def test_a_group_is_not_compared_with_one_of_its_folds(group, tmp_path):
     assert "data.folds" in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["evaluate", "export", "report", "predict", "explain"])
+def test_where_one_run_is_needed_a_group_names_one(tmp_path, command):
+    group, picture = Group(tmp_path / "group"), draw_folder(tmp_path / "one", 1) / "dog/000.png"
+    group.path.mkdir()
+    group.create(load_settings(None, folder_words(3)).settings, None)
+    words = [picture] if command in ("predict", "explain") else []
+    with pytest.raises(UserError) as caught:
+        main([command, str(group.path), *map(str, words)])
+    example = group.path / "fold-1"
+    assert str(caught.value) == f"{group.path} is a group of runs; name one, such as {example}"
+
+
 def test_dry_run_and_print_config_make_no_group(root, tmp_path):
     path = tmp_path / "group"
     words = [*quick(root), "data.folds=3", "--out", path]
@@ -166,6 +180,37 @@ def test_dry_run_and_print_config_make_no_group(root, tmp_path):
     out, _ = Command(tmp_path, "--print-config", *words).end(status=0)
     assert "folds: 3" in out
     assert not path.exists()
+
+
+def test_a_mistake_gives_the_folder_back(root, tmp_path):
+    path = tmp_path / "group"
+    wrong = [*quick(tmp_path / "missing"), "data.folds=2", "--out", path]
+    _, err = Command(tmp_path, *wrong).end(2)
+    assert "missing" in err and err.count("\n") == 1
+    assert not Group(path).exists and not Group(path).config.exists()
+
+
+def test_a_mistake_of_a_later_run_keeps_those_before(tmp_path):
+    group, settings = Group(tmp_path), load_settings(None, folder_words(3)).settings
+    with suppress(UserError), group.beginning(settings, None):
+        RunFolder(tmp_path / "fold-1").create("")
+        raise UserError("fold-2 cannot be read")
+    assert group.exists and group.config.exists()
+
+
+def folder_words(num_folds):
+    return ["data.source=folder", "data.root=here", f"data.folds={num_folds}"]
+
+
+@pytest.mark.parametrize("word", ["data.folds=2", "data.folds=4", "data.folds=null"])
+def test_the_number_of_folds_stays(tmp_path, word):
+    group = Group(tmp_path)
+    group.create(load_settings(None, folder_words(3)).settings, None)
+    before = group.config.read_bytes()
+    other = load_settings(group.config, [word]).settings
+    with pytest.raises(UserError, match=r"data\.folds: 3 -> ") as caught:
+        group.keep_config(other)
+    assert "\n" not in str(caught.value) and group.config.read_bytes() == before
 
 
 def test_a_used_folder_is_refused(root, group):

@@ -21,7 +21,7 @@ def sweep(tmp_path):
 
 def mistakes(path, *overrides):
     with pytest.raises(UserError) as caught:
-        load_sweep(path, overrides, ("small_cnn",))
+        load_sweep(path, overrides, ("small_cnn", "torchvision/NAME"))
     return [line.replace(path, "FILE") for line in str(caught.value).splitlines()]
 
 
@@ -77,6 +77,8 @@ def test_a_grid_is_all_combinations(sweep):
         ("data: {mean: [[0.5, 0.5, 0.5]]}", "data.mean: values to try are words or numbers"),
         ("data: {val_fraction: [0.1, 0.2]}", "data.val_fraction cannot be tried: all trials"),
         ("data: {folds: [2, 3]}", "data.folds cannot be tried"),
+        ("train: {minutes: [1.0]}", "train.minutes has no place in a sweep"),
+        ("model: {name: [small_cmn]}", "did you mean small_cnn?"),
         ("optim: 3", "optim is a section, not a value"),
     ],
     ids=lambda value: value[:40],
@@ -120,11 +122,41 @@ def test_a_mistake_of_the_whole(sweep, text, message):
     assert any(message in line for line in mistakes(sweep(text)))
 
 
+@pytest.mark.parametrize(
+    "argument", ["space.optim.lr=[0.1]", "space=3", "space={optim: {lr: [1]}}", "sweep=5"]
+)
+def test_an_argument_that_would_say_nothing(sweep, argument):
+    (found,) = mistakes(sweep(HEAD + "  seed: [0, 1]\n"), argument)
+    name = argument.partition("=")[0]
+    assert found.startswith(f"argument {argument}: {name} ")
+
+
+@pytest.mark.parametrize("line", ["sweep.trials: 3", "space.seed: [0, 1]"])
+def test_a_line_that_would_say_nothing(sweep, line):
+    name = line.partition(":")[0]
+    (found,) = mistakes(sweep(f"{line}\n{HEAD}  seed: [0, 1]\n"))
+    assert found.startswith(f"FILE:1: {name} ")
+
+
 def test_a_sweep_cannot_start_from_another(sweep, tmp_path):
     (tmp_path / "base.yaml").write_text("space: {seed: [1]}\n")
     assert mistakes(sweep("base: base.yaml\nspace: {seed: [0, 1]}\n")) == [
         f"{tmp_path / 'base.yaml'}:1: a sweep cannot start from another sweep"
     ]
+
+
+def test_trials_are_not_timed(sweep):
+    text = HEAD.replace("epochs: 7", "minutes: 2.0") + "  seed: [0, 1]\n"
+    (found,) = mistakes(sweep(text))
+    assert found.startswith("FILE:1: train.minutes ") and "train.epochs" in found
+    (found,) = mistakes(sweep(HEAD + "  seed: [0, 1]\n"), "train.minutes=2.0")
+    assert found.startswith("argument train.minutes=2.0: train.minutes ")
+
+
+def test_any_name_of_a_family_can_be_tried(sweep):
+    path = sweep(HEAD + "  model: {name: [small_cnn, torchvision/resnet18]}\n")
+    found = load_sweep(path, (), ("small_cnn", "torchvision/NAME"))
+    assert found.space == {"model.name": Choices(("small_cnn", "torchvision/resnet18"))}
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from crossent.evaluation.compare import spread_interval
+from crossent.evaluation.compare import paired_bootstrap, spread_interval
 from tests.experiments.parts import answers
 from tests.forked import Command
 
@@ -55,14 +56,30 @@ def test_groups_are_compared_picture_by_picture(group, tmp_path):
     assert comparison["E"]["value"] == pytest.approx((Es[1] + Es[2]) / 2 - Es[0])
 
 
-def test_the_interval_over_runs_is_that_of_theory():
-    """Where only runs differ: s / sqrt(R); where only pictures do: s / sqrt(N)."""
+@pytest.mark.parametrize("num_runs", [2, 3, 6, 20])
+def test_the_interval_over_runs_is_that_of_Student(num_runs):
+    """Where only runs differ: t s / sqrt(R), for the deviation is not known but measured."""
+    means = np.random.default_rng(0).normal(size=num_runs)
+    low, high = spread_interval(means[:, None] * np.ones((num_runs, 50)))[1:]
+    t = stats.t.ppf(0.975, num_runs - 1)
+    expected = 2 * t * means.std(ddof=1) / np.sqrt(num_runs)
+    assert high - low == pytest.approx(expected, rel=0.25 if num_runs == 2 else 0.12)
+
+
+def test_the_interval_over_pictures_is_that_of_theory():
+    """Where only pictures differ: 1.96 s / sqrt(N)."""
+    values = np.random.default_rng(0).normal(size=50) * np.ones((6, 1))
+    low, high = spread_interval(values)[1:]
+    assert high - low == pytest.approx(2 * 1.96 * values[0].std() / np.sqrt(50), rel=0.12)
+
+
+@pytest.mark.parametrize("num_runs", [3, 5])
+def test_the_difference_of_few_runs_covers_the_truth(num_runs):
+    """Two sides of the same runs, drawn anew: 0 is left out in 5 of 100, or fewer."""
     rng = np.random.default_rng(0)
-    for values in (
-        rng.normal(size=(6, 1)) * np.ones((6, 50)),
-        rng.normal(size=50) * np.ones((6, 1)),
-    ):
-        means = values.mean(axis=1) if values[0].std() == 0 else values[0]
-        low, high = spread_interval(values)[1:]
-        expected = 2 * 1.96 * means.std(ddof=1) / np.sqrt(len(means))
-        assert high - low == pytest.approx(expected, rel=0.12)
+    inside = []
+    for _ in range(300):
+        was, now = rng.normal(size=(2, num_runs, 1)) * np.ones((1, num_runs, 4))
+        low, high = paired_bootstrap(was, now)[1:]
+        inside.append(low <= 0 <= high)
+    assert np.mean(inside) > 0.93

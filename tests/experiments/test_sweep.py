@@ -155,6 +155,7 @@ def test_more_trials_can_be_asked_for(config, tmp_path):
     ("words", "message"),
     [
         (["optim.lr=0.2"], r"only sweep.trials may differ: optim.lr: 0.1 -> 0.2"),
+        (["train.epochs=9"], r"only sweep.trials may differ: train.epochs: 2 -> 9"),
         (["sweep.strategy=random"], "only sweep.trials may differ"),
         (["--out", "elsewhere"], "leave out --out"),
     ],
@@ -181,6 +182,29 @@ def test_a_mistake_is_one_sentence(words, message, monkeypatch):
     with pytest.raises(UserError, match=message) as caught:
         main(["sweep", *words])
     assert "\n" not in str(caught.value)
+
+
+def test_pictures_that_are_gone_cost_no_trial(tmp_path):
+    root = draw_folder(tmp_path / "pictures", num=12)
+    (tmp_path / "own.yaml").write_text(TEXT + f"data: {{source: folder, root: {root}}}\n")
+    text = load_sweep(str(tmp_path / "own.yaml")).to_yaml()
+    (tmp_path / "sweep.yaml").write_text(text)
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="pictures"):
+        main(["sweep", "--resume", str(tmp_path)])
+    assert not (tmp_path / "journal.jsonl").exists()
+
+
+def test_a_sweep_without_a_trial_done_does_not_end_well(tmp_path):
+    text = f"base: {ROOT}/configs/smoke.yaml\nsweep: {{trials: 1}}\n"
+    text += "space: {model: {name: [torchvision/alexnet]}}\n"  # too deep for pictures so small
+    (tmp_path / "own.yaml").write_text(text)
+    out = tmp_path / "sweep"
+    words = ("crossent", "sweep", "-c", tmp_path / "own.yaml", "--out", out)
+    said, err = Command(tmp_path, *words).end(status=2)
+    assert "1 of 1 trials: 1 failed" in said
+    assert "no trial of" in err and err.count("\n") == 1
+    assert "cannot take pictures of data.image_size" in (out / "trials.csv").read_text()
 
 
 def test_torchrun_is_refused(monkeypatch):

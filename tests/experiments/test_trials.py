@@ -1,5 +1,6 @@
 """Who tries what, and how a trial ends: with a training that only writes what E shall have been."""
 
+import argparse
 import math
 from contextlib import suppress
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from crossent.commands.sweep import begin
 from crossent.config import to_yaml
 from crossent.config.schema import Settings
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
 from crossent.experiments.group import Part
+from crossent.experiments.read_sweep import load_sweep
 from crossent.experiments.results import (
     Results,
     as_csv,
@@ -23,7 +26,9 @@ from crossent.experiments.results import (
 from crossent.experiments.space import Choices, Range, Sweep, SweepSettings
 from crossent.experiments.study import Trials
 from crossent.experiments.sweep import train_trials
+from crossent.knowledge import Knowledge
 from crossent.training.run_folder import RunFolder
+from data.preprocess import Preprocessing
 from tests.report.parts import Page
 from tests.training.parts import CPU
 
@@ -204,6 +209,41 @@ def test_a_trial_that_fails_or_explodes_does_not_end_the_sweep(tmp_path):
     assert rows[0].result == "failed: data.image_size is 64; vit takes 224 only"
     assert rows[1].result == "pruned: a number was not finite"
     assert rows[0].steps == f"0/{EPOCHS}" and rows[0].point is None
+
+
+def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
+    """As they were prepared where the weights come from; those that are not there end the trial."""
+    prepared = {"a": Preprocessing(40, std=(0.1, 0.1, 0.1)), "b": Preprocessing(48)}
+
+    def read(weights, model_name):
+        if weights not in prepared:
+            raise UserError(f"model.weights: {weights} does not exist")
+        return Knowledge(tmp_path, {}, prepared[weights])
+
+    monkeypatch.setattr("crossent.knowledge.read_knowledge", read)
+    seen = {}
+
+    def E_of(settings, epoch):
+        seen[settings.model.weights] = (settings.data.image_size, settings.data.std)
+        return 1.0
+
+    space = {"model.weights": Choices((None, "a", "b", "c"))}
+    open_ = Settings(train={"epochs": EPOCHS}, data={"image_size": None})
+    sweep = Sweep(open_, SweepSettings(strategy="grid"), space)
+    trials = run(tmp_path / "sweep", sweep, pretend(E_of))
+    default = (0.25, 0.25, 0.25)
+    assert seen == {None: (64, default), "a": (40, (0.1, 0.1, 0.1)), "b": (48, default)}
+    assert trials.all[3].state == TrialState.FAIL
+
+
+@pytest.mark.parametrize("tried", ["weights: [null, a]", "name: [resnet9, small_cnn]"])
+def test_what_its_weights_decide_stays_open_until_then(tmp_path, monkeypatch, tried):
+    monkeypatch.chdir(tmp_path)
+    text = f"data: {{image_size: null}}\nspace: {{model: {{{tried}}}}}\n"
+    (tmp_path / "own.yaml").write_text(text)
+    words = argparse.Namespace(config=tmp_path / "own.yaml", out=tmp_path / "sweep", overrides=[])
+    assert begin(words)[1].settings.data.image_size is None
+    assert load_sweep(str(tmp_path / "sweep" / "sweep.yaml")).settings.data.image_size is None
 
 
 def test_what_was_logged_but_not_reported_is_reported_by_the_next(tmp_path):
