@@ -120,7 +120,10 @@ def test_overfit_batch_shows_one_batch_changed_always_alike():
 
 def test_the_few_steps_are_those_of_training(drawn, monkeypatch):
     modes, step = [], Trainer.train_step
-    monkeypatch.setattr(
-        Trainer, "train_step", lambda self, b: (modes.append(self.model.training), step(self, b))
-    )
+
+    def watched(self, batch):
+        modes.append(self.model.training)
+        step(self, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", watched)
     assert verdict("a few steps", drawn)[0] and modes == [True] * 3
