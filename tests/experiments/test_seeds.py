@@ -91,6 +91,6 @@ def test_the_interval_of_few_runs_covers_the_truth(num_runs, of_both):
     for seed in range(400):
         sides = rng.normal(size=(2, num_runs, 1)) + of_both * rng.normal(size=(2, num_runs, 30))
         sides += 3 * rng.normal(size=(2, 1, 30))
-        low, high = paired_bootstrap(*sides, seed)[1:]
+        low, high = paired_bootstrap(sides[0], sides[1], seed)[1:]
         inside.append(low <= 0 <= high)
     assert 0.925 < np.mean(inside) < 0.995
