@@ -149,52 +149,56 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
 
 
 def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
-    """The mean of the second less the first; pictures are resampled, runs drawn.
+    """The mean of the second less the first: with other pictures, and other runs of each side.
 
     Shape:
         first (R, N), second (R', N).
     """
-    rng, num_images = np.random.default_rng(seed + 1), first.shape[1]
-    found = []
-    for counts in resamples(num_images, seed):
-        was, now = (drawn_runs(side, len(counts), rng) for side in (first, second))  # (B, N) each
-        found.append(((now - was) * counts).sum(axis=1) / num_images)
-    return percentiles(float(second.mean() - first.mean()), np.concatenate(found))
+    rng = np.random.default_rng(seed + 1)
+    found = resampled_means(second.mean(axis=0) - first.mean(axis=0), seed)
+    found += deviations([first, second], len(found), rng)
+    return percentiles(float(second.mean() - first.mean()), found)
 
 
 def spread_interval(values: Floats, seed: int = 0) -> Interval:
-    """The mean over runs and pictures; pictures are resampled, runs drawn.
+    """The mean over runs and pictures: with other pictures, and other runs.
 
     Shape:
         values (R, N).
     """
-    rng, num_images = np.random.default_rng(seed + 1), values.shape[1]
-    found = [
-        (drawn_runs(values, len(counts), rng) * counts).sum(axis=1) / num_images
-        for counts in resamples(num_images, seed)
-    ]
-    return percentiles(float(values.mean()), np.concatenate(found))
+    found = resampled_means(values.mean(axis=0), seed)
+    found += deviations([values], len(found), np.random.default_rng(seed + 1))
+    return percentiles(float(values.mean()), found)
 
 
-def drawn_runs(values: Floats, num_draws: int, rng: np.random.Generator) -> Floats:
-    """What the mean over runs may be, again and again: around theirs, by Student's t.
+def resampled_means(values: Floats, seed: int) -> Floats:
+    """Of (N,) values, the mean over each resample of the pictures."""
+    return np.concatenate(
+        [counts @ values / len(values) for counts in resamples(len(values), seed)]
+    )
 
-    A draw is mean + sqrt(nu / c) sum_r w_r (values_r - mean) with nu = R - 1, w_r normal of
-    variance 1 / R nu and c from chi^2 of nu: t(nu) times s / sqrt(R) for each picture, and for any
-    mean of them. Drawing R of R runs with replacement would be too sure of a few, whose deviation
-    s is hardly known. A single run says nothing of its spread.
+
+def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
+    """How far the mean of a side, or a difference of two, may be off for want of more runs.
+
+    t sqrt(v), with v the sum of s^2 / R over the sides and Student's t, as each s is measured on R
+    runs only: drawing R of them with replacement would be too sure of a few. The degrees of
+    freedom are v^2 / sum((s^2 / R)^2 / (R - 1)), Welch's. A single run says nothing of its spread.
 
     Shape:
-        values (R, N); returns (num_draws, N).
+        sides (R, N) each; returns (num_draws,).
 
-    Source: Student 1908, "The probable error of a mean".
+    Source: Welch 1947, "The generalization of 'Student's' problem when several different
+    population variances are involved".
     """
-    num_runs, mean = len(values), values.mean(axis=0)
-    if num_runs == 1:
-        return np.broadcast_to(mean, (num_draws, len(mean)))
-    weights = rng.normal(0, 1 / math.sqrt(num_runs), (num_draws, num_runs))
-    weights /= np.sqrt(rng.chisquare(num_runs - 1, (num_draws, 1)))
-    drawn: Floats = mean + weights @ (values - mean)
+    means = [side.mean(axis=1) for side in sides if len(side) > 1]
+    variances = [float(m.var(ddof=1)) / len(m) for m in means]
+    total = sum(variances)
+    if total == 0:
+        return np.zeros(num_draws)
+    parts = zip(means, variances, strict=True)
+    freedom = 1 / sum((v / total) ** 2 / (len(m) - 1) for m, v in parts)
+    drawn: Floats = math.sqrt(total) * rng.standard_t(freedom, num_draws)
     return drawn
 
 

@@ -66,6 +66,15 @@ def test_the_interval_over_runs_is_that_of_Student(num_runs):
     assert high - low == pytest.approx(expected, rel=0.25 if num_runs == 2 else 0.12)
 
 
+def test_the_difference_of_runs_is_that_of_scipy():
+    """Welch's, for sides of other numbers of runs that spread otherwise."""
+    rng = np.random.default_rng(0)
+    was, now = rng.normal(size=4), rng.normal(1, 3, size=6)
+    low, high = paired_bootstrap(was[:, None] * np.ones(9), now[:, None] * np.ones(9))[1:]
+    expected = stats.ttest_ind(now, was, equal_var=False).confidence_interval()
+    assert [low, high] == pytest.approx(list(expected), abs=0.08 * (high - low))
+
+
 def test_the_interval_over_pictures_is_that_of_theory():
     """Where only pictures differ: 1.96 s / sqrt(N)."""
     values = np.random.default_rng(0).normal(size=50) * np.ones((6, 1))
@@ -74,12 +83,14 @@ def test_the_interval_over_pictures_is_that_of_theory():
 
 
 @pytest.mark.parametrize("num_runs", [3, 5])
-def test_the_difference_of_few_runs_covers_the_truth(num_runs):
-    """Two sides of the same runs, drawn anew: 0 is left out in 5 of 100, or fewer."""
+@pytest.mark.parametrize("of_both", [0.0, 5.0], ids=["apart", "each picture another in each run"])
+def test_the_interval_of_few_runs_covers_the_truth(num_runs, of_both):
+    """Runs, pictures and what is of both are drawn anew: 0 is inside 95 times of 100, or more."""
     rng = np.random.default_rng(0)
     inside = []
-    for _ in range(300):
-        was, now = rng.normal(size=(2, num_runs, 1)) * np.ones((1, num_runs, 4))
-        low, high = paired_bootstrap(was, now)[1:]
+    for seed in range(400):
+        sides = rng.normal(size=(2, num_runs, 1)) + of_both * rng.normal(size=(2, num_runs, 30))
+        sides += 3 * rng.normal(size=(2, 1, 30))
+        low, high = paired_bootstrap(sides[0], sides[1], seed)[1:]
         inside.append(low <= 0 <= high)
-    assert np.mean(inside) > 0.93
+    assert 0.925 < np.mean(inside) < 0.995
