@@ -25,9 +25,8 @@ class Head(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # logits rounded to bf16 would blur E
-            return F.linear(
-                F.dropout(x.float(), self.dropout, self.training), self.weight, self.bias
-            )
+            x = x.to(self.weight.dtype)  # not that of autocast
+            return F.linear(F.dropout(x, self.dropout, self.training), self.weight, self.bias)
 
 
 def head_name(model: nn.Module) -> str:
