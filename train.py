@@ -241,7 +241,8 @@ def find_lr(settings: "Settings", world: "World") -> int:
 
 if __name__ == "__main__":
     status = run_main(main, sys.argv[1:])
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # gloo's threads may abort while Python is taken down,
-        sys.stdout.flush()  # when all is done and saved: torchrun would take it for a failure
-        os._exit(status)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from crossent.training.world import leave_at_once
+
+        leave_at_once(status)
     sys.exit(status)

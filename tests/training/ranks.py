@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from crossent.training.batch_norm import use_global_batch_norm
-from crossent.training.world import World, joined_world
+from crossent.training.world import World, joined_world, leave_at_once
 from tests.training.parts import make_trainer
 
 CASES: dict[str, dict[str, Any]] = {
@@ -99,3 +99,5 @@ if __name__ == "__main__":
             found[f"batch norm {dtype}"] = batch_norm(dtype, world)
         if world.is_first:
             Path(sys.argv[1]).write_text(json.dumps(found))
+        world.wait()  # all leave together, as in train.py
+    leave_at_once(0)
