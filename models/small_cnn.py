@@ -6,14 +6,18 @@ from models.head import Head
 
 
 class Stage(nn.Sequential):
-    """3 x 3 convolution, batch normalisation, ReLU, and the largest of each 2 x 2 places."""
+    """3 x 3 convolution, batch normalisation, the largest of each 2 x 2 places, ReLU.
+
+    The ReLU may stand before or behind the pooling: values and gradients are the same. Behind it,
+    it has a quarter of the work.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
             nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
             nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
         )
 
 
