@@ -61,7 +61,7 @@ def build(
         load_body(model, read_knowledge(settings.model.weights, settings.model.name))
     model = prepare(model, device)
     if world.size > 1:
-        use_global_batch_norm(model)
+        use_global_batch_norm(model, world)
         torch.manual_seed(settings.seed + world.rank)  # dropout: each process its own
     batches = make_batches(settings, data, device, world)
     rows = world.share(len(data.val))

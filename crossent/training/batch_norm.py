@@ -4,12 +4,13 @@ torch.nn.SyncBatchNorm refuses the CPU. Without it, every process would normalis
 statistics of its own few samples, and the numbers would depend on how many processes there are.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from crossent.training.world import World
 
 
 class GlobalNormalise(torch.autograd.Function):
@@ -24,69 +25,77 @@ class GlobalNormalise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean, var, count = global_statistics(x, weight)
-        y = F.batch_norm(x, mean, var, weight, bias, training=False, eps=eps)
-        ctx.save_for_backward(x, weight, mean, var, count)
-        ctx.eps = eps
-        ctx.mark_non_differentiable(mean, var, count)
-        return y, mean, var, count
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, of_all: "Statistics", eps: float
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.of_all, ctx.eps = of_all, eps
+        return F.batch_norm(x, of_all.mean, of_all.var, weight, bias, training=False, eps=eps)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, weight, mean, var, count = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        x, weight = ctx.saved_tensors
+        mean, var, num_places, world = ctx.of_all
         inv_std = torch.rsqrt(var + ctx.eps)
-        # with given statistics: weight / std * g, and the sums over this process's samples
-        grad_x, sum_grad_x_hat, sum_grad = torch.ops.aten.native_batch_norm_backward(
-            grad, x, weight, mean, var, mean, inv_std, False, ctx.eps, [True, True, True]
+        _, sum_grad_x_hat, sum_grad = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, var, mean, inv_std, False, ctx.eps, [False, True, True]
+        )  # over this process's samples
+        m_grad_x_hat, m_grad = world.add(torch.stack([sum_grad_x_hat, sum_grad])) / num_places
+        # weight / std in the type of x, in which g is too: then all of g - ... is scaled alike
+        factor = (weight * inv_std).to(x.dtype)
+        rest = F.batch_norm(
+            x, mean, var, -factor * m_grad_x_hat, -factor * m_grad, training=False, eps=ctx.eps
         )
-        sums = torch.stack([sum_grad_x_hat, sum_grad])
-        dist.all_reduce(sums)
-        slope, shift = -weight * inv_std * sums / count
-        grad_x += F.batch_norm(x, mean, var, slope, shift, training=False, eps=ctx.eps)
-        return grad_x, sum_grad_x_hat, sum_grad, None
+        grad_x = rest.addcmul_(grad, factor.view(1, -1, 1, 1))
+        return grad_x, sum_grad_x_hat, sum_grad, None, None
 
 
-def global_statistics(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (C,), variance (C,) and number of places () over the samples of all processes.
+class Statistics(NamedTuple):
+    """Mean (C,), variance (C,) and number of places () over the samples of all processes."""
 
-    Each process hands in the mean and the variance of its own part. The variance of the whole is
-    the mean of the variances plus the variance of the means: no difference of large sums.
+    mean: Tensor
+    var: Tensor
+    num_places: Tensor
+    world: World
 
-    Args:
-        like: (C,), of the type to count in: float32 where x is bfloat16.
-    """
-    unused = torch.zeros_like(like), torch.zeros_like(like)  # running statistics
-    mean, var = torch.batch_norm_update_stats(x, *unused, 0.0)
-    count = mean.new_full((1,), x.numel() // x.shape[1])
-    rows = mean.new_zeros(dist.get_world_size(), 2 * len(mean) + 1)
-    rows[dist.get_rank()] = torch.cat([mean, var, count])
-    dist.all_reduce(rows)  # every row but one's own is 0: this gathers, to the bit
-    means, variances, counts = rows.split([len(mean), len(mean), 1], dim=1)
-    share = counts / counts.sum()
-    global_mean = (share * means).sum(0)
-    global_var = (share * (variances + (means - global_mean) ** 2)).sum(0)
-    return global_mean, global_var, counts.sum()
+    @classmethod
+    def of(cls, x: Tensor, dtype: torch.dtype, world: World) -> "Statistics":
+        """Each process hands in the mean, the mean square and the number of its own places.
+
+        Args:
+            x: (N, C, H, W), this process's part of the batch.
+            dtype: to count in: float32 where x is bfloat16. Sums are float64: the difference of
+                two large ones keeps all digits of the smaller type.
+        """
+        mean, var = (t.double() for t in torch.batch_norm_update_stats(x, None, None, 0.0))
+        one = mean.new_ones(1)
+        sums = torch.cat([mean, torch.addcmul(var, mean, mean), one]) * (x.numel() // x.shape[1])
+        num_places = world.add(sums)[-1]
+        mean, mean_square, _ = (sums / num_places).split([len(mean), len(mean), 1])
+        var = torch.addcmul(mean_square, mean, mean, value=-1).clamp(min=0)
+        return cls(mean.to(dtype), var.to(dtype), num_places.to(dtype), world)
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """nn.BatchNorm2d with the statistics of the global batch; the same parameters and buffers."""
 
+    world: World
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        y, mean, var, count = GlobalNormalise.apply(x, self.weight, self.bias, self.eps)
         with torch.no_grad():
+            of_all = Statistics.of(x, self.weight.dtype, self.world)
             assert self.num_batches_tracked is not None and self.momentum is not None
             self.num_batches_tracked += 1
             assert self.running_mean is not None and self.running_var is not None
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * count / (count - 1), self.momentum)
+            self.running_mean.lerp_(of_all.mean, self.momentum)
+            n = of_all.num_places
+            self.running_var.lerp_(of_all.var * (n / (n - 1)), self.momentum)
+        y = GlobalNormalise.apply(x, self.weight, self.bias, of_all, self.eps)
         return y  # type: ignore[no-any-return]
 
 
-def use_global_batch_norm(model: nn.Module) -> nn.Module:
+def use_global_batch_norm(model: nn.Module, world: World) -> nn.Module:
     """Let every nn.BatchNorm2d of a model look at the global batch.
 
     A layer becomes one of the subclass, which only adds a method: so its parameters stay the same
@@ -95,4 +104,5 @@ def use_global_batch_norm(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d
+            module.world = world  # type: ignore[assignment]
     return model

@@ -160,12 +160,11 @@ class Trainer:
         """Give every process the gradient and the loss of the whole batch: sums of the parts."""
         if self.world.size == 1:
             return loss
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().view(1)])
+        gradients = {p: p.grad for p in self.parameters if p.grad is not None}
         self.world.note_step(self.step)
-        *summed, loss = self.world.add(flat).split([*(g.numel() for g in gradients), 1])
-        for gradient, total in zip(gradients, summed, strict=True):
-            gradient.copy_(total.view_as(gradient))
+        *sums, loss = self.world.add_all([*gradients.values(), loss.detach()])
+        for parameter, total in zip(gradients, sums, strict=True):
+            parameter.grad = total
         return loss
 
     def check_finite(self, loss: Tensor, batch: Batch) -> None:

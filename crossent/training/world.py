@@ -19,6 +19,7 @@ from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from crossent.errors import UserError
+from crossent.training.shared_sum import SharedSum, can_share_memory, share_memory
 
 FOREVER = timedelta(
     days=30
@@ -37,6 +38,11 @@ class World:
     size: int = 1
     store: Store | None = None  # where processes leave notes for each other
     timeout_s: float = 600.0
+    shared_sum: SharedSum | None = None  # in place of torch.distributed, where there is one
+
+    def __deepcopy__(self, _: object) -> "World":
+        """Itself: the copy of a model is in the same world."""
+        return self
 
     @property
     def is_first(self) -> bool:
@@ -48,10 +54,21 @@ class World:
         return range(first, last)
 
     def add(self, tensor: Tensor) -> Tensor:
-        """The sum of the tensors of all processes, in place."""
-        if self.size > 1:
+        """The sum of the contiguous tensors of all processes, in place."""
+        if self.shared_sum is not None:
+            self.shared_sum(tensor)
+        elif self.size > 1:
             dist.all_reduce(tensor)
         return tensor
+
+    def add_all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The sums of several dense tensors in one go, with their types and strides."""
+        flat = torch.cat([tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors])
+        sums = self.add(flat).split([tensor.numel() for tensor in tensors])
+        return [
+            total.as_strided(tensor.shape, tensor.stride()).to(tensor.dtype)
+            for tensor, total in zip(tensors, sums, strict=True)
+        ]
 
     def add_numbers(self, numbers: Sequence[float]) -> list[float]:
         """The same for numbers, in float64."""
@@ -162,7 +179,9 @@ def joined_world(timeout_s: float) -> Iterator[World]:
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the other processes cannot be reached: {error}") from None
+    shares = dist.get_backend() == "gloo" and can_share_memory()
+    shared_sum = share_memory(store, rank, size, timeout_s) if shares else None
     try:
-        yield World(rank, size, store, timeout_s)
+        yield World(rank, size, store, timeout_s, shared_sum)
     finally:
         dist.destroy_process_group()

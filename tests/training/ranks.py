@@ -1,6 +1,10 @@
-"""What one process of a test under torchrun does: torchrun ... -m tests.training.ranks OUT.json"""
+"""What one process of a test under torchrun does: torchrun ... -m tests.training.ranks OUT.json HOW
+
+HOW is how tensors are added up: "shared memory" or "gloo".
+"""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,7 +38,7 @@ def batch_norm(dtype: torch.dtype, world: World) -> dict[str, Any]:
     rows = world.share(len(x))
     part = x[rows.start : rows.stop].requires_grad_()
     if world.size > 1:
-        use_global_batch_norm(layer)
+        use_global_batch_norm(layer, world)
     y = layer(part)
     y.backward(slope[rows.start : rows.stop])
     assert part.grad is not None and layer.weight.grad is not None and layer.bias.grad is not None
@@ -64,7 +68,7 @@ def first_epoch(case: str, dtype: torch.dtype, world: World) -> dict[str, Any]:
     trainer.model.head.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     trainer.model.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     if world.size > 1:
-        use_global_batch_norm(trainer.model)
+        use_global_batch_norm(trainer.model, world)
     losses: list[float] = []
     trainer.train_epoch(lambda: losses.append(sum_of_E(trainer)))
     counts = world.add_numbers([trainer.train_totals.count])
@@ -89,7 +93,10 @@ def sum_of_E(trainer: Any) -> float:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if sys.argv[2] == "gloo":
+        os.environ["LOCAL_WORLD_SIZE"] = "1"  # as if the other process were on another machine
     with joined_world(timeout_s=60) as world:
+        assert (world.shared_sum is None) == (sys.argv[2] == "gloo")
         found = {
             f"{case} {dtype}": first_epoch(case, dtype, world)
             for case in CASES

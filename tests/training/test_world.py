@@ -38,10 +38,10 @@ def finish(process, timeout=240):
     return process.returncode, out, err
 
 
-@pytest.fixture(scope="module")
-def of_two_processes(tmp_path_factory):
+@pytest.fixture(scope="module", params=["shared memory", "gloo"])
+def of_two_processes(tmp_path_factory, request):
     path = tmp_path_factory.mktemp("ranks") / "found.json"
-    status, out, err = finish(torchrun("-m", "tests.training.ranks", path))
+    status, out, err = finish(torchrun("-m", "tests.training.ranks", path, request.param))
     assert status == 0, out + err
     return json.loads(path.read_text())
 

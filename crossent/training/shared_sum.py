@@ -1,0 +1,138 @@
+"""Sums over the processes of one machine, in memory that they share.
+
+gloo hands every sum on to threads of its own and through a socket. On cores that are busy with
+training these are woken late: 0.3 ms in the median, 4 ms in a tenth of the cases, ten times a step.
+Here a process writes its numbers down and looks out for those of the others: 0.01 ms.
+"""
+
+import os
+import platform
+import sys
+import tempfile
+import time
+from contextlib import suppress
+
+import torch
+from torch import Tensor
+from torch.distributed import Store  # type: ignore[attr-defined]
+
+ROW = 1 << 20  # bytes that a process can hand in at a time; more goes in parts
+LINE = 64  # bytes; what is further apart does not share a line of the cache
+LOOKS = 2000  # at the numbers of the others before a process sleeps in between: about 2 ms
+NAP_S = 1e-4
+
+
+class SharedSum:
+    """Adds tensors up over processes, all of which call it with tensors of the same size, in turn.
+
+    A process writes its row, raises its count, and waits for the counts of the others. Two sets of
+    rows take turns: a process that writes to a set again has seen everybody begin the call after,
+    and so be done with reading it. The sum is of the same rows in the same order everywhere: all
+    processes get the same bits.
+
+    That a count is seen only after the row it stands for is a promise of x86, not of every
+    processor; see `can_share_memory`.
+
+    Args:
+        path: a file of `num_bytes(size)` zeros, the same for all processes.
+        rank: of this process, counted from 0.
+        size: number of processes.
+        timeout_s: how long to wait for another process.
+    """
+
+    def __init__(self, path: str, rank: int, size: int, timeout_s: float) -> None:
+        memory = torch.from_file(path, shared=True, size=num_bytes(size), dtype=torch.uint8)
+        head, rows = memory.split([size * LINE, 2 * size * ROW])
+        counts_and_pids = head.view(torch.int64).view(size, LINE // 8).numpy()
+        self.counts, self.pids = counts_and_pids[:, 0], counts_and_pids[:, 1]
+        self.rows = rows.view(2, size, ROW)
+        self.rank, self.timeout_s = rank, timeout_s
+        self.count = 0
+        self.pids[rank] = os.getpid()
+
+    def __call__(self, tensor: Tensor) -> None:
+        """Replace a contiguous tensor by its sum over all processes.
+
+        Raises:
+            RuntimeError: another process did not come in time, or has ended.
+        """
+        for part in tensor.view(-1).split(ROW // tensor.element_size()):
+            self.count += 1
+            rows = self.rows[self.count % 2, :, : part.nbytes].view(part.dtype)  # (size, n)
+            rows[self.rank].copy_(part)
+            self.counts[self.rank] = self.count
+            self.wait_for_all()
+            torch.sum(rows, dim=0, out=part)
+
+    def wait_for_all(self) -> None:
+        looks, deadline = 0, time.monotonic() + self.timeout_s
+        while self.counts.min() < self.count:
+            looks += 1
+            if looks < LOOKS:
+                os.sched_yield()  # where there are more processes than cores
+            else:
+                time.sleep(NAP_S)
+                self.check_others(deadline)
+
+    def check_others(self, deadline: float) -> None:
+        for rank, pid in enumerate(self.pids):
+            if self.counts[rank] < self.count and not is_alive(int(pid)):
+                raise RuntimeError(f"the peer process {pid}, rank {rank}, has ended")
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"timed out after {self.timeout_s:g} s")
+
+
+def num_bytes(size: int) -> int:
+    """Of the memory that `size` processes share."""
+    return size * (LINE + 2 * ROW)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def can_share_memory() -> bool:
+    """Whether all processes are on this machine, and it is one of those that `SharedSum` is for."""
+    on_one_machine = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
+    return on_one_machine and sys.platform == "linux" and platform.machine() == "x86_64"
+
+
+def share_memory(store: Store, rank: int, size: int, timeout_s: float) -> SharedSum | None:
+    """Memory for the processes of a store; None, in all of them, if one cannot have it.
+
+    Rank 0 makes the file, and takes its name away when all have it in their memory: so nothing is
+    left behind by processes that are killed.
+    """
+    if rank == 0:
+        store.set("shared memory", make_file(num_bytes(size)))
+    path, shared = store.get("shared memory").decode(), None
+    if path:
+        with suppress(OSError, RuntimeError):
+            shared = SharedSum(path, rank, size, timeout_s)
+    store.set(f"rank {rank} shares memory", "no" if shared is None else "yes")
+    all_do = all(store.get(f"rank {other} shares memory") == b"yes" for other in range(size))
+    if rank == 0 and path:
+        os.unlink(path)
+    return shared if all_do else None
+
+
+def make_file(num_bytes: int) -> str:
+    """The path of a file of zeros that lives in memory; "" where there is no room for it."""
+    try:
+        file, path = tempfile.mkstemp(prefix="crossent-", dir="/dev/shm")
+    except OSError:
+        return ""
+    try:
+        os.posix_fallocate(file, 0, num_bytes)  # now, so that no later write finds it full
+    except OSError:
+        os.unlink(path)
+        return ""
+    finally:
+        os.close(file)
+    return path

@@ -1,0 +1,137 @@
+"""Sums in shared memory. Threads stand in for processes: each has its own map of the file."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributed import HashStore  # type: ignore[attr-defined]
+
+from crossent.training import shared_sum
+from crossent.training.shared_sum import ROW, SharedSum, make_file, num_bytes, share_memory
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gloo adds up elsewhere")
+
+
+@pytest.fixture
+def memory(tmp_path):
+    path = tmp_path / "memory"
+    path.write_bytes(bytes(num_bytes(3)))
+    return str(path)
+
+
+def at_once(function, size):
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(function, range(size)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("num", [0, 1, 3, ROW // 4, ROW + 5])
+def test_every_process_gets_the_same_sum(memory, num, dtype):
+    parts = torch.randn(3, num, generator=torch.Generator().manual_seed(num)).to(dtype)
+
+    def add(rank):
+        part = parts[rank].clone()
+        SharedSum(memory, rank, 3, timeout_s=60)(part)
+        return part
+
+    sums = at_once(add, 3)
+    expected = parts.double().sum(dim=0)
+    torch.testing.assert_close(sums[0].double(), expected, rtol=2**-7, atol=2**-6)
+    if dtype == torch.float64:
+        torch.testing.assert_close(sums[0], expected, rtol=1e-14, atol=1e-14)
+    assert torch.equal(sums[0], sums[1]) and torch.equal(sums[0], sums[2])
+
+
+def test_a_process_that_is_ahead_spoils_no_sum_of_one_that_is_behind(memory):
+    def add(rank):
+        add_up, found = SharedSum(memory, rank, 3, timeout_s=60), []
+        for call in range(60):
+            if (call + rank) % 7 == 0:
+                time.sleep(0.002)
+            numbers = torch.tensor([float(call), float(rank), 1.0])
+            add_up(numbers)
+            found.append(numbers.tolist())
+        return found
+
+    assert at_once(add, 3) == [[[3 * call, 3.0, 3.0] for call in range(60)]] * 3
+
+
+def test_a_process_that_has_ended_is_named(memory):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    first, second = (SharedSum(memory, rank, 2, timeout_s=60) for rank in (0, 1))
+    second.pids[1] = ended.pid
+    with pytest.raises(RuntimeError, match=f"the peer process {ended.pid}, rank 1, has ended"):
+        first(torch.ones(1))
+
+
+def test_a_process_that_does_not_come_in_time_is_a_time_out(memory):
+    SharedSum(memory, 1, 2, timeout_s=60)
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.05 s"):
+        SharedSum(memory, 0, 2, timeout_s=0.05)(torch.ones(1))
+
+
+def left_over():
+    return {
+        path for path in Path("/dev/shm").glob("crossent-*") if path.stat().st_uid == os.getuid()
+    }
+
+
+def test_memory_is_shared_and_leaves_no_file():
+    store, before = HashStore(), left_over()
+    sums = at_once(lambda rank: share_memory(store, rank, 2, 60), 2)
+    assert left_over() <= before
+
+    def add(rank):
+        numbers = torch.tensor([1.0 + rank])
+        sums[rank](numbers)
+        return numbers.item()
+
+    assert at_once(add, 2) == [3.0, 3.0]
+
+
+def test_no_room_is_no_memory_for_anybody(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    store, before = HashStore(), left_over()
+    assert make_file(8) == ""
+    assert at_once(lambda rank: share_memory(store, rank, 2, 60), 2) == [None, None]
+    assert left_over() <= before
+
+
+def test_one_that_cannot_map_the_file_means_none_for_anybody(monkeypatch):
+    class OnlyTheFirst(SharedSum):
+        def __init__(self, path, rank, size, timeout_s):
+            if rank == 1:
+                raise RuntimeError("unable to mmap")
+            super().__init__(path, rank, size, timeout_s)
+
+    monkeypatch.setattr(shared_sum, "SharedSum", OnlyTheFirst)
+    store = HashStore()
+    assert at_once(lambda rank: share_memory(store, rank, 2, 60), 2) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("local", "machine", "expected"),
+    [
+        ("2", "x86_64", True),
+        ("1", "x86_64", False),
+        (None, "x86_64", False),
+        ("2", "aarch64", False),
+    ],
+)
+def test_only_processes_of_one_fitting_machine_share_memory(monkeypatch, local, machine, expected):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if local is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert shared_sum.can_share_memory() == expected
