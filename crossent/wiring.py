@@ -28,6 +28,7 @@ from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
+from crossent.training.sgd import SGD
 from crossent.training.signals import StopRequest
 from crossent.training.world import ALONE, World
 from data.augment import Augmentation
@@ -242,7 +243,7 @@ def class_weights(setting: str | tuple[float, ...], data: Data) -> Tensor | None
     return torch.tensor(setting)
 
 
-def make_optimizer(settings: Settings, model: nn.Module) -> torch.optim.SGD:
+def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
     """SGD; matrices and kernels decay, while biases and scales are left to find their size.
 
     The body may learn more slowly than the head; what is frozen is not given to the optimizer.
@@ -254,7 +255,7 @@ def make_optimizer(settings: Settings, model: nn.Module) -> torch.optim.SGD:
         share = 1.0 if is_of_head(model, name) else optim.body_lr
         if parameter.requires_grad:
             groups.setdefault((decay, share), []).append(parameter)
-    return torch.optim.SGD(
+    return SGD(
         [
             {"params": parameters, "weight_decay": decay, "lr_share": share}
             for (decay, share), parameters in groups.items()

@@ -342,6 +342,15 @@ def test_help_needs_no_heavy_import(words):
     assert out.splitlines()[-1].strip() == "HEAVY"
 
 
+def test_no_command_waits_for_a_compiler(tmp_path):
+    """torch imports its own at the slightest touch, and that takes 0.75 s."""
+    path = tmp_path / "run"
+    for words in (["train.py", *SMOKE, "--out", path], ["-m", "crossent", "evaluate", path]):
+        _, err = call("-X", "importtime", *words)
+        imported = {line.split("|")[-1].strip() for line in err.splitlines()}
+        assert "torch.nn" in imported and "torch._dynamo" not in imported
+
+
 def test_a_mistake_before_the_first_step_leaves_the_folder_free_for_the_next_try(tmp_path):
     words = (*SMOKE, "data.source=folder", "--out", tmp_path / "run")
     _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", status=2)
