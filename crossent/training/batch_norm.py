@@ -67,9 +67,9 @@ class Statistics(NamedTuple):
                 two large ones keeps all digits of the smaller type.
         """
         mean, var = (t.double() for t in torch.batch_norm_update_stats(x, None, None, 0.0))
-        one = mean.new_ones(1)
-        sums = torch.cat([mean, torch.addcmul(var, mean, mean), one]) * (x.numel() // x.shape[1])
-        num_places = world.add(sums)[-1]
+        own = torch.cat([mean, torch.addcmul(var, mean, mean), mean.new_ones(1)])
+        sums = world.add(own * (x.numel() // x.shape[1]))
+        num_places = sums[-1]
         mean, mean_square, _ = (sums / num_places).split([len(mean), len(mean), 1])
         var = torch.addcmul(mean_square, mean, mean, value=-1).clamp(min=0)
         return cls(mean.to(dtype), var.to(dtype), num_places.to(dtype), world)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributed import Store  # type: ignore[attr-defined]
 
-ROW = 1 << 20  # bytes that a process can hand in at a time; more goes in parts
+ROW = 1 << 21  # bytes that a process can hand in at a time; more goes in parts
 LINE = 64  # bytes; what is further apart does not share a line of the cache
 LOOKS = 2000  # at the numbers of the others before a process sleeps in between: about 2 ms
 NAP_S = 1e-4
@@ -48,21 +48,33 @@ class SharedSum:
         self.rows = rows.view(2, size, ROW)
         self.rank, self.timeout_s = rank, timeout_s
         self.count = 0
+        self.views: dict[tuple[int, int, torch.dtype], tuple[Tensor, Tensor]] = {}
         self.pids[rank] = os.getpid()
 
-    def __call__(self, tensor: Tensor) -> None:
-        """Replace a contiguous tensor by its sum over all processes.
+    def __call__(self, tensors: list[Tensor]) -> Tensor:
+        """The sums over all processes of tensors (n,) of one type, one behind the other.
 
         Raises:
             RuntimeError: another process did not come in time, or has ended.
         """
-        for part in tensor.view(-1).split(ROW // tensor.element_size()):
-            self.count += 1
-            rows = self.rows[self.count % 2, :, : part.nbytes].view(part.dtype)  # (size, n)
-            rows[self.rank].copy_(part)
-            self.counts[self.rank] = self.count
-            self.wait_for_all()
-            torch.sum(rows, dim=0, out=part)
+        num, dtype = sum(map(len, tensors)), tensors[0].dtype
+        most = ROW // dtype.itemsize
+        if num > most:
+            return torch.cat([self([part]) for part in torch.cat(tensors).split(most)])
+        self.count += 1
+        rows, own = self.rows_for(num, dtype)
+        torch.cat(tensors, out=own)
+        self.counts[self.rank] = self.count
+        self.wait_for_all()
+        return rows.sum(dim=0, dtype=dtype)
+
+    def rows_for(self, num: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """All rows (size, num) of this call, and the own one of them."""
+        key = self.count % 2, num, dtype
+        if key not in self.views:  # kept, since making one takes as long as adding up
+            rows = self.rows[self.count % 2, :, : num * dtype.itemsize].view(dtype)
+            self.views[key] = rows, rows[self.rank]
+        return self.views[key]
 
     def wait_for_all(self) -> None:
         looks, deadline = 0, time.monotonic() + self.timeout_s

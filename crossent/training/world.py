@@ -54,20 +54,21 @@ class World:
         return range(first, last)
 
     def add(self, tensor: Tensor) -> Tensor:
-        """The sum of the contiguous tensors of all processes, in place."""
+        """The sum of the contiguous tensors of all processes; `tensor` may become it."""
         if self.shared_sum is not None:
-            self.shared_sum(tensor)
-        elif self.size > 1:
+            return self.shared_sum([tensor.view(-1)]).view_as(tensor)
+        if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def add_all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The sums of several dense tensors in one go, with their types and strides."""
-        flat = torch.cat([tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors])
-        sums = self.add(flat).split([tensor.numel() for tensor in tensors])
+        flat = [tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors]
+        total = self.shared_sum(flat) if self.shared_sum else self.add(torch.cat(flat))
+        sums = total.split([tensor.numel() for tensor in tensors])
         return [
-            total.as_strided(tensor.shape, tensor.stride()).to(tensor.dtype)
-            for tensor, total in zip(tensors, sums, strict=True)
+            part.as_strided(tensor.shape, tensor.stride()).to(tensor.dtype)
+            for tensor, part in zip(tensors, sums, strict=True)
         ]
 
     def add_numbers(self, numbers: Sequence[float]) -> list[float]:

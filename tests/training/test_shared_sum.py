@@ -36,9 +36,9 @@ def test_every_process_gets_the_same_sum(memory, num, dtype):
     parts = torch.randn(3, num, generator=torch.Generator().manual_seed(num)).to(dtype)
 
     def add(rank):
-        part = parts[rank].clone()
-        SharedSum(memory, rank, 3, timeout_s=60)(part)
-        return part
+        half = num // 2
+        halves = [parts[rank, :half], parts[rank, half:]]
+        return SharedSum(memory, rank, 3, timeout_s=60)(halves)
 
     sums = at_once(add, 3)
     expected = parts.double().sum(dim=0)
@@ -54,9 +54,7 @@ def test_a_process_that_is_ahead_spoils_no_sum_of_one_that_is_behind(memory):
         for call in range(60):
             if (call + rank) % 7 == 0:
                 time.sleep(0.002)
-            numbers = torch.tensor([float(call), float(rank), 1.0])
-            add_up(numbers)
-            found.append(numbers.tolist())
+            found.append(add_up([torch.tensor([float(call), float(rank), 1.0])]).tolist())
         return found
 
     assert at_once(add, 3) == [[[3 * call, 3.0, 3.0] for call in range(60)]] * 3
@@ -68,13 +66,13 @@ def test_a_process_that_has_ended_is_named(memory):
     first, second = (SharedSum(memory, rank, 2, timeout_s=60) for rank in (0, 1))
     second.pids[1] = ended.pid
     with pytest.raises(RuntimeError, match=f"the peer process {ended.pid}, rank 1, has ended"):
-        first(torch.ones(1))
+        first([torch.ones(1)])
 
 
 def test_a_process_that_does_not_come_in_time_is_a_time_out(memory):
     SharedSum(memory, 1, 2, timeout_s=60)
     with pytest.raises(RuntimeError, match=r"timed out after 0\.05 s"):
-        SharedSum(memory, 0, 2, timeout_s=0.05)(torch.ones(1))
+        SharedSum(memory, 0, 2, timeout_s=0.05)([torch.ones(1)])
 
 
 def left_over():
@@ -89,9 +87,7 @@ def test_memory_is_shared_and_leaves_no_file():
     assert left_over() <= before
 
     def add(rank):
-        numbers = torch.tensor([1.0 + rank])
-        sums[rank](numbers)
-        return numbers.item()
+        return sums[rank]([torch.tensor([1.0 + rank])]).item()
 
     assert at_once(add, 2) == [3.0, 3.0]
 
