@@ -50,9 +50,10 @@ def triangle_weights(num_pixels: int, size: int) -> Tensor:
     A triangle around the centre of the new pixel, as wide on either side as one new pixel, but no
     narrower than an old one.
     """
-    scale = num_pixels / size
-    # Tensors, not Python numbers, wherever a size decides: it is known only when an export runs.
-    support = torch.full((), scale, dtype=torch.float64).clamp(min=1)
+    # Tensors, not Python numbers, wherever a size decides: it is known only when an export runs,
+    # and ONNX would divide Python numbers in float32.
+    scale = torch.full((), num_pixels, dtype=torch.float64) / size
+    support = scale.clamp(min=1)
     old = torch.arange(num_pixels, dtype=torch.float64) + 0.5
     new = (torch.arange(size, dtype=torch.float64) + 0.5) * scale
     weights = (1 - ((old - new.unsqueeze(1)) / support).abs()).clamp(min=0)
