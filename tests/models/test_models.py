@@ -5,6 +5,7 @@ import torch
 
 from crossent import cross_entropy
 from models import MODELS, build_model
+from models.small_cnn import Stage
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -51,3 +52,23 @@ def test_logits_keep_their_precision_in_bf16():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match="model 'big_cnn' is not known; choose one of small_cnn"):
         build_model("big_cnn", 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_relu_behind_the_pooling_is_one_before_it_to_the_bit(dtype):
+    torch.manual_seed(0)
+    stage = Stage(3, 8)
+    torch.nn.init.normal_(stage[1].weight)  # of both signs
+    torch.nn.init.normal_(stage[1].bias)
+    conv, norm, pool, relu = stage
+    found = []
+    for layers in ([conv, norm, pool, relu], [conv, norm, relu, pool]):
+        torch.manual_seed(1)
+        x = torch.randn(4, 3, 8, 8, requires_grad=True)
+        with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+            y = torch.nn.Sequential(*layers)(x)
+        (y * torch.randn(y.shape)).sum().backward()
+        found.append((y, x.grad))
+    (values, grads), (other_values, other_grads) = found
+    assert torch.equal(values, other_values) and torch.equal(grads, other_grads)
+    assert (values == 0).any() and (values > 0).any()
