@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_DONE
     settings = follow_weights(loaded.settings)
     is_group = wants_group(args.resume, settings, args.seeds)
-    with joined_world(settings.train.timeout_s) as world:
+    with joined_world(settings.train.timeout_s, settings.train.device) as world:
         if args.dry_run:
             return dry_run(settings, world)
         if args.find_lr:

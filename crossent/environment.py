@@ -31,7 +31,7 @@ def describe_environment(
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What has changed since, of all that may give a sum other last bits: "threads: 2 -> 4"."""
-    keys = ("packages", "device", "precision", "threads")
+    keys = ("packages", "device", "precision", "threads", "processes", "sums")
     flat_old, flat_new = ({k: e[k] for k in keys if k in e} for e in (old, new))
     for flat in (flat_old, flat_new):
         flat |= flat.pop("packages", {})

@@ -147,12 +147,23 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 def make_batches(
     settings: Settings, data: Data, device: torch.device, world: World
 ) -> TrainBatches:
-    """The training pictures in augmented batches."""
+    """The training pictures in augmented batches.
+
+    Raises:
+        UserError: a batch has fewer samples than there are processes.
+    """
     d, t = settings.data, settings.train
+    order = EpochOrder(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
+    smallest = order.num_slots // order.num_batches
+    if smallest < world.size:
+        raise UserError(
+            f"train.batch_size={t.batch_size} gives batches of {smallest}; expected at least a "
+            f"sample for each of {world.size} processes"
+        )
     return TrainBatches(
         image_set=data.train,
         num_classes=len(data.class_names),
-        order=EpochOrder(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced"),
+        order=order,
         augmentation=Augmentation(
             crop=d.crop,
             aspect=d.aspect,

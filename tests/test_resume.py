@@ -135,6 +135,8 @@ def test_another_machine_is_told():
     new = {"threads": 4, "packages": {"torch": "2", "pillow": "3"}, "device": "cpu", "command": "b"}
     assert changes(old, new) == ["threads: 2 -> 4", "torch: 1 -> 2"]
     assert changes({}, new) == []
+    old, new = {"processes": 3, "sums": "shared memory"}, {"processes": 3, "sums": "gloo"}
+    assert changes(old, new) == ["sums: shared memory -> gloo"]
 
 
 @pytest.mark.slow

@@ -63,10 +63,12 @@ class Statistics(NamedTuple):
 
         Args:
             x: (N, C, H, W), this process's part of the batch.
-            dtype: to count in: float32 where x is bfloat16. Sums are float64: the difference of
-                two large ones keeps all digits of the smaller type.
+            dtype: to count in: float32 where x is bfloat16. Sums are float64, so that the
+                difference of two large ones keeps all digits of float32.
         """
-        mean, var = (t.double() for t in torch.batch_norm_update_stats(x, None, None, 0.0))
+        # Running statistics that nobody reads: without any, the CPU rounds to the type of x.
+        unused = x.new_zeros(x.shape[1], dtype=dtype)
+        mean, var = (t.double() for t in torch.batch_norm_update_stats(x, unused, unused, 0.0))
         own = torch.cat([mean, torch.addcmul(var, mean, mean), mean.new_ones(1)])
         sums = world.add(own * (x.numel() // x.shape[1]))
         num_places = sums[-1]

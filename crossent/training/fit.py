@@ -97,6 +97,7 @@ class Run:
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = describe_environment(evaluator.device, evaluator.precision, fingerprint)
         environment["processes"] = self.world.size
+        environment["sums"] = self.world.sums
         if self.folder.last.exists():
             for change in changes(self.folder.read_environment(), environment):
                 self.console.line(f"warning: {change}: equal up to rounding, not to the byte")

@@ -8,7 +8,6 @@ Here a process writes its numbers down and looks out for those of the others: 0.
 import os
 import platform
 import sys
-import tempfile
 import time
 from contextlib import suppress
 
@@ -20,6 +19,14 @@ ROW = 1 << 21  # bytes that a process can hand in at a time; more goes in parts
 LINE = 64  # bytes; what is further apart does not share a line of the cache
 LOOKS = 2000  # at the numbers of the others before a process sleeps in between: about 2 ms
 NAP_S = 1e-4
+
+
+class Missing(RuntimeError):
+    """Processes of these ranks did not come in time, or have ended."""
+
+    def __init__(self, ranks: list[int], reason: str) -> None:
+        super().__init__(reason)
+        self.ranks = ranks
 
 
 class SharedSum:
@@ -55,9 +62,10 @@ class SharedSum:
         """The sums over all processes of tensors (n,) of one type, one behind the other.
 
         Raises:
-            RuntimeError: another process did not come in time, or has ended.
+            Missing: another process did not come in time, or has ended.
         """
         num, dtype = sum(map(len, tensors)), tensors[0].dtype
+        assert all(tensor.dtype == dtype for tensor in tensors)
         most = ROW // dtype.itemsize
         if num > most:
             return torch.cat([self([part]) for part in torch.cat(tensors).split(most)])
@@ -84,14 +92,18 @@ class SharedSum:
                 os.sched_yield()  # where there are more processes than cores
             else:
                 time.sleep(NAP_S)
-                self.check_others(deadline)
+                if looks % 100 == 0:
+                    self.check_missing(is_late=time.monotonic() > deadline)
 
-    def check_others(self, deadline: float) -> None:
-        for rank, pid in enumerate(self.pids):
-            if self.counts[rank] < self.count and not is_alive(int(pid)):
-                raise RuntimeError(f"the peer process {pid}, rank {rank}, has ended")
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"timed out after {self.timeout_s:g} s")
+    def check_missing(self, is_late: bool) -> None:
+        pids = dict(enumerate(self.pids.tolist()))
+        # First whether it lives: what has ended counts no further.
+        ended = [r for r, pid in pids.items() if not is_alive(pid) and self.counts[r] < self.count]
+        if ended:
+            raise Missing(ended, "the process has ended")
+        missing = [rank for rank in pids if self.counts[rank] < self.count]
+        if is_late and missing:
+            raise Missing(missing, f"no answer within {self.timeout_s:g} s")
 
 
 def num_bytes(size: int) -> int:
@@ -118,33 +130,34 @@ def can_share_memory() -> bool:
 def share_memory(store: Store, rank: int, size: int, timeout_s: float) -> SharedSum | None:
     """Memory for the processes of a store; None, in all of them, if one cannot have it.
 
-    Rank 0 makes the file, and takes its name away when all have it in their memory: so nothing is
-    left behind by processes that are killed.
+    It is a file without a name: nothing is left behind, whoever is killed when. The others reach
+    it by way of rank 0, which keeps it open until all have it.
     """
-    if rank == 0:
-        store.set("shared memory", make_file(num_bytes(size)))
-    path, shared = store.get("shared memory").decode(), None
-    if path:
-        with suppress(OSError, RuntimeError):
-            shared = SharedSum(path, rank, size, timeout_s)
-    store.set(f"rank {rank} shares memory", "no" if shared is None else "yes")
-    all_do = all(store.get(f"rank {other} shares memory") == b"yes" for other in range(size))
-    if rank == 0 and path:
-        os.unlink(path)
+    file = make_file(num_bytes(size)) if rank == 0 else None
+    try:
+        if rank == 0:
+            path = "" if file is None else f"/proc/{os.getpid()}/fd/{file}"
+            store.set("shared memory", path)
+        path, shared = store.get("shared memory").decode(), None
+        if path:
+            with suppress(OSError, RuntimeError):
+                shared = SharedSum(path, rank, size, timeout_s)
+        store.set(f"rank {rank} shares memory", "no" if shared is None else "yes")
+        all_do = all(store.get(f"rank {other} shares memory") == b"yes" for other in range(size))
+    finally:
+        if file is not None:
+            os.close(file)
     return shared if all_do else None
 
 
-def make_file(num_bytes: int) -> str:
-    """The path of a file of zeros that lives in memory; "" where there is no room for it."""
+def make_file(num_bytes: int) -> int | None:
+    """The descriptor of a file of zeros that lives in memory; None where there is no room."""
+    file = None
     try:
-        file, path = tempfile.mkstemp(prefix="crossent-", dir="/dev/shm")
-    except OSError:
-        return ""
-    try:
+        file = os.memfd_create("crossent")
         os.posix_fallocate(file, 0, num_bytes)  # now, so that no later write finds it full
     except OSError:
-        os.unlink(path)
-        return ""
-    finally:
-        os.close(file)
-    return path
+        if file is not None:
+            os.close(file)
+        return None
+    return file

@@ -19,7 +19,7 @@ from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from crossent.errors import UserError
-from crossent.training.shared_sum import SharedSum, can_share_memory, share_memory
+from crossent.training.shared_sum import Missing, SharedSum, can_share_memory, share_memory
 
 FOREVER = timedelta(
     days=30
@@ -48,6 +48,13 @@ class World:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def sums(self) -> str:
+        """How numbers are added up, for environment.json: another way has other last bits."""
+        if self.size == 1:
+            return "one process"
+        return "shared memory" if self.shared_sum is not None else str(dist.get_backend())
+
     def share(self, num_items: int) -> range:
         """This process's part of `num_items`: neighbours, and one more than others at most."""
         first, last = (num_items * rank // self.size for rank in (self.rank, self.rank + 1))
@@ -62,12 +69,16 @@ class World:
         return tensor
 
     def add_all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The sums of several dense tensors in one go, with their types and strides."""
+        """The sums of several tensors of one type in one go, with the strides they have.
+
+        Args:
+            tensors: without gaps in memory, as autograd makes gradients.
+        """
         flat = [tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors]
         total = self.shared_sum(flat) if self.shared_sum else self.add(torch.cat(flat))
         sums = total.split([tensor.numel() for tensor in tensors])
         return [
-            part.as_strided(tensor.shape, tensor.stride()).to(tensor.dtype)
+            part.as_strided(tensor.shape, tensor.stride())
             for tensor, part in zip(tensors, sums, strict=True)
         ]
 
@@ -121,12 +132,14 @@ class World:
     def describe_lost(self, error: RuntimeError) -> str:
         steps = {rank: self.last_step(rank) for rank in range(self.size)}
         mine = steps.pop(self.rank)
-        behind = [rank for rank, step in steps.items() if step < mine] or list(steps)
-        names = " and ".join(f"rank {rank} (last seen at step {steps[rank]})" for rank in behind)
-        return (
-            f"rank {self.rank} waited at step {mine} for {names}: no answer within "
-            f"{self.timeout_s:g} s, or it is gone ({str(error).splitlines()[0][:120]})"
-        )
+        if isinstance(error, Missing):
+            lost, reason = error.ranks, str(error)
+        else:
+            lost = [rank for rank, step in steps.items() if step < mine] or list(steps)
+            first_line = str(error).splitlines()[0][:120]
+            reason = f"no answer within {self.timeout_s:g} s, or it is gone ({first_line})"
+        names = " and ".join(f"rank {rank} (last seen at step {steps[rank]})" for rank in lost)
+        return f"rank {self.rank} waited at step {mine} for {names}: {reason}"
 
     def last_step(self, rank: int) -> int:
         key = f"step of rank {rank}"
@@ -149,15 +162,18 @@ def leave_at_once(status: int) -> NoReturn:
 def is_about_waiting(error: RuntimeError) -> bool:
     """Whether a collective failed for want of a partner; torch has no exception type for it."""
     text = str(error).lower()
-    return any(word in text for word in ("timed out", "timeout", "connection", "peer", "gloo"))
+    return isinstance(error, Missing) or any(
+        word in text for word in ("timed out", "timeout", "connection", "peer", "gloo")
+    )
 
 
 @contextmanager
-def joined_world(timeout_s: float) -> Iterator[World]:
+def joined_world(timeout_s: float, device: str = "auto") -> Iterator[World]:
     """Join the processes that torchrun has started, for the block; without torchrun, be alone.
 
     Args:
         timeout_s: how long one process waits for another before it gives up.
+        device: that they compute on, as in the settings.
 
     Raises:
         UserError: the others cannot be reached.
@@ -165,23 +181,24 @@ def joined_world(timeout_s: float) -> Iterator[World]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World()
         return
-    if torch.cuda.is_available():
+    on_gpus = device.startswith(("auto", "cuda")) and torch.cuda.is_available()
+    if on_gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
         store, rank, size = next(rendezvous("env://"))
         # torchrun may keep its store through a restart, with addresses of processes long gone.
         store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         dist.init_process_group(
-            backend="nccl" if torch.cuda.is_available() else "gloo",
+            backend="nccl" if on_gpus else "gloo",
             store=store,
             rank=rank,
             world_size=size,
             timeout=timedelta(seconds=timeout_s),
         )
+        shares = not on_gpus and can_share_memory()
+        shared_sum = share_memory(store, rank, size, timeout_s) if shares else None
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the other processes cannot be reached: {error}") from None
-    shares = dist.get_backend() == "gloo" and can_share_memory()
-    shared_sum = share_memory(store, rank, size, timeout_s) if shares else None
     try:
         yield World(rank, size, store, timeout_s, shared_sum)
     finally:
