@@ -11,6 +11,7 @@ from crossent import wiring
 from crossent.config import load_settings
 from crossent.experiments.check import CONTROLS, check
 from crossent.training.loop import Trainer
+from crossent.training.sgd import SGD
 from data.augment import augment
 from data.preprocess import Preprocessing
 from models import build_model
@@ -85,7 +86,7 @@ def test_a_model_that_prefers_a_class_from_the_start(drawn, monkeypatch):
 
 
 def test_an_optimizer_that_does_nothing(drawn, monkeypatch):
-    monkeypatch.setattr(torch.optim.SGD, "step", lambda self: None)
+    monkeypatch.setattr(SGD, "step", lambda self: None)
     passed, text = verdict("one batch", drawn)
     assert not passed and f"E = {math.log(3):.4f}, expected below 0.05" in text
 
