@@ -162,8 +162,8 @@ class Trainer:
             return loss
         gradients = {p: p.grad for p in self.parameters if p.grad is not None}
         self.world.note_step(self.step)
-        *sums, loss = self.world.add_all([*gradients.values(), loss.detach()])
-        for parameter, total in zip(gradients, sums, strict=True):
+        *totals, loss = self.world.add_all([*gradients.values(), loss.detach()])
+        for parameter, total in zip(gradients, totals, strict=True):
             parameter.grad = total
         return loss
 

@@ -17,7 +17,7 @@ from torch.distributed import Store  # type: ignore[attr-defined]
 
 ROW = 1 << 21  # bytes that a process can hand in at a time; more goes in parts
 LINE = 64  # bytes; what is further apart does not share a line of the cache
-LOOKS = 2000  # at the numbers of the others before a process sleeps in between: about 2 ms
+LOOKS = 2000  # at the numbers of the others before a process sleeps in between: a few ms
 NAP_S = 1e-4
 
 
@@ -121,10 +121,15 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def machine_fits() -> bool:
+    """Whether this machine keeps the order of writes that `SharedSum` needs, and has memfd."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
+
+
 def can_share_memory() -> bool:
     """Whether all processes are on this machine, and it is one of those that `SharedSum` is for."""
     on_one_machine = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
-    return on_one_machine and sys.platform == "linux" and platform.machine() == "x86_64"
+    return on_one_machine and machine_fits()
 
 
 def share_memory(store: Store, rank: int, size: int, timeout_s: float) -> SharedSum | None:

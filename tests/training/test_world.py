@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import re
 import signal
 import subprocess
@@ -17,13 +16,13 @@ import torch
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.tensor_file import hash_tensors, read_tensors
+from crossent.training.shared_sum import machine_fits
 from crossent.training.world import World
 from crossent.wiring import make_batches, make_data
 from tests.training.ranks import CASES, batch_norm, first_epoch
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ("train.py", "-c", "configs/smoke.yaml", "train.threads=1", "train.mixup=0.2")
-SHARES_MEMORY = sys.platform == "linux" and platform.machine() == "x86_64"
 LONG = ("train.epochs=40", "train.batch_size=6")  # long enough to be hit while it runs
 
 
@@ -46,7 +45,7 @@ def finish(process, timeout=240):
 
 @pytest.fixture(scope="module", params=["shared memory", "gloo"])
 def of_two_processes(tmp_path_factory, request):
-    if request.param == "shared memory" and not SHARES_MEMORY:
+    if request.param == "shared memory" and not machine_fits():
         pytest.skip("this machine adds up with gloo")
     path = tmp_path_factory.mktemp("ranks") / "found.json"
     status, out, err = finish(torchrun("-m", "tests.training.ranks", path, request.param))
@@ -163,7 +162,7 @@ def test_a_worker_that_hangs_is_named(tmp_path):
     status, out, err = finish(process)
     assert status != 0
     assert "waited at step" in err and "rank 1 (last seen at step" in err, out + err
-    if SHARES_MEMORY:
+    if machine_fits():
         assert set(re.findall(r"(rank \d) \(last seen", err)) == {"rank 1"}, err
 
 
