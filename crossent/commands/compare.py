@@ -1,4 +1,4 @@
-"""python -m crossent compare RUN RUN... [--against RUN...] [--data DIR] [--json] [--html FILE]"""
+"""python -m crossent compare RUN RUN... [--against RUN...] [--data DIR] [--json]"""
 
 import argparse
 import json
@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="DIR", help="pictures as DIR/CLASS/*.jpg; default: the runs' validation"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page, with pictures")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
 
@@ -40,10 +39,6 @@ def run(args: argparse.Namespace) -> int:
     comparisons = [compare(first, other) for other in others]
     runs = [run for side in sides for run in side]
     scores = {run.name: score(run.outputs) for run in runs}
-    if args.html:
-        from crossent.report.versus import write_page
-
-        write_page(args.html, scores, comparisons, runs[0])
     if args.json:
         found = as_dict(scores, comparisons, runs[0].image_set.names)
         print(json.dumps(found, ensure_ascii=False, allow_nan=False))

@@ -148,15 +148,12 @@ def importance_of(study: optuna.Study) -> dict[str, float]:
 
 
 def write_files(results: Results) -> None:
-    """trials.csv, best.yaml and sweep.html."""
-    from crossent.report.sweep import write_page
-
+    """trials.csv and best.yaml."""
     folder = results.folder
     write_text(folder / "trials.csv", as_csv(results))
     if results.ranked:
         settings = settings_of(results.sweep, results.ranked[0].params)
         write_text(folder / "best.yaml", to_yaml(settings))
-    write_page(folder / "sweep.html", results)
 
 
 def as_csv(results: Results) -> str:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from crossent.inference.grad_cam import grad_cam
+from crossent.inference.heatmap import NoFeatureMap, grad_cam
 from crossent.model_file import Classifier
 from data.preprocess import Preprocessing
 from models import build_model
@@ -81,6 +81,7 @@ def test_an_untrained_model_gives_an_empty_map():
 
 
 def test_a_model_without_a_map_is_told():
-    flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
-    with pytest.raises(ValueError, match="no feature map"):
+    """What has a height and a width but no gradient, here the picture itself, is no feature map."""
+    flat = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
+    with pytest.raises(NoFeatureMap, match="no feature map"):
         grad_cam(classifier_of(flat, num_classes=2), red_left_blue_right(), np.array([0]))

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,25 @@ from crossent.evaluation.findings import Findings, examine
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
-from crossent.training.samples import SampleLosses
 from data.images import Data, Unusable
 
 
 @dataclass(frozen=True)
-class RunState:
+class RecordedRun:
     """What is not there yet is None, or empty."""
 
     folder: RunFolder
     settings: Settings
-    origins: dict[str, str]
+    origins: dict[str, str]  # where each setting came from
     environment: dict[str, Any]
-    records: list[dict[str, Any]]
+    records: list[dict[str, Any]]  # the lines of metrics.jsonl
     unusable: list[Unusable]
     data: Data | None
     problem: str  # why there is no data; empty if there is
     classifier: Classifier | None
     findings: Findings | None
-    samples: SampleLosses | None
+    sample_losses: torch.Tensor | None  # mean E of each training picture; nan: never drawn
+    time_s: dict[str, float]  # what the seconds went into
 
     @property
     def start(self) -> dict[str, Any] | None:
@@ -42,7 +42,6 @@ class RunState:
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
-        """The lines of the epochs."""
         return [r for r in self.records if r["kind"] == "epoch"]
 
     @property
@@ -61,8 +60,8 @@ class RunState:
         return self.settings.data.root if self.settings.data.source == "folder" else None
 
 
-def read_state(folder: RunFolder, device: torch.device, data: Data | None = None) -> RunState:
-    """Read the folder and, where there are a model and its pictures, measure it.
+def read_run(folder: RunFolder, device: torch.device, data: Data | None = None) -> RecordedRun:
+    """Read the folder and, where there are a model and its pictures, measure the model.
 
     Args:
         data: if the caller has it already; else it is loaded as the settings say.
@@ -73,42 +72,45 @@ def read_state(folder: RunFolder, device: torch.device, data: Data | None = None
     model_path(folder.path)
     if not folder.config.is_file():
         raise UserError(f"{folder.path} is not a run folder: it has no config.yaml")
-    state = RunState(
+    settings, environment = load_settings(folder.config).settings, read_json(folder.environment)
+    problem = ""
+    if data is None:
+        data, problem = load_again(settings, environment.get("data_fingerprint"))
+    classifier = load_model(folder.model, device) if folder.model.exists() else None
+    can_examine = classifier is not None and data is not None and len(data.val) > 0
+    sample_losses, time_s = read_checkpoint(folder.last)
+    records = folder.records()
+    if records and "time_s" in records[-1]:
+        time_s = records[-1]["time_s"]  # the end's
+    return RecordedRun(
         folder=folder,
-        settings=load_settings(folder.config).settings,
+        settings=settings,
         origins=read_json(folder.origins),
-        environment=read_json(folder.environment),
-        records=folder.records(),
+        environment=environment,
+        records=records,
         unusable=read_unusable(folder.path / "unusable.csv"),
         data=data,
-        problem="",
-        classifier=load_model(folder.model, device) if folder.model.exists() else None,
-        findings=None,
-        samples=read_samples(folder.last),
+        problem=problem,
+        classifier=classifier,
+        findings=examine(classifier, data.val) if can_examine else None,  # type: ignore[arg-type, union-attr]
+        sample_losses=sample_losses,
+        time_s=time_s,
     )
-    return with_findings(state if data is not None else with_data(state))
 
 
-def with_data(state: RunState) -> RunState:
-    """Load the pictures again, if they are still those that the run was trained on."""
+def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None, str]:
+    """Load the pictures, if they are still those of the run; else say why not."""
     try:
-        data = make_data(state.settings)
+        data = make_data(settings)
     except UserError as error:
-        return replace(state, problem=str(error))
-    expected = state.environment.get("data_fingerprint", data.fingerprint)
-    if data.fingerprint != expected:
-        return replace(state, problem="the pictures have changed since this run was trained")
-    return replace(state, data=data)
-
-
-def with_findings(state: RunState) -> RunState:
-    if state.classifier is None or state.data is None or not len(state.data.val):
-        return state
-    return replace(state, findings=examine(state.classifier, state.data.val))
+        return None, str(error)
+    if fingerprint not in (None, data.fingerprint):
+        return None, "the pictures have changed since this run was trained"
+    return data, ""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in the file; empty if there is none yet."""
+    """Return the object in the file; an empty one if there is no file yet."""
     if not path.is_file():
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -122,11 +124,12 @@ def read_unusable(path: Path) -> list[Unusable]:
         return [Unusable(row["path"], row["reason"]) for row in csv.DictReader(file)]
 
 
-def read_samples(path: Path) -> SampleLosses | None:
-    """The losses of the training pictures, from the last checkpoint."""
+def read_checkpoint(path: Path) -> tuple[torch.Tensor | None, dict[str, float]]:
+    """Return the mean loss of each training picture, and the seconds spent so far."""
     if not path.is_file():
-        return None
-    tensors, _ = read_tensors(path)
+        return None, {}
+    tensors, header = read_tensors(path)
+    time_s = header["progress"].get("time_s", {})
     if "samples.total" not in tensors:
-        return None
-    return SampleLosses(tensors["samples.total"], tensors["samples.count"])
+        return None, time_s
+    return tensors["samples.total"] / tensors["samples.count"], time_s
