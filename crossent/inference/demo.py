@@ -93,6 +93,7 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
             "demo: gradio is not installed here; `make demo RUN=...` puts it into .venv/demo and "
             "starts the page from there"
         ) from None
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Blocks(title="crossent", analytics_enabled=False, delete_cache=KEPT_S) as page:
         gr.Markdown(heading(classifier))
         with gr.Row():
@@ -103,7 +104,12 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
                 # the path: gradio itself would decode the file, without our limits
                 picture.preprocess = lambda upload: upload.path if upload else None
                 if examples:
-                    gr.Examples([[path] for path in examples], picture, elem_id="examples")
+                    # not gr.Examples, which makes the picture anew, with gradio's own decoding
+                    offered = gr.Dataset(
+                        components=[gr.Image(render=False)], samples=[[path] for path in examples],
+                        type="index", label="examples", elem_id="examples",
+                    )  # fmt: skip
+                    offered.click(lambda index: examples[index], offered, picture, **quiet)
                 label = gr.Dropdown(
                     classifier.class_names, value=None, label="true class (t)", elem_id="label"
                 )
@@ -122,7 +128,7 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
         def ask_anew(path: str | None, language: str) -> list[Any]:
             return [None, *answer(classifier, path, None, language)]  # forgets the label
 
-        answers, quiet = [bars, heat, text], {"show_progress": "hidden"}
+        answers = [bars, heat, text]
         picture.change(ask_anew, [picture, language], [label, *answers], **quiet)
         for part in (label, language):
             part.input(ask, [picture, label, language], answers, **quiet)

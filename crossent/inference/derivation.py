@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -34,8 +35,8 @@ WORDS: dict[str, dict[str, str]] = {
         "rest": "the {count} others together down by {size:.2f}",
         "scale": "These are pushes on the logits z, to be multiplied by the learning rate. "
         "They add up to 0.",
-        "slip": "The article prints -{dits:.6f}. That is a small slip: the logarithm to base 10 of "
-        "0.33 instead of the natural one, without the minus sign of (5.2).",
+        "slip": "The article prints -{dits:.6f}. That is log10(0.33), a small slip: (5.2) takes "
+        "-ln 0.33.",
         "check": "crossent.cross_entropy, the loss of training, gives {trained:.6f} for z = ln y.",
     },
     "ja": {
@@ -59,17 +60,39 @@ WORDS: dict[str, dict[str, str]] = {
         "down": "{name} を {size:.2f} 下げ",
         "rest": "ほか {count} クラスを合わせて {size:.2f} 下げ",
         "scale": "これはロジット z への押しの強さで、実際には学習率が掛かります。合計は 0 です。",
-        "slip": "記事には -{dits:.6f} とありますが、これは小さな書き間違いです。自然対数ではなく "
-        "0.33 の常用対数で、(5.2) のマイナスも付いていません。",
+        "slip": "記事には -{dits:.6f} とありますが、これは log10(0.33) で、小さな書き間違いです。"
+        "(5.2) では -ln 0.33 です。",
         "check": "学習で使う crossent.cross_entropy は z = ln y で {trained:.6f} を返します。",
     },
 }
-# What the formulas, in LaTeX, become on a terminal.
+# What LaTeX becomes on a terminal.
 PLAIN = (
-    (r"\frac{\partial E}{\partial z_k}", "dE/dz_k"), (r"\tag{5.1}", "   (5.1)"),
-    (r"\tag{5.2}", "nats    (5.2)"), (r"\cdots", "..."), (r"\times", "x"),
+    (r"\frac{\partial E}{\partial z_k}", "dE/dz_k"), (r"\cdots", "..."), (r"\times", "x"),
+    (r"\text", ""),
     ("\\", ""), ("{", ""), ("}", ""),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence and an equation: LaTeX of its sides, and its number in the article."""
+
+    sentence: str
+    sides: Sequence[str]
+    number: str = ""
+
+    def plain(self) -> str:
+        text = " = ".join(self.sides)
+        for latex, characters in PLAIN:
+            text = text.replace(latex, characters)
+        return text + (f"    ({self.number})" if self.number else "")
+
+    def latex(self) -> str:
+        """Return a line per side, so that a phone has room for it."""
+        first, *others = self.sides
+        tag = rf" \tag{{{self.number}}}" if self.number else ""
+        lines = r" \cr &= ".join(others)
+        return rf"\begin{{aligned}} {first} &= {lines} \end{{aligned}}{tag}"
 
 
 def in_words(explanation: Explanation, form: str = "text", language: str = "en") -> str:
@@ -83,10 +106,8 @@ def as_text(e: Explanation, language: str = "en") -> str:
     """Return it for a terminal: numbered steps, formulas in plain characters."""
     words = WORDS[language]
     lines = [title(e, words), "", *aligned(table(e, words)), ""]
-    for number, (sentence, latex) in enumerate(steps(e, words), 1):
-        for old, new in PLAIN:
-            latex = latex.replace(old, new)
-        lines += [f"{number}. {sentence}", f"       {latex}"]
+    for number, step in enumerate(steps(e, words), 1):
+        lines += [f"{number}. {step.sentence}", f"       {step.plain()}"]
     return "\n".join([*lines, "", *closing(e, words)])
 
 
@@ -96,8 +117,8 @@ def as_markdown(e: Explanation, language: str = "en") -> str:
     head, *rows = (f"| {' | '.join(map(escape, row))} |" for row in table(e, words))
     lines = [f"### {escape(title(e, words))}", "", head.replace("\\", ""), "|---|---:|---:|"]
     lines += [*rows, ""]
-    for number, (sentence, latex) in enumerate(steps(e, words), 1):
-        lines += [f"{number}. {sentence}", "", f"   $${latex}$$", ""]
+    for number, step in enumerate(steps(e, words), 1):
+        lines += [f"{number}. {step.sentence}", "", f"   $${step.latex()}$$", ""]
     return "\n".join([*lines, "\n\n".join(map(escape, closing(e, words)))])
 
 
@@ -133,21 +154,21 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def steps(e: Explanation, words: dict[str, str]) -> list[tuple[str, str]]:
-    """Return a sentence and a formula for the likelihood, (5.1), (5.2) and the derivative."""
+def steps(e: Explanation, words: dict[str, str]) -> list[Step]:
+    """Return the likelihood, (5.1), (5.2) and the derivative."""
     dots = [r"\cdots"] if e.others()[0] else []
     factors = r" \times ".join([f"{y:.4f}^{t}" for _, y, t, _ in e.rows()] + dots)
     terms = " + ".join([rf"{t} \ln {y:.4f}" for _, y, t, _ in e.rows()] + dots)
     slopes = ", ".join([f"{slope:+.4f}" for *_, slope in e.rows()] + dots)
-    L = article.likelihood(e.probs, e.target)
-    log_L = article.log_likelihood(e.probs, e.target)
-    formulas = {
-        "likelihood": rf"L = \prod_k y_k^{{t_k}} = {factors} = {L:.4g}",
-        "log": rf"\log L = \sum_k t_k \log y_k = {terms} = {log_L:.6f} \tag{{5.1}}",
-        "E": rf"E = -\sum_k t_k \log y_k = {e.E():.6f} \tag{{5.2}}",
-        "gradient": rf"\frac{{\partial E}}{{\partial z_k}} = y_k - t_k = ({slopes})",
-    }
-    return [(words[name], formula) for name, formula in formulas.items()]
+    L = f"{article.likelihood(e.probs, e.target):.4g}"
+    log_L = f"{article.log_likelihood(e.probs, e.target):.6f}"
+    derivative = r"\frac{\partial E}{\partial z_k}"
+    return [
+        Step(words["likelihood"], ["L", r"\prod_k y_k^{t_k}", factors, L]),
+        Step(words["log"], [r"\log L", r"\sum_k t_k \log y_k", terms, log_L], "5.1"),
+        Step(words["E"], ["E", r"-\sum_k t_k \log y_k", rf"{e.E():.6f}\ \text{{nats}}"], "5.2"),
+        Step(words["gradient"], [derivative, "y_k - t_k", f"({slopes})"]),
+    ]
 
 
 def closing(e: Explanation, words: dict[str, str]) -> list[str]:

@@ -63,7 +63,10 @@ def test_the_article_is_printed_line_by_line():
         "The next step would push dog up by 0.67, fox down by 0.32, wolf down by 0.35.",
     ):
         assert line in lines
-    assert any("The article prints -0.481486. That is a small slip" in line for line in lines)
+    assert (
+        "The article prints -0.481486. That is log10(0.33), a small slip: (5.2) takes -ln 0.33."
+    ) in lines
+    assert max(map(len, lines)) <= 100
     assert "dog を 0.67 上げ、fox を 0.32 下げ、wolf を 0.35 下げます" in as_text(ARTICLE, "ja")
     assert trained_with(ARTICLE) == pytest.approx(-math.log(0.33), rel=1e-15)
 

@@ -249,5 +249,7 @@ def test_originals_that_cannot_be_named(tmp_path):
     image_set = pictures(len(HOSTILE), 3, names=HOSTILE)
     for row in range(len(HOSTILE)):
         shown = original(image_set, row, str(tmp_path))
-        expected = Image.fromarray(image_set.images[row]).resize((144, 144), Image.Resampling.BICUBIC)
+        expected = Image.fromarray(image_set.images[row]).resize(
+            (144, 144), Image.Resampling.BICUBIC
+        )
         assert shown == expected, HOSTILE[row]
