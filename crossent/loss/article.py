@@ -57,7 +57,7 @@ def cross_entropy(probs: Sequence[float], target: Sequence[float], unit: str = "
 
 
 def perplexity(nats: float) -> float:
-    """Return exp(E), the number of classes that the model hesitates between: K for a uniform guess."""
+    """Return exp(E), the number of classes the model hesitates between: K for a uniform guess."""
     return math.exp(nats)
 
 
