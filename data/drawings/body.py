@@ -36,16 +36,16 @@ class Pose(NamedTuple):
     room: tuple[float, float, float]  # left, right and height in bodies, to fit the picture
     ground: tuple[float, float]  # from and to: where the feet may be in the picture
     tall: tuple[float, float, float]  # the trunk's height: at least, per leg, per depth
-    turned: float  # how many have the head in profile
     trunk: Points
     joints: Array  # rows: where the tail, the neck and the head are
     ellipses: dict[str, tuple[float, float, float, float]]  # x, y and the radii
     near: list[tuple[Array, float]]  # the shape of each leg, and x of its paw
     far: list[tuple[Array, float]]
+    turned: float = 0.5  # how many have the head in profile
 
 
 STANDING = Pose(
-    (-0.95, 1.0, 1.4), (0.8, 0.96), tall=(0, 0, 1), turned=0.5,
+    (-0.95, 1.0, 1.4), (0.8, 0.96), tall=(0, 0, 1),
     trunk=[(-0.36, -0.97), (0, -0.9), (0.28, -1.08), (0.47, -0.74), (0.48, -0.32), (0.34, 0.08),
            (0.05, -0.05), (-0.25, -0.18), (-0.46, -0.21), (-0.5, -0.68)],
     joints=np.array([(-0.46, -0.74), (0.3, -0.7), (0.64, -1)]),
@@ -53,7 +53,7 @@ STANDING = Pose(
     near=[(FORE, 0.33), (HIND, -0.38)], far=[(FORE, 0.34), (HIND, -0.3)],
 )
 SITTING = Pose(
-    (-0.8, 0.55, 1.6), (0.86, 0.97), tall=(0.62, 0.5, 0), turned=0.5,
+    (-0.8, 0.55, 1.6), (0.86, 0.97), tall=(0.62, 0.5, 0),
     trunk=[(-0.38, -0.32), (-0.22, -0.68), (0.02, -1), (0.2, -0.96), (0.3, -0.62), (0.2, -0.25),
            (0, -0.02), (-0.34, -0.05)],
     joints=np.array([(-0.3, -0.1), (0.1, -0.8), (0.2, -1)]),
@@ -62,16 +62,16 @@ SITTING = Pose(
     near=[(FORE, 0.2)], far=[(FORE, 0.28)],
 )
 FACING_US = Pose(
-    (-0.65, 0.55, 1.6), (0.86, 0.97), tall=(0.62, 0.5, 0), turned=0,
+    (-0.65, 0.55, 1.6), (0.86, 0.97), tall=(0.62, 0.5, 0),
     trunk=mirrored([(0, -1), (0.18, -0.95), (0.27, -0.5), (0.38, -0.22), (0.3, -0.02), (0, -0.02)]),
     joints=np.array([(-0.2, -0.1), (0, -0.92), (0, -0.95)]),
     ellipses={"pale": (0, -0.65, 0.13, 0.3), "paw": (-0.3, -0.06, 0.13, 0.06),
               "other paw": (0.27, -0.06, 0.13, 0.06)},
-    near=[(FORE, -0.11), (FORE, 0.11)], far=[],
+    near=[(FORE, -0.11), (FORE, 0.11)], far=[], turned=0,
 )
 PORTRAIT = FACING_US._replace(room=(-0.45, 0.45, 0.85), ground=(1.42, 1.58), turned=0.45)
 LYING = Pose(
-    (-0.9, 0.9, 1.05), (0.8, 0.95), tall=(0.1, 0, 1), turned=0.5,
+    (-0.9, 0.9, 1.05), (0.8, 0.95), tall=(0.1, 0, 1),
     trunk=[(-0.34, -0.95), (0, -0.92), (0.28, -1.2), (0.46, -0.7), (0.4, -0.06), (0, 0),
            (-0.52, -0.08), (-0.54, -0.6)],
     joints=np.array([(-0.46, -0.2), (0.28, -0.8), (0.47, -1.1)]),
@@ -91,7 +91,7 @@ def draw_animal(pen: Pen, look: Look, pose: Pose, rng: np.random.Generator) -> N
         turn += HANGING[look.species]
     tail, neck, head = pose.joints * [wide, tall] - [0, lift]
     head = head + [rng.uniform(-0.05, 0.05), -0.8 * look.head_height]
-    _draw_tail(pen.at(*tail, 1, 1, turn), look)
+    _draw_tail(pen.at(tail[0], tail[1], angle=turn), look)
     for limb, x in pose.far:
         _draw_leg(pen.at(x, 0), look, mix(look.coat, INK, 0.3), limb * [1, leg, 1], -stride)
     body = pen.at(0, -lift, wide, tall)
@@ -105,13 +105,14 @@ def draw_animal(pen: Pen, look: Look, pose: Pose, rng: np.random.Generator) -> N
         _draw_leg(pen.at(x, 0), look, look.coat, limb * [1, leg, 1], stride)
     draw_head = draw_profile if rng.random() < pose.turned else draw_face
     size = rng.uniform(0.52, 0.64)
-    draw_head(pen.at(*head, size, size, rng.uniform(-14, 14)), look)
+    draw_head(pen.at(head[0], head[1], size, size, rng.uniform(-14, 14)), look)
 
 
 def _draw_tail(pen: Pen, look: Look) -> None:
     pen.ribbon(TAILS[look.species], look.coat)
-    tip = {"dog": look.coat, "fox": mix(look.pale, WHITE, 0.7), "wolf": look.dark}[look.species]
-    pen.ribbon(TAILS[look.species], tip, start=0.7)
+    if look.species != "dog":
+        tip = look.dark if look.species == "wolf" else mix(look.pale, WHITE, 0.7)
+        pen.ribbon(TAILS[look.species], tip, start=0.7)
 
 
 def _draw_leg(pen: Pen, look: Look, color: Color, limb: Array, stride: float) -> None:
@@ -128,7 +129,8 @@ def _draw_neck(pen: Pen, look: Look, base: Array, head: Array) -> None:
     x, y = head - base
     wide = 0.08 + 0.2 * look.depth
     half = math.hypot(x, y) / wide / 2
-    neck = pen.at(*(base + head) / 2, wide, wide, math.degrees(math.atan2(x, -y)))
+    turn = math.degrees(math.atan2(x, -y))
+    neck = pen.at(base[0] + x / 2, base[1] + y / 2, wide, wide, turn)
     neck.ribbon([(0, half, 1.3), (0, 0, 1.05), (0, -half, 0.9)], look.coat, outline=False)
     if look.collar:
         neck.ribbon([(-1.1, -0.1, 0.16), (0, 0.2, 0.16), (1.1, -0.1, 0.16)], look.collar)

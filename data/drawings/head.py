@@ -34,10 +34,7 @@ def draw_face(pen: Pen, look: Look) -> None:
     if look.species == "wolf":
         face.polygon(RUFF, mix(look.coat, look.pale, 0.45))
     face.blob(mirrored(FACES[look.species]), look.coat)
-    if look.species == "dog":
-        _draw_dog_markings(face, look)
-    else:
-        _draw_wild_markings(face, look)
+    (_draw_dog_markings if look.species == "dog" else _draw_wild_markings)(face, look)
     for half in (pen, pen.at(0, 0, -1, 1)):
         _draw_eye(half.at(0.21, -0.03), look)
         _draw_ear(half, look)
@@ -63,9 +60,9 @@ def _draw_wild_markings(face: Pen, look: Look) -> None:
         face.blob(STRIPE, mix(look.coat, look.dark, 0.6), outline=False)
     for half in (face, face.at(0, 0, -1, 1)):
         half.blob(CHEEKS[look.species], look.pale, outline=False)
-        if look.species == "wolf":
-            half.ellipse(0.33, -0.2, 0.12, 0.045, look.pale)
     if look.species == "wolf":
+        for x in (-0.33, 0.33):
+            face.ellipse(x, -0.2, 0.12, 0.045, look.pale)
         face.ellipse(0, 0.41, look.muzzle, 0.22, mix(look.coat, look.pale, 0.6), outline=True)
     _draw_nose(face.at(0, 0.47, look.muzzle * 0.54, look.muzzle * 0.32))
 
@@ -84,12 +81,11 @@ def draw_profile(pen: Pen, look: Look) -> None:
               (tip - 0.08, top), (tip, top + deep * 0.4), (tip - 0.06, top + deep * 0.97),
               (0.26, 0.3), (0, 0.4), (-0.26, 0.34)], look.coat)
     if not is_dog:
-        pen.at(tip - 0.05, -0.06, -0.9, 0.56).blob(CHEEKS[look.species], look.pale, False)
+        pen.at(tip - 0.05, -0.03, -0.9, 0.54).blob(CHEEKS[look.species], look.pale, False)
     elif look.marking != "none":
         pen.ellipse(0.1, -0.08, 0.15, 0.15, look.dark)
-    mouth = [(tip - 0.03, top + deep * 0.6, 0.008), (0.4, top + deep * 0.82, 0.011),
-             (0.32, 0.17, 0.006)]
-    pen.ribbon(mouth, BLACK, outline=False)
+    lip = (tip - 0.03, top + deep * 0.6, 0.008)
+    pen.ribbon([lip, (0.4, top + deep * 0.82, 0.011), (0.32, 0.17, 0.006)], BLACK, outline=False)
     nose = 0.045 + look.muzzle * 0.06
     _draw_nose(pen.at(tip - 0.03, top + 0.03, nose, nose))
     _draw_eye(pen.at(0.13, -0.09, -0.75, 0.75), look)

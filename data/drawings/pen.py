@@ -1,8 +1,9 @@
 """A pen that draws smooth shapes in coordinates that can be moved, turned, scaled and mirrored."""
 
+from __future__ import annotations
+
 import copy
 import math
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ class Pen:
         self._axes = np.eye(2) * image.height  # rows: one step along x and along y, in pixels
         self._origin = np.zeros(2)  # pixels
 
-    def at(self, x: float, y: float, wide: float = 1, high: float = 1, angle: float = 0) -> Self:
+    def at(self, x: float, y: float, wide: float = 1, high: float = 1, angle: float = 0) -> Pen:
         """Return a pen at (x, y), scaled, then turned clockwise by `angle` degrees."""
         part = copy.copy(self)
         cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -86,8 +87,8 @@ class Pen:
         knots = np.asarray(path, dtype=float)
         spine = _curve(np.concatenate([knots[:1], knots, knots[-1:]]))
         spine = spine[round(start * len(spine)) :]
-        forward = np.gradient(spine[:, :2], axis=0)
-        forward /= np.hypot(forward[:, :1], forward[:, 1:])
-        across = forward[:, ::-1] * [-1, 1] * spine[:, 2:]
+        ends = np.concatenate([spine[:1], spine, spine[-1:]])[:, :2]
+        forward = ends[2:] - ends[:-2]
+        across = forward[:, ::-1] * [-1, 1] * spine[:, 2:] / np.hypot(*forward.T)[:, None]
         sides = np.concatenate([spine[:, :2] + across, (spine[:, :2] - across)[::-1]])
         self.polygon(sides, color, outline)

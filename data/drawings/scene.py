@@ -90,6 +90,8 @@ WOODS: list[Color] = [(92, 70, 52), (112, 92, 76), (70, 58, 52), (196, 192, 184)
 PAINTS: list[Color] = [(226, 206, 178), (178, 200, 206), (206, 160, 140), (190, 196, 160),
                        (130, 140, 170), (176, 70, 66), (210, 180, 90)]
 
+TUFT = np.array([(-3, 0), (-5, -6), (-1, -2), (0, -8), (1, -2), (5, -6), (3, 0)]) * 0.008
+
 
 def _pick(colors: list[Color], rng: Rng) -> Color:
     return colors[rng.integers(len(colors))]
@@ -104,8 +106,7 @@ def _draw_landscape(image: Image.Image, rng: Rng) -> None:
     _draw_slope(pen, ground, rng)
     for x, y in rng.uniform((0, 0.06), (1, 0.6), (14, 2)):
         if rng.random() < 0.6:
-            tuft = [(-3, 0), (-5, -6), (-1, -2), (0, -8), (1, -2), (5, -6), (3, 0)]
-            pen.at(x, y, 0.008, 0.008).polygon(tuft, mix(ground, (50, 80, 44), 0.5), outline=False)
+            pen.polygon(TUFT + [x, y], mix(ground, (50, 80, 44), 0.5), outline=False)
         else:
             pen.ellipse(x, y, 0.014, 0.01, _pick(PAINTS, rng))
 
@@ -123,9 +124,9 @@ def _draw_clouds(pen: Pen, rng: Rng) -> None:
 
 def _draw_firs(pen: Pen, rng: Rng) -> None:
     for x, size in rng.uniform((0, 0.2), (1, 0.45), (rng.integers(2, 6), 2)):
+        fir = pen.at(x, 0, size, size)
         for y, wide in ((0.1, 0.3), (-0.2, 0.24), (-0.48, 0.17)):
-            fir = [(-wide, y), (0, y - 0.44), (wide, y)]
-            pen.at(x, 0, size, size).polygon(fir, (78, 112, 104))
+            fir.polygon([(-wide, y), (0, y - 0.44), (wide, y)], (78, 112, 104))
 
 
 def _draw_trees(pen: Pen, rng: Rng) -> None:
@@ -137,7 +138,7 @@ def _draw_trunk(pen: Pen, rng: Rng) -> None:
     """A tree of two units in width, from above the picture to below its lower edge."""
     color = _pick(WOODS, rng)
     _draw_box(pen, -1, -1, 2, 3, color)
-    for y in np.arange(-0.8, 1, 0.27):
+    for y in (-0.6, -0.2, 0.1, 0.4, 0.7):
         pen.polygon([(-0.5, y), (-0.2, y), (-0.3, y + 0.1)], mix(color, INK, 0.4), outline=False)
 
 
@@ -151,12 +152,13 @@ def _draw_room(image: Image.Image, rng: Rng) -> None:
     image.paste(wall, (0, 0, *image.size))
     stripe = rng.uniform(0.05, 0.12)
     for x in np.arange(0, 1, stripe * 2):
-        pen.ribbon([(x, 0, stripe / 2), (x, 1, stripe / 2)], mix(wall, WHITE, 0.3), outline=False)
+        _draw_box(pen, x, -1, stripe, 3, mix(wall, WHITE, 0.3))
     if rng.random() < 0.6:
-        window, glass = pen.at(*rng.uniform((0, 0.02), (0.7, 0.2)), 0.32, 0.32), rng.choice(SKIES)
+        window = pen.at(rng.uniform(0, 0.7), rng.uniform(0, 0.2), 0.3, 0.3)
+        glass, _ = SKIES[rng.integers(len(SKIES))]
         _draw_box(window, 0, 0, 0.8, 1, WHITE)
         for x, y in ((0.06, 0.06), (0.43, 0.06), (0.06, 0.53), (0.43, 0.53)):
-            _draw_box(window, x, y, 0.31, 0.41, tuple(glass[0].tolist()))
+            _draw_box(window, x, y, 0.31, 0.41, glass)
     _draw_box(pen, -1, floor, 3, 1, _pick(WOODS, rng))
     if rng.random() < 0.6:
         pen.ellipse(rng.uniform(0.3, 0.7), 0.9, 0.45, 0.12, _pick(PAINTS, rng), outline=True)
