@@ -76,7 +76,7 @@ def _draw_split(seed: int, indices: range, size: int) -> ImageSet:
         # spawn: a fork would copy a process in which torch may have started threads.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(num_workers, context, _start_worker) as pool:
-            drawn = pool.map(draw_one, indices, chunksize=32)
+            drawn = pool.map(draw_one, indices, chunksize=16)
             bar = tqdm(drawn, "drawing", len(indices), unit="", leave=False, disable=None)
             for row, image in enumerate(bar):
                 images[row] = image
