@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import numpy as np
@@ -23,7 +22,7 @@ WEIGHTS = STEPS ** np.arange(4) @ CUBIC
 
 def mix(a: Color, b: Color, share: float) -> Color:
     """Return the colour between a (share 0) and b (share 1)."""
-    return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    return tuple([round(x + (y - x) * share) for x, y in zip(a, b, strict=True)])
 
 
 def mirrored(half: Points) -> Array:
@@ -41,23 +40,24 @@ def _curve(knots: Array) -> Array:
 class Pen:
     """Draws on an image in its own coordinates: x to the right, y down.
 
-    A new pen has the picture's height as its unit and the upper left corner as its origin; `at`
-    returns a pen for a part, whose coordinates are the part's own.
+    `on` returns a pen for a whole picture: its unit is the height of the picture, its origin the
+    upper left corner. `at` returns a pen for a part, whose coordinates are the part's own.
     """
 
-    def __init__(self, image: Image.Image, mode: str = "RGB") -> None:
-        self._canvas = ImageDraw.Draw(image, mode)
-        self._axes = np.eye(2) * image.height  # rows: one step along x and along y, in pixels
-        self._origin = np.zeros(2)  # pixels
+    def __init__(self, canvas: ImageDraw.ImageDraw, axes: Array, origin: Array) -> None:
+        self._canvas = canvas
+        self._axes = axes  # rows: one step along x and along y, in pixels
+        self._origin = origin  # pixels
+
+    @classmethod
+    def on(cls, image: Image.Image, mode: str = "RGB") -> Pen:
+        return cls(ImageDraw.Draw(image, mode), np.eye(2) * image.height, np.zeros(2))
 
     def at(self, x: float, y: float, wide: float = 1, high: float = 1, angle: float = 0) -> Pen:
         """Return a pen at (x, y), scaled, then turned clockwise by `angle` degrees."""
-        part = copy.copy(self)
         cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-        turn = np.array([[cos * wide, sin * wide], [-sin * high, cos * high]])
-        part._axes = turn @ self._axes
-        part._origin = self._origin + np.array([x, y]) @ self._axes
-        return part
+        turn = np.array([[cos * wide, sin * wide], [-sin * high, cos * high], [x, y]]) @ self._axes
+        return Pen(self._canvas, turn[:2], self._origin + turn[2])
 
     def polygon(self, points: Points, color: Color, outline: bool = True) -> None:
         """Fill the polygon; an outline is darker and runs from the first point to the last."""

@@ -44,7 +44,7 @@ def draw(seed: int, index: int, size: int) -> npt.NDArray[np.uint8]:
     (_draw_room if rng.random() < 0.2 else _draw_landscape)(image, rng)
     _put_animal(image, random_look(label(index), rng), rng)
     if rng.random() < 0.45:
-        (_hide_by_tree, _hide_by_grass, _hide_by_fence)[rng.integers(3)](Pen(image), rng)
+        (_hide_by_tree, _hide_by_grass, _hide_by_fence)[rng.integers(3)](Pen.on(image), rng)
     return _light(image.resize((size, size), Image.Resampling.BILINEAR), rng)
 
 
@@ -56,8 +56,8 @@ def _put_animal(image: Image.Image, look: Look, rng: Rng) -> None:
     side = rng.choice([-1, 1])  # where the animal looks
     x = 0.5 - side * scale * (left + right) / 2 + rng.normal(0, 0.06)
     y = rng.uniform(*pose.ground)
-    Pen(image, "RGBA").ellipse(x, y, scale * 0.6, scale * 0.1, (20, 24, 40, 70))  # shadow
-    draw_animal(Pen(image).at(x, y, side * scale, scale, rng.normal(0, 4)), look, pose, rng)
+    Pen.on(image, "RGBA").ellipse(x, y, scale * 0.6, scale * 0.1, (20, 24, 40, 70))  # shadow
+    draw_animal(Pen.on(image).at(x, y, side * scale, scale, rng.normal(0, 4)), look, pose, rng)
 
 
 def _light(image: Image.Image, rng: Rng) -> npt.NDArray[np.uint8]:
@@ -99,7 +99,7 @@ def _pick(colors: list[Color], rng: Rng) -> Color:
 
 def _draw_landscape(image: Image.Image, rng: Rng) -> None:
     image.paste(_spread(rng.choice(SKIES)[:, None], image.size))
-    pen = Pen(image).at(0, rng.uniform(0.35, 0.85))  # at the horizon
+    pen = Pen.on(image).at(0, rng.uniform(0.35, 0.85))  # at the horizon
     ground = _pick(GROUNDS, rng)
     _draw_slope(pen.at(0, -0.08), mix(ground, (150, 170, 190), 0.5), rng)
     (_draw_clouds, _draw_firs, _draw_trees)[rng.integers(3)](pen, rng)
@@ -138,7 +138,7 @@ def _draw_trunk(pen: Pen, rng: Rng) -> None:
     """A tree of two units in width, from above the picture to below its lower edge."""
     color = _pick(WOODS, rng)
     _draw_box(pen, -1, -1, 2, 3, color)
-    for y in (-0.6, -0.2, 0.1, 0.4, 0.7):
+    for y in (-0.4, 0, 0.4, 0.8):
         pen.polygon([(-0.5, y), (-0.2, y), (-0.3, y + 0.1)], mix(color, INK, 0.4), outline=False)
 
 
@@ -148,7 +148,7 @@ def _draw_box(pen: Pen, x: float, y: float, wide: float, high: float, color: Col
 
 def _draw_room(image: Image.Image, rng: Rng) -> None:
     """A striped wall, perhaps with a window, and a floor, perhaps with a rug."""
-    pen, wall, floor = Pen(image), _pick(PAINTS, rng), rng.uniform(0.6, 0.8)
+    pen, wall, floor = Pen.on(image), _pick(PAINTS, rng), rng.uniform(0.6, 0.8)
     image.paste(wall, (0, 0, *image.size))
     stripe = rng.uniform(0.05, 0.12)
     for x in np.arange(0, 1, stripe * 2):
@@ -171,7 +171,7 @@ def _hide_by_tree(pen: Pen, rng: Rng) -> None:
 
 def _hide_by_grass(pen: Pen, rng: Rng) -> None:
     color = mix(_pick(GROUNDS, rng), (70, 116, 56), 0.7)
-    for x in rng.uniform(0, 1, 30):
+    for x in rng.uniform(0, 1, 24):
         tip = (x + rng.normal(0, 0.04), 1 - rng.uniform(0.08, 0.24))
         blade = mix(color, (230, 230, 150), rng.uniform(0, 0.3))
         pen.polygon([(x - 0.02, 1), tip, (x + 0.02, 1)], blade, outline=False)
