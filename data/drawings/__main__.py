@@ -10,12 +10,6 @@ from data.drawings.scene import draw
 from data.drawings.species import CLASS_NAMES
 
 GAP = 4  # pixels between drawings
-OPTIONS = (  # name, default, least, most, meaning
-    ("seed", 0, 0, 2**63, "of the drawings"),
-    ("rows", 6, 1, 100, "of drawings, one class each"),
-    ("columns", 9, 1, 100, "of drawings"),
-    ("size", 96, 16, 512, "of one drawing, in pixels"),
-)
 
 
 def make_sheet(seed: int, rows: int, columns: int, size: int) -> Image.Image:
@@ -36,12 +30,15 @@ def make_sheet(seed: int, rows: int, columns: int, size: int) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m data.drawings", description=__doc__)
     parser.add_argument("--out", type=Path, default="drawings.png", help="the PNG file to write")
-    for name, default, _, _, meaning in OPTIONS:
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{meaning} ({default})")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawings (0)")
+    parser.add_argument("--rows", type=int, default=6, help="of drawings, one class each (6)")
+    parser.add_argument("--columns", type=int, default=9, help="of drawings (9)")
+    parser.add_argument("--size", type=int, default=96, help="of one drawing, in pixels (96)")
     args = parser.parse_args()
-    for name, _, least, most, _ in OPTIONS:
-        if not least <= getattr(args, name) <= most:
-            parser.error(f"argument --{name}: expected a whole number from {least} to {most}")
+    if not (args.seed >= 0 and 1 <= args.rows <= 100 and 1 <= args.columns <= 100):
+        parser.error("--rows and --columns are whole numbers from 1 to 100, --seed is 0 or more")
+    if not 16 <= args.size <= 512:
+        parser.error(f"--size is {args.size}; expected 16 to 512 pixels")
     if args.out.suffix.lower() != ".png" or not args.out.parent.is_dir():
         parser.error(f"argument --out: {args.out} is not the name of a .png file in a folder")
     make_sheet(args.seed, args.rows, args.columns, args.size).save(args.out)

@@ -186,7 +186,7 @@ def test_the_command_writes_a_sheet(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "0"], "argument --rows: expected a whole number from 1 to 100"),
+        (["--rows", "0"], "--rows and --columns are whole numbers from 1 to 100"),
         (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
         (["--out", "sheet.jpg"], "argument --out: sheet.jpg is not"),
         (["--out", "nowhere/sheet.png"], "argument --out: nowhere/sheet.png is not"),
