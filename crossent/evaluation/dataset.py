@@ -1,6 +1,6 @@
 """The pictures to evaluate a trained model on."""
 
-from crossent.config import Settings
+from crossent.config import settings_from_dict
 from crossent.errors import UserError
 from crossent.model_file import Classifier
 from crossent.wiring import make_data
@@ -12,9 +12,9 @@ def validation_of(classifier: Classifier) -> Data:
     """The data of the run that made the model, found again by its settings.
 
     Raises:
-        UserError: they are not the same pictures any more.
+        UserError: they are not the same pictures any more, or the model has other settings.
     """
-    data = make_data(Settings.model_validate(classifier.header["settings"]))
+    data = make_data(settings_from_dict(classifier.header["settings"], "the model"))
     if data.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
             "the pictures have changed since this model was trained, so that it may have been "

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crossent.config import load_settings, to_yaml
-from crossent.config.schema import FIELDS, SECTIONS
+from crossent.config.settings import FIELDS, SECTIONS
 from crossent.errors import UserError
 
 KEYS = sorted({name.split(".")[-1] for name in FIELDS} | set(SECTIONS) | {"base", "<<"})

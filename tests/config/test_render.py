@@ -4,9 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crossent.config import Settings, differences, load_settings, render, to_yaml
-from crossent.config.scalars import format_value
-from crossent.config.schema import (
+from crossent.config import Settings, differences, format_value, load_settings, render, to_yaml
+from crossent.config.settings import (
     FIELDS,
     DataSettings,
     LossSettings,
@@ -55,7 +54,16 @@ def test_rendered_settings_are_yaml_with_origins(write):
     text = render(loaded)
     lines = dict(line.split(":", 1) for line in text.splitlines())
     assert lines["  lr"].split("  # ")[1].startswith(f"{path}:2 ")
-    assert lines["seed"].split() == ["7", "#", "argument", "seed=7", "of", "everything", "random"]
+    assert lines["seed"].split() == [
+        "7",
+        "#",
+        "argument",
+        "seed=7",
+        "seed",
+        "of",
+        "everything",
+        "random",
+    ]
     assert lines["  momentum"].split("  # ")[1].startswith("default ")
     assert len({line.index(" # ") for line in text.splitlines() if " # " in line}) == 1
     assert load_settings(write(text)).settings == loaded.settings
