@@ -8,25 +8,18 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossent.cli import run_main
-from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
+from crossent.errors import EXIT_DONE, UserError
 from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
     from crossent.config import Loaded, Settings
-    from crossent.experiments.group import Part
-    from crossent.training.console import Console
-    from crossent.training.fit import Run
-    from crossent.training.run_folder import RunFolder
-    from crossent.training.world import World
-    from data.images import Data
+    from crossent.training.distributed import World
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -67,9 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
     from crossent.experiments.group import wants_group
-    from crossent.experiments.train_group import train_group
-    from crossent.knowledge import follow_weights
-    from crossent.training.world import joined_world
+    from crossent.pretrained import follow_weights
+    from crossent.training.distributed import joined_world
     from models import MODEL_NAMES
 
     if args.replay:
@@ -89,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
             return find_lr(settings, world)
         path, is_old = run_path(args)
         if is_group:
-            return train_group(settings, path, is_old, args.seeds, partial(train, world=world))
+            return group(settings, path, is_old, args.seeds)
         return train(replace(loaded, settings=settings), path, is_old, world)
 
 
@@ -126,95 +118,49 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(
-    loaded: "Loaded", path: Path, is_old: bool, world: "World", part: "Part | None" = None
-) -> int:
-    """Train in a new folder, or go on in an old one, and say how it ended.
-
-    Raises:
-        Pruned: if the run is part of a sweep that has seen enough of it.
-    """
-    from crossent.experiments.group import Part
+def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
+    """Train one run, then draw its curve and write its report; return the exit status."""
     from crossent.report.curve import draw_curve
     from crossent.report.report import write_report
-    from crossent.training.console import Console
-    from crossent.training.loop import NotFinite
-    from crossent.training.run_folder import RunFolder
+    from crossent.train_run import Part, train_run
     from crossent.training.signals import Interrupted
-    from crossent.training.world import WorkerLost
 
-    settings = loaded.settings
-    part = part or Part(f"python train.py --resume {path}")
-    folder, console = RunFolder(path), Console(silent=part.silent or not world.is_first)
-    with folder.in_use() if world.is_first else nullcontext():
-        try:
-            with world.name_the_lost():
-                begun = begin(loaded, folder, is_old, world, part, console)
-                if begun is None:
-                    epochs = settings.train.epochs
-                    console.line(f"{path} is finished: {epochs} epochs are done; nothing to do")
-                    return EXIT_DONE
-                run, data = begun
-                run.fit()
-        except Interrupted as interrupted:
-            console.line(f"{interrupted}: {folder.saved()}; go on with: {part.go_on}")
-            return interrupted.exit_status
-        except (NotFinite, WorkerLost) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST
-        if world.is_first:
-            draw_curve(folder.records(), folder.curve, settings.train.keep)
-            write_report(folder, run.trainer.evaluator.device, data)
-        world.wait()  # all leave together: a connection torn down early can abort the other end
-    console.line(f"see {folder.report}; next: python -m crossent evaluate {path}")
-    return EXIT_DONE
-
-
-def begin(
-    loaded: "Loaded",
-    folder: "RunFolder",
-    is_old: bool,
-    world: "World",
-    part: "Part",
-    console: "Console",
-) -> "tuple[Run, Data] | None":
-    """Everything up to the first step, with the data and the state that it goes on from.
-
-    Returns:
-        the run and its pictures; None if it is finished.
-
-    Raises:
-        Interrupted: a signal came; nothing is lost by that.
-    """
-    from crossent.config import to_yaml
-    from crossent.resume import is_finished
-    from crossent.training.laps import Laps
-    from crossent.wiring import build, make_data
-
-    settings, stop = loaded.settings, part.stop.install()
-    if is_old and is_finished(folder, settings):
-        return None
-    is_new = world.is_first and not is_old
-    with folder.beginning(to_yaml(settings)) if is_new else nullcontext(), stop.raising():
-        laps = Laps()
-        with world.first_goes_ahead():
-            data = make_data(settings)
-        laps("decode")
-        console.data(data)
-        run = build(settings, data, folder, world, stop)
-        run.console, run.watch, run.trainer.laps = console, part.watch, laps
-        laps("start")
-        run.start_or_resume()
+    part = Part(f"python train.py --resume {path}")
+    outcome = train_run(loaded, path, is_old, part, world)
+    run, settings = outcome.run, loaded.settings
+    if run is None:
+        return outcome.status
     if world.is_first:
-        folder.keep_config(to_yaml(settings))
-        folder.keep_origins(loaded.origins)
-    return run, data
+        folder = run.folder
+        try:
+            with part.stop.raising():
+                draw_curve(folder.records(), folder.curve, settings.train.keep)
+                write_report(folder, run.trainer.evaluator.device, outcome.data)
+        except Interrupted as interrupted:
+            print(
+                f"{interrupted}: the run is saved; for its page: python -m crossent report {path}"
+            )
+            return interrupted.exit_status
+        print(f"see {folder.report}; next: python -m crossent evaluate {path}")
+    world.wait()  # all leave together: a connection torn down early can abort the other end
+    return outcome.status
+
+
+def group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
+    """Train the folds, or the seeds, and draw the curves of all in one picture."""
+    from crossent.experiments.train_group import train_group
+    from crossent.report.curve import draw_curves
+
+    status = train_group(settings, path, is_old, num_seeds)
+    if status == EXIT_DONE:
+        draw_curves(path)
+    return status
 
 
 def dry_run(settings: "Settings", world: "World") -> int:
     """Build everything and do one step, so that a mistake shows before the long run."""
+    from crossent.build import build, make_data
     from crossent.training.run_folder import RunFolder
-    from crossent.wiring import build, make_data
 
     trainer = build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
     trainer.train_step(next(trainer.batches.epoch(0)))
@@ -225,9 +171,9 @@ def dry_run(settings: "Settings", world: "World") -> int:
 
 def find_lr(settings: "Settings", world: "World") -> int:
     """Train a little with ever larger steps, and say at which rate E fell fastest."""
+    from crossent.build import build, make_data
     from crossent.training.find_lr import draw_finding, find_lr
     from crossent.training.run_folder import RunFolder
-    from crossent.wiring import build, make_data
 
     finding = find_lr(
         build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
@@ -242,7 +188,7 @@ def find_lr(settings: "Settings", world: "World") -> int:
 if __name__ == "__main__":
     status = run_main(main, sys.argv[1:])
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        from crossent.training.world import leave_at_once
+        from crossent.training.distributed import leave_at_once
 
         leave_at_once(status)
     sys.exit(status)

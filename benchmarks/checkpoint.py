@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from crossent.build import build, make_data
 from crossent.cli import run_main
 from crossent.config import load_settings
 from crossent.training.fit import Run
 from crossent.training.run_folder import RunFolder
-from crossent.wiring import build, make_data
 from models import MODEL_NAMES
 
 

@@ -59,9 +59,9 @@ def load(path: Path, num_images: int) -> "Data":
 
 def measure(path: Path, num_images: int, num_steps: int) -> dict[str, float]:
     """What steps, the beginning of an epoch and a checkpoint cost, and the memory at the end."""
+    from crossent.build import build
     from crossent.config import load_settings
     from crossent.training.run_folder import RunFolder
-    from crossent.wiring import build
     from models import MODEL_NAMES
 
     settings = load_settings(None, [], model_names=MODEL_NAMES).settings

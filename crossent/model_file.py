@@ -1,5 +1,6 @@
 """model.safetensors: a trained model that describes itself, and all that its users need."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 
 from crossent.device import autocast, prepare
 from crossent.errors import UserError
-from crossent.experiments.group import refuse_group
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.weights import check_finite, load_weights
 from data.preprocess import Preprocessing
@@ -53,6 +53,19 @@ class Classifier:
         return self.logits(images).softmax(dim=1)
 
 
+def model_path(path: Path) -> Path:
+    """Return the model file of a run folder, or the path itself.
+
+    Raises:
+        UserError: the folder is a group of runs.
+    """
+    group = path / "group.json"
+    if group.exists():
+        first = next(iter(json.loads(group.read_text(encoding="utf-8"))["runs"]))
+        raise UserError(f"{path} is a group of runs; name one, such as {path / first}")
+    return path / "model.safetensors" if path.is_dir() else path
+
+
 def load_model(path: Path, device: torch.device) -> Classifier:
     """Rebuild the model from what its file says about itself.
 
@@ -62,8 +75,7 @@ def load_model(path: Path, device: torch.device) -> Classifier:
     Raises:
         UserError: missing, damaged, or not a model file of ours; or a group of runs.
     """
-    refuse_group(path)
-    path = path / "model.safetensors" if path.is_dir() else path
+    path = model_path(path)
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND or not set(KEYS) <= header.keys():
         raise UserError(f"{path} is no model file but one of kind {header.get('kind')!r}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from crossent.build import make_model, make_optimizer
 from crossent.config import Settings, load_settings
 from crossent.device import choose_device, compute_the_same_every_time, prepare
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
@@ -11,7 +12,6 @@ from crossent.training.checkpoint import load_checkpoint, read_checkpoint
 from crossent.training.crash import Crash, CrashedBatch, read_batch
 from crossent.training.diagnosis import Diagnosis, diagnose
 from crossent.weights import first_not_finite
-from crossent.wiring import make_model, make_optimizer
 from models import MODEL_NAMES
 
 

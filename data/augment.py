@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.order import generator
 from data.preprocess import Preprocessing
+from data.sampler import generator
 
-DRAWS = 2  # the purpose of the generator; EpochOrder has 0 and 1
+DRAWS = 2  # the purpose of the generator; EpochSampler has 0 and 1
 NUM_DRAWS = 9  # area, aspect, x, y, mirror, angle, brightness, contrast, saturation
 GREY = (0.299, 0.587, 0.114)  # luma of RGB, ITU-R BT.601
 

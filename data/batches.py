@@ -11,8 +11,8 @@ from torch import Tensor
 
 from data.augment import Augmentation, Changes, augment
 from data.images import ImageSet
-from data.order import EpochOrder, Ids
 from data.preprocess import Preprocessing
+from data.sampler import EpochSampler, Ids
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainBatches:
 
     image_set: ImageSet
     num_classes: int
-    order: EpochOrder
+    order: EpochSampler
     augmentation: Augmentation
     preprocessing: Preprocessing
     device: torch.device

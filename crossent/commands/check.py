@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from crossent.config import load_settings
     from crossent.errors import EXIT_DONE
     from crossent.experiments.check import check
-    from crossent.knowledge import follow_weights
+    from crossent.pretrained import follow_weights
     from models import MODEL_NAMES
 
     loaded = load_settings(args.config, args.overrides, model_names=MODEL_NAMES)

@@ -29,9 +29,9 @@ def run(args: argparse.Namespace) -> int:
     from crossent.device import choose_device
     from crossent.errors import UserError
     from crossent.evaluation.compare import compare
-    from crossent.evaluation.measured import make_sides, measure_sides
     from crossent.evaluation.scores import score
-    from crossent.evaluation.versus import as_dict, as_text
+    from crossent.experiments.measured import make_sides, measure_sides
+    from crossent.experiments.versus import as_dict, as_text
 
     if len(args.runs) + len(args.against) < 2:
         raise UserError("compare needs two runs or more, such as: compare runs/a runs/b")

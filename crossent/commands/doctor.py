@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
 
 def images_per_s(settings: "Settings") -> float:
     """How fast the model of these settings learns here, measured on a few steps with drawings."""
+    from crossent.build import build, make_data
     from crossent.training.run_folder import RunFolder
     from crossent.training.speed import seconds_an_epoch
-    from crossent.wiring import build, make_data
 
     few = 16 * settings.train.batch_size
     changes = {"source": "drawings", "num_images": min(few, 1000), "root": None}

@@ -24,18 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from functools import partial
-
     from crossent.device import choose_device
     from crossent.errors import EXIT_DONE, UserError
-    from crossent.experiments.group import Part
     from crossent.experiments.results import as_text, collect, write_files
     from crossent.experiments.study import Trials
     from crossent.experiments.sweep import train_trials
     from crossent.experiments.sweep_table import Table
+    from crossent.train_run import Part
     from crossent.training.signals import Interrupted
-    from crossent.training.world import ALONE
-    from train import train
 
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError("leave out torchrun: start the sweep, then help it with sweep --resume")
@@ -45,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     part.stop.install()
     try:
         with Table(trials) as table:
-            train_trials(trials, partial(train, world=ALONE), part, table)
+            train_trials(trials, part, table)
         with part.stop.install().raising():
             results = collect(trials, choose_device(sweep.settings.train.device))
             write_files(results)
@@ -66,7 +62,7 @@ def begin(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
     from crossent.experiments.group import wants_group
     from crossent.experiments.space import load_sweep
     from crossent.files import write_text
-    from crossent.knowledge import follow_weights
+    from crossent.pretrained import follow_weights
     from crossent.training.run_folder import RunFolder
     from models import MODEL_NAMES
 
@@ -92,7 +88,7 @@ def check_pictures(sweep: "Sweep") -> None:
     Raises:
         UserError: the pictures cannot be used as they are.
     """
-    from crossent.wiring import make_data
+    from crossent.build import make_data
 
     if sweep.settings.data.source != "drawings":
         make_data(sweep.settings)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from crossent.build import build, make_data
 from crossent.config import Settings, with_values
 from crossent.evaluation.intervals import Floats
 from crossent.loss import cross_entropy
@@ -25,7 +26,6 @@ from crossent.training.console import LN_K_TOLERANCE
 from crossent.training.find_lr import E_of_step, endless_batches
 from crossent.training.loop import NotFinite, Trainer
 from crossent.training.run_folder import RunFolder
-from crossent.wiring import build, make_data
 from data.advice import guessing_loss
 from data.batches import Batch
 from data.images import Data, ImageSet

@@ -6,9 +6,9 @@ GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png 
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,6 @@ from crossent.errors import UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
 from crossent.training.run_folder import RunFolder
-from crossent.training.signals import StopRequest
-
-Record = dict[str, Any]  # a line of metrics.jsonl
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a run has to know of the whole that it is a part of.
-
-    Args:
-        go_on: the command that goes on with the whole.
-        stop: one for all parts, so that no signal between two of them is lost.
-        watch: see `Run`.
-        silent: whether to leave the terminal to others.
-    """
-
-    go_on: str
-    stop: StopRequest = field(default_factory=StopRequest)
-    watch: Callable[[Record], None] | None = None
-    silent: bool = False
-
 
 Variant = dict[str, Any]  # values by dotted name
 MIN_SEEDS = 2
@@ -136,13 +115,6 @@ class Group:
     def _read(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
         return found
-
-
-def refuse_group(path: Path) -> None:
-    """Raise UserError if a group lies where one run is needed."""
-    group = Group(path)
-    if group.exists:
-        raise UserError(f"{path} is a group of runs; name one, such as {group.runs[0]}")
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:

@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from crossent.config import to_yaml
 from crossent.evaluation.compare import Side, paired_bootstrap
 from crossent.evaluation.intervals import Interval
-from crossent.evaluation.measured import measure_side
 from crossent.evaluation.scores import Scores, score
 from crossent.evaluation.table import align
+from crossent.experiments.measured import measure_side
 from crossent.experiments.space import Range, Sweep
 from crossent.experiments.study import Trials
 from crossent.experiments.sweep import (

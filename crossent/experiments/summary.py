@@ -2,30 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from crossent.evaluation.compare import Side, spread_interval
 from crossent.evaluation.intervals import Floats, Interval
-from crossent.evaluation.measured import Measured, measure_run, pooled
 from crossent.evaluation.scores import score
 from crossent.evaluation.table import align, confusion, headline, per_class_table
 from crossent.experiments.group import Group
-from crossent.files import write_atomic, write_text
-from crossent.report.curve import GREY, VAL
-from crossent.training.run_folder import RunFolder
+from crossent.experiments.measured import Measured, measure_run, pooled
+from crossent.files import write_text
 
 
 def summarise(group: Group, device: torch.device) -> str:
-    """Measure all runs, write summary.json and E-curves.png, and return the table."""
+    """Measure all runs, write summary.json, and return the table."""
     runs = [measure_run(path, path.name, None, device) for path in group.runs]
     flipped = [measure_run(path, path.name, None, device, flip=True) for path in group.runs]
     text, facts = (about_folds if group.kind == "folds" else about_seeds)(runs, flipped)
     write_text(group.summary, json.dumps(facts, indent=2, allow_nan=False) + "\n")
-    draw_curves(group.runs, group.curves)
     return text
 
 
@@ -99,37 +94,3 @@ def single(run: Measured) -> dict[str, Any]:
         "accuracy": float(outputs.right.mean()),
         "E": float(outputs.losses.mean()),
     }
-
-
-def draw_curves(paths: Sequence[Path], to: Path) -> None:
-    """E on validation over the epochs: a thin line a run, and their mean."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    logs = [RunFolder(path).records() for path in paths]
-    curves = [[E_of(record) for record in log if record["kind"] != "end"] for log in logs]
-    baseline, num_classes = logs[0][0]["baseline"], len(logs[0][0]["class_names"])
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    label = f"ln {num_classes} = {baseline:.4f}: knows nothing"
-    axes.axhline(baseline, color=GREY, linestyle=(0, (5, 4)), linewidth=1, label=label)
-    for number, curve in enumerate(curves):
-        name = f"{paths[0].name} to {paths[-1].name}" if number == 0 else None
-        axes.plot(curve, color=VAL, linewidth=0.8, alpha=0.5, label=name)
-    shortest = min(map(len, curves))
-    mean = np.mean([curve[:shortest] for curve in curves], axis=0)
-    axes.plot(mean, color=VAL, linewidth=2.2, label=f"mean of {len(curves)} runs")
-    highest = min(max(map(max, curves)), 2 * baseline)  # one wild epoch must not flatten the others
-    axes.set(xlabel="epoch", ylabel="E on validation, nats a picture")
-    axes.set(ylim=(0, 1.06 * highest), xlim=(0, None))
-    axes.set_title(f"E falls from ln {num_classes}", loc="left")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower left")
-    write_atomic(to, lambda temporary: figure.savefig(temporary, format="png"))
-
-
-def E_of(record: dict[str, Any]) -> float:
-    """E on validation in a line of metrics.jsonl: untrained, or of an epoch."""
-    E: float = record["E"] if record["kind"] == "start" else record["val"]["E"]
-    return E

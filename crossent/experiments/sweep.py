@@ -15,11 +15,12 @@ from optuna.trial import TrialState
 
 from crossent.config import FIELDS, Loaded, Settings, with_values
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
-from crossent.experiments.group import Group, Part, Record, wants_group
+from crossent.experiments.group import Group, wants_group
 from crossent.experiments.space import Sweep
 from crossent.experiments.study import Trials, make_pruner
-from crossent.experiments.train_group import TrainOne, train_runs
-from crossent.knowledge import follow_weights
+from crossent.experiments.train_group import train_runs
+from crossent.pretrained import follow_weights
+from crossent.train_run import Part, train_run
 from crossent.training.fit import Pruned
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
@@ -45,13 +46,13 @@ class TrialRun:
     settings: Settings
     show: Callable[[int, Point], None]
 
-    def train(self, train_one: TrainOne, part: Part) -> int:
+    def train(self, part: Part) -> int:
         """Train it, or go on with it; 0 means that optuna has been told how it ended."""
         study = self.trial.study
         part = replace(part, watch=self.watch)
         try:
             self.report()  # what a killed process did not come to report
-            status = self.train_all(train_one, part)
+            status = self.train_all(part)
         except Pruned:
             study.tell(self.trial, state=TrialState.PRUNED)
             return EXIT_DONE
@@ -66,27 +67,20 @@ class TrialRun:
             study.tell(self.trial, state=TrialState.PRUNED)
         return EXIT_DONE if status == EXIT_NOT_FINITE else status
 
-    def train_all(self, train_one: TrainOne, part: Part) -> int:
+    def train_all(self, part: Part) -> int:
         settings = follow_weights(self.settings)
         origins = dict.fromkeys(FIELDS, "sweep.yaml")
         origins |= dict.fromkeys(self.trial.params, f"trial {self.trial.number + 1}")
         if not wants_group(None, settings, None):
             is_old = RunFolder(self.path).config.exists()
-            return train_one(Loaded(settings, origins), self.path, is_old, part=part)
+            return train_run(Loaded(settings, origins), self.path, is_old, part).status
         group = Group(self.path)
         RunFolder(self.path).make()
         if not group.exists:
             group.create(settings, None)
+        return train_runs(group, replace(part, watch=None), after_each=self.report)
 
-        def train_fold(loaded: Loaded, path: Path, is_old: bool, *, part: Part) -> int:
-            status = train_one(loaded, path, is_old, part=part)
-            if status == EXIT_DONE:
-                self.report()
-            return status
-
-        return train_runs(group, train_fold, replace(part, watch=None))
-
-    def watch(self, record: Record) -> None:
+    def watch(self, record: dict[str, Any]) -> None:
         self.report()
 
     def report(self) -> None:
@@ -114,7 +108,7 @@ def points(path: Path, settings: Settings) -> list[Point]:
     return [point_of(record) for record in records if record["kind"] == "epoch"]
 
 
-def point_of(record: Record) -> Point:
+def point_of(record: dict[str, Any]) -> Point:
     return Point(record["epoch"], record["val"]["E"], record["val"]["accuracy"])
 
 
@@ -166,7 +160,7 @@ class Watcher(Protocol):
         """A trial has just ended."""
 
 
-def train_trials(trials: Trials, train_one: TrainOne, part: Part, watcher: Watcher) -> None:
+def train_trials(trials: Trials, part: Part, watcher: Watcher) -> None:
     """Train trial after trial, until there are as many as there should be.
 
     Raises:
@@ -182,7 +176,7 @@ def train_trials(trials: Trials, train_one: TrainOne, part: Part, watcher: Watch
                 return
             settings = settings_of(sweep, trial.params)
             run = TrialRun(trial, trial_path(trials.folder, trial.number), settings, watcher.show)
-            status = run.train(train_one, part)
+            status = run.train(part)
             if status != EXIT_DONE:
                 raise Interrupted(status - 128)
             watcher.ended(trials.study.get_trials(deepcopy=False)[trial.number])

@@ -1,27 +1,19 @@
 """The runs of a group, one after the other, and what came of them together."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Protocol
 
 from crossent.config import Loaded, Settings, load_settings, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE
-from crossent.experiments.group import Group, Part
+from crossent.experiments.group import Group
+from crossent.train_run import Part, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 
 
-class TrainOne(Protocol):
-    """train.py's `train`: in a folder, or on in one that holds a run already."""
-
-    def __call__(self, loaded: Loaded, path: Path, is_old: bool, *, part: Part) -> int:
-        """Returns an exit status."""
-
-
-def train_group(
-    settings: Settings, path: Path, is_old: bool, num_seeds: int | None, train_one: TrainOne
-) -> int:
+def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | None) -> int:
     """Train the folds, or the seeds, and print and write what came of them together.
 
     Returns:
@@ -32,7 +24,7 @@ def train_group(
         if is_old:
             group.keep_config(settings)
         with nullcontext() if is_old else group.beginning(settings, num_seeds):
-            status = train_runs(group, train_one, part)
+            status = train_runs(group, part)
         if status != EXIT_DONE:
             return status
         try:
@@ -47,7 +39,7 @@ def train_group(
     return EXIT_DONE
 
 
-def train_runs(group: Group, train_one: TrainOne, part: Part) -> int:
+def train_runs(group: Group, part: Part, after_each: Callable[[], None] = lambda: None) -> int:
     """Train what is not done yet of each run, one after the other.
 
     Returns:
@@ -60,7 +52,8 @@ def train_runs(group: Group, train_one: TrainOne, part: Part) -> int:
             print(f"== {path}", flush=True)
         origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
         loaded = Loaded(with_values(common.settings, own), origins)
-        status = train_one(loaded, path, RunFolder(path).config.exists(), part=part)
+        status = train_run(loaded, path, RunFolder(path).config.exists(), part).status
         if status != EXIT_DONE:
             return status
+        after_each()
     return EXIT_DONE

@@ -10,8 +10,8 @@ from crossent.errors import UserError
 from crossent.inference.explain import explain_pixels, inspect_picture
 from crossent.inference.explain_words import as_markdown, escape
 from crossent.inference.grad_cam import grad_cam
+from crossent.inference.heatmap import spotlit
 from crossent.model_file import Classifier
-from crossent.report.thumbnail import spotlit
 from data.decode import Inspection
 from data.listing import printable
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from crossent.build import make_data
 from crossent.config import settings_from_dict
 from crossent.errors import UserError
 from crossent.inference.paths import find_pictures
 from crossent.model_file import Classifier
-from crossent.wiring import make_data
 from data.decode import UnusableImage, decode_whole
 
 NUM_DRAWINGS = 30

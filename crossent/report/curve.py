@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from crossent.experiments.group import Group
 from crossent.files import write_atomic
+from crossent.training.run_folder import RunFolder
 
 INK, GREY, TRAIN, VAL = "#222222", "#888888", "#0072b2", "#d55e00"  # told apart without red/green
 
@@ -62,3 +66,39 @@ def mark_kept(axes: Any, epochs: list[dict[str, Any]], keep: str) -> None:
         color=VAL,
         arrowprops={"arrowstyle": "-", "color": VAL, "linewidth": 0.8},
     )
+
+
+def draw_curves(path: Path) -> None:
+    """Draw E on validation over the epochs of a group: a thin line per run, and their mean."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    group = Group(path)
+    paths = group.runs
+    logs = [RunFolder(path).records() for path in paths]
+    curves = [[E_of(record) for record in log if record["kind"] != "end"] for log in logs]
+    baseline, num_classes = logs[0][0]["baseline"], len(logs[0][0]["class_names"])
+    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    label = f"ln {num_classes} = {baseline:.4f}: knows nothing"
+    axes.axhline(baseline, color=GREY, linestyle=(0, (5, 4)), linewidth=1, label=label)
+    for number, curve in enumerate(curves):
+        name = f"{paths[0].name} to {paths[-1].name}" if number == 0 else None
+        axes.plot(curve, color=VAL, linewidth=0.8, alpha=0.5, label=name)
+    shortest = min(map(len, curves))
+    mean = np.mean([curve[:shortest] for curve in curves], axis=0)
+    axes.plot(mean, color=VAL, linewidth=2.2, label=f"mean of {len(curves)} runs")
+    highest = min(max(map(max, curves)), 2 * baseline)  # one wild epoch must not flatten the others
+    axes.set(xlabel="epoch", ylabel="E on validation, nats a picture")
+    axes.set(ylim=(0, 1.06 * highest), xlim=(0, None))
+    axes.set_title(f"E falls from ln {num_classes}", loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower left")
+    write_atomic(group.curves, lambda temporary: figure.savefig(temporary, format="png"))
+
+
+def E_of(record: dict[str, Any]) -> float:
+    """E on validation in a line of metrics.jsonl: untrained, or of an epoch."""
+    E: float = record["E"] if record["kind"] == "start" else record["val"]["E"]
+    return E

@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 
+from crossent.build import make_data
 from crossent.config import Settings, load_settings
 from crossent.errors import UserError
 from crossent.evaluation.findings import Findings, examine
-from crossent.experiments.group import refuse_group
-from crossent.model_file import Classifier, load_model
+from crossent.model_file import Classifier, load_model, model_path
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
 from crossent.training.samples import SampleLosses
-from crossent.wiring import make_data
 from data.images import Data, Unusable
 
 
@@ -71,7 +70,7 @@ def read_state(folder: RunFolder, device: torch.device, data: Data | None = None
     Raises:
         UserError: this is no run folder, or a file in it is damaged.
     """
-    refuse_group(folder.path)
+    model_path(folder.path)
     if not folder.config.is_file():
         raise UserError(f"{folder.path} is not a run folder: it has no config.yaml")
     state = RunState(

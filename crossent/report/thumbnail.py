@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image
 
+from crossent.inference.heatmap import spotlit
 from crossent.report.markup import Markup, element, shorten
 from data.decode import UnusableImage, inspect
 from data.images import ImageSet
 
 SIDE = 144  # pixels, the longer side
 QUALITY = 75
-DIM = 0.3  # what is left of the light where a heat map is cold
-OUTLINE = (255, 214, 10)
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -39,27 +38,6 @@ class Picture:
 
     def fitted(self, picture: Image.Image) -> Image.Image:
         return picture.resize(self.size, Image.Resampling.BICUBIC)
-
-
-def spotlit(picture: Image.Image, heat: Floats) -> Image.Image:
-    """Bright and in colour where the heat is, dark and grey elsewhere: without colour, too.
-
-    Shape:
-        heat (h, w) from 0 to 1.
-    """
-    mask = Image.fromarray(np.asarray(255 * heat, np.uint8)).resize(
-        picture.size, Image.Resampling.BILINEAR
-    )
-    dark = picture.convert("L").point(lambda value: value * DIM).convert("RGB")
-    lit = Image.composite(picture, dark, mask)
-    lit.paste(OUTLINE, mask=outline(mask))
-    return lit
-
-
-def outline(mask: Image.Image) -> Image.Image:
-    """A line around where the heat is more than half: seen also where the picture is dark."""
-    hot = mask.point(lambda value: 255 if value > 127 else 0)
-    return ImageChops.subtract(hot, hot.filter(ImageFilter.MinFilter(3)))
 
 
 def picture_of(image_set: ImageSet, row: int, root: str | None) -> Picture:

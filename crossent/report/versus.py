@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from crossent.evaluation.compare import Comparison
-from crossent.evaluation.measured import Measured
 from crossent.evaluation.scores import Scores
-from crossent.evaluation.versus import difference_row
+from crossent.experiments.measured import Measured
+from crossent.experiments.versus import difference_row
 from crossent.files import write_text
 from crossent.report.answers import with_bar
 from crossent.report.gallery import captioned

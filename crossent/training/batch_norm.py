@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossent.training.world import World
+from crossent.training.distributed import World
 
 
 class GlobalNormalise(torch.autograd.Function):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
+from crossent.training.distributed import ALONE, World
 from crossent.training.samples import SampleLosses
-from crossent.training.world import ALONE, World
 from crossent.weights import check_finite, load_weights
 
 KIND = "checkpoint"

@@ -23,14 +23,14 @@ from crossent.training.checkpoint import (
 )
 from crossent.training.console import Console, TimeLeft
 from crossent.training.crash import keep_crash
+from crossent.training.distributed import World
 from crossent.training.event_log import EventLog
-from crossent.training.laps import where_it_went
 from crossent.training.loop import NotFinite, Progress, Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.samples import SampleLosses
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.speed import seconds_an_epoch
-from crossent.training.world import World
+from crossent.training.timing import where_it_went
 from data.images import Unusable
 
 

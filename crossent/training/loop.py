@@ -14,13 +14,13 @@ from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
-from crossent.training.average import Average
 from crossent.training.checkpoint import own_generators
-from crossent.training.laps import Laps
+from crossent.training.distributed import World
+from crossent.training.ema import Average
 from crossent.training.samples import SampleLosses, in_grains
-from crossent.training.world import World
+from crossent.training.timing import Laps
 from data.batches import Batch, TrainBatches
-from data.order import Ids
+from data.sampler import Ids
 from models.head import train_mode
 
 MAX_UNCOUNTED = 1 << 18  # logits

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from crossent.loss import cross_entropy
-from data.order import Ids
+from data.sampler import Ids
 
 GRAIN = 2.0**-20  # nats; sums of whole grains come out the same in any order
 

@@ -7,8 +7,8 @@ import torch
 from data.augment import Augmentation
 from data.batches import TrainBatches, mix, val_batches
 from data.images import ImageSet
-from data.order import EpochOrder
 from data.preprocess import Preprocessing
+from data.sampler import EpochSampler
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,7 @@ def image_set(num=20, size=20):
 
 def train_batches(augmentation, batch_size=6, balanced=False):
     images = image_set()
-    order = EpochOrder(images.labels, batch_size, seed=5, balanced=balanced)
+    order = EpochSampler(images.labels, batch_size, seed=5, balanced=balanced)
     return TrainBatches(images, 3, order, augmentation, Preprocessing(16), CPU)
 
 
@@ -49,7 +49,7 @@ def test_targets_are_the_labels_of_the_samples():
 def test_repeated_pictures_of_an_epoch_are_changed_differently():
     labels = np.array([0, 1, 1, 1, 1])
     images = ImageSet(image_set(5).images, labels, list("abcde"))
-    order = EpochOrder(labels, 8, seed=0, balanced=True)
+    order = EpochSampler(labels, 8, seed=0, balanced=True)
     batches = TrainBatches(images, 2, order, Augmentation(crop=0.3), Preprocessing(16), CPU)
     (batch,) = batches.epoch(0)
     first, second, *_ = batch.images[torch.from_numpy(batch.sample_ids == 0)]

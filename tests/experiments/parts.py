@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from crossent.build import make_data
 from crossent.config import Settings
 from crossent.model_file import load_model
 from crossent.tensor_file import read_tensors
-from crossent.wiring import make_data
 from data.drawings import draw, label
 from tests.training.parts import CPU
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossent import wiring
+from crossent import build
 from crossent.config import load_settings
 from crossent.experiments.check import CONTROLS, check
 from crossent.training.loop import Trainer
@@ -25,7 +25,7 @@ SETTINGS = load_settings("configs/smoke.yaml", ["train.threads=1"]).settings
 
 @pytest.fixture(scope="module")
 def drawn():
-    return wiring.make_data(SETTINGS)
+    return build.make_data(SETTINGS)
 
 
 def verdict(control, drawn, settings=SETTINGS):
@@ -80,7 +80,7 @@ def test_a_model_that_prefers_a_class_from_the_start(drawn, monkeypatch):
         model.head.bias.data[0] = 2
         return model
 
-    monkeypatch.setattr("crossent.wiring.build_model", prejudiced)
+    monkeypatch.setattr("crossent.build.build_model", prejudiced)
     passed, text = verdict("a few steps", drawn)
     assert not passed and "expected ln K" in text
 
@@ -92,12 +92,12 @@ def test_an_optimizer_that_does_nothing(drawn, monkeypatch):
 
 
 def test_training_on_the_validation_pictures(drawn, monkeypatch):
-    make_batches = wiring.make_batches
+    make_batches = build.make_batches
 
     def leaking(settings, given, *rest):
         return make_batches(settings, replace(given, train=given.val), *rest)
 
-    monkeypatch.setattr(wiring, "make_batches", leaking)
+    monkeypatch.setattr(build, "make_batches", leaking)
     passed, text = verdict("shuffled labels", drawn)
     assert not passed and "the entropy of the classes, or more; chance reaches" in text
 

@@ -11,7 +11,6 @@ from optuna.trial import TrialState
 from crossent.commands.sweep import begin
 from crossent.config import Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
-from crossent.experiments.group import Part
 from crossent.experiments.results import (
     Results,
     as_csv,
@@ -24,7 +23,8 @@ from crossent.experiments.results import (
 from crossent.experiments.space import Choices, Range, Sweep, SweepSettings, load_sweep
 from crossent.experiments.study import Trials
 from crossent.experiments.sweep import train_trials
-from crossent.knowledge import Knowledge
+from crossent.pretrained import PretrainedWeights
+from crossent.train_run import Outcome, Part
 from crossent.training.run_folder import RunFolder
 from data.preprocess import Preprocessing
 from tests.report.parts import Page
@@ -71,7 +71,12 @@ def away_from_a_tenth(settings, epoch):
 def run(path, sweep, train_one):
     path.mkdir(exist_ok=True)
     trials = Trials.open(path, sweep)
-    train_trials(trials, train_one, Part("go on", silent=True), Quiet())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "crossent.experiments.sweep.train_run",
+            lambda loaded, path, is_old, part: Outcome(train_one(loaded, path, is_old, part=part)),
+        )
+        train_trials(trials, Part("go on", silent=True), Quiet())
     return trials
 
 
@@ -216,9 +221,9 @@ def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
     def read(weights, model_name):
         if weights not in prepared:
             raise UserError(f"model.weights: {weights} does not exist")
-        return Knowledge(tmp_path, {}, prepared[weights])
+        return PretrainedWeights(tmp_path, {}, prepared[weights])
 
-    monkeypatch.setattr("crossent.knowledge.read_knowledge", read)
+    monkeypatch.setattr("crossent.pretrained.read_pretrained", read)
     seen = {}
 
     def E_of(settings, epoch):

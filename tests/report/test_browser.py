@@ -6,8 +6,8 @@ import tempfile
 import pytest
 
 from crossent.evaluation.compare import Side, compare
-from crossent.evaluation.measured import Measured
 from crossent.evaluation.scores import score
+from crossent.experiments.measured import Measured
 from crossent.report.versus import write_page
 from tests.evaluation.parts import make_outputs
 from tests.report.browser import Browser, find_browser

@@ -8,16 +8,16 @@ import torch
 
 from crossent import CrossEntropyLoss
 from crossent.evaluation.evaluate import Evaluator
+from crossent.training.distributed import ALONE, World
 from crossent.training.fit import Run
 from crossent.training.loop import Trainer
 from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
-from crossent.training.world import ALONE, World
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.images import ImageSet
-from data.order import EpochOrder
 from data.preprocess import Preprocessing
+from data.sampler import EpochSampler
 from models import build_model
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def make_trainer(
     batches = TrainBatches(
         image_set=train,
         num_classes=3,
-        order=EpochOrder(train.labels, 8, seed=7, balanced=True),
+        order=EpochSampler(train.labels, 8, seed=7, balanced=True),
         augmentation=Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup),
         preprocessing=preprocessing,
         device=CPU,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from crossent.training.batch_norm import use_global_batch_norm
-from crossent.training.world import World, joined_world, leave_at_once
+from crossent.training.distributed import World, joined_world, leave_at_once
 from tests.training.parts import make_trainer
 
 CASES: dict[str, dict[str, Any]] = {

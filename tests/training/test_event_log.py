@@ -99,6 +99,6 @@ def test_the_sheet_has_the_pictures_row_by_row():
 
 
 def test_training_alone_imports_tensorboard():
-    program = "import sys, crossent.wiring; print('tensorboard' in sys.modules)"
+    program = "import sys, crossent.build; print('tensorboard' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert out.stdout.strip() == "False", json.dumps(out.stderr)

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from crossent.build import make_batches, make_data
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.tensor_file import hash_tensors, read_tensors
+from crossent.training.distributed import World
 from crossent.training.shared_sum import machine_fits
-from crossent.training.world import World
-from crossent.wiring import make_batches, make_data
 from tests.training.ranks import CASES, batch_norm, first_epoch
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from data.order import EpochOrder
+from data.sampler import EpochSampler
 
 LABELS = np.array([0] * 7 + [1] * 3 + [2] * 10)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
 def test_natural_order_shows_every_sample_once(batch_size):
-    order = EpochOrder(LABELS, batch_size, seed=0)
+    order = EpochSampler(LABELS, batch_size, seed=0)
     batches = order.batches(epoch=4)
     assert len(batches) == order.num_batches == -(-20 // batch_size)
     assert sorted(np.concatenate(batches)) == list(range(20))
@@ -16,13 +16,13 @@ def test_natural_order_shows_every_sample_once(batch_size):
 
 
 def test_batch_sizes_differ_by_one_at_most():
-    sizes = [len(batch) for batch in EpochOrder(LABELS, 8, seed=0).batches(0)]
+    sizes = [len(batch) for batch in EpochSampler(LABELS, 8, seed=0).batches(0)]
     assert sizes == [7, 7, 6]
 
 
 def test_order_depends_on_seed_and_epoch_only():
     def first(seed, epoch):
-        return EpochOrder(LABELS, 20, seed).batches(epoch)[0].tolist()
+        return EpochSampler(LABELS, 20, seed).batches(epoch)[0].tolist()
 
     assert first(0, 3) == first(0, 3)
     assert first(0, 3) != first(0, 4)
@@ -31,7 +31,7 @@ def test_order_depends_on_seed_and_epoch_only():
 
 
 def test_balanced_sampling_shows_classes_equally_and_samples_almost_equally():
-    order = EpochOrder(LABELS, 8, seed=0, balanced=True)
+    order = EpochSampler(LABELS, 8, seed=0, balanced=True)
     ids = order.sample_ids(epoch=0)
     assert np.bincount(LABELS[ids]).tolist() == [10, 10, 10]
     times = np.bincount(ids, minlength=20)
@@ -43,5 +43,5 @@ def test_balanced_sampling_shows_classes_equally_and_samples_almost_equally():
 
 
 def test_balanced_sampling_leaves_out_a_class_without_pictures():
-    order = EpochOrder(np.array([0, 2, 2]), 2, seed=0, balanced=True)
+    order = EpochSampler(np.array([0, 2, 2]), 2, seed=0, balanced=True)
     assert np.bincount(np.array([0, 2, 2])[order.sample_ids(0)]).tolist() == [2, 0, 2]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from crossent.model_file import load_model
-from crossent.training.average import Average
+from crossent.training.ema import Average
 from crossent.training.signals import Interrupted
 from tests.training.parts import CPU, make_run
 from tests.training.test_fit import assert_same_run

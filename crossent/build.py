@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.config import Settings
+from crossent.config import Settings, settings_from_dict
 from crossent.device import (
     choose_device,
     choose_precision,
@@ -18,11 +18,13 @@ from crossent.device import (
 )
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
-from crossent.knowledge import load_body, read_knowledge
 from crossent.loss import CrossEntropyLoss
-from crossent.training.average import Average
+from crossent.model_file import Classifier
+from crossent.pretrained import load_body, read_pretrained
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console
+from crossent.training.distributed import ALONE, World
+from crossent.training.ema import Average
 from crossent.training.event_log import EventLog
 from crossent.training.fit import Run
 from crossent.training.loop import Trainer
@@ -30,13 +32,13 @@ from crossent.training.run_folder import RunFolder
 from crossent.training.schedule import lr_at
 from crossent.training.sgd import SGD
 from crossent.training.signals import StopRequest
-from crossent.training.world import ALONE, World
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.files import default_cache_dir
+from data.folder import load_folder_for_evaluation
 from data.images import Data
-from data.order import EpochOrder
 from data.preprocess import Preprocessing
+from data.sampler import EpochSampler
 from data.sources import load_data
 from models import build_model
 from models.head import freeze_body, is_of_head
@@ -59,7 +61,7 @@ def build(
     torch.manual_seed(settings.seed)  # the first weights: the same in all processes
     model = make_model(settings, len(data.class_names))
     if settings.model.weights is not None and not folder.last.exists():
-        load_body(model, read_knowledge(settings.model.weights, settings.model.name))
+        load_body(model, read_pretrained(settings.model.weights, settings.model.name))
     model = prepare(model, device)
     if world.size > 1:
         use_global_batch_norm(model, world)
@@ -153,7 +155,7 @@ def make_batches(
         UserError: a batch has fewer samples than there are processes.
     """
     d, t = settings.data, settings.train
-    order = EpochOrder(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
+    order = EpochSampler(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
     smallest = order.num_slots // order.num_batches
     if smallest < world.size:
         raise UserError(
@@ -287,3 +289,31 @@ def make_schedule(settings: Settings, num_batches: int) -> Callable[[int], float
         warmup=settings.schedule.warmup,
         final=settings.schedule.final,
     )
+
+
+def validation_of(classifier: Classifier) -> Data:
+    """The data of the run that made the model, found again by its settings.
+
+    Raises:
+        UserError: they are not the same pictures any more.
+    """
+    data = make_data(settings_from_dict(classifier.header["settings"], "the model"))
+    if data.fingerprint != classifier.header["data_fingerprint"]:
+        raise UserError(
+            "the pictures have changed since this model was trained, so that it may have been "
+            "trained on some that would now be validation; name a folder with --data"
+        )
+    return data
+
+
+def labelled_folder(classifier: Classifier, root: str) -> Data:
+    """The pictures of another folder, all for validation; its classes are matched by name.
+
+    Raises:
+        UserError: a class that the model does not know, or no picture at all.
+    """
+    size = classifier.preprocessing.image_size
+    try:
+        return load_folder_for_evaluation(root, classifier.class_names, size)
+    except ValueError as error:
+        raise UserError(str(error)) from error

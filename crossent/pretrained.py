@@ -1,4 +1,4 @@
-"""Starting from knowledge: the weights of another model, all but its head."""
+"""Start from the weights of another model: all of them but its head."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ DEFAULT = "DEFAULT"
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class PretrainedWeights:
     """Weights by name, and the preprocessing that they were trained with."""
 
     path: Path
@@ -27,7 +27,7 @@ class Knowledge:
     preprocessing: Preprocessing | None  # None: the file does not say
 
 
-def read_knowledge(weights: str, model_name: str) -> Knowledge:
+def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
     """Read what `model.weights` names.
 
     Args:
@@ -41,20 +41,20 @@ def read_knowledge(weights: str, model_name: str) -> Knowledge:
     own = torchvision_preprocessing(model_name)
     if weights == DEFAULT:
         path = default_path(model_name)
-        return Knowledge(path, read_pth(path), own)
+        return PretrainedWeights(path, read_pth(path), own)
     path = Path(weights)
     path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"model.weights: {path} does not exist; name a run, a file or {DEFAULT}")
     if path.suffix in (".pth", ".pt"):
-        return Knowledge(path, read_pth(path), own)
+        return PretrainedWeights(path, read_pth(path), own)
     if "sha256_header" in header_of(path):
         tensors, header = read_tensors(path)  # a file of ours, with its checksums
         if "preprocessing" not in header:
             raise UserError(f"model.weights: {path} is no model; name the run's model.safetensors")
-        return Knowledge(path, tensors, Preprocessing.from_dict(header["preprocessing"]))
+        return PretrainedWeights(path, tensors, Preprocessing.from_dict(header["preprocessing"]))
     with safe_open(path, framework="pt") as file:
-        return Knowledge(path, {n: file.get_tensor(n) for n in file.keys()}, own)  # noqa: SIM118
+        return PretrainedWeights(path, {n: file.get_tensor(n) for n in file.keys()}, own)  # noqa: SIM118
 
 
 def torchvision_preprocessing(model_name: str) -> Preprocessing | None:
@@ -114,21 +114,21 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     return dict(tensors)
 
 
-def load_body(model: nn.Module, knowledge: Knowledge) -> None:
+def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
     """Put the weights of the other model into this one; the head stays new.
 
     Raises:
         UserError: they are of another model, or not finite.
     """
     expected = {n: t for n, t in model.state_dict().items() if not is_of_head(model, n)}
-    found = {n: t for n, t in knowledge.tensors.items() if not is_of_head(model, n)}
+    found = {n: t for n, t in weights.tensors.items() if not is_of_head(model, n)}
     reason = mismatch(expected, found)
     if reason:
         raise UserError(
-            f"model.weights: {knowledge.path} belongs to another model: {reason}; set model.name "
+            f"model.weights: {weights.path} belongs to another model: {reason}; set model.name "
             "and model.width to those of the weights"
         )
-    check_finite(found, knowledge.path)
+    check_finite(found, weights.path)
     put_tensors(model, found)
 
 
@@ -142,7 +142,7 @@ def follow_weights(settings: Settings) -> Settings:
         return settings
     base = Preprocessing(64)
     if model.weights is not None:  # read here already: better an error now than a folder half made
-        base = read_knowledge(model.weights, model.name).preprocessing or base
+        base = read_pretrained(model.weights, model.name).preprocessing or base
     filled = {
         "image_size": data.image_size or base.image_size,
         "mean": data.mean or base.mean,

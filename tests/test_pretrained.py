@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from crossent.build import make_model, make_optimizer, preprocessing_of
 from crossent.config import Settings
 from crossent.errors import UserError
-from crossent.knowledge import follow_weights, load_body, read_knowledge
 from crossent.model_file import load_model, write_model
-from crossent.wiring import make_model, make_optimizer, preprocessing_of
+from crossent.pretrained import follow_weights, load_body, read_pretrained
 from data.preprocess import Preprocessing
 from models import build_model
 from models.head import is_of_head
@@ -46,7 +46,7 @@ def old_run(tmp_path):
 def test_all_but_the_head_comes_from_the_other_run(old_run):
     path, old = old_run
     model = build_model("small_cnn", 3, width=4)
-    load_body(model, read_knowledge(str(path), "small_cnn"))
+    load_body(model, read_pretrained(str(path), "small_cnn"))
     for name, tensor in model.state_dict().items():
         if is_of_head(model, name):
             assert not tensor.any()
@@ -74,7 +74,7 @@ def test_default_weights_are_read_from_where_they_are_kept(tmp_path, monkeypatch
     theirs = resnet18()
     torch.save(theirs.state_dict(), path)
     model = build_model(NAME, 3)
-    load_body(model, read_knowledge("DEFAULT", NAME))
+    load_body(model, read_pretrained("DEFAULT", NAME))
     for name, tensor in model.state_dict().items():
         if not is_of_head(model, name):
             assert torch.equal(tensor, theirs.state_dict()[name]), name
@@ -97,7 +97,7 @@ def test_a_family_comes_from_its_default_weights_and_back_from_a_model_file(
     theirs = get_model(name)
     torch.save(theirs.state_dict(), pretrained(name).path)
     model = build_model(f"torchvision/{name}", 3)
-    load_body(model, read_knowledge("DEFAULT", f"torchvision/{name}"))
+    load_body(model, read_pretrained("DEFAULT", f"torchvision/{name}"))
     header = {"class_names": ["a", "b", "c"], "precision": "fp32", "settings": {}, "metrics": {}}
     header |= {"model": {"name": f"torchvision/{name}", "arguments": {"dropout": 0.0}}}
     header |= {"preprocessing": Preprocessing(64).to_dict()}
@@ -146,7 +146,7 @@ def test_finetuning_starts_from_the_file_where_torch_keeps_it(tmp_path):
 def test_a_plain_safetensors_file_will_do(tmp_path):
     model = build_model("small_cnn", 3, width=4)
     save_file(model.state_dict(), tmp_path / "a.safetensors")
-    found = read_knowledge(str(tmp_path / "a.safetensors"), "small_cnn")
+    found = read_pretrained(str(tmp_path / "a.safetensors"), "small_cnn")
     assert found.tensors.keys() == model.state_dict().keys() and found.preprocessing is None
 
 
@@ -163,7 +163,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(UserError, match=r"evil.pth is damaged or holds more than tensors"):
-        read_knowledge(str(tmp_path / "evil.pth"), NAME)
+        read_pretrained(str(tmp_path / "evil.pth"), NAME)
     assert not (tmp_path / "executed").exists()
 
 
@@ -179,12 +179,12 @@ def test_a_file_of_no_use_is_named(tmp_path, content, name, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_knowledge(str(tmp_path / name), "small_cnn")
+        read_pretrained(str(tmp_path / name), "small_cnn")
 
 
 def test_default_is_torchvisions():
     with pytest.raises(UserError, match="DEFAULT is for torchvision's models"):
-        read_knowledge("DEFAULT", "small_cnn")
+        read_pretrained("DEFAULT", "small_cnn")
 
 
 def test_weights_of_another_model_are_refused(old_run):
@@ -192,7 +192,7 @@ def test_weights_of_another_model_are_refused(old_run):
         UserError, match=r"belongs to another model: .*set model.name and model.width"
     ):
         load_body(
-            build_model("small_cnn", 3, width=8), read_knowledge(str(old_run[0]), "small_cnn")
+            build_model("small_cnn", 3, width=8), read_pretrained(str(old_run[0]), "small_cnn")
         )
 
 
@@ -201,7 +201,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     model.state_dict()["features.0.0.weight"][0] = math.nan
     save_file(model.state_dict(), tmp_path / "a.safetensors")
     with pytest.raises(UserError, match="not finite"):
-        load_body(model, read_knowledge(str(tmp_path / "a.safetensors"), "small_cnn"))
+        load_body(model, read_pretrained(str(tmp_path / "a.safetensors"), "small_cnn"))
 
 
 def test_the_body_learns_at_its_own_rate():

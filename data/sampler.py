@@ -11,7 +11,7 @@ def generator(seed: int, epoch: int, purpose: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, purpose])
 
 
-class EpochOrder:
+class EpochSampler:
     """Cuts every epoch into batches of sample ids.
 
     An epoch shows each of its M slots once. With natural sampling there is one slot a sample.

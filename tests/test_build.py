@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from crossent.build import make_model
 from crossent.config import load_settings
 from crossent.errors import UserError
-from crossent.wiring import make_model
 
 
 def settings(*words):
@@ -25,7 +25,7 @@ def test_the_look_at_the_size_leaves_no_trace(name, monkeypatch):
     torch.manual_seed(0)
     looked = make_model(given, 3)
     random_state = torch.get_rng_state()
-    monkeypatch.setattr("crossent.wiring.check_runs", lambda *_: None)
+    monkeypatch.setattr("crossent.build.check_runs", lambda *_: None)
     torch.manual_seed(0)
     plain = make_model(given, 3)
     assert torch.equal(random_state, torch.get_rng_state())

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from crossent.training.laps import Laps, where_it_went
 from crossent.training.loop import Progress
+from crossent.training.timing import Laps, where_it_went
 from tests.training.parts import make_run
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from crossent.build import labelled_folder, validation_of
 from crossent.errors import UserError
 from crossent.evaluation.compare import Side
-from crossent.evaluation.dataset import labelled_folder, validation_of
 from crossent.evaluation.evaluate import outputs_of
 from crossent.evaluation.outputs import Outputs
 from crossent.experiments.group import Group
