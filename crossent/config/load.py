@@ -65,7 +65,7 @@ def load_settings(
     """
     mistakes: list[str] = []
     layers = read_layers(config, overrides, mistakes)
-    loaded = merge(layers, model_names, also, mistakes)
+    loaded = merge(without(layers, also), model_names, mistakes)
     refuse(mistakes)
     return loaded
 
@@ -104,7 +104,8 @@ def read_layers(
         mistakes: one line is added for each thing that cannot be read.
     """
     layers = [argument_layer(overrides, mistakes)]
-    path = default_config() if config is None else str(config)
+    default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
+    path = default if config is None else str(config)
     asked_by = ""  # "configs/fox.yaml:1: base: ", the place to mend if the file cannot be read
     seen: set[str] = set()
     try:
@@ -120,12 +121,6 @@ def read_layers(
     except UserError as error:
         mistakes.append(f"{asked_by}{error}")
     return layers
-
-
-def default_config() -> str:
-    """Return the path of the default config, relative where that is shorter to read."""
-    below = DEFAULT_CONFIG.is_relative_to(Path.cwd())
-    return os.path.relpath(DEFAULT_CONFIG) if below else str(DEFAULT_CONFIG)
 
 
 def file_layer(path: str, seen: set[str], mistakes: list[str]) -> Layer:
@@ -197,22 +192,22 @@ def argument_value(text: str) -> Any:
     return value
 
 
+def without(layers: Sequence[Layer], sections: Sequence[str]) -> list[Layer]:
+    """Return the layers without the sections that others read."""
+    return [{n: g for n, g in x.items() if n.partition(".")[0] not in sections} for x in layers]
+
+
 def merge(
-    layers: Sequence[Layer],
-    model_names: Sequence[str] | None,
-    also: Sequence[str],
-    mistakes: list[str],
+    layers: Sequence[Layer], model_names: Sequence[str] | None, mistakes: list[str]
 ) -> Loaded:
     """Merge the layers and check after each one: what a later layer hides is wrong as well.
 
-    Returns:
-        the settings, or the defaults where there are mistakes.
+    Where there are mistakes, the settings returned are the defaults.
     """
     given: Layer = {}
     settings: Settings | None = None
     wrong: dict[str, str] = {}
     for layer in layers:
-        layer = {name: item for name, item in layer.items() if name.partition(".")[0] not in also}
         given |= layer
         settings, wrong = check(Settings, given, model_names)
         mistakes += complaints(layer, wrong, list(FIELDS))
@@ -226,30 +221,31 @@ def merge(
 def check(
     model: type[Model], given: Layer, model_names: Sequence[str] | None = None
 ) -> tuple[Model | None, dict[str, str]]:
-    """Validate values; return the model, or what is wrong by the name of the setting.
+    """Validate values; return the model, or a sentence by the name of each wrong setting.
 
-    What is wrong with a section as a whole, a contradiction, stands under the section's name.
+    Contradictions stand under the name of their section, one per line.
     """
     known = fields_of(model)
+    # Unknown keys stay in their section: as long as there is one, nothing is a contradiction.
     sections = {name.partition(".")[0] for name in known if "." in name}
-    # An unknown key stays in its section: nothing is contradictory as long as there is one.
-    values = {
-        n: g.value for n, g in given.items() if n in known or n.rpartition(".")[0] in sections
-    }
+    names = [name for name in given if name in known or name.rpartition(".")[0] in sections]
+    values = nested({name: given[name].value for name in names})
     try:
-        settings = model.model_validate(nested(values), context={"model_names": model_names})
+        return model.model_validate(values, context={"model_names": model_names}), {}
     except ValidationError as error:
         return None, in_words(error)
-    return settings, {}
 
 
 def in_words(error: ValidationError) -> dict[str, str]:
     """Return a sentence for each setting that pydantic refuses."""
     found = {}
     for item in error.errors(include_url=False):
-        name = ".".join(map(str, item["loc"][:2]))
-        is_own = item["type"] == "contradiction"
-        found[name] = item["msg"] if is_own else wrong_value(name, item["input"], item["msg"])
+        name, text = ".".join(map(str, item["loc"][:2])), item["msg"]
+        if item["type"] == "extra_forbidden":
+            text = f"{name} is not a setting"
+        elif item["type"] != "contradiction":
+            text = wrong_value(name, item["input"], text)
+        found[name] = text
     return found
 
 
@@ -267,8 +263,7 @@ def wrong_value(name: str, value: Any, expected: str) -> str:
         "optim.lr must be a valid number; got 'abc'"
     """
     expected = expected.replace("a valid boolean", "true or false")
-    words, count = re.subn(r"^\w+ should", f"{name or 'the settings'} must", expected)
-    words = words if count else f"{name}: {expected}"
+    words = re.sub(r"^\w+ should", f"{name or 'the settings'} must", expected)
     got = f"'{shorten(value)}'" if isinstance(value, str) else shorten(format_value(value))
     return f"{words}; got {got}" + did_you_mean(value, re.findall("'([^']+)'", expected))
 

@@ -7,7 +7,7 @@ tags, no alias is followed, and size and depth are bounded: no text can run code
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -21,19 +21,15 @@ REFUSED = "is refused: a config holds plain values, no tags, anchors or aliases"
 
 # The core schema of YAML 1.2 (chapter 10.3.2), not PyYAML's 1.1: there `no` is a boolean,
 # `1e-3` a string and `12:30` the number 750.
-CORE_SCHEMA = [
-    (re.compile(r"|~|null|Null|NULL"), lambda text: None),
-    (re.compile(r"true|True|TRUE"), lambda text: True),
-    (re.compile(r"false|False|FALSE"), lambda text: False),
-    (re.compile(r"[-+]?[0-9]+"), int),
-    (re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+"), lambda text: int(text, 0)),
-    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
-    (
-        re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
-        lambda text: float(text.replace(".", "")),
-    ),
+CORE_SCHEMA: list[tuple[str, Callable[[str], bool | int | float | None]]] = [
+    (r"|~|null|Null|NULL", lambda text: None),
+    (r"true|True|TRUE|false|False|FALSE", lambda text: text.lower() == "true"),
+    (r"[-+]?[0-9]+", int),
+    (r"0o[0-7]+|0x[0-9a-fA-F]+", lambda text: int(text, 0)),
+    (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", float),
+    (r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", lambda text: float(text.replace(".", ""))),
 ]
-PLAIN = re.compile(r"[A-Za-z0-9_./~][A-Za-z0-9_./~ +-]*(?<! )")  # safe in YAML without quotes
+PLAIN = r"[A-Za-z0-9_./~][A-Za-z0-9_./~ +-]*(?<! )"  # safe in YAML without quotes
 
 
 class Refused(Exception):
@@ -47,16 +43,11 @@ class Refused(Exception):
 class Lined(dict[str, Any]):
     """A mapping that knows the line of each key."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: dict[str, int] = {}
+    lines: dict[str, int]
 
 
 def read_yaml(content: bytes) -> tuple[Any, list[Refused]]:
-    """Read one document.
-
-    Returns:
-        the value, or as much of it as can be read, and all that is refused.
+    """Read one document; return as much of its value as can be read, and what is refused.
 
     Example:
         >>> read_yaml(b"optim:\\n  lr: 1e-3")
@@ -71,24 +62,18 @@ def read_yaml(content: bytes) -> tuple[Any, list[Refused]]:
 
 
 def parse_scalar(text: str) -> bool | int | float | str | None:
-    """Return the value of an unquoted YAML word.
-
-    Raises:
-        ValueError: the word is a number of more than 100 characters.
+    """Return the value of an unquoted YAML word; raise ValueError if it is an endless number.
 
     Example:
         >>> parse_scalar("1e-3"), parse_scalar("no"), parse_scalar("true")
         (0.001, 'no', True)
-
-    Source: YAML 1.2.2, 10.3.2 (core schema).
     """
-    convert: Any = next((make for word, make in CORE_SCHEMA if word.fullmatch(text)), None)
-    if convert is None:
-        return text
-    if len(text) > MAX_NUMBER_CHARS:
-        raise ValueError(f"a number of {len(text):,} characters is more than a setting can hold")
-    value: bool | int | float | None = convert(text)
-    return value
+    for pattern, convert in CORE_SCHEMA:
+        if re.fullmatch(pattern, text):
+            if len(text) > MAX_NUMBER_CHARS:
+                raise ValueError(f"a number of {len(text):,} characters is too long for a setting")
+            return convert(text)
+    return text
 
 
 def format_value(value: Any) -> str:
@@ -173,6 +158,7 @@ def _value(node: Any, problems: list[Refused]) -> Any:
 def _mapping(node: yaml.MappingNode, problems: list[Refused]) -> Lined:
     """Read the keys that may stay; a refused value takes its key with it, and says why."""
     found = Lined()
+    found.lines = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if len(found.lines) == MAX_KEYS:
@@ -201,7 +187,7 @@ def _key(node: Any, lines: Mapping[str, int]) -> str:
 
 
 def _format_text(text: str) -> str:
-    looks_plain = len(text) <= MAX_NUMBER_CHARS and PLAIN.fullmatch(text)
+    looks_plain = len(text) <= MAX_NUMBER_CHARS and re.fullmatch(PLAIN, text)
     if looks_plain and isinstance(parse_scalar(text), str):
         return text
     # PyYAML knows which characters need an escape; its own choice of quotes follows YAML 1.1.

@@ -24,6 +24,7 @@ from crossent.config.load import (
     read_layers,
     refuse,
     unknown_name,
+    without,
     wrong_value,
 )
 from crossent.config.render import yaml_lines
@@ -155,7 +156,7 @@ def load_sweep(
     layers = read_layers(path, overrides, mistakes)
     if len(layers) == 1:  # the arguments only
         refuse(mistakes)
-    loaded = merge(layers, model_names, OWN_SECTIONS, mistakes)
+    loaded = merge(without(layers, OWN_SECTIONS), model_names, mistakes)
     if loaded.settings.train.minutes is not None:
         mistakes.append(f"{loaded.origins['train.minutes']}: train.minutes {NOT_TIMED}")
     *bases, file, arguments = layers

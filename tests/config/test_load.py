@@ -140,7 +140,7 @@ def test_unreadable_file_is_told():
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"optim": {"beta": 0.9}}, "optim.beta: Extra inputs are not permitted; got 0.9"),
+        ({"optim": {"beta": 0.9}}, "optim.beta is not a setting)"),
         ({"train": {"epochs": 0}}, "train.epochs must be greater than or equal to 1; got 0"),
         ({"data": {"source": "folder"}}, "data.source folder needs data.root=FOLDER, the folder"),
         ([], "the settings must be a valid dictionary or instance of Settings; got []"),

@@ -109,7 +109,7 @@ def test_unknown_section_is_one_mistake_whatever_it_holds(mistakes):
         ("optim.lr=", "a value is missing after =; null is written null"),
         ("optim=null", "optim is a section, not a value"),
         ("base=fox.yaml", "base can only stand in a file; on the command line use -c"),
-        ("seed=" + "9" * 5000, "a number of 5,000 characters is more than a setting can hold"),
+        ("seed=" + "9" * 5000, "a number of 5,000 characters is too long for a setting"),
         ("loss.class_weights=[1, 2", "is not YAML"),
         ("loss.class_weights=[!!int 1]", "the tag tag:yaml.org,2002:int is refused"),
         ("loss.class_weights=[\udcff]", "is not YAML: not UTF-8"),
@@ -131,7 +131,7 @@ def test_all_mistakes_come_at_once_in_all_layers(mistakes, write):
 
 def test_refused_line_has_one_mistake_only(mistakes):
     (line,) = mistakes("optim:\n  lr: " + "9" * 5000)
-    assert line == "fox.yaml:2: a number of 5,000 characters is more than a setting can hold"
+    assert line == "fox.yaml:2: a number of 5,000 characters is too long for a setting"
 
 
 def test_very_many_mistakes_are_counted(mistakes):

@@ -115,7 +115,7 @@ def test_word_has_its_yaml_1_2_value(word):
 
 @pytest.mark.parametrize("word", ["0x" + "f" * 5000, "1." + "0" * 5000, "1e" + "9" * 99])
 def test_endless_number_is_refused(word):
-    with pytest.raises(ValueError, match=r"a number of .* characters is more than"):
+    with pytest.raises(ValueError, match=r"a number of .* characters is too long"):
         parse_scalar(word)
 
 
