@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from crossent.config import yaml_text
-from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, fields_of, nested
+from crossent.config.settings import SECTIONS, Section, Settings, fields_of, nested
 from crossent.config.yaml_text import Lined, format_value, parse_scalar, read_yaml, shorten
 from crossent.errors import UserError
 
@@ -96,12 +96,16 @@ def refuse(mistakes: Sequence[str]) -> None:
 
 
 def read_layers(
-    config: str | Path | None, overrides: Sequence[str], mistakes: list[str]
+    config: str | Path | None,
+    overrides: Sequence[str],
+    mistakes: list[str],
+    sections: Sequence[str] = SECTIONS,
 ) -> list[Layer]:
     """Read the files, the most basic first, and then the arguments.
 
     Args:
         mistakes: one line is added for each thing that cannot be read.
+        sections: mappings whose values are settings.
     """
     layers = [argument_layer(overrides, mistakes)]
     default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
@@ -110,7 +114,7 @@ def read_layers(
     seen: set[str] = set()
     try:
         while True:
-            layers.insert(0, file_layer(path, seen, mistakes))
+            layers.insert(0, file_layer(path, sections, seen, mistakes))
             base = layers[0].pop("base", None)
             if base is None:
                 break
@@ -123,7 +127,7 @@ def read_layers(
     return layers
 
 
-def file_layer(path: str, seen: set[str], mistakes: list[str]) -> Layer:
+def file_layer(path: str, sections: Sequence[str], seen: set[str], mistakes: list[str]) -> Layer:
     """Read one file.
 
     Raises:
@@ -149,17 +153,17 @@ def file_layer(path: str, seen: set[str], mistakes: list[str]) -> Layer:
     if not isinstance(values, Lined):
         mistakes.append(f"{shown}:1: expected settings such as seed: 1, one key per line")
         return {}
-    return flatten(values, shown)
+    return flatten(values, shown, sections)
 
 
-def flatten(values: Lined, path: str, prefix: str = "") -> Layer:
+def flatten(values: Lined, path: str, sections: Sequence[str], prefix: str = "") -> Layer:
     """Return the values by dotted name, each with its file and line."""
     layer: Layer = {}
     for key, value in values.items():
-        if key in SECTIONS and isinstance(value, Lined):
-            layer |= flatten(value, path, f"{key}.")
+        if key in sections and isinstance(value, Lined):
+            layer |= flatten(value, path, (), f"{key}.")
         # A section whose lines are all commented out is None to YAML, and says nothing.
-        elif key not in SECTIONS or value is not None:
+        elif key not in sections or value is not None:
             layer[prefix + key] = Given(value, f"{path}:{values.lines[key]}")
     return layer
 
@@ -198,24 +202,28 @@ def without(layers: Sequence[Layer], sections: Sequence[str]) -> list[Layer]:
 
 
 def merge(
-    layers: Sequence[Layer], model_names: Sequence[str] | None, mistakes: list[str]
+    layers: Sequence[Layer],
+    model_names: Sequence[str] | None,
+    mistakes: list[str],
+    model: type[Settings] = Settings,
 ) -> Loaded:
     """Merge the layers and check after each one: what a later layer hides is wrong as well.
 
     Where there are mistakes, the settings returned are the defaults.
     """
     given: Layer = {}
+    known = list(fields_of(model))
     settings: Settings | None = None
     wrong: dict[str, str] = {}
     for layer in layers:
         given |= layer
-        settings, wrong = check(Settings, given, model_names)
-        mistakes += complaints(layer, wrong, list(FIELDS))
+        settings, wrong = check(model, given, model_names)
+        mistakes += complaints(layer, wrong, known)
     for section in wrong.keys() & {*SECTIONS}:
         for contradiction in wrong[section].split("\n"):  # begins with a name
             mistakes.append(f"{given[contradiction.partition(' ')[0]].origin}: {contradiction}")
-    origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
-    return Loaded(settings or Settings(), origins)
+    origins = {name: given[name].origin if name in given else "default" for name in known}
+    return Loaded(settings or model(), origins)
 
 
 def check(

@@ -5,7 +5,7 @@ space: {optim: {lr: {low: 0.01, high: 0.3, log: true}}, train: {mixup: [0.0, 0.4
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Annotated, Any, Literal, Self
@@ -13,30 +13,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from crossent.config import FIELDS, Settings, to_yaml
-from crossent.config.load import (
-    Given,
-    Layer,
-    check,
-    complaints,
-    flatten,
-    merge,
-    read_layers,
-    refuse,
-    unknown_name,
-    without,
-    wrong_value,
-)
+from crossent.config import FIELDS, Settings, load, to_yaml, with_values
+from crossent.config.load import Given, Layer
 from crossent.config.render import yaml_lines
-from crossent.config.settings import Section, expect, setting
+from crossent.config.settings import SECTIONS, Section, expect, setting
 from crossent.config.yaml_text import Lined
 from crossent.errors import UserError
 
-OWN_SECTIONS = ("sweep", "space")
 # They decide which pictures validate, or how a run is judged: trials could not be compared.
 FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
-NOT_TIMED = "has no place in a sweep: trials are compared epoch by epoch; set train.epochs"
+FIXED |= {"train.minutes"}
 NUMBERS = (int, float, int | None, float | None)
 MAX_GRID = 10_000
 
@@ -58,8 +45,8 @@ class SweepSettings(Section):
     prune: bool = setting(True, "stop a trial that is worse than most were at that epoch")
 
 
-class SweepSection(Section):
-    """The part of the file that says how."""
+class SweepFile(Settings):
+    """The settings of a run, and how to go through a space."""
 
     sweep: SweepSettings = SweepSettings()
 
@@ -81,15 +68,9 @@ class Range(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        wrong = None
-        if self.low >= self.high:
-            wrong = f"low must be below high; got {self.low} and {self.high}"
-        elif self.log and self.low <= 0:
-            wrong = f"a log range begins above 0; got {self.low}"
-        elif self.log and self.step:
-            wrong = "a range has log or step, not both"
-        if wrong:
-            raise PydanticCustomError("contradiction", "{words}", {"words": wrong})
+        if self.low >= self.high or (self.log and (self.low <= 0 or self.step)):
+            words = "low must be below high; a log range begins above 0 and has no step"
+            raise PydanticCustomError("contradiction", "{words}", {"words": words})
         return self
 
 
@@ -120,23 +101,22 @@ class Sweep:
     def to_yaml(self) -> str:
         """Return a text that `load_sweep` reads as the same sweep."""
         plan = yaml_lines({f"sweep.{key}": value for key, value in self.plan.model_dump().items()})
-        space = yaml_lines({name: as_value(axis) for name, axis in self.space.items()})
-        return f"{to_yaml(self.settings)}{plan}space:\n{indent(space, '  ')}"
+        axes = {
+            name: axis.values
+            if isinstance(axis, Choices)
+            else axis.model_dump(exclude_defaults=True)
+            for name, axis in self.space.items()
+        }
+        return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(axes), '  ')}"
 
 
 def grid_values(axis: Choices | Range) -> Sequence[Scalar]:
+    """Return the values of one setting in a grid; a range needs a step."""
     if isinstance(axis, Choices):
         return axis.values
     assert axis.step is not None
     count = math.floor((axis.high - axis.low) / axis.step + 1e-9) + 1
     return [axis.low + n * axis.step for n in range(count)]
-
-
-def as_value(axis: Choices | Range) -> object:
-    """Return the axis as it stands in YAML."""
-    if isinstance(axis, Choices):
-        return axis.values
-    return axis.model_dump(exclude_defaults=True)
 
 
 def load_sweep(
@@ -153,40 +133,28 @@ def load_sweep(
         UserError: one line per mistake, each with its file and line, or its argument.
     """
     mistakes: list[str] = []
-    layers = read_layers(path, overrides, mistakes)
+    layers = load.read_layers(path, overrides, mistakes, (*SECTIONS, "sweep"))
     if len(layers) == 1:  # the arguments only
-        refuse(mistakes)
-    loaded = merge(without(layers, OWN_SECTIONS), model_names, mistakes)
+        load.refuse(mistakes)
+    loaded = load.merge(load.without(layers, ["space"]), model_names, mistakes, SweepFile)
+    assert isinstance(loaded.settings, SweepFile)
     if loaded.settings.train.minutes is not None:
-        mistakes.append(f"{loaded.origins['train.minutes']}: train.minutes {NOT_TIMED}")
+        words = "train.minutes is given, but trials are compared epoch by epoch; set train.epochs"
+        mistakes.append(f"{loaded.origins['train.minutes']}: {words}")
     *bases, file, arguments = layers
-    for name in OWN_SECTIONS:
-        found = [layer[name].origin for layer in bases if name in layer]
-        mistakes += [f"{origin}: a sweep cannot start from another sweep" for origin in found]
-    plan = read_plan(file, arguments, mistakes)
-    space = read_space(file.get("space", Given(None, f"{path}:1")), model_names, mistakes)
-    if plan.strategy == "grid" and not mistakes:
-        check_grid(space, file["space"].origin, mistakes)
-    refuse(mistakes)
-    return Sweep(loaded.settings, plan, space)
-
-
-def read_plan(file: Layer, arguments: Layer, mistakes: list[str]) -> SweepSettings:
-    given: Layer = {}
-    section = file.get("sweep", Given(None, ""))
-    if isinstance(section.value, Lined):
-        given = flatten(section.value, section.origin.rpartition(":")[0], "sweep.")
-    elif section.value is not None:
-        mistakes.append(f"{section.origin}: the section sweep says how to try: {{trials: 50}}")
+    for base in bases:
+        own = [item for name, item in base.items() if name.partition(".")[0] in ("sweep", "space")]
+        mistakes += [f"{item.origin}: a sweep cannot start from another sweep" for item in own[:1]]
     for name, item in arguments.items():
-        if name.startswith("sweep."):
-            given[name] = item
-        elif name.partition(".")[0] in OWN_SECTIONS:
+        if name.partition(".")[0] == "space":
             words = "can only stand in the file; an argument can be sweep.trials=50"
             mistakes.append(f"{item.origin}: {name} {words}")
-    found, wrong = check(SweepSection, given)
-    mistakes += complaints(given, wrong, [f"sweep.{key}" for key in SweepSettings.model_fields])
-    return found.sweep if found else SweepSettings()
+    plan = loaded.settings.sweep
+    space = read_space(file.get("space", Given(None, f"{path}:1")), model_names, mistakes)
+    if plan.strategy == "grid" and not mistakes:
+        mistakes += grid_mistakes(space, file["space"])
+    load.refuse(mistakes)
+    return Sweep(with_values(loaded.settings, {}), plan, space)
 
 
 def read_space(given: Given, model_names: Sequence[str] | None, mistakes: list[str]) -> Space:
@@ -194,7 +162,7 @@ def read_space(given: Given, model_names: Sequence[str] | None, mistakes: list[s
         mistakes.append(f"{given.origin}: a sweep needs a section space: what to try")
         return {}
     space: Space = {}
-    for name, item in flatten(given.value, given.origin.rpartition(":")[0]).items():
+    for name, item in flattened(given).items():
         try:
             space[name] = read_axis(name, item.value, model_names)
         except UserError as error:
@@ -209,11 +177,10 @@ def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Choic
         UserError: it cannot be tried, or not with these values.
     """
     if name not in FIELDS:
-        raise UserError(unknown_name(name, list(FIELDS)))
-    if name == "train.minutes":
-        raise UserError(f"{name} {NOT_TIMED}")
+        raise UserError(load.unknown_name(name, list(FIELDS)))
     if name in FIXED:
-        raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
+        words = "trials are compared epoch by epoch, on the same pictures"
+        raise UserError(f"{name} cannot be tried: {words}")
     axis: Choices | Range
     if isinstance(value, Lined):
         axis = read_range(name, value)
@@ -224,9 +191,9 @@ def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Choic
         axis, values = Choices(tuple(value)), tuple(value)
     else:
         words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
-        raise UserError(wrong_value(name, value, f"Input should be {words}"))
-    wrong = [check(Settings, {name: Given(v, "")}, model_names)[1] for v in values]
-    refuse([text for texts in wrong for text in texts.values()])
+        raise UserError(load.wrong_value(name, value, f"Input should be {words}"))
+    wrong = [load.check(Settings, {name: Given(v, "")}, model_names)[1] for v in values]
+    load.refuse([text for texts in wrong for text in texts.values()])
     if isinstance(axis, Range) and FIELDS[name].annotation not in NUMBERS:
         raise UserError(f"{name} has no range of numbers; give a list of values")
     return axis
@@ -234,16 +201,22 @@ def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Choic
 
 def read_range(name: str, values: Lined) -> Range:
     given = {key: Given(value, name) for key, value in values.items()}
-    axis, wrong = check(Range, given)
-    refuse(complaints(given, wrong, list(Range.model_fields)))
+    axis, wrong = load.check(Range, given)
+    load.refuse(load.complaints(given, wrong, list(Range.model_fields)))
     if axis is None:
         raise UserError(f"{name}: {wrong.get('', 'a range needs low and high')}")
     return axis
 
 
-def check_grid(space: Space, origin: str, mistakes: list[str]) -> None:
-    for name, axis in space.items():
-        if isinstance(axis, Range) and axis.step is None:
-            mistakes.append(f"{origin}: {name}: a grid needs a list of values, or a step")
-    if not mistakes and math.prod(len(grid_values(a)) for a in space.values()) > MAX_GRID:
-        mistakes.append(f"{origin}: the grid has more than {MAX_GRID:,} combinations")
+def grid_mistakes(space: Space, given: Given) -> Iterator[str]:
+    lines = flattened(given)
+    endless = [n for n, axis in space.items() if isinstance(axis, Range) and axis.step is None]
+    for name in endless:
+        yield f"{lines[name].origin}: {name}: a grid needs a list of values, or a step"
+    if not endless and math.prod(len(grid_values(a)) for a in space.values()) > MAX_GRID:
+        yield f"{given.origin}: the grid has more than {MAX_GRID:,} combinations"
+
+
+def flattened(space: Given) -> Layer:
+    """Return what is to be tried by dotted name, each with its file and line."""
+    return load.flatten(space.value, space.origin.rpartition(":")[0], SECTIONS)
