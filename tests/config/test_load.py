@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from crossent.config import Settings, load_settings, settings_from_dict
-from crossent.config.settings import FIELDS, flat_values
+from crossent.config import FIELDS, Settings, flat_values, load_settings, settings_from_dict
 from crossent.errors import UserError
 
 
@@ -43,26 +42,19 @@ def test_home_folder_is_expanded(write, monkeypatch):
     assert (settings.seed, settings.data.root) == (5, f"{home}/pictures")
 
 
-@pytest.mark.parametrize(
-    ("argument", "name", "value"),
-    [
-        ("seed=3", "seed", 3),
-        ("optim.lr=1e-3", "optim.lr", 0.001),
-        ("optim.lr=1", "optim.lr", 1.0),
-        ("optim.nesterov=false", "optim.nesterov", False),
-        ("model.weights=null", "model.weights", None),
-        ("model.weights=a=b: c #d*&", "model.weights", "a=b: c #d*&"),
-        ("model.weights='7'", "model.weights", "7"),
-        ("model.name=no", "model.name", "no"),
-        (" train.epochs = 7 ", "train.epochs", 7),
-        ("loss.class_weights=[1, 2.5]", "loss.class_weights", (1.0, 2.5)),
-        ("loss.class_weights=balanced", "loss.class_weights", "balanced"),
-        ("train.device=cuda:1", "train.device", "cuda:1"),
-        ("train.threads=2", "train.threads", 2),
-    ],
-)
-def test_argument_sets_one_value(write, argument, name, value):
+ARGUMENTS = {
+    "seed=3": 3, "optim.lr=1e-3": 0.001, "optim.lr=1": 1.0, "optim.nesterov=false": False,
+    "model.weights=null": None, "model.weights=a=b: c #d*&": "a=b: c #d*&",
+    "model.weights='7'": "7", "model.name=no": "no", " train.epochs = 7 ": 7,
+    "loss.class_weights=[1, 2.5]": (1.0, 2.5), "loss.class_weights=balanced": "balanced",
+    "train.device=cuda:1": "cuda:1", "train.threads=2": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_argument_sets_one_value(write, argument):
     loaded = load_settings(write(""), [argument])
+    name, value = argument.partition("=")[0].strip(), ARGUMENTS[argument]
     got = flat_values(loaded.settings)[name]
     assert (type(got), got) == (type(value), value)
     assert loaded.origins[name] == f"argument {argument}"
