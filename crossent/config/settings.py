@@ -36,6 +36,11 @@ def expect(words: str) -> WrapValidator:
     return WrapValidator(validate)
 
 
+def contradiction(words: str) -> PydanticCustomError:
+    """Return the error for settings that are right by themselves, but not together."""
+    return PydanticCustomError("contradiction", "{words}", {"words": words})
+
+
 def setting(default: Any, description: str, **bounds: Any) -> Any:
     """Declare a setting; `bounds` are pydantic's: gt, ge, lt, le, min_length."""
     return Field(default=default, description=description, **bounds)
@@ -50,7 +55,7 @@ PathText = Annotated[
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
 Share = Annotated[float, Field(gt=0, le=1)]
-RGB = Annotated[tuple[Share, Share, Share], Field(strict=False), expect("three numbers up to 1")]
+RGB = Annotated[tuple[Share, Share, Share], Field(strict=False), expect("three numbers in (0, 1]")]
 Weights = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]
 Seconds = Annotated[float, Field(gt=0)]
 Steps = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} steps?$")]
@@ -73,15 +78,15 @@ class DataSettings(Section):
     )
     root: PathText | None = setting(None, "the folder of the pictures")
     image_size: int | None = setting(
-        64, "side, pixels; null: as model.weights, or 64", ge=16, le=1024
+        64, "side of the input, pixels; null: as model.weights, or 64", ge=16, le=1024
     )
-    mean: RGB | None = setting(None, "of R, G, B from 0 to 1; null: as model.weights, or 0.5")
+    mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
     std: RGB | None = setting(None, "R, G, B are divided by this; null: as model.weights, or 0.25")
     val_fraction: float = setting(0.2, "share for validation if there is no val folder", gt=0, lt=1)
     folds: int | None = setting(None, "parts for cross-validation, one run for each", ge=2, le=100)
     fold: int | None = setting(None, "train only this fold, counted from 1", ge=1, le=100)
     seed: int | None = setting(
-        None, "of the split and the drawings; null: as seed", ge=0, le=MAX_SEED
+        None, "seed of the split and the drawings; null: as seed", ge=0, le=MAX_SEED
     )
     num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
     sampling: Literal["natural", "balanced"] = setting(
@@ -115,7 +120,7 @@ class DataSettings(Section):
         elif self.folds is not None and self.source != "folder":
             found.append("data.folds needs data.source folder: other sources have a fixed split")
         if found:
-            raise PydanticCustomError("contradiction", "{words}", {"words": "\n".join(found)})
+            raise contradiction("\n".join(found))
         return self
 
 
@@ -125,7 +130,9 @@ class ModelSettings(Section):
     name: str = setting("small_cnn", "a name in models/, or torchvision/resnet18", min_length=1)
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
-    weights: PathText | None = setting(None, "to start from: DEFAULT, a run or a file; null: none")
+    weights: PathText | None = setting(
+        None, "start from DEFAULT, a run or a file; null: from scratch"
+    )
 
     @field_validator("name")
     @classmethod
@@ -170,19 +177,23 @@ class TrainSettings(Section):
     """How long to train, in what batches, on what device."""
 
     epochs: int = setting(20, "passes over the training pictures", ge=1, le=100_000)
-    minutes: float | None = setting(None, "as many epochs as fit into this time", gt=0)
+    minutes: float | None = setting(None, "train for this long instead of epochs", gt=0)
     patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
     ema: float | None = setting(
-        None, "half-life of the mean of the weights, epochs; null: off", gt=0
+        None, "half-life of the running mean of the weights, epochs; null: off", gt=0
     )
     batch_size: int = setting(32, "pictures per step, on all processes together", ge=1, le=65_536)
-    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "auto: bf16 where the device is fast at it"
+    )
     keep: Literal["best", "last"] = setting(
         "best", "the epoch whose model is kept; best: smallest E"
     )
     overfit_batch: bool = setting(False, "a test: train on one batch only; E must fall to 0")
     freeze: bool = setting(False, "true: only the last layer learns")
-    mixup: float = setting(0.0, "alpha of Beta, which blends pairs; 0: off", ge=0, le=100)
+    mixup: float = setting(
+        0.0, "alpha of the Beta distribution that blends pairs; 0: off", ge=0, le=100
+    )
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"] | NthGPU,
         expect("'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'"),

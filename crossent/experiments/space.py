@@ -11,12 +11,11 @@ from textwrap import indent
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given, Layer
 from crossent.config.render import yaml_lines
-from crossent.config.settings import SECTIONS, Section, expect, setting
+from crossent.config.settings import SECTIONS, Section, contradiction, expect, setting
 from crossent.config.yaml_text import Lined
 from crossent.errors import UserError
 
@@ -69,8 +68,7 @@ class Range(Section):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.low >= self.high or (self.log and (self.low <= 0 or self.step)):
-            words = "low must be below high; a log range begins above 0 and has no step"
-            raise PydanticCustomError("contradiction", "{words}", {"words": words})
+            raise contradiction("low must be below high; a log range starts above 0, without step")
         return self
 
 
