@@ -113,7 +113,8 @@ def grid_values(axis: Choices | Range) -> Sequence[Scalar]:
     if isinstance(axis, Choices):
         return axis.values
     assert axis.step is not None
-    count = math.floor((axis.high - axis.low) / axis.step + 1e-9) + 1
+    # One more than a grid may have is enough to refuse it; a tiny step would fill the memory.
+    count = math.floor(min((axis.high - axis.low) / axis.step + 1e-9, MAX_GRID)) + 1
     return [axis.low + n * axis.step for n in range(count)]
 
 

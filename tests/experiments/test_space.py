@@ -118,6 +118,10 @@ def test_all_mistakes_at_once(sweep):
             "sweep: {strategy: grid}\nspace: {seed: {low: 0, high: 90000, step: 1}}\n",
             "the grid has more than 10,000 combinations",
         ),
+        (
+            "sweep: {strategy: grid}\nspace: {optim: {lr: {low: 1, high: 9e99, step: 1e-300}}}\n",
+            "the grid has more than 10,000 combinations",
+        ),
     ],
 )
 def test_a_mistake_of_the_whole(sweep, text, message):
