@@ -5,6 +5,7 @@ space: {optim: {lr: {low: 0.01, high: 0.3, log: true}}, train: {mixup: [0.0, 0.4
 """
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
@@ -113,9 +114,15 @@ def grid_values(axis: Choices | Range) -> Sequence[Scalar]:
     if isinstance(axis, Choices):
         return axis.values
     assert axis.step is not None
-    # One more than a grid may have is enough to refuse it; a tiny step would fill the memory.
-    count = math.floor(min((axis.high - axis.low) / axis.step + 1e-9, MAX_GRID)) + 1
-    return [axis.low + n * axis.step for n in range(count)]
+    return [axis.low + n * axis.step for n in range(num_values(axis))]
+
+
+def num_values(axis: Choices | Range) -> int:
+    """Count the values of one setting in a grid; a tiny step has more than memory holds."""
+    if isinstance(axis, Choices):
+        return len(axis.values)
+    assert axis.step is not None
+    return math.floor(min((axis.high - axis.low) / axis.step + 1e-9, sys.maxsize)) + 1
 
 
 def load_sweep(
@@ -212,7 +219,7 @@ def grid_mistakes(space: Space, given: Given) -> Iterator[str]:
     endless = [n for n, axis in space.items() if isinstance(axis, Range) and axis.step is None]
     for name in endless:
         yield f"{lines[name].origin}: {name}: a grid needs a list of values, or a step"
-    if not endless and math.prod(len(grid_values(a)) for a in space.values()) > MAX_GRID:
+    if not endless and math.prod(map(num_values, space.values())) > MAX_GRID:
         yield f"{given.origin}: the grid has more than {MAX_GRID:,} combinations"
 
 
