@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("what", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 50_000])
     parser.add_argument("--folder", type=Path, default=PHOTOS, help="of pictures, for start")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one, for start")
     args, words = parser.parse_known_args()
