@@ -59,8 +59,8 @@ def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None
                 done.peak_mb = max(done.peak_mb, sum(map(_memory_mb, _family(process.pid))))
                 next_look = time.monotonic() + MEMORY_S
             time.sleep(LOOK_S)
-        done.seconds = time.monotonic() - start
         _read(metrics, done, start)
+        done.seconds = time.monotonic() - start
         if process.returncode:
             output.seek(0)
             raise SystemExit(f"{' '.join(map(str, words))} failed in {cwd}:\n{output.read()}")

@@ -10,8 +10,6 @@ from PIL import Image
 from benchmarks.timing import ROOT, in_turn, ratio, spread, watch
 from data.drawings import draw, label
 
-SMALL = ["model.width=8", "data.image_size=32"]
-
 
 def rows_of(*words):
     """Return the rows of the table that a benchmark prints, without its head."""
@@ -41,19 +39,19 @@ def pictures(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("other", [False, True], ids=["contenders", "two checkouts"])
 def test_each_contender_gets_a_row(pictures, other):
-    words = ["--rounds=1", "--epochs=2", "--image-size=32", "--batch-size=8"]
+    words = ["--rounds=1", "--epochs=1", "--image-size=32", "--batch-size=8"]
     rows = rows_of("benchmarks.throughput", pictures, *words, *(["--against=."] if other else []))
     ours = ["crossent, cold cache", "crossent, warm cache"]
-    others = [f"other checkout: {name}" for name in ours]
-    plain = ["plain PyTorch loop", "plain loop, tuned"]
-    assert [row[0] for row in rows[:4]] == ours + (others if other else plain)
+    there = [f"other checkout: {name}" for name in ours]
+    expected = there if other else ["plain PyTorch loop", "plain loop, tuned"]
+    assert [row[0] for row in rows[:4]] == ours + expected
     assert number(rows[2][2]) == 1  # beside itself
     assert all(number(cell) > 0 for row in rows for cell in row[1:])
 
 
 @pytest.mark.slow
 def test_memory_stays_flat_when_the_folder_grows():
-    sizes = (100, 4000)  # the pixels of 4,000 pictures take 77 MB
+    sizes = (100, 4000)  # the pixels of 4,000 pictures take 71 MB
     words = ["--sizes", *sizes, "--rounds=1", "data.image_size=64", "model.width=4"]
     few, many = rows_of("benchmarks.scale", "size", *words)
     assert (few[0], many[0]) == ("100", "4,000")
@@ -65,8 +63,8 @@ def test_memory_stays_flat_when_the_folder_grows():
 def test_checkpoints_and_starts_are_measured(pictures):
     rows = rows_of("benchmarks.scale", "checkpoint", "--rounds=1", "data.image_size=32")
     assert all(number(row[2]) > number(row[1]) for row in rows) and len(rows) == 3
-    words = ["--rounds=1", f"--folder={pictures}", "--against=.", *SMALL]
-    rows = rows_of("benchmarks.scale", "start", *words)
+    small = ["--rounds=1", "model.width=8", "data.image_size=32"]
+    rows = rows_of("benchmarks.scale", "start", f"--folder={pictures}", "--against=.", *small)
     assert len(rows) == 8 and all(number(cell) > 0 for row in rows for cell in row[1:])
 
 

@@ -15,8 +15,6 @@ from data.split import split_train_val
 from data.workers import Job, inspect_files
 from tests.data.pictures import SHARED, encoded, make_folder, scene
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def load(root, **changes):
     arguments = {"image_size": 16, "val_fraction": 0.25, "seed": 0, "use_cache": False}
