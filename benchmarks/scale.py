@@ -23,7 +23,7 @@ CLASS_NAMES = ("dog", "fox", "wolf")
 MODELS = {
     "small_cnn": ["model.name=small_cnn"],
     "small_cnn, four times as wide": ["model.name=small_cnn", "model.width=128"],
-    "resnet18": ["model.name=resnet18"],
+    "resnet18": ["model.name=torchvision/resnet18"],
 }
 NUM_STEPS = 10
 OTHER = "other checkout: "
