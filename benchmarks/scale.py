@@ -99,7 +99,7 @@ def checkpoint(args: argparse.Namespace, folder: Path) -> str:
 
 def start(args: argparse.Namespace, folder: Path) -> str:
     """Measure --help, and a step with all that comes before it, of one checkout or two in turn."""
-    checkouts = {"": ROOT} | ({OTHER: args.against.resolve()} if args.against else {})
+    checkouts = {"here": ROOT} | ({"there": args.against.resolve()} if args.against else {})
     found: dict[str, list[float]] = {}
     for whose in in_turn(list(checkouts), args.rounds):
         step = ["train.py", "--dry-run", "data.source=folder", f"data.root={args.folder.resolve()}"]
@@ -113,7 +113,7 @@ def start(args: argparse.Namespace, folder: Path) -> str:
             for name, words in commands.items():
                 words = [*words, *(args.words if "--dry-run" in words else [])]
                 seconds = watch(words, checkouts[whose]).seconds
-                found.setdefault(whose + name, []).append(seconds)
+                found.setdefault((OTHER if whose == "there" else "") + name, []).append(seconds)
     rows = [[name, spread(values, 2)] for name, values in found.items()]
     if args.against:
         for row in rows:
