@@ -119,20 +119,18 @@ def test_report_can_be_written_again(run):
     path, _ = run
     report = path / "report.html"
     before = report.read_text()
-    assert "E, cross-entropy" in before and "configs/smoke.yaml:" in before
+    assert "Cross-entropy E" in before and "configs/smoke.yaml:" in before
     report.unlink()
     out, _ = crossent("report", path)
     assert str(report) in out
-    assert "E, cross-entropy" in report.read_text()
+    assert "Cross-entropy E" in report.read_text()
 
 
 def test_compare_tells_runs_apart_or_not(run, tmp_path):
     other = tmp_path / "other"
     train(*SMOKE, "train.epochs=1", "--out", other)
-    page = tmp_path / "compared.html"
-    out, _ = crossent("compare", run[0], other, "--html", page)
+    out, _ = crossent("compare", run[0], other)
     assert "other less smoke" in out and "points" in out.splitlines()[-1]
-    assert "Runs compared" in page.read_text()
     found = json.loads(crossent("compare", run[0], other, "--json")[0])
     (comparison,) = found["comparisons"]
     difference = found["runs"][1]["accuracy"]["value"] - found["runs"][0]["accuracy"]["value"]

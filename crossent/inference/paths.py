@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from crossent.build import make_data
-from crossent.config import Settings
+from crossent.config import Settings, settings_from_dict
 from crossent.errors import UserError
 from crossent.model_file import Classifier
 
@@ -67,10 +67,7 @@ def run_settings(classifier: Classifier) -> Settings:
     Raises:
         UserError: they are of another version of this program.
     """
-    try:
-        return Settings.model_validate(classifier.header["settings"])
-    except ValueError:
-        raise UserError("the model's settings are of another version of this program") from None
+    return settings_from_dict(classifier.header["settings"], "the model")
 
 
 def validation_files(settings: Settings) -> list[str]:

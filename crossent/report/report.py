@@ -11,8 +11,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from crossent.config.scalars import format_value
-from crossent.config.schema import FIELDS, flat_values
+from crossent.config import FIELDS, flat_values, format_value
 from crossent.evaluation.coverage import SHARES
 from crossent.evaluation.metrics import Metrics
 from crossent.evaluation.scores import Scores
