@@ -1,4 +1,4 @@
-"""python -m crossent predict RUN PATH... [--json | --csv] [--top K] [--accuracy A] [--flip]"""
+"""python -m crossent predict RUN PATH... [--json | --csv] [--top K] [--accuracy A]"""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from crossent.evaluation.rejection import Promise
+    from crossent.evaluation.coverage import Promise
     from crossent.inference.predict import Prediction
 
 
@@ -28,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A",
         help='say "not sure" where answers were right less often than this on validation',
     )
-    parser.add_argument("--flip", action="store_true", help="average with the mirror image")
     parser.add_argument("--strict", action="store_true", help="stop at a file that is no picture")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         print(csv_header(classifier.class_names))
     count = Count()
-    for prediction in predict(classifier, paths, args.flip):
+    for prediction in predict(classifier, paths):
         sure = None if promise is None else prediction.confidence >= promise.threshold
         count.add(prediction, sure, args.strict)
         if args.json:
@@ -67,10 +66,6 @@ def check(args: argparse.Namespace) -> None:
 
     if args.top < 1:
         raise UserError(f"--top {args.top}: expected a number of classes, 1 or more")
-    if args.accuracy is not None and args.flip:
-        raise UserError(
-            "--accuracy: its threshold was measured without mirror images; leave out --flip"
-        )
 
 
 def in_words(promise: "Promise") -> str:

@@ -13,7 +13,10 @@ from crossent.evaluation.outputs import Outputs
 
 @dataclass(frozen=True)
 class Scores:
-    """Lists are by class. A class without pictures has no recall, one never said no precision."""
+    """The numbers of an evaluation; lists are by class.
+
+    A class without pictures has no recall, one that is never predicted has no precision.
+    """
 
     E: Interval  # nats, mean over the pictures
     accuracy: Interval
@@ -25,7 +28,7 @@ class Scores:
     metrics: Metrics
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
-        """The object that `evaluate --json` prints; a number that does not exist is null."""
+        """Return the object that `evaluate --json` prints; a number that does not exist is null."""
         columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
         per_class = {
             name: {
@@ -47,7 +50,7 @@ class Scores:
 
 
 def score(outputs: Outputs) -> Scores:
-    """All of them: Wilson's interval for shares, the bootstrap for means over pictures."""
+    """Compute all of them: Wilson's interval for shares, the bootstrap for means over pictures."""
     confusion = confusion_matrix(outputs.labels, outputs.predicted, outputs.num_classes)
     metrics = Metrics(float(outputs.losses.mean()), confusion)
     found, answers = confusion.diagonal(), confusion.sum(axis=0)
@@ -70,32 +73,45 @@ def wilsons(successes: Ints, counts: Ints) -> list[Interval]:
 
 
 def mean_losses(losses: Floats, counts: Floats) -> Floats:
-    """E of each resample. Shape: losses (N,), counts (B, N); returns (B, 1)."""
+    """Return E of each resample. Shape: losses (N,), counts (B, N); returns (B, 1)."""
     means: Floats = counts @ losses / len(losses)
     return means[:, None]
 
 
 def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
-    """The means over the classes of F1 and of recall, of each resample.
+    """Return the means over the classes of F1 and of recall, of each resample.
 
     Shape:
         counts (B, N); returns (B, 2).
     """
-    by_class = resampled_f1(outputs, counts), resampled_recall(outputs, counts)
-    means: Floats = np.stack([np.nanmean(values, axis=1) for values in by_class], axis=1)
+    both = resampled_f1(outputs, counts), resampled_recall(outputs, counts)
+    means: Floats = np.stack([np.nanmean(values, axis=1) for values in both], axis=1)
     return means
 
 
 def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:
-    """F1 of each class in each resample. Shape: counts (B, N); returns (B, K)."""
-    classes = np.eye(outputs.num_classes)
-    is_class, is_said = classes[outputs.labels], classes[outputs.predicted]  # (N, K)
-    f1: Floats = f1_score(counts @ (is_class * is_said), counts @ is_class, counts @ is_said)
-    return f1
+    """Return F1 of each class in each resample. Shape: counts (B, N); returns (B, K)."""
+    num_classes, right = outputs.num_classes, counts * outputs.right
+    return f1_score(
+        by_class(right, outputs.labels, num_classes),
+        by_class(counts, outputs.labels, num_classes),
+        by_class(counts, outputs.predicted, num_classes),
+    )
 
 
 def resampled_recall(outputs: Outputs, counts: Floats) -> Floats:
-    """Recall of each class in each resample. Shape: counts (B, N); returns (B, K)."""
-    is_class = np.eye(outputs.num_classes)[outputs.labels]  # (N, K)
-    recall: Floats = divide(counts @ (is_class * outputs.right[:, None]), counts @ is_class)
-    return recall
+    """Return the recall of each class in each resample. Shape: counts (B, N); returns (B, K)."""
+    num_classes, right = outputs.num_classes, counts * outputs.right
+    return divide(
+        by_class(right, outputs.labels, num_classes),
+        by_class(counts, outputs.labels, num_classes),
+    )
+
+
+def by_class(counts: Floats, classes: Ints, num_classes: int) -> Floats:
+    """Add up the counts of the pictures of each class, without a one-hot of (N, K).
+
+    Shape:
+        counts (B, N), classes (N,); returns (B, K).
+    """
+    return np.stack([np.bincount(classes, row, num_classes) for row in counts])

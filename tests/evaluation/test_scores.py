@@ -1,13 +1,17 @@
 import json
+import tracemalloc
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from crossent.evaluation.calibration import calibrate
 from crossent.evaluation.intervals import bootstrap, resamples
 from crossent.evaluation.outputs import Outputs
-from crossent.evaluation.scores import resampled_f1, resampled_recall, score
+from crossent.evaluation.scores import resampled_f1, resampled_means, resampled_recall, score
+from crossent.evaluation.table import headline
 from tests.evaluation.parts import make_outputs
 
 
@@ -72,6 +76,32 @@ def test_f1_of_a_resample_is_that_of_the_repeated_pictures():
             labels=range(3), average=None, zero_division=np.nan,
         )  # fmt: skip
         np.testing.assert_allclose(found, expected)
+
+
+def test_resamples_of_many_pictures_and_classes_take_little_memory():
+    """A one-hot of the labels alone, (50,000, 1,000) numbers, would be 400 MB."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 1000, 50_000)
+    outputs = Outputs(np.broadcast_to(np.eye(1, 1000), (50_000, 1000)), labels)
+    assert outputs.right.sum() == (labels == 0).sum()
+    counts = next(resamples(50_000, num_resamples=40))
+    tracemalloc.start()
+    means = resampled_means(outputs, counts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert means.shape == (40, 2) and peak < 100e6
+
+
+@pytest.mark.parametrize("E", [800.0, 1e30, 1e38])
+def test_a_model_that_is_wrong_without_measure_is_evaluated_too(E):
+    outputs = Outputs(np.array([[0.0, E], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores, calibration = score(outputs), calibrate(outputs)
+    text = headline(scores, ["dog", "fox"])
+    assert scores.E.value == pytest.approx(E / 3, rel=1e-3)
+    assert "more than 1,000,000" in text and len(max(text.splitlines(), key=len)) < 150
+    json.dumps([scores.to_dict(["dog", "fox"]), calibration.to_dict()], allow_nan=False)
 
 
 def test_the_interval_of_E_covers_the_truth_as_often_as_it_says():

@@ -5,13 +5,8 @@ import tempfile
 
 import pytest
 
-from crossent.evaluation.compare import Side, compare
-from crossent.evaluation.scores import score
-from crossent.experiments.measured import Measured
-from crossent.report.versus import write_page
-from tests.evaluation.parts import make_outputs
 from tests.report.browser import Browser, find_browser
-from tests.report.parts import make_data, make_page, pictures
+from tests.report.parts import make_data, make_page
 from tests.report.test_report import HOSTILE, PARTS
 
 
@@ -30,26 +25,16 @@ def browser():
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Hostile names, a hundred classes, a run without an epoch, compared runs."""
+    """Hostile names, a hundred classes, a run without an epoch."""
     root = tmp_path_factory.mktemp("reports")
     hostile = make_data(num_val=12, class_names=HOSTILE[:3], names=HOSTILE)
     make_page(root / "hostile", hostile)
     make_page(root / "hundred", make_data(100, num_val=200))
     make_page(root / "empty", make_data(), epochs=0, has_model=False)
-    found = {name: root / name / "report.html" for name in ("hostile", "hundred", "empty")}
-    return {**found, "compared": compared(root / "compared.html")}
+    return {name: root / name / "report.html" for name in ("hostile", "hundred", "empty")}
 
 
-def compared(path):
-    image_set, names = pictures(300, 3), [f"class {k}" for k in range(3)]
-    first, second = make_outputs(seed=1), make_outputs(seed=1, sharpness=-1.0)
-    scores = {"runs/a": score(first), "runs/b": score(second)}
-    comparison = compare(Side("runs/a", [first]), Side("runs/b", [second]))
-    write_page(path, scores, [comparison], Measured("runs/a", names, image_set, first, "", None))
-    return path
-
-
-@pytest.mark.parametrize("name", ["hostile", "hundred", "empty", "compared"])
+@pytest.mark.parametrize("name", ["hostile", "hundred", "empty"])
 @pytest.mark.parametrize("width", [375, 1280])
 def test_a_page_opens_without_a_word(browser, reports, name, width):
     browser.open(reports[name], width, dark=width == 375)
