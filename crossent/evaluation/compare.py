@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
-from crossent.evaluation.metrics import Ints
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.outputs import Ints, Outputs
 
 Z_POWER = 0.8416212335729143  # 80 % of a normal distribution lie below
 

@@ -7,8 +7,30 @@ from typing import Any
 import numpy as np
 
 from crossent.evaluation.intervals import Floats, Interval, bootstrap, f1_interval, wilson
-from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, divide, f1_score
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.outputs import Ints, Outputs
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Counts of answers. Shape: confusion (K, K), rows true, columns predicted."""
+
+    confusion: Ints
+
+    @property
+    def num_images(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def support(self) -> Ints:
+        """(K,) pictures of each class."""
+        support: Ints = self.confusion.sum(axis=1)
+        return support
+
+    def most_confused(self) -> list[tuple[int, int, int]]:
+        """Return (true, predicted, pictures) of each kind of mistake, the most frequent first."""
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        pairs = [(int(i), int(j), int(wrong[i, j])) for i, j in np.argwhere(wrong)]
+        return sorted(pairs, key=lambda pair: -pair[2])
 
 
 @dataclass(frozen=True)
@@ -51,8 +73,10 @@ class Scores:
 
 def score(outputs: Outputs) -> Scores:
     """Compute all of them: Wilson's interval for shares, the bootstrap for means over pictures."""
-    confusion = confusion_matrix(outputs.labels, outputs.predicted, outputs.num_classes)
-    metrics = Metrics(float(outputs.losses.mean()), confusion)
+    num_classes = outputs.num_classes
+    pairs = outputs.labels * num_classes + outputs.predicted
+    confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    metrics = Metrics(confusion)
     found, answers = confusion.diagonal(), confusion.sum(axis=0)
     [E] = bootstrap(partial(mean_losses, outputs.losses), len(outputs))
     macro_f1, balanced = bootstrap(partial(resampled_means, outputs), len(outputs))
@@ -84,31 +108,24 @@ def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
     Shape:
         counts (B, N); returns (B, 2).
     """
-    both = resampled_f1(outputs, counts), resampled_recall(outputs, counts)
-    means: Floats = np.stack([np.nanmean(values, axis=1) for values in both], axis=1)
+    means: Floats = np.nanmean(resampled_by_class(outputs, counts), axis=2).T
     return means
 
 
-def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:
-    """Return F1 of each class in each resample. Shape: counts (B, N); returns (B, K)."""
-    num_classes, right = outputs.num_classes, counts * outputs.right
-    return f1_score(
-        by_class(right, outputs.labels, num_classes),
-        by_class(counts, outputs.labels, num_classes),
-        by_class(counts, outputs.predicted, num_classes),
-    )
+def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
+    """Return F1 and recall of each class in each resample; nan of a class without pictures.
+
+    Shape:
+        counts (B, N); returns (2, B, K).
+    """
+    right = add_up(counts * outputs.right, outputs.labels, outputs.num_classes)
+    pictures = add_up(counts, outputs.labels, outputs.num_classes)
+    answers = add_up(counts, outputs.predicted, outputs.num_classes)
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return np.stack([2 * right / (pictures + answers), right / pictures])
 
 
-def resampled_recall(outputs: Outputs, counts: Floats) -> Floats:
-    """Return the recall of each class in each resample. Shape: counts (B, N); returns (B, K)."""
-    num_classes, right = outputs.num_classes, counts * outputs.right
-    return divide(
-        by_class(right, outputs.labels, num_classes),
-        by_class(counts, outputs.labels, num_classes),
-    )
-
-
-def by_class(counts: Floats, classes: Ints, num_classes: int) -> Floats:
+def add_up(counts: Floats, classes: Ints, num_classes: int) -> Floats:
     """Add up the counts of the pictures of each class, without a one-hot of (N, K).
 
     Shape:

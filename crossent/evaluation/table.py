@@ -7,8 +7,7 @@ from crossent.evaluation.calibration import Calibration
 from crossent.evaluation.coverage import Coverage
 from crossent.evaluation.intervals import HUGE, shown
 from crossent.evaluation.measure import Findings
-from crossent.evaluation.metrics import Metrics
-from crossent.evaluation.scores import Scores
+from crossent.evaluation.scores import Metrics, Scores
 from crossent.evaluation.shortcuts import Shortcuts
 from data.images import Unusable
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from crossent.evaluation.intervals import Interval
-from crossent.evaluation.metrics import Metrics
-from crossent.evaluation.scores import Scores
+from crossent.evaluation.scores import Metrics, Scores
 from crossent.report.gallery import Gallery
 from crossent.report.markup import Markup, element, note, shorten, table
 

@@ -1,4 +1,4 @@
-"""Can its confidence be trusted, and does it look at the animal?"""
+"""Can its confidence be trusted, and does it look at more than the background?"""
 
 import math
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def coverage_chart(coverage: Coverage) -> Chart:
 def snow_test(shortcuts: Shortcuts, gallery: Gallery) -> Iterator[Markup]:
     """Accuracy by view, with a few pictures as the model saw them."""
     yield note(
-        "Wolves stand on snow: a model may learn the snow. So the pictures are shown to it with "
+        "A model may learn the background of its pictures. So they are shown to it with "
         "the middle covered, with the border covered (half of the area each) and without colour. "
         f"Guessing the most frequent class is right {shortcuts.guess:.1%} of the time."
     )
