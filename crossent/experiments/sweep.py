@@ -146,7 +146,14 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
         name = trial.user_attrs.get("folder", "")
         killed = [t for t in attempts(study).get(name, []) if "stopped" not in t.user_attrs]
         if len(killed) < MAX_ATTEMPTS:  # in its old folder it goes on from its checkpoint
-            study.enqueue_trial(trial.params, user_attrs={"folder": name} if name else None)
+            again = optuna.create_trial(
+                state=TrialState.WAITING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs={"folder": name} if name else None,
+                system_attrs=trial.system_attrs,  # enqueue_trial would lose its place in a grid
+            )
+            study.add_trial(again)
     study.sampler = make_sampler(sweep, len(study.trials))
     return study
 

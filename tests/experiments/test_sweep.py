@@ -133,11 +133,12 @@ def test_the_seed_decides_what_is_tried_and_going_on_repeats_nothing(tmp_path, s
     assert len({trial["optim.lr"] for trial in params(more)}) == 7
 
 
-def test_a_grid_is_gone_through_once_also_with_a_kill(tmp_path):
+@pytest.mark.parametrize("name", ["trial-002", "trial-005", "trial-006"])
+def test_a_grid_is_gone_through_once_also_with_a_kill(tmp_path, name):
     space = {"optim.lr": Choices((0.1, 0.2, 0.3)), "train.mixup": Range(low=0, high=0.5, step=0.5)}
     sweep, good = make_sweep(space, strategy="grid", trials=None), pretend(away_from_a_tenth)
     with pytest.raises(Killed):
-        run(tmp_path / "sweep", sweep, killed_in("trial-003", good))
+        run(tmp_path / "sweep", sweep, killed_in(name, good))
     points = [tuple(trial.values()) for trial in params(run(tmp_path / "sweep", sweep, good))]
     assert sorted(points) == [(lr, mixup) for lr in (0.1, 0.2, 0.3) for mixup in (0.0, 0.5)]
 
