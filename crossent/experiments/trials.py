@@ -39,7 +39,7 @@ def attempts(study: optuna.Study) -> dict[str, list[FrozenTrial]]:
     for trial in study.get_trials(deepcopy=False):
         if "folder" in trial.user_attrs:
             found.setdefault(trial.user_attrs["folder"], []).append(trial)
-    return dict(sorted(found.items()))
+    return found
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
