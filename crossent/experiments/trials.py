@@ -141,8 +141,8 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         axes = {
-            "history.png": plots.plot_optimization_history(study),
-            "parallel-coordinates.png": plots.plot_parallel_coordinate(study),
+            "history.png": plots.plot_optimization_history(study, target_name="E"),
+            "parallel-coordinates.png": plots.plot_parallel_coordinate(study, target_name="E"),
             "importances.png": plots.plot_param_importances(study, evaluator=evaluator),
         }
     for name, drawn in axes.items():
