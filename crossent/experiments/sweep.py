@@ -19,13 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from crossent.build import make_data
-from crossent.config import Loaded, Settings, differences
-from crossent.config.schema import FIELDS
+from crossent.config import FIELDS, Loaded, Settings, differences
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.experiments.group import Group, has_folds, train_runs, wants_group
-from crossent.experiments.read_sweep import load_sweep
-from crossent.experiments.space import Choices, Range, Sweep, SweepSettings, grid_values
+from crossent.experiments.space import Choices, Range, Sweep, SweepSettings, grid_values, load_sweep
 from crossent.experiments.trials import attempts, in_words, report_trials, settings_of
 from crossent.files import write_text
 from crossent.pretrained import follow_weights

@@ -17,13 +17,11 @@ from optuna.trial import FixedTrial, TrialState
 
 from crossent import drill
 from crossent.__main__ import main
-from crossent.config import load_settings, to_yaml
-from crossent.config.schema import Settings
+from crossent.config import Settings, load_settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
 from crossent.experiments import sweep as sweep_module
 from crossent.experiments import trials as trials_module
-from crossent.experiments.read_sweep import load_sweep
-from crossent.experiments.space import Choices, Range, Sweep, SweepSettings
+from crossent.experiments.space import Choices, Range, Sweep, SweepSettings, load_sweep
 from crossent.experiments.sweep import (
     MAX_ATTEMPTS,
     begin_sweep,
