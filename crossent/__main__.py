@@ -12,7 +12,7 @@ PROGRAM = "python -m crossent"
 COMMANDS = {
     "evaluate": "measure a trained model on its validation pictures or on another folder",
     "compare": "tell which of several runs is better, if one can tell",
-    "sweep": "try settings, many runs at once or one after the other, and tell which matter",
+    "sweep": "try settings, run after run, and show which are better",
     "report": "write report.html of a run: everything about it on one page",
     "predict": "name what is on pictures",
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",

@@ -112,7 +112,7 @@ def test_evaluate_gives_the_numbers_of_the_log(run):
     assert found["unusable"] == []
     table, _ = crossent("evaluate", path)
     assert f"E = {found['E']['value']:.4f}" in table
-    assert "is \\ said" in table and "only the border" in table and "temperature" in table
+    assert "true \\ predicted" in table and "only the border" in table and "temperature" in table
 
 
 def test_report_can_be_written_again(run):
@@ -130,7 +130,7 @@ def test_compare_tells_runs_apart_or_not(run, tmp_path):
     other = tmp_path / "other"
     train(*SMOKE, "train.epochs=1", "--out", other)
     out, _ = crossent("compare", run[0], other)
-    assert "other less smoke" in out and "points" in out.splitlines()[-1]
+    assert "other minus smoke" in out and "points" in out.splitlines()[-1]
     found = json.loads(crossent("compare", run[0], other, "--json")[0])
     (comparison,) = found["comparisons"]
     difference = found["runs"][1]["accuracy"]["value"] - found["runs"][0]["accuracy"]["value"]

@@ -13,8 +13,7 @@ from markupsafe import Markup
 
 from crossent.config import FIELDS, flat_values, format_value
 from crossent.evaluation.coverage import SHARES
-from crossent.evaluation.metrics import Metrics
-from crossent.evaluation.scores import Scores
+from crossent.evaluation.scores import Metrics, Scores
 from crossent.files import write_text
 from crossent.model_file import Classifier
 from crossent.report.charts import (

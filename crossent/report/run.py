@@ -11,7 +11,7 @@ import torch
 from crossent.build import make_data
 from crossent.config import Settings, load_settings
 from crossent.errors import UserError
-from crossent.evaluation.findings import Findings, examine
+from crossent.evaluation.measure import Findings, examine
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder

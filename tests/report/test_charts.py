@@ -85,9 +85,8 @@ def test_reliability_has_a_point_per_bin():
 
 def test_coverage_ends_with_the_accuracy_on_all():
     outputs = make_outputs()
-    assert (
-        f"On all pictures {outputs.right.mean():.1%}" in chart_of_coverage(cover(outputs)).sentence
-    )
+    chart = chart_of_coverage(cover(outputs.confidence, outputs.right))
+    assert f"On all pictures {outputs.right.mean():.1%}" in chart.sentence
 
 
 def test_pngs_of_a_run_and_of_a_group(tmp_path):

@@ -1,4 +1,4 @@
-"""All that is measured of a trained model on labelled pictures: for evaluate and the report."""
+"""Measure all that `evaluate` and the report tell of a model on labelled pictures."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from data.images import ImageSet
 
 @dataclass(frozen=True)
 class Findings:
-    """`outputs` are the answers that the other parts were computed from."""
+    """All measurements; `outputs` are the answers that the others were computed from."""
 
     outputs: Outputs
     scores: Scores
@@ -24,7 +24,7 @@ class Findings:
     shortcuts: Shortcuts
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
-        """The object that `evaluate --json` prints, but for the files that cannot be used."""
+        """Return the object that `evaluate --json` prints, but for the unusable files."""
         accuracies = {share: self.coverage.at(share) for share in SHARES}
         return {
             **self.scores.to_dict(class_names),
@@ -44,6 +44,6 @@ def examine(classifier: Classifier, image_set: ImageSet) -> Findings:
         outputs=outputs,
         scores=score(outputs),
         calibration=calibrate(outputs),
-        coverage=cover(outputs),
+        coverage=cover(outputs.confidence, outputs.right),
         shortcuts=look_for_shortcuts(classifier, image_set),
     )
