@@ -13,7 +13,7 @@ from crossent.inference.grad_cam import grad_cam
 from crossent.inference.heatmap import spotlit
 from crossent.model_file import Classifier
 from data.decode import Inspection
-from data.listing import printable
+from data.table import printable
 
 SIDE = 320  # pixels, the longer side of the heat map
 WELCOME = "Drop a picture, paste one, or take an example."

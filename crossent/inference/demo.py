@@ -19,7 +19,7 @@ from crossent.errors import UserError
 from crossent.inference.demo_page import CSS, THEME, make_page
 from crossent.model_file import Classifier
 from data.drawings import draw
-from data.listing import printable
+from data.table import printable
 
 MAX_UPLOAD = "32mb"
 HOST = "127.0.0.1"

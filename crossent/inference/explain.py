@@ -12,7 +12,7 @@ from crossent.errors import UserError
 from crossent.loss import article
 from crossent.model_file import Classifier
 from data.decode import Inspection, UnusableImage
-from data.workers import Job, inspect_in_order
+from data.decode_pool import Job, decode_in_order
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def inspect_picture(path: str, sizes: tuple[int, ...]) -> Inspection:
     Raises:
         UserError: the file is no picture.
     """
-    (found,) = inspect_in_order([Job(path, sizes)], window=1)
+    (found,) = decode_in_order([Job(path, sizes)], window=1)
     if isinstance(found, UnusableImage):
         raise UserError(f"{path}: {found}")
     return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crossent.inference.explain import Explanation
-from data.listing import printable
+from data.table import printable
 
 MAX_CLASSES = 6  # shown; a model of 1,000 classes would fill pages with zeros
 

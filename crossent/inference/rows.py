@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 from crossent.inference.predict import Prediction
-from data.listing import printable
+from data.table import printable
 
 NOT_SURE = "not sure"
 
