@@ -159,7 +159,7 @@ class _Cache:
         pixels = f"pixels-{uuid4().hex[:8]}"
         (folder / pixels).touch()
         header = {"decoder": DECODER, "pixels": pixels, "root": printable(str(root))}
-        (folder / "index.tmp").write_text(json.dumps(header) + "\n")
+        (folder / "index.tmp").write_text(json.dumps(header))
         os.replace(folder / "index.tmp", folder / "index.jsonl")
         for old in folder.glob("pixels-*"):
             if old.name != pixels:
@@ -180,7 +180,9 @@ class _Cache:
             def commit() -> None:
                 pixels.flush()
                 os.fsync(pixels.fileno())
-                index.write("".join(lines))
+                index.write(
+                    "".join(f"\n{line}" for line in lines)
+                )  # "\n" first: a kill may cut a line
                 index.flush()
                 lines.clear()
 
@@ -210,8 +212,8 @@ class _Cache:
 
 def _line(file: File, row: int, verdict: Verdict) -> str:
     if isinstance(verdict, UnusableImage):
-        return json.dumps([*file.key, row, [verdict.sha256, str(verdict)]]) + "\n"
-    return json.dumps([*file.key, row, astuple(verdict)]) + "\n"
+        return json.dumps([*file.key, row, [verdict.sha256, str(verdict)]])
+    return json.dumps([*file.key, row, astuple(verdict)])
 
 
 def _verdict_from_json(values: list[Any]) -> Verdict:

@@ -270,7 +270,7 @@ def _reason(error: Exception, content: bytes) -> str:
         return f"too large: more than {MAX_PIXELS / 1e6:.0f} million pixels"
     if isinstance(error, MemoryError):
         return f"too large: decoding takes more than {MAX_MEMORY_BYTES / 2**20:.0f} MB"
-    if "truncated" in str(error):
+    if "truncated" in str(error).lower():
         return "truncated: the end of the file is missing"
     return f"damaged: {error or type(error).__name__}"
 

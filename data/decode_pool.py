@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ Result = Inspection | UnusableImage
 
 def decode_in_order(
     jobs: Iterable[Job], window: int | None = None, num_workers: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield what came of every job, in the order of the jobs, however many there are.
 
     Jobs are taken only as they are needed, and while one file is slow the others run ahead of it

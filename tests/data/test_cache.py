@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import cache
+from data import cache, decode_pool
 from data.cache import default_cache_dir
-from data.decode_pool import decode_in_order
 from data.folder import load_folder
 from tests.data.pictures import encoded, make_folder, same, scene
 
@@ -31,15 +30,15 @@ def kept(tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def decoded(monkeypatch):
-    """The names of the files that are decoded."""
+    """The names of the files that are decoded; here, as test_decode_pool tests the processes."""
     names: list[str] = []
 
     def listen(jobs):
-        jobs = list(jobs)
-        names.extend(Path(job.path).name for job in jobs)
-        return decode_in_order(jobs)
+        for job in jobs:
+            names.append(Path(job.path).name)
+            yield decode_pool._inspect(job)
 
     monkeypatch.setattr(cache, "decode_in_order", listen)
     return names
@@ -164,8 +163,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize(("damage", "num_decoded"), DAMAGES)
 def test_what_is_damaged_is_decoded_anew(animals, kept, damage, num_decoded, decoded):
-    before = load(animals, kept)
-    np.array(before.train.images)
+    load(animals, kept)
     damage(pixels_file(kept).parent)
     del decoded[:]
     (animals / "dog" / "new.jpg").write_bytes(encoded(scene(100)))
@@ -179,7 +177,9 @@ def test_what_is_damaged_is_decoded_anew(animals, kept, damage, num_decoded, dec
 
 LOAD = """
 import sys
+import data.cache
 from data.folder import load_folder
+data.cache.SECONDS_PER_COMMIT = 0
 print(load_folder(sys.argv[1], 16, 0.25, 0, train_size=20, cache_dir=sys.argv[2]).fingerprint)
 """
 
@@ -192,6 +192,13 @@ def start_loading(animals, kept):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_for_pixels(kept):
+    deadline = time.monotonic() + 30
+    while sum(path.stat().st_size for path in kept.glob("*/pixels-*")) < 20_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
@@ -211,12 +218,10 @@ def test_a_killed_decoding_goes_on_where_it_was(tmp_path, kept, decoded, monkeyp
     many = make_folder(tmp_path / "many", {"dog": 400, "fox": 400})
     for path in many.rglob("*.jpg"):
         os.utime(path, (1, 1))
-    slowly = LOAD.replace("print", "import data.cache; data.cache.SECONDS_PER_COMMIT = 0\nprint")
-    run = subprocess.Popen([sys.executable, "-c", slowly, str(many), str(kept)], cwd=ROOT)
-    while not list(kept.glob("*/index.jsonl")) or pixels_file(kept).stat().st_size < 100_000:
-        time.sleep(0.01)
+    run = start_loading(many, kept)
+    wait_for_pixels(kept)
     run.kill()
-    run.wait()
+    run.communicate()
     same(load(many, kept), load(many, kept, use_cache=False))
     assert len(decoded) < 800 + 800
 
@@ -226,8 +231,7 @@ def test_ctrl_c_ends_it_at_once_and_loses_nothing(tmp_path, kept, decoded):
     many = make_folder(tmp_path / "many", {"dog": 400, "fox": 400})
     time.sleep(2)
     run = start_loading(many, kept)
-    while not list(kept.glob("*/index.jsonl")) or not pixels_file(kept).stat().st_size:
-        time.sleep(0.01)
+    wait_for_pixels(kept)
     run.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, stderr = run.communicate(timeout=20)
