@@ -2,7 +2,7 @@
 
     CACHE_DIR/<root>-<sizes>/index.jsonl   a header, then for each file what was found out
                              pixels-<id>   for each picture one row: its pixels at all sizes
-                             lock          held while files are decoded
+                             duplicates-<id>.npy, and a lock, held while files are decoded
 
 A file is taken for unchanged while its path, size and mtime are: so one new picture costs one
 decoding, and a decoding that was killed goes on where it was. Rows are only ever added, and they
@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from data.decode import DECODER, Facts, Inspection, UnusableImage
 from data.decode_pool import Job, Result, decode_in_order
+from data.duplicates import Pairs, duplicate_pairs
 from data.table import File, FileTable, Key, printable
 
 SECONDS_PER_COMMIT = 2.0  # of decoding: what a kill can cost
@@ -42,6 +43,7 @@ class Decoded:
 
     pixels: npt.NDArray[Any]  # (R,) rows of one (S, S, 3) uint8 field for each size, named "64"
     found: Found
+    folder: Path | None = None  # of the cache, if there is one
 
 
 def default_cache_dir() -> Path:
@@ -122,7 +124,24 @@ def _decode_with_cache(table: FileTable, sizes: Sequence[int], cache_dir: Path) 
             if cache.num_rows > 2 * num_used or not cache.found:
                 cache = _Cache.start(folder, sizes, table.root)
             cache.add(table, [file for file in table.files if file.key not in cache.found])
-    return Decoded(cache.map_pixels(), cache.found)
+    return Decoded(cache.map_pixels(), cache.found, folder)
+
+
+def remembered_pairs(folder: Path | None, sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
+    """Find the duplicates, or read them if the last run on this cache had the same pictures."""
+    if folder is None:
+        return duplicate_pairs(sha256s, hashes)
+    key = hashlib.sha256("".join([DECODER, *sha256s]).encode()).hexdigest()[:16]
+    path = folder / f"duplicates-{key}.npy"
+    with suppress(OSError, ValueError, EOFError):
+        return np.load(path)  # type: ignore[no-any-return]
+    pairs = duplicate_pairs(sha256s, hashes)
+    with suppress(OSError):  # costs speed only: seconds for hundreds of thousands of pictures
+        for old in folder.glob("duplicates-*"):
+            old.unlink()
+        np.save(folder / f"duplicates-{os.getpid()}.npy", pairs)
+        os.replace(folder / f"duplicates-{os.getpid()}.npy", path)
+    return pairs
 
 
 @dataclass

@@ -9,9 +9,9 @@ from typing import cast
 import numpy as np
 
 from data.advice import about_classes, about_duplicates, plural
-from data.cache import Decoded, Found, decode_table
+from data.cache import Decoded, Found, decode_table, remembered_pairs
 from data.decode import Facts, UnusableImage
-from data.duplicates import Pairs, duplicate_pairs, group_ids
+from data.duplicates import Pairs, group_ids
 from data.errors import DataError
 from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, fingerprint
 from data.split import draw_folds, split_train_val
@@ -45,7 +45,9 @@ class Catalog:
     pairs: Pairs  # (P, 2) indices of files that show one picture
 
     @classmethod
-    def of(cls, table: FileTable, found: Found, split: Split) -> "Catalog":
+    def of(
+        cls, table: FileTable, found: Found, split: Split, cache: Path | None = None
+    ) -> "Catalog":
         """Sort the usable files, find the duplicates, draw the split."""
         usable = [
             (verdict.sha256, file.label, file.name, file, verdict)
@@ -54,7 +56,8 @@ class Catalog:
         ]
         usable.sort(key=lambda row: row[:3])
         files, facts = [row[3] for row in usable], [row[4] for row in usable]
-        pairs = duplicate_pairs([f.sha256 for f in facts], [f.difference_hash for f in facts])
+        hashes = [f.difference_hash for f in facts]
+        pairs = remembered_pairs(cache, [f.sha256 for f in facts], hashes)
         return cls(table, files, facts, _splits(table, files, facts, pairs, split), pairs)
 
     def indices(self, split: str) -> list[int]:
@@ -102,7 +105,7 @@ def load_table(
     place = Path(cache_dir) if cache_dir else None
     decoded, warnings = decode_table(table, sizes, use_cache, place)
     unusable = list_unusable(table, decoded.found)
-    catalog = Catalog.of(table, decoded.found, split or Split(0.0, 0))
+    catalog = Catalog.of(table, decoded.found, split or Split(0.0, 0), decoded.folder)
     _check_usable(catalog, unusable, on_bad)
     repairs, notes = catalog.about_duplicates()
     if split:

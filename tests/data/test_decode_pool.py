@@ -180,7 +180,7 @@ def test_quotas_of_containers(files, own, expected, tmp_path):
 
 
 def test_num_cpus_is_the_smaller_of_affinity_and_quota(monkeypatch):
-    monkeypatch.setattr("data.cpus.quotas", lambda root: iter([0.4]))
+    monkeypatch.setattr("data.cpus.quotas", lambda: iter([0.4]))
     assert num_cpus() == 1
-    monkeypatch.setattr("data.cpus.quotas", lambda root: iter([]))
+    monkeypatch.setattr("data.cpus.quotas", lambda: iter([]))
     assert num_cpus() == len(os.sched_getaffinity(0))
