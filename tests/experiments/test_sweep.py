@@ -13,7 +13,7 @@ from crossent import drill
 from crossent.__main__ import main
 from crossent.commands.sweep import resume
 from crossent.errors import UserError
-from crossent.experiments.read_sweep import load_sweep
+from crossent.experiments.space import load_sweep
 from crossent.experiments.study import Trials
 from crossent.same_run import first_difference
 from crossent.training.run_folder import RunFolder
