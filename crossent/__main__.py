@@ -17,7 +17,6 @@ COMMANDS = {
     "predict": "name what is on pictures",
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
     "check": "tell a broken pipeline from a hard problem, by three controls, before training",
-    "cache": "list the decoded pictures kept on the disk, or remove them",
     "verify-resume": "kill a training at random moments and see it end in the same bytes",
     "export": "write a trained model as ONNX, with the preprocessing inside",
     "demo": "a page in the browser to try a model on (`make demo RUN=...` installs it)",

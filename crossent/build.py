@@ -34,7 +34,8 @@ from crossent.training.sgd import SGD
 from crossent.training.signals import StopRequest
 from data.augment import Augmentation
 from data.batches import TrainBatches
-from data.files import default_cache_dir
+from data.cache import default_cache_dir
+from data.errors import DataError
 from data.folder import load_folder_for_evaluation
 from data.images import Data
 from data.preprocess import Preprocessing
@@ -129,7 +130,7 @@ def make_data(settings: Settings) -> Data:
         arguments |= {"root": data.root or default_cache_dir() / "cifar"}
     try:
         return load_data(data.source, **arguments)
-    except ValueError as error:
+    except DataError as error:
         raise UserError(str(error)) from error
 
 
@@ -315,5 +316,5 @@ def labelled_folder(classifier: Classifier, root: str) -> Data:
     size = classifier.preprocessing.image_size
     try:
         return load_folder_for_evaluation(root, classifier.class_names, size)
-    except ValueError as error:
+    except DataError as error:
         raise UserError(str(error)) from error

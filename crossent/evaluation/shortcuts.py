@@ -98,7 +98,8 @@ def take(image_set: ImageSet, rows: slice) -> ImageSet:
 
 def mean_colour(image_set: ImageSet) -> Pixels:
     """Return (3,), the mean over all pixels of all pictures."""
-    colour: Pixels = image_set.images.mean(axis=(0, 1, 2)).round().astype(np.uint8)
+    means = [image.mean(axis=(0, 1)) for image in image_set.images]
+    colour: Pixels = np.mean(means, axis=0).round().astype(np.uint8)
     return colour
 
 

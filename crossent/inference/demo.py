@@ -23,7 +23,7 @@ from crossent.inference.paths import run_settings, validation_files
 from crossent.model_file import Classifier
 from data.decode import Inspection
 from data.drawings import draw
-from data.listing import printable
+from data.table import printable
 
 SIDE = 320  # pixels, the longer side of the heat map
 NUM_EXAMPLES = 6

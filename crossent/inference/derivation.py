@@ -10,7 +10,7 @@ import torch
 from crossent.inference.explain import ARTICLE, Explanation
 from crossent.inference.rows import json_line
 from crossent.loss import article, cross_entropy
-from data.listing import printable
+from data.table import printable
 
 WORDS: dict[str, dict[str, str]] = {
     "en": {

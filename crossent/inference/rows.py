@@ -15,7 +15,7 @@ from crossent.errors import UserError
 from crossent.evaluation.coverage import Promise
 from crossent.inference.predict import Prediction, predict, promise_of
 from crossent.model_file import Classifier
-from data.listing import printable
+from data.table import printable
 
 NOT_SURE = "not sure"
 
