@@ -21,7 +21,7 @@ from pathlib import Path
 from crossent.build import build, make_data
 from crossent.cli import run_main
 from crossent.config import load_settings
-from crossent.training.fit import Run
+from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from models import MODEL_NAMES
 

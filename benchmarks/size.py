@@ -24,7 +24,7 @@ from benchmarks.page import ROOT, origin, spread, table, write_section
 from crossent.cli import run_main
 
 if TYPE_CHECKING:
-    from crossent.training.loop import Trainer
+    from crossent.training.trainer import Trainer
     from data.batches import Batch
     from data.images import Data
 

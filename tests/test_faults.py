@@ -10,9 +10,9 @@ import time
 import pytest
 import torch
 
-from crossent.same_run import first_difference
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
 from tests.forked import Command, Mishap
 
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")

@@ -10,9 +10,9 @@ import pytest
 from crossent.config import Settings, load_settings
 from crossent.environment import changes
 from crossent.resume import FREE, refused_differences
-from crossent.same_run import first_difference
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
 from tests.forked import ROOT, Command, Mishap
 from tests.training.parts import make_run
 

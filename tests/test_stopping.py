@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from crossent.drill import PLACES
-from crossent.same_run import first_difference
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
+from tests.drill import PLACES
 from tests.forked import ROOT, Command, Mishap
 
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")

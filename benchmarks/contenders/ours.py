@@ -14,12 +14,12 @@ from crossent.cli import run_main
 
 def put_around_the_trainer(watch: Stopwatch) -> None:
     """Let the trainer tell the stopwatch what it does."""
-    from crossent.training.loop import Trainer
+    from crossent.training.trainer import Trainer
 
     step, epoch, finish = Trainer.train_step, Trainer.train_epoch, Trainer.finish_epoch
 
-    def train_step(self: Trainer, batch: Any) -> None:
-        step(self, batch)
+    def train_step(self: Trainer, batch: Any, lr: float | None = None) -> None:
+        step(self, batch, lr)
         watch.step_done(len(batch))
 
     def train_epoch(self: Trainer, after_step: Any) -> None:

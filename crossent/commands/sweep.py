@@ -30,23 +30,23 @@ def run(args: argparse.Namespace) -> int:
     from crossent.experiments.study import Trials
     from crossent.experiments.sweep import train_trials
     from crossent.experiments.sweep_table import Table
-    from crossent.train_run import Part
+    from crossent.train_run import Caller
     from crossent.training.signals import Interrupted
 
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError("leave out torchrun: start the sweep, then help it with sweep --resume")
     folder, sweep = resume(args) if args.resume else begin(args)
     trials = Trials.open(folder, sweep)
-    part = Part(f"python -m crossent sweep --resume {folder}", silent=True)
-    part.stop.install()
+    caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
+    caller.stop.install()
     try:
         with Table(trials) as table:
-            train_trials(trials, part, table)
-        with part.stop.install().raising():
+            train_trials(trials, caller, table)
+        with caller.stop.install().raising():
             results = collect(trials, choose_device(sweep.settings.train.device))
             write_files(results)
     except Interrupted as interrupted:
-        print(f"{interrupted}: all is saved; go on with: {part.go_on}")
+        print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
         return interrupted.exit_status
     print(f"\n{as_text(results)}\nsee {folder / 'sweep.html'} and {folder / 'trials.csv'}")
     if not any(row.state in ("done", "running") for row in results.rows):

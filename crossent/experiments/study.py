@@ -4,6 +4,7 @@ A trial is claimed by a lock on a file of its own, which the system takes back w
 dies: a running trial whose lock is free was killed, and whoever comes next goes on with it.
 """
 
+import fcntl
 import os
 import time
 import warnings
@@ -27,13 +28,21 @@ from optuna.trial import TrialState
 
 from crossent.config.schema import FIELDS
 from crossent.experiments.space import Choices, Range, Sweep, SweepSettings, grid_values
-from crossent.training.lock import try_lock
 
 NAME = "sweep"
 FIRST_RANDOM = 10  # trials before TPE has something to learn from; of a short sweep a quarter
 FIRST_WHOLE = 4  # trials that nothing is compared with
 POLL_S = 0.02
 LONGEST_LINE = 1 << 20  # bytes
+
+
+def try_lock(file: IO[str]) -> bool:
+    """Whether the lock is ours now; it lasts until the file is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class FileLock:

@@ -21,8 +21,8 @@ from crossent.experiments.space import Sweep
 from crossent.experiments.study import Trials, make_pruner
 from crossent.experiments.train_group import train_runs
 from crossent.pretrained import follow_weights
-from crossent.train_run import Part, train_run
-from crossent.training.fit import Pruned
+from crossent.train_run import Caller, train_run
+from crossent.training.run import Pruned
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 
@@ -47,13 +47,13 @@ class TrialRun:
     settings: Settings
     show: Callable[[int, Point], None]
 
-    def train(self, part: Part) -> int:
+    def train(self, caller: Caller) -> int:
         """Train it, or go on with it; 0 means that optuna has been told how it ended."""
         study = self.trial.study
-        part = replace(part, watch=self.watch)
+        caller = replace(caller, watch=self.watch)
         try:
             self.report()  # what a killed process did not come to report
-            status = self.train_all(part)
+            status = self.train_all(caller)
         except Pruned:
             study.tell(self.trial, state=TrialState.PRUNED)
             return EXIT_DONE
@@ -68,18 +68,18 @@ class TrialRun:
             study.tell(self.trial, state=TrialState.PRUNED)
         return EXIT_DONE if status == EXIT_NOT_FINITE else status
 
-    def train_all(self, part: Part) -> int:
+    def train_all(self, caller: Caller) -> int:
         settings = follow_weights(self.settings)
         origins = dict.fromkeys(FIELDS, "sweep.yaml")
         origins |= dict.fromkeys(self.trial.params, f"trial {self.trial.number + 1}")
         if not wants_group(None, settings, None):
             is_old = RunFolder(self.path).config.exists()
-            return train_run(Loaded(settings, origins), self.path, is_old, part).status
+            return train_run(Loaded(settings, origins), self.path, is_old, caller).status
         group = Group(self.path)
         RunFolder(self.path).make()
         if not group.exists:
             group.create(settings, None)
-        return train_runs(group, replace(part, watch=None), after_each=self.report)
+        return train_runs(group, replace(caller, watch=None), after_each=self.report)
 
     def watch(self, record: dict[str, Any]) -> None:
         self.report()
@@ -161,7 +161,7 @@ class Watcher(Protocol):
         """A trial has just ended."""
 
 
-def train_trials(trials: Trials, part: Part, watcher: Watcher) -> None:
+def train_trials(trials: Trials, caller: Caller, watcher: Watcher) -> None:
     """Train trial after trial, until there are as many as there should be.
 
     Raises:
@@ -170,14 +170,14 @@ def train_trials(trials: Trials, part: Part, watcher: Watcher) -> None:
     sweep = trials.sweep
     trials.study.pruner = make_pruner(sweep.plan, num_steps(sweep.settings))
     while True:
-        with part.stop.raising():
+        with caller.stop.raising():
             pass
         with trials.claimed() as trial:
             if trial is None:
                 return
             settings = settings_of(sweep, trial.params)
             run = TrialRun(trial, trial_path(trials.folder, trial.number), settings, watcher.show)
-            status = run.train(part)
+            status = run.train(caller)
             if status != EXIT_DONE:
                 raise Interrupted(status - 128)
             watcher.ended(trials.study.get_trials(deepcopy=False)[trial.number])

@@ -8,7 +8,7 @@ from crossent.config import Loaded, Settings, load_settings, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE
 from crossent.experiments.group import Group
-from crossent.train_run import Part, train_run
+from crossent.train_run import Caller, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 
@@ -19,27 +19,27 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
     Returns:
         the exit status.
     """
-    group, part = Group(path), Part(f"python train.py --resume {path}")
+    group, caller = Group(path), Caller(f"python train.py --resume {path}")
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
         with nullcontext() if is_old else group.beginning(settings, num_seeds):
-            status = train_runs(group, part)
+            status = train_runs(group, caller)
         if status != EXIT_DONE:
             return status
         try:
-            with part.stop.install().raising():
+            with caller.stop.install().raising():
                 from crossent.experiments.summary import summarise  # measures, draws: takes a while
 
                 print(summarise(group, choose_device(settings.train.device)))
         except Interrupted as interrupted:
-            print(f"{interrupted}: all is saved; go on with: {part.go_on}")
+            print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status
     print(f"see {group.curves} and {group.summary}")
     return EXIT_DONE
 
 
-def train_runs(group: Group, part: Part, after_each: Callable[[], None] = lambda: None) -> int:
+def train_runs(group: Group, caller: Caller, after_each: Callable[[], None] = lambda: None) -> int:
     """Train what is not done yet of each run, one after the other.
 
     Returns:
@@ -48,11 +48,11 @@ def train_runs(group: Group, part: Part, after_each: Callable[[], None] = lambda
     common = load_settings(group.config)
     for name, own in group.variants.items():
         path = group.path / name
-        if not part.silent:
+        if not caller.silent:
             print(f"== {path}", flush=True)
         origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
         loaded = Loaded(with_values(common.settings, own), origins)
-        status = train_run(loaded, path, RunFolder(path).config.exists(), part).status
+        status = train_run(loaded, path, RunFolder(path).config.exists(), caller).status
         if status != EXIT_DONE:
             return status
         after_each()

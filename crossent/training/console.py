@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -48,6 +49,11 @@ class Console:
         if len(data.unusable) > MAX_LISTED:
             self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: unusable.csv of the run")
 
+    def finished(self, path: Path, records: list[dict[str, Any]]) -> None:
+        """That there is nothing to go on with."""
+        num_epochs = sum(record["kind"] == "epoch" for record in records)
+        self.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
+
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """The first line of every run: where E starts, and where it ought to."""
         self.line(
@@ -66,8 +72,8 @@ class Console:
         self.line(
             ROW.format(
                 f"{record['epoch']}/{epochs}",
-                f"{train['E']:.4f}",
-                f"{val['E']:.4f}",
+                short(train["E"]),
+                short(val["E"]),
                 f"{train['accuracy']:.1%}",
                 f"{val['accuracy']:.1%}",
                 f"{record['images_per_s']:.0f}",
@@ -101,6 +107,11 @@ class TimeLeft:
         """Seconds until `epochs` are done, when `epoch` of them are."""
         per_epoch = (time.perf_counter() - self.start) / (epoch - self.first_epoch)
         return per_epoch * (epochs - epoch)
+
+
+def short(E: float) -> str:
+    """E in at most 8 characters: 1.0986, or 1.00e+30 where it has exploded."""
+    return f"{E:.4f}" if E < 999 else f"{E:.2e}"
 
 
 def duration(seconds: float) -> str:

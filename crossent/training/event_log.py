@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 NUM_PICTURES = 32
-NUM_COLUMNS = 8
 
 
 class EventLog:
@@ -45,7 +43,9 @@ class EventLog:
         """
         writer = self.writer or self.open()
         writer.add_text("settings", "    " + settings.replace("\n", "\n    "), 0)
-        writer.add_image("augmented training pictures", sheet(images[:NUM_PICTURES]), 0)
+        shown = images[:NUM_PICTURES].detach().float().cpu()
+        low, high = shown.amin(), shown.amax()
+        writer.add_images("augmented training pictures", (shown - low) / (high - low), 0)
         writer.flush()
 
     def add(self, record: dict[str, Any]) -> None:
@@ -71,16 +71,3 @@ def scalars(record: dict[str, Any]) -> dict[str, float]:
         for split in ("train", "val")
     }
     return {**found, "lr": record["lr"], "images_per_s": record["images_per_s"]}
-
-
-def sheet(images: Tensor) -> Tensor:
-    """Pictures in rows, (3, H, W) from 0 to 1; places left over are black."""
-    images = images.detach().float().cpu()
-    low = images.amin()
-    images = (images - low) / (images.amax() - low).clamp(min=1e-6)
-    num_rows = -(-len(images) // NUM_COLUMNS)
-    channels, height, width = images.shape[1:]
-    cells = torch.zeros(num_rows * NUM_COLUMNS, channels, height, width)
-    cells[: len(images)] = images
-    rows = cells.view(num_rows, NUM_COLUMNS, channels, height, width)
-    return rows.permute(2, 0, 3, 1, 4).reshape(channels, num_rows * height, NUM_COLUMNS * width)

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from crossent import drill
 from crossent.__main__ import main
 from crossent.commands.sweep import resume
 from crossent.errors import UserError
 from crossent.experiments.read_sweep import load_sweep
 from crossent.experiments.study import Trials
-from crossent.same_run import first_difference
 from crossent.training.run_folder import RunFolder
-from tests import forked
+from crossent.verify_resume import first_difference
+from tests import drill, forked
 from tests.experiments.parts import draw_folder
 from tests.forked import ROOT, Command, Mishap
 

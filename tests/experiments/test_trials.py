@@ -26,7 +26,7 @@ from crossent.experiments.space import Choices, Range, Sweep, SweepSettings
 from crossent.experiments.study import Trials
 from crossent.experiments.sweep import train_trials
 from crossent.pretrained import PretrainedWeights
-from crossent.train_run import Outcome, Part
+from crossent.train_run import Caller, Outcome
 from crossent.training.run_folder import RunFolder
 from data.preprocess import Preprocessing
 from tests.report.parts import Page
@@ -52,7 +52,7 @@ def make_sweep(space=SPACE, **plan):
 def pretend(E_of):
     """A training whose E on validation is E_of(settings, epoch)."""
 
-    def train_one(loaded, path, is_old, *, part):
+    def train_one(loaded, path, is_old, *, caller):
         folder = RunFolder(path)
         if not is_old:
             folder.create(to_yaml(loaded.settings))
@@ -60,7 +60,7 @@ def pretend(E_of):
             E = E_of(loaded.settings, epoch)
             record = {"kind": "epoch", "epoch": epoch, "val": {"E": E, "accuracy": 0.5}}
             folder.append(record)
-            part.watch(record)
+            caller.watch(record)
         return EXIT_DONE
 
     return train_one
@@ -76,9 +76,11 @@ def run(path, sweep, train_one):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "crossent.experiments.sweep.train_run",
-            lambda loaded, path, is_old, part: Outcome(train_one(loaded, path, is_old, part=part)),
+            lambda loaded, path, is_old, caller: Outcome(
+                train_one(loaded, path, is_old, caller=caller)
+            ),
         )
-        train_trials(trials, Part("go on", silent=True), Quiet())
+        train_trials(trials, Caller("go on", silent=True), Quiet())
     return trials
 
 
@@ -125,11 +127,11 @@ def only_one():
     """A training of a process that is killed in its second trial."""
     good, paths = pretend(away_from_a_tenth), []
 
-    def train_one(loaded, path, is_old, *, part):
+    def train_one(loaded, path, is_old, *, caller):
         paths.append(path)
         if len(paths) == 2:
             raise KeyboardInterrupt
-        return good(loaded, path, is_old, part=part)
+        return good(loaded, path, is_old, caller=caller)
 
     return train_one
 
@@ -202,11 +204,11 @@ def test_a_hopeless_trial_is_stopped(tmp_path):
 def test_a_trial_that_fails_or_explodes_does_not_end_the_sweep(tmp_path):
     good = pretend(away_from_a_tenth)
 
-    def train_one(loaded, path, is_old, *, part):
+    def train_one(loaded, path, is_old, *, caller):
         number = int(path.name[-3:])
         if number == 1:
             raise UserError("data.image_size is 64; vit takes 224 only")
-        return EXIT_NOT_FINITE if number == 2 else good(loaded, path, is_old, part=part)
+        return EXIT_NOT_FINITE if number == 2 else good(loaded, path, is_old, caller=caller)
 
     trials = run(tmp_path, make_sweep(), train_one)
     rows = [row_of(trial, trials.sweep, trials.folder) for trial in trials.all]
@@ -254,7 +256,7 @@ def test_what_its_weights_decide_stays_open_until_then(tmp_path, monkeypatch, tr
 def test_what_was_logged_but_not_reported_is_reported_by_the_next(tmp_path):
     sweep = make_sweep(trials=1)
 
-    def killed(loaded, path, is_old, *, part):
+    def killed(loaded, path, is_old, *, caller):
         RunFolder(path).create(to_yaml(loaded.settings))
         RunFolder(path).append({"kind": "epoch", "epoch": 1, "val": {"E": 3.0, "accuracy": 0.1}})
         raise KeyboardInterrupt
@@ -262,11 +264,11 @@ def test_what_was_logged_but_not_reported_is_reported_by_the_next(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, sweep, killed)
 
-    def resumed(loaded, path, is_old, *, part):
+    def resumed(loaded, path, is_old, *, caller):
         assert is_old
         record = {"kind": "epoch", "epoch": 2, "val": {"E": 2.0, "accuracy": 0.2}}
         RunFolder(path).append(record)
-        part.watch(record)
+        caller.watch(record)
         return EXIT_DONE
 
     trials = run(tmp_path, sweep, resumed)
