@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossent.cli import run_main
+from crossent.cli import refuse_strangers, run_main
 from crossent.errors import EXIT_DONE, UserError
 from crossent.training.signals import leave_on_signals
 
@@ -28,50 +28,22 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from"
-    )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="section.key=value", help="settings that differ from them"
-    )
-    folder = parser.add_mutually_exclusive_group()
-    folder.add_argument("--out", metavar="RUN", type=Path, help="folder of the run to make")
-    folder.add_argument(
-        "--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from")
+    add("overrides", nargs="*", metavar="section.key=value", help="settings that differ from them")
+    add(
         "--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ..., as a group"
     )
-    parser.add_argument("--print-config", action="store_true", help="show the settings and stop")
-    parser.add_argument(
-        "--find-lr", action="store_true", help="try learning rates, draw lr-finder.png, keep no run"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="build everything, do one step, keep nothing"
-    )
+    add("--print-config", action="store_true", help="show the settings and stop")
+    add("--dry-run", action="store_true", help="build everything, do one step, keep nothing")
+    add("--find-lr", action="store_true", help="try rates, draw lr-finder.png, keep no run")
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--out", metavar="RUN", type=Path, help="folder of the run to make")
+    add("--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs")
     # intermixed: a setting may stand behind --out RUN
     args, unknown = parser.parse_known_intermixed_args(arguments)
     refuse_strangers(unknown, args.overrides)
     return args
-
-
-def refuse_strangers(unknown: Sequence[str], overrides: Sequence[str]) -> None:
-    """Raise UserError for what is no option and no setting, with what was probably meant."""
-    for word in unknown:
-        from crossent.config import Settings
-
-        key, _, value = word.lstrip("-").replace("-", "_").partition("=")
-        fields = Settings.model_fields
-        names = [
-            f"{s}.{n}" for s in fields for n in getattr(fields[s].annotation, "model_fields", ())
-        ]
-        name = next((n for n in [*fields, *names] if key in (n, n.rpartition(".")[2])), None)
-        value = value or next(iter(overrides), "...")
-        hint = f"; did you mean {name}={value}?" if name else "; see --help"
-        raise UserError(f"{word} is not an option{hint}")
-    for word in overrides:
-        if "=" not in word and word.endswith((".yaml", ".yml")):
-            raise UserError(f"{word} is not a setting; did you mean -c {word}?")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -90,10 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     settings = follow_weights(loaded.settings)
     is_group = wants_group(args.resume, settings, args.seeds)
     with join_processes(settings.train.timeout_s, settings.train.device) as processes:
-        if args.dry_run:
-            return dry_run(settings, processes)
-        if args.find_lr:
-            return find_lr(settings, processes)
+        if args.dry_run or args.find_lr:
+            return try_out(settings, processes, args.find_lr)
         path, is_old = run_path(args)
         if is_group:
             return group(settings, path, is_old, args.seeds)
@@ -172,32 +142,23 @@ def group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None)
     return status
 
 
-def dry_run(settings: "Settings", processes: "Processes") -> int:
-    """Build everything and do one step, so that a mistake shows before the long run."""
+def try_out(settings: "Settings", processes: "Processes", wants_lr: bool) -> int:
+    """Do one step, so that a mistake shows before the long run; or find a learning rate."""
     from crossent.build import build, make_data
-    from crossent.training.find_lr import E_of_step
+    from crossent.training.find_lr import E_of_step, draw_finding, find_lr
     from crossent.training.run_folder import RunFolder
 
     trainer = build(settings, make_data(settings), RunFolder(Path("unused")), processes).trainer
-    E = E_of_step(trainer, next(trainer.batches.epoch(0)))
+    if wants_lr:
+        finding, path = find_lr(trainer), Path("lr-finder.png")
+        text = f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}"
+        if processes.is_first:
+            draw_finding(finding, path)
+    else:
+        E = E_of_step(trainer, next(trainer.batches.epoch(0)))
+        text = f"one step done: E = {E:.4f}; nothing was kept"
     if processes.is_first:
-        print(f"one step done: E = {E:.4f}; nothing was kept")
-    return EXIT_DONE
-
-
-def find_lr(settings: "Settings", processes: "Processes") -> int:
-    """Train a little with ever larger steps, and say at which rate E fell fastest."""
-    from crossent.build import build, make_data
-    from crossent.training.find_lr import draw_finding, find_lr
-    from crossent.training.run_folder import RunFolder
-
-    finding = find_lr(
-        build(settings, make_data(settings), RunFolder(Path("unused")), processes).trainer
-    )
-    path = Path("lr-finder.png")
-    if processes.is_first:
-        draw_finding(finding, path)
-        print(f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}")
+        print(text)
     return EXIT_DONE
 
 

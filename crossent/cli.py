@@ -35,3 +35,22 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return EXIT_CTRL_C
+
+
+def refuse_strangers(unknown: Sequence[str], overrides: Sequence[str]) -> None:
+    """Raise UserError for what is no option and no setting, with what was probably meant."""
+    for word in unknown:
+        from crossent.config import Settings
+
+        key, _, value = word.lstrip("-").replace("-", "_").partition("=")
+        fields = Settings.model_fields
+        names = [
+            f"{s}.{n}" for s in fields for n in getattr(fields[s].annotation, "model_fields", ())
+        ]
+        name = next((n for n in [*fields, *names] if key in (n, n.rpartition(".")[2])), None)
+        value = value or next(iter(overrides), "...")
+        hint = f"; did you mean {name}={value}?" if name else "; see --help"
+        raise UserError(f"{word} is not an option{hint}")
+    for word in overrides:
+        if "=" not in word and word.endswith((".yaml", ".yml")):
+            raise UserError(f"{word} is not a setting; did you mean -c {word}?")

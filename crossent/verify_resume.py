@@ -4,9 +4,9 @@ One training goes straight through. A second one is killed from outside at rando
 resumed each time. At the end both are compared.
 """
 
-import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,6 @@ from crossent.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 EXIT_DIFFERENT = 1
-KILLED = -9
 POLL_S = 0.01
 TIMES = ("images_per_s", "elapsed_s", "time_s")
 
@@ -48,21 +47,17 @@ def verify_resume(settings: Settings, arguments: Sequence[str], num_kills: int, 
         raise UserError("verify-resume takes one run: choose a fold, such as data.fold=1")
     with tempfile.TemporaryDirectory(prefix="crossent-verify-") as temporary:
         straight = RunFolder(Path(temporary, "straight"))
-        killed = RunFolder(Path(temporary, "killed"))
         start = time.perf_counter()
-        train(start_training([*arguments, "--out", str(straight.path)]), straight, None)
-        num_steps, training_s = straight.records()[-2]["step"], elapsed_s(straight)
+        train(arguments, straight)
+        num_steps = straight.records()[-2]["step"]  # the last line is the end
         print(f"straight: {num_steps} steps in {time.perf_counter() - start:.1f} s", flush=True)
+        training_s = straight.last.stat().st_mtime - straight.environment.stat().st_mtime
         rng = random.Random(seed)
         delays = [rng.uniform(0, training_s) for _ in range(num_kills)]
+        killed = RunFolder(Path(temporary, "killed"))
         difference = train_with_kills(arguments, killed, straight, delays)
     print(f"FAIL: {difference}" if difference else "PASS: the same tensors, the same lines")
     return EXIT_DIFFERENT if difference else EXIT_DONE
-
-
-def elapsed_s(folder: RunFolder) -> float:
-    """Seconds from the environment of a run, its first file when it begins, to its last one."""
-    return folder.last.stat().st_mtime - folder.environment.stat().st_mtime
 
 
 def train_with_kills(
@@ -72,44 +67,23 @@ def train_with_kills(
 
     If it ends before its time to be killed, it is compared, and the next kill meets a new one.
     """
-    fresh, resume = [*arguments, "--out", str(folder.path)], ["--resume", str(folder.path)]
     for number, delay in enumerate(delays, start=1):
-        was_killed = train(
-            start_training(resume if folder.config.exists() else fresh), folder, delay
-        )
         kill = f"kill {number} of {len(delays)}"
-        if was_killed:
-            print(f"{kill}: {delay:.2f} s after it began, {where(folder)}", flush=True)
+        if train(arguments, folder, delay):
+            epochs = sum(record["kind"] == "epoch" for record in folder.records())
+            print(f"{kill}: {delay:.2f} s after it began, {epochs} epochs in the log", flush=True)
             continue
         print(f"{kill}: the training was over; once more", flush=True)
         difference = first_difference(straight, folder)
         if difference:
             return difference
         shutil.rmtree(folder.path)
-    train(start_training(resume if folder.config.exists() else fresh), folder, None)
+    train(arguments, folder)
     return first_difference(straight, folder)
 
 
-def where(folder: RunFolder) -> str:
-    """The last epoch in the log of a killed run."""
-    return f"{sum(record['kind'] == 'epoch' for record in folder.records())} epochs in the log"
-
-
-def start_training(words: Sequence[str]) -> "subprocess.Popen[str]":
-    """train.py of this repository, from wherever the user stands."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def train(process: "subprocess.Popen[str]", folder: RunFolder, delay: float | None) -> bool:
-    """Wait for a training to end; return whether it was killed.
+def train(arguments: Sequence[str], folder: RunFolder, delay: float | None = None) -> bool:
+    """Begin a training, or go on with it, and wait for its end; return whether it was killed.
 
     Args:
         delay: seconds after it has begun, or gone on, at which it is killed.
@@ -117,9 +91,18 @@ def train(process: "subprocess.Popen[str]", folder: RunFolder, delay: float | No
     Raises:
         UserError: it ended otherwise; with its own last words.
     """
+    is_old, path = folder.config.exists(), str(folder.path)
+    words = ["--resume", path] if is_old else [*arguments, "--out", path]
+    old = written(folder)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         if delay is not None:
-            old = written(folder)
             while process.poll() is None and written(folder) == old:  # importing, decoding
                 time.sleep(POLL_S)
             deadline = time.monotonic() + delay
@@ -129,10 +112,11 @@ def train(process: "subprocess.Popen[str]", folder: RunFolder, delay: float | No
         _, said = process.communicate()
     finally:
         process.kill()  # if this process is interrupted, nobody else ends it
-    if process.returncode not in (EXIT_DONE, KILLED if delay is not None else EXIT_DONE):
+    was_killed = delay is not None and process.returncode == -signal.SIGKILL
+    if process.returncode != EXIT_DONE and not was_killed:
         last = said.strip().removeprefix("error: ").splitlines() or ["no word"]
         raise UserError(f"the training ended with status {process.returncode}: {last[-1]}")
-    return process.returncode == KILLED
+    return was_killed
 
 
 def written(folder: RunFolder) -> int | None:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crossent.device import set_generators
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.distributed import Processes
-from crossent.training.samples import SampleLosses
 from crossent.weights import check_finite, load_weights
 
 KIND = "checkpoint"
@@ -49,7 +49,7 @@ def load_checkpoint(
     tensors: dict[str, Tensor],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    samples: SampleLosses,
+    samples: dict[str, Tensor],
     average: nn.Module | None = None,
     rank: int = 0,
 ) -> None:
@@ -57,7 +57,7 @@ def load_checkpoint(
 
     Args:
         path: of the file that the tensors came from, to be named in errors.
-        samples: filled with the losses of the training pictures.
+        samples: the losses of the training pictures, to be filled.
         average: the model to put the mean weights into, if there is one.
         rank: of this process, for the generators that were its own; a new process keeps its own.
 
@@ -79,16 +79,8 @@ def load_checkpoint(
         name: states[rank] for name, states in groups["generator"].items() if rank < len(states)
     }
     set_generators(rows, next(iter(parameters.values())).device)
-    restore_samples(groups.get("samples", {}), samples, path)
-
-
-def restore_samples(saved: dict[str, Tensor], samples: SampleLosses, path: Path) -> None:
-    """Put the losses of the training pictures back, in place.
-
-    Raises:
-        UserError: the checkpoint has none, or those of another number of pictures.
-    """
-    for name, tensor in samples.tensors().items():
+    saved = groups.get("samples", {})
+    for name, tensor in samples.items():
         if name not in saved or saved[name].shape != tensor.shape:
             raise UserError(f"{path} belongs to other pictures: it has no samples.{name} for them")
         tensor.copy_(saved[name])
@@ -144,25 +136,3 @@ def split_by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         prefix, name = full_name.split(".", 1)
         groups.setdefault(prefix, {})[name] = tensor
     return groups
-
-
-def generator_states(device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's generators that dropout draws from: of the CPU and of the device."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    if device.type == "mps":
-        states["mps"] = torch.mps.get_rng_state()
-    return states
-
-
-def set_generators(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put the states back; those of a device that is not in use now are left out."""
-    for name, state in states.items():
-        state = state.clone()  # torch misreads a row that does not begin its storage
-        if name == "cpu":
-            torch.set_rng_state(state)
-        elif name == device.type == "cuda":
-            torch.cuda.set_rng_state(state, device)
-        elif name == device.type == "mps":
-            torch.mps.set_rng_state(state)

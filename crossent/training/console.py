@@ -1,9 +1,6 @@
 """What a person sees of a run: lines, and a progress bar where there is a terminal."""
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,44 +66,19 @@ class Console:
     def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
         """A row of the table: one epoch."""
         train, val = record["train"], record["val"]
-        self.line(
-            ROW.format(
-                f"{record['epoch']}/{epochs}",
-                short(train["E"]),
-                short(val["E"]),
-                f"{train['accuracy']:.1%}",
-                f"{val['accuracy']:.1%}",
-                f"{record['images_per_s']:.0f}",
-                duration(left_s),
-            )
-        )
+        cells = [
+            f"{record['epoch']}/{epochs}", short(train["E"]), short(val["E"]),
+            f"{train['accuracy']:.1%}", f"{val['accuracy']:.1%}",
+            f"{record['images_per_s']:.0f}", duration(left_s),
+        ]  # fmt: skip
+        self.line(ROW.format(*cells))
 
-    @contextmanager
-    def bar(self, epoch: int, total: int, done: int) -> Iterator["tqdm[Any]"]:
+    def bar(self, epoch: int, total: int, done: int) -> "tqdm[Any]":
         """A bar over the batches of an epoch; nothing is drawn off a terminal."""
-        with tqdm(
-            total=total,
-            initial=done,
-            desc=f"epoch {epoch}",
-            unit="batch",
-            leave=False,
-            disable=self.silent or None,
-            mininterval=0.2,
-        ) as bar:
-            yield bar
-
-
-class TimeLeft:
-    """Time left, from the epochs done since this process began."""
-
-    def __init__(self, first_epoch: int) -> None:
-        self.first_epoch = first_epoch
-        self.start = time.perf_counter()
-
-    def __call__(self, epoch: int, epochs: int) -> float:
-        """Seconds until `epochs` are done, when `epoch` of them are."""
-        per_epoch = (time.perf_counter() - self.start) / (epoch - self.first_epoch)
-        return per_epoch * (epochs - epoch)
+        return tqdm(
+            total=total, initial=done, desc=f"epoch {epoch}", unit="batch", leave=False,
+            disable=self.silent or None, mininterval=0.2,
+        )  # fmt: skip
 
 
 def short(E: float) -> str:

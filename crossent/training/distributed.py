@@ -147,7 +147,11 @@ class Processes:
             raise WorkerLost(self.describe_lost(error)) from error
 
     def describe_lost(self, error: RuntimeError) -> str:
-        steps = {rank: self.last_step(rank) for rank in range(self.size)}
+        assert self.store is not None
+        keys = {rank: f"step of rank {rank}" for rank in range(self.size)}
+        steps = {
+            r: int(self.store.get(k)) if self.store.check([k]) else -1 for r, k in keys.items()
+        }
         mine = steps.pop(self.rank)
         lost = [rank for rank, step in steps.items() if step < mine] or list(steps)
         names = " and ".join(f"rank {rank} (last seen at step {steps[rank]})" for rank in lost)
@@ -155,11 +159,6 @@ class Processes:
             f"rank {self.rank} waited at step {mine} for {names}: no answer within "
             f"{self.timeout_s:g} s, or it is gone ({str(error).splitlines()[0][:120]})"
         )
-
-    def last_step(self, rank: int) -> int:
-        key = f"step of rank {rank}"
-        assert self.store is not None
-        return int(self.store.get(key)) if self.store.check([key]) else -1
 
 
 ALONE = Processes()

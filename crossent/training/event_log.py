@@ -24,11 +24,7 @@ class EventLog:
         self.writer: SummaryWriter | None = None
 
     def open(self, first_epoch: int = 0) -> "SummaryWriter":
-        """Begin a file.
-
-        Args:
-            first_epoch: that this file tells of; older files no longer count from there on.
-        """
+        """Begin a file; older files no longer count from `first_epoch` on."""
         from torch.utils.tensorboard import SummaryWriter  # 0.2 s: only when something is trained
 
         self.writer = SummaryWriter(str(self.path), purge_step=first_epoch)
@@ -49,25 +45,18 @@ class EventLog:
         writer.flush()
 
     def add(self, record: dict[str, Any]) -> None:
-        """A line of metrics.jsonl."""
+        """Write a line of metrics.jsonl."""
         writer = self.writer or self.open()
         if record["kind"] == "start":
             writer.add_scalar("E/val", record["E"], 0)
         if record["kind"] == "epoch":
-            for name, value in scalars(record).items():
-                writer.add_scalar(name, value, record["epoch"])
+            for split in ("train", "val"):
+                for name, value in record[split].items():
+                    writer.add_scalar(f"{name}/{split}", value, record["epoch"])
+            for name in ("lr", "images_per_s"):
+                writer.add_scalar(name, record[name], record["epoch"])
         writer.flush()
 
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
-
-
-def scalars(record: dict[str, Any]) -> dict[str, float]:
-    """The numbers of an epoch by the names that TensorBoard groups them by."""
-    found = {
-        f"{name}/{split}": record[split][name]
-        for name in ("E", "accuracy")
-        for split in ("train", "val")
-    }
-    return {**found, "lr": record["lr"], "images_per_s": record["images_per_s"]}

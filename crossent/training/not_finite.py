@@ -4,15 +4,13 @@ The weights are still those before the step. So the same batch goes through the 
 with the same dropout, and every layer is looked at.
 """
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from crossent.device import autocast
+from crossent.device import autocast, set_generators
 from crossent.loss import cross_entropy
-from crossent.training.checkpoint import set_generators
 from crossent.weights import first_not_finite
 from data.batches import Batch
 
@@ -52,7 +50,9 @@ def find_cause(trainer: "Trainer", batch: Batch, generators: dict[str, Tensor]) 
     if weight:
         return f"The weight {weight} was not finite before the step"
     if bad_pixels.any():
-        return f"The pixels of {names_of(trainer, batch, bad_pixels)} are not finite"
+        return (
+            f"The pixels of {names_of(trainer, batch, bad_pixels)} are not finite: look there first"
+        )
     bad = ~torch.isfinite(losses)
     where = f"The output of {layer} is the first that is not finite" if layer else ""
     if bad.any():
@@ -111,15 +111,8 @@ def advice(trainer: "Trainer") -> str:
 
 def explain_validation(trainer: "Trainer", E: float) -> str:
     """Describe a validation whose E is not finite, in one line."""
-    name = first_not_finite(trainer.evaluated.state_dict())
-    confidence = trainer.answers[:, 0].tolist()
-    bad = [n for n, y in zip(trainer.evaluator.image_set.names, confidence, strict=True)
-           if not math.isfinite(y)]  # fmt: skip
-    cause = (
-        f"{name} holds numbers that are not finite"
-        if name
-        else (f"all weights are finite, {len(bad)} answers are not: {', '.join(bad[:MAX_NAMES])}")
-    )
+    weight = first_not_finite(trainer.evaluated.state_dict())
+    cause = "all weights are finite" if weight is None else f"{weight} is not finite"
     return (
         f"epoch {trainer.progress.epoch + 1}, step {trainer.step}: E on validation is {E:g}; "
         f"{cause}. The best model and the last checkpoint are kept. {advice(trainer)}"

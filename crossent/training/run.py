@@ -10,17 +10,17 @@ from typing import Any
 
 from torch import Tensor
 
+from crossent.device import generator_states
 from crossent.environment import changes, current_environment
 from crossent.evaluation.evaluate import Totals
 from crossent.model_file import write_model
 from crossent.training.checkpoint import (
     check_same_data,
-    generator_states,
     load_checkpoint,
     read_on_all,
     save_checkpoint,
 )
-from crossent.training.console import Console, TimeLeft
+from crossent.training.console import Console
 from crossent.training.distributed import Processes
 from crossent.training.event_log import EventLog
 from crossent.training.not_finite import NotFinite
@@ -100,10 +100,8 @@ class Run:
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
-        if (
-            self.processes.is_first
-        ):  # lines of a process that was killed before its first checkpoint
-            self.folder.keep_records(0)
+        if self.processes.is_first:
+            self.folder.keep_records(0)  # none of a process killed before its first checkpoint
         class_names = self.description["class_names"]
         E = self.trainer.validate().means()["E"]
         baseline = math.log(len(class_names))
@@ -139,16 +137,10 @@ class Run:
         trainer, last = self.trainer, self.folder.last
         tensors, header = read_on_all(last, self.processes)
         check_same_data(last, header, self.description)
-        average = trainer.average.model if trainer.average else None
         load_checkpoint(
-            last,
-            tensors,
-            trainer.model,
-            trainer.optimizer,
-            trainer.samples,
-            average,
-            self.processes.rank,
-        )
+            last, tensors, trainer.model, trainer.optimizer, trainer.samples.tensors(),
+            average=trainer.averaged, rank=self.processes.rank,
+        )  # fmt: skip
         progress = trainer.progress = Progress.from_dict(header["progress"])
         asked_before = header["settings"]["train"]["epochs"]
         if progress.epochs is not None:
@@ -180,12 +172,14 @@ class Run:
         if progress.done:
             self.console.line(f"this run is finished: {progress.epoch} epochs are done")
             return
-        time_left = TimeLeft(progress.epoch)
+        first, start = progress.epoch, time.perf_counter()
         self.console.headings()
         try:
             while not progress.is_enough(self.epochs, self.patience):
                 record = self.one_epoch()
-                self.console.epoch(record, self.epochs, time_left(progress.epoch, self.epochs))
+                epoch_s = (time.perf_counter() - start) / (progress.epoch - first)
+                left_s = epoch_s * (self.epochs - progress.epoch)
+                self.console.epoch(record, self.epochs, left_s)
                 if self.watch is not None:
                     self.watch(record)
         except (Interrupted, Pruned):
@@ -306,16 +300,10 @@ class Run:
         header, samples = self.header(), trainer.samples_of_all()
         if self.processes.is_first:
             self.save_best()
-            average = trainer.average.model if trainer.average else None
             save_checkpoint(
-                self.folder.last,
-                trainer.model,
-                trainer.optimizer,
-                generators,
-                header,
-                samples,
-                average,
-            )
+                self.folder.last, trainer.model, trainer.optimizer, generators, header, samples,
+                average=trainer.averaged,
+            )  # fmt: skip
         self.saved = time.perf_counter()
         self.save_s = self.saved - start
         trainer.stopwatch("checkpoint")

@@ -97,24 +97,19 @@ class RunFolder:
     def write_environment(self, environment: dict[str, Any]) -> None:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
 
+    def read_environment(self) -> dict[str, Any]:
+        """Where the run was made so far; empty if it was killed before it said so."""
+        return read_json(self.environment)
+
     def keep_origins(self, origins: dict[str, str]) -> None:
         """origins.json: where each setting came from, for the report.
 
         A run that goes on reads config.yaml of its own folder, which says nothing of before; what
         an argument has changed since is new.
         """
-        if self.origins.exists():
-            old = json.loads(self.origins.read_text(encoding="utf-8"))
-            new = {n: origin for n, origin in origins.items() if origin.startswith("argument")}
-            origins = {**old, **new}
-        write_text(self.origins, json.dumps(origins, indent=2) + "\n")
-
-    def read_environment(self) -> dict[str, Any]:
-        """Where the run was made so far; empty if it was killed before it said so."""
-        if not self.environment.exists():
-            return {}
-        found: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
-        return found
+        old = read_json(self.origins)
+        new = {n: o for n, o in origins.items() if o.startswith("argument") or not old}
+        write_text(self.origins, json.dumps({**old, **new}, indent=2) + "\n")
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
         """unusable.csv: each file that was left out, and why."""
@@ -151,6 +146,12 @@ class RunFolder:
             )
         lines = [json.dumps(record) + "\n" for record in records[:count]]
         write_text(self.metrics, "".join(lines))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in the file; empty if there is none yet."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 @contextmanager

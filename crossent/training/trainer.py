@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.device import autocast
+from crossent.device import autocast, generator_states, set_generators
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.evaluation.rejection import rejection_curve
-from crossent.training.checkpoint import generator_states, set_generators
 from crossent.training.distributed import ALONE, Processes
 from crossent.training.not_finite import NotFinite, explain_step, explain_validation
 from crossent.training.optim import Schedule, WeightAverage
@@ -118,9 +117,14 @@ class Trainer:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
 
     @property
+    def averaged(self) -> nn.Module | None:
+        """The model with the mean weights, if there is one."""
+        return self.average.model if self.average else None
+
+    @property
     def evaluated(self) -> nn.Module:
         """The model that validation looks at, and that is stored as the best one."""
-        return self.average.model if self.average else self.model
+        return self.model if self.averaged is None else self.averaged
 
     @property
     def step(self) -> int:

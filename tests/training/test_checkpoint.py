@@ -3,15 +3,13 @@
 import pytest
 import torch
 
-from crossent.device import prepare
+from crossent.device import generator_states, prepare, set_generators
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.checkpoint import (
-    generator_states,
     load_checkpoint,
     read_checkpoint,
     save_checkpoint,
-    set_generators,
 )
 from tests.training.parts import CPU, make_run, make_trainer
 
@@ -66,7 +64,9 @@ def test_momentum_comes_back_in_the_layout_of_its_weights(tmp_path):
         first.samples.tensors(),
     )  # fmt: skip
     tensors, _ = read_checkpoint(tmp_path / "last")
-    load_checkpoint(tmp_path / "last", tensors, second.model, second.optimizer, second.samples)
+    load_checkpoint(
+        tmp_path / "last", tensors, second.model, second.optimizer, second.samples.tensors()
+    )
     num_last = 0
     for p, q in zip(first.model.parameters(), second.model.parameters(), strict=True):
         momentum = second.optimizer.state[q]["momentum_buffer"]

@@ -125,7 +125,7 @@ def test_validation_that_is_not_finite_is_explained(tmp_path, monkeypatch):
         return evaluate(evaluator, model, answers)
 
     monkeypatch.setattr(Evaluator, "__call__", spoil)
-    words = "step 6: E on validation is nan; features.0.1.running_var holds numbers that are not"
+    words = "step 6: E on validation is nan; features.0.1.running_var is not finite"
     with pytest.raises(NotFinite, match=words):
         run.fit()
 
