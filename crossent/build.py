@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.config import Settings
+from crossent.config import Settings, settings_from_dict
 from crossent.device import (
     choose_device,
     choose_precision,
@@ -304,7 +304,7 @@ def validation_of(classifier: Classifier) -> Data:
     Raises:
         UserError: they are not the same pictures any more.
     """
-    data = make_data(Settings.model_validate(classifier.header["settings"]))
+    data = make_data(settings_from_dict(classifier.header["settings"], "the model"))
     if data.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
             "the pictures have changed since this model was trained, so that it may have been "

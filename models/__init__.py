@@ -28,7 +28,7 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
         arguments: what the model's own `__init__` takes, such as `width`.
 
     Shape:
-        the model maps (N, 3, S, S) float to (N, K) float logits, for any S of its choice.
+        the model maps (N, 3, S, S) float to (N, K) float logits.
 
     Raises:
         ValueError: the name is not known.

@@ -1,4 +1,4 @@
-"""The last layer of a classifier, and what can be done with it and with the body before it."""
+"""The last layer of a classifier, and how to train that layer alone."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ class Head(nn.Linear):
     """Features to logits, starting at zero: y = 1/K and E = ln K, whatever the features are.
 
     Args:
-        in_features: of the layer that it stands in for.
+        in_features: of the layer that the head replaces.
         num_classes: K.
         dropout: probability of dropping a feature.
 
@@ -30,7 +30,7 @@ class Head(nn.Linear):
 
 
 def head_name(model: nn.Module) -> str:
-    """The name of the last linear layer, such as "fc" or "classifier.1".
+    """Return the name of the last linear layer, such as "fc" or "classifier.1".
 
     Raises:
         ValueError: the model has none.
@@ -43,21 +43,20 @@ def head_name(model: nn.Module) -> str:
 
 
 def is_of_head(model: nn.Module, name: str) -> bool:
-    """Whether a parameter or buffer of that name belongs to the head."""
+    """Return whether a parameter or buffer of that name belongs to the head."""
     return name.startswith(f"{head_name(model)}.")
 
 
 def freeze_body(model: nn.Module) -> None:
-    """Let only the head learn."""
+    """Train only the head from now on."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_of_head(model, name))
 
 
 def train_mode(model: nn.Module) -> None:
-    """`model.train()`, but a frozen layer stays as it is in evaluation.
+    """Call `model.train()`, but keep frozen layers in evaluation mode.
 
-    Otherwise batch normalisation would go on adapting its statistics to the new pictures, though
-    nothing about it is to change.
+    Otherwise a frozen batch normalisation would adapt its statistics to the new pictures.
     """
     model.train()
     for module in model.modules():

@@ -9,7 +9,7 @@ from models.small_cnn import Stage
 class Residual(nn.Module):
     """x + f(x), with f two 3 x 3 convolutions, each with batch normalisation and ReLU.
 
-    The gradient reaches the layers before it undiminished through the x.
+    Through the x, the gradient reaches the layers before the block undiminished.
     Source: He et al. 2015, "Deep Residual Learning for Image Recognition".
 
     Shape:
@@ -33,7 +33,7 @@ class Residual(nn.Module):
 
 
 class ResNet9(nn.Module):
-    """Four stages as those of `SmallCNN`, a residual block behind the two in the middle.
+    """Four stages like those of `SmallCNN`, with a residual block after each of the middle two.
 
     Source: Page 2018, "How to train your ResNet", for the idea that so few layers are enough; its
     stages are wider.

@@ -6,10 +6,10 @@ from models.head import Head
 
 
 class Stage(nn.Sequential):
-    """3 x 3 convolution, batch normalisation, the largest of each 2 x 2 places, ReLU.
+    """3 x 3 convolution, batch normalisation, 2 x 2 max-pooling, ReLU.
 
-    The ReLU may stand before or behind the pooling: values and gradients are the same. Behind it,
-    it has a quarter of the work.
+    A ReLU before or after max-pooling gives the same values and gradients; after it, the ReLU has
+    a quarter of the work.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

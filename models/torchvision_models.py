@@ -27,7 +27,7 @@ class Pretrained:
 
 
 def torchvision_names() -> list[str]:
-    """What may stand behind "torchvision/"."""
+    """Return the names that may follow "torchvision/"."""
     from torchvision import models
 
     return [n for n in models.list_models(module=models) if not n.startswith(NOT_FOR_US)]
@@ -39,7 +39,7 @@ def build_torchvision(name: str, num_classes: int, dropout: float = 0.0) -> nn.M
     Args:
         name: such as "resnet18".
         num_classes: K.
-        dropout: probability, before the last layer; beside the dropout that the model has itself.
+        dropout: probability before the last layer, in addition to the model's own dropout.
 
     Raises:
         ValueError: the name is not known.
@@ -58,7 +58,7 @@ def build_torchvision(name: str, num_classes: int, dropout: float = 0.0) -> nn.M
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError, with names that look alike, if torchvision has no such model for us."""
+    """Raise ValueError, with the nearest names, unless the model can be built from torchvision."""
     names = torchvision_names()
     if name not in names:
         similar = difflib.get_close_matches(name, names, n=3) or ["resnet18", "mobilenet_v3_small"]
@@ -69,7 +69,7 @@ def check_name(name: str) -> None:
 
 
 def pretrained(name: str) -> Pretrained:
-    """Where the DEFAULT weights of a model are, and which preprocessing they ask for.
+    """Return where the DEFAULT weights of a model are, and the preprocessing that they expect.
 
     Raises:
         ValueError: the name is not known.
@@ -89,10 +89,10 @@ def pretrained(name: str) -> Pretrained:
 
 
 def fetch(weights: Pretrained) -> Path:
-    """The path of the weights, downloaded unless they are there; checked against their hash.
+    """Return the path of the weights; download them if necessary and check their hash.
 
     Raises:
-        ValueError: they cannot be had; the message says which file to put where.
+        ValueError: the download failed; the message says which file to put where.
     """
     if weights.path.is_file():
         return weights.path

@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 MODULES = [
+    "crossent.config.load", "crossent.config.render", "crossent.config.yaml_text",
     "crossent.evaluation.intervals", "crossent.evaluation.compare",
     "crossent.report.chart", "crossent.report.markup",
 ]  # fmt: skip

@@ -60,7 +60,7 @@ def begin(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
 
     from crossent.errors import UserError
     from crossent.experiments.group import wants_group
-    from crossent.experiments.read_sweep import load_sweep
+    from crossent.experiments.space import load_sweep
     from crossent.files import write_text
     from crossent.pretrained import follow_weights
     from crossent.training.run_folder import RunFolder
@@ -102,7 +102,7 @@ def resume(args: argparse.Namespace) -> tuple[Path, "Sweep"]:
     """
     from crossent.config import differences
     from crossent.errors import UserError
-    from crossent.experiments.read_sweep import load_sweep
+    from crossent.experiments.space import load_sweep
     from crossent.files import write_text
     from crossent.resume import FREE
 

@@ -26,7 +26,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from crossent.config.schema import FIELDS
+from crossent.config import FIELDS
 from crossent.experiments.space import Choices, Range, Sweep, SweepSettings, grid_values
 
 NAME = "sweep"

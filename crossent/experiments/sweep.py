@@ -13,8 +13,7 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
-from crossent.config import Loaded, Settings, with_values
-from crossent.config.schema import FIELDS
+from crossent.config import FIELDS, Loaded, Settings, with_values
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
 from crossent.experiments.group import Group, wants_group
 from crossent.experiments.space import Sweep

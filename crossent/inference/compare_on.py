@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossent.build import make_data
-from crossent.config import Settings
+from crossent.config import settings_from_dict
 from crossent.errors import UserError
 from crossent.inference.paths import find_pictures
 from crossent.model_file import Classifier
@@ -29,7 +29,7 @@ def pictures_to_compare_on(
     size = classifier.preprocessing.image_size
     if folder is not None:
         return folder, decoded(find_pictures([folder]), size)
-    settings = Settings.model_validate(classifier.header["settings"])
+    settings = settings_from_dict(classifier.header["settings"], "the model")
     if settings.data.source != "folder":
         return "drawings of several sizes", drawings(size)
     assert settings.data.root is not None  # the config's own check

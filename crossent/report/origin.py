@@ -3,8 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from crossent.config.scalars import format_value
-from crossent.config.schema import FIELDS, flat_values
+from crossent.config import FIELDS, flat_values, format_value
 from crossent.report.markup import Markup, details, element, note, shorten, table, warn
 from crossent.report.state import RunState
 

@@ -1,70 +1,46 @@
-"""Draw a sheet of drawings, a class a row, as one PNG."""
+"""Draw a sheet of drawings, one class per row, as one PNG."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from data.drawings.pen import Color
+from data.drawings.pen import INK
 from data.drawings.scene import draw
 from data.drawings.species import CLASS_NAMES
 
 GAP = 4  # pixels between drawings
-PAPER: Color = (250, 248, 244)
-PENCIL: Color = (60, 54, 56)
 
 
 def make_sheet(seed: int, rows: int, columns: int, size: int) -> Image.Image:
-    """Rows of dogs, foxes and wolves in turn, with the class names written beside them."""
+    """Draw rows of dogs, foxes and wolves in turn, with the class names beside them."""
     margin, step = size * 5 // 8, size + GAP
-    sheet = Image.new("RGB", (margin + columns * step, GAP + rows * step), PAPER)
-    pencil = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size / 5)
-    num_classes = len(CLASS_NAMES)
+    sheet = Image.new("RGB", (margin + columns * step, GAP + rows * step), (250, 248, 244))
+    pencil, font = ImageDraw.Draw(sheet), ImageFont.load_default(size / 5)
     for row in range(rows):
-        turn, target = divmod(row, num_classes)
+        turn, target = divmod(row, len(CLASS_NAMES))
         y = GAP + row * step
-        pencil.text((margin / 2, y + size / 2), CLASS_NAMES[target], PENCIL, font, anchor="mm")
+        pencil.text((margin / 2, y + size / 2), CLASS_NAMES[target], INK, font, anchor="mm")
         for column in range(columns):
-            index = (turn * columns + column) * num_classes + target
+            index = (turn * columns + column) * len(CLASS_NAMES) + target
             sheet.paste(Image.fromarray(draw(seed, index, size)), (margin + column * step, y))
     return sheet
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    """A parser of whole numbers from `least` to `most`."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {least} to {most}"
-            )
-        return int(text)
-
-    return parse
-
-
-def _png(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
-    return path
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m data.drawings", description=__doc__)
-    for flag, parse, default, meaning in (
-        ("--out", _png, "drawings.png", "the file to write"),
-        ("--seed", _whole(0, 2**63), "0", "of the drawings"),
-        ("--rows", _whole(1, 100), "6", "of drawings, a class each"),
-        ("--columns", _whole(1, 100), "9", "of drawings"),
-        ("--size", _whole(16, 512), "96", "of a drawing, in pixels"),
-    ):
-        parser.add_argument(flag, type=parse, default=default, help=f"{meaning} ({default})")
+    parser.add_argument("--out", type=Path, default="drawings.png", help="the PNG file to write")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawings (0)")
+    parser.add_argument("--rows", type=int, default=6, help="of drawings, one class each (6)")
+    parser.add_argument("--columns", type=int, default=9, help="of drawings (9)")
+    parser.add_argument("--size", type=int, default=96, help="of one drawing, in pixels (96)")
     args = parser.parse_args()
+    if not (args.seed >= 0 and 1 <= args.rows <= 100 and 1 <= args.columns <= 100):
+        parser.error("--rows and --columns are whole numbers from 1 to 100, --seed is 0 or more")
+    if not 16 <= args.size <= 512:
+        parser.error(f"--size is {args.size}; expected 16 to 512 pixels")
+    if args.out.suffix.lower() != ".png" or not args.out.parent.is_dir():
+        parser.error(f"argument --out: {args.out} is not the name of a .png file in a folder")
     make_sheet(args.seed, args.rows, args.columns, args.size).save(args.out)
     print(args.out)
 

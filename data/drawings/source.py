@@ -1,25 +1,21 @@
 """The drawings as a data set: two balanced splits, drawn on all cores."""
 
 import hashlib
+import multiprocessing
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import IO
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
 from data.images import Data, ImageSet
 
-ROOT = Path(__file__).resolve().parents[2]  # where `python -m data.drawings.worker` is found
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's threads would only hinder the other workers
-FEW = 150  # drawings: fewer are not worth the start of a worker, some 0.2 s
+FEW = 150  # drawings: fewer are not worth the start of a process, some 0.2 s
 
 
 def load_drawings(
@@ -29,7 +25,7 @@ def load_drawings(
     seed: int,
     train_size: int | None = None,
 ) -> Data:
-    """Draw a training and a validation split, the same whatever the number of cores.
+    """Draw a training and a validation split, the same on any number of cores.
 
     The first drawings are for training, the others for validation. The classes take turns, so
     that in each split their counts differ by one at most.
@@ -72,76 +68,43 @@ def _check(num_train: int, num_val: int, size: int, seed: int) -> None:
 
 def _draw_split(seed: int, indices: range, size: int) -> ImageSet:
     images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
-    for row, image in enumerate(_drawings(seed, indices, size)):
-        images[row] = image
+    draw_one = partial(draw, seed, size=size)
+    num_workers = min(_num_cores(), len(indices) // FEW)
+    if num_workers < 2:
+        images[:] = [draw_one(index) for index in indices]
+    else:
+        # spawn: a fork would copy a process in which torch may have started threads.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(num_workers, context, _start_worker) as pool:
+            drawn = pool.map(draw_one, indices, chunksize=16)
+            bar = tqdm(drawn, "drawing", len(indices), unit="", leave=False, disable=None)
+            for row, image in enumerate(bar):
+                images[row] = image
     labels = np.array([label(index) for index in indices], dtype=np.int64)
     return ImageSet(images, labels, [f"drawing {index}" for index in indices])
 
 
-def _drawings(seed: int, indices: range, size: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """The drawings in the order of their indices."""
-    if len(indices) <= FEW:
-        yield from (draw(seed, index, size) for index in indices)
-    else:
-        num_workers = min(_num_cores(), 1 + len(indices) // FEW)
-        parallel = _draw_in_workers(seed, indices, size, num_workers)
-        yield from tqdm(parallel, "drawing", len(indices), unit="", leave=False, disable=None)
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent process, and end with it even when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _draw_in_workers(
-    seed: int, indices: range, size: int, num_workers: int
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """Worker w of n draws the indices w, w + n, ...; we read one drawing from each in turn.
-
-    The workers are commands of their own rather than `multiprocessing`: a fork would copy a
-    process in which torch may have started threads, and spawn would run the caller's main
-    module again. A worker that is ahead waits, its pipe being full.
-    """
-    num_bytes = size * size * 3
-    with ExitStack() as stack:
-        workers = [
-            stack.enter_context(_worker(seed, indices[start::num_workers], size))
-            for start in range(num_workers)
-        ]
-        for row in range(len(indices)):
-            pixels = workers[row % num_workers].read(num_bytes)
-            if len(pixels) < num_bytes:
-                raise RuntimeError("a drawing process has ended early; its message stands above")
-            yield np.frombuffer(pixels, dtype=np.uint8).reshape(size, size, 3)
-
-
-@contextmanager
-def _worker(seed: int, indices: range, size: int) -> Iterator[IO[bytes]]:
-    """Start a worker, give its output, and end it with the block, whatever ends that."""
-    numbers = (seed, indices.start, indices.stop, indices.step, size)
-    command = [sys.executable, "-m", "data.drawings.worker", *map(str, numbers)]
-    # In a session of its own, the worker does not answer Ctrl-C with a traceback: we end it.
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env=os.environ | ONE_THREAD,
-        start_new_session=True,
-    )
-    with process:
-        assert process.stdout is not None  # for mypy: it is a pipe
-        try:
-            yield process.stdout
-        finally:
-            process.kill()
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _num_cores() -> int:
-    """The cores this process may use, which in a container may be fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _fingerprint(*splits: ImageSet) -> str:
     digest = hashlib.sha256()
     for split in splits:
-        for image, target in zip(split.images, split.labels, strict=True):
-            digest.update(image.tobytes())
-            digest.update(int(target).to_bytes(8, "little"))
+        digest.update(split.images.tobytes())
+        digest.update(split.labels.tobytes())
     return digest.hexdigest()

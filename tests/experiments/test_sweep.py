@@ -12,7 +12,7 @@ import pytest
 from crossent.__main__ import main
 from crossent.commands.sweep import resume
 from crossent.errors import UserError
-from crossent.experiments.read_sweep import load_sweep
+from crossent.experiments.space import load_sweep
 from crossent.experiments.study import Trials
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference

@@ -9,10 +9,8 @@ import pytest
 from optuna.trial import TrialState
 
 from crossent.commands.sweep import begin
-from crossent.config import to_yaml
-from crossent.config.schema import Settings
+from crossent.config import Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
-from crossent.experiments.read_sweep import load_sweep
 from crossent.experiments.results import (
     Results,
     as_csv,
@@ -22,7 +20,7 @@ from crossent.experiments.results import (
     row_of,
     write_files,
 )
-from crossent.experiments.space import Choices, Range, Sweep, SweepSettings
+from crossent.experiments.space import Choices, Range, Sweep, SweepSettings, load_sweep
 from crossent.experiments.study import Trials
 from crossent.experiments.sweep import train_trials
 from crossent.pretrained import PretrainedWeights
