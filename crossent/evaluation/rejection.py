@@ -49,6 +49,7 @@ def rejection_curve(
         confidence (N,), right (N,); N at least 1.
 
     Example:
+        >>> import numpy as np
         >>> rejection_curve(np.array([0.9, 0.5]), np.array([True, False]))
         [(0.9, 0.5, 1.0), (0.5, 1.0, 0.5)]
     """

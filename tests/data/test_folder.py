@@ -1,10 +1,7 @@
 """Folders of pictures: what is taken, how it is split, what is left out and by which name."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +14,6 @@ from data.near import groups, near_pairs
 from data.split import split_train_val
 from data.workers import Job, inspect_files
 from tests.data.pictures import SHARED, encoded, make_folder, scene
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def load(root, **changes):
@@ -401,15 +396,3 @@ def test_photographs(tmp_path):
     assert (len(data.train), len(data.val)) == (321, 80)
     assert np.bincount(data.val.labels).tolist() == [40, 27, 13]
     assert data.unusable == []
-
-
-@pytest.mark.slow
-def test_memory_stays_flat_in_the_drill_of_many_pictures():
-    """The big one is a command: python -m benchmarks.big_folder"""
-    command = [sys.executable, "-m", "benchmarks.big_folder", "--num-images", "3000"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    cold, warm = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
-    assert cold["summary"] == warm["summary"]
-    assert cold["summary"].startswith("3,000 pictures in 3 classes (2,700 train, 300 val); 0 unus")
-    assert max(cold["peak_anonymous_gb"], warm["peak_anonymous_gb"]) < 0.3

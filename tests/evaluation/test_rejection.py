@@ -1,7 +1,5 @@
 """Rejection: the curve against counting by hand, and promises that are kept or refused."""
 
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -60,7 +58,3 @@ def test_a_promise_that_cannot_be_kept_is_refused(accuracy, message):
     curve = rejection_curve(np.linspace(1, 0.5, 40), np.arange(40) % 2 == 0)
     with pytest.raises(ValueError, match=message):
         keep_promise(curve, 40, accuracy)
-
-
-def test_example():
-    assert doctest.testmod(rejection, extraglobs={"np": np}).failed == 0
