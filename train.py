@@ -148,7 +148,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
 
 def group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
     """Train the folds, or the seeds, and draw the curves of all in one picture."""
-    from crossent.experiments.train_group import train_group
+    from crossent.experiments.group import train_group
     from crossent.report.curve import draw_curves
 
     status = train_group(settings, path, is_old, num_seeds)

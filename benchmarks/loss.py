@@ -4,8 +4,7 @@
     python -m benchmarks.loss --shapes 128x3 --dtypes float32 --labels hard
 
 Both take turns in one run, so that whatever else the machine does meets both. A ratio is ours /
-torch's, of the medians. GB/s counts the logits once and the gradient once, the least that any
-loss has to move; the machine's own figure is that of copying a large tensor, counted alike.
+torch's, of the medians.
 """
 
 import argparse
@@ -15,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -69,47 +69,19 @@ def compare(shape: str, dtype: str, labels: str, rounds: int) -> dict[str, list[
     return times
 
 
-def bandwidth_gb_s() -> float:
-    """Return the gigabytes a second that copying a tensor beyond the caches moves."""
-    source = torch.ones(64 << 20)  # 256 MB
-    copy = torch.empty_like(source)
-    seconds = min(timed(lambda: copy.copy_(source), 1) for _ in range(8))
-    return 2 * source.nbytes / seconds / 1e9
-
-
-def fresh_gb_s() -> float:
-    """Return the gigabytes a second at which memory new to the process can be written.
-
-    The system clears each page first. Whoever returns a large gradient pays for it once; torch,
-    which keeps log-probabilities and forms a gradient of them, up to three times.
-    """
-    size = 64 << 20
-    seconds = min(timed(lambda: torch.ones(size), 1) for _ in range(8))
-    return 4 * size / seconds / 1e9
-
-
 def print_times(shapes: list[str], dtypes: list[str], labels: list[str], rounds: int) -> None:
-    """Print a row for each case."""
-    print(f"copying a large tensor: {bandwidth_gb_s():.1f} GB/s, {torch.get_num_threads()} threads")
-    print(f"writing a fresh large tensor: {fresh_gb_s():.1f} GB/s\n")
-    print("| N x K | dtype | labels | ours, ms (min-max) | torch, ms (min-max) | ratio | GB/s |")
-    print("|---|---|---|---|---|---|---|")
-    for kind in labels:
-        for dtype in dtypes:
-            for shape in shapes:
-                times = compare(shape, dtype, kind, rounds)
-                median = {name: statistics.median(values) for name, values in times.items()}
-                shown = (
-                    f"{median[name] * 1e3:.3f} ({min(times[name]) * 1e3:.3f}-"
-                    f"{max(times[name]) * 1e3:.3f})"
-                    for name in LOSSES
-                )
-                size = torch.tensor(0, dtype=getattr(torch, dtype)).element_size()
-                num_samples, num_classes = map(int, shape.split("x"))
-                moved = 2 * num_samples * num_classes * size / median["ours"] / 1e9
-                ratio = median["ours"] / median["torch"]
-                row = (shape, dtype, kind, *shown, f"{ratio:.2f}", f"{moved:.2f}")
-                print("| " + " | ".join(row) + " |", flush=True)
+    """Print a row per case."""
+    print("| N x K | dtype | labels | ours, ms (min-max) | torch, ms (min-max) | ratio |")
+    print("|---|---|---|---|---|---|")
+    for kind, dtype, shape in product(labels, dtypes, shapes):
+        times = compare(shape, dtype, kind, rounds)
+        median = {name: statistics.median(values) * 1e3 for name, values in times.items()}
+        shown = (
+            f"{median[name]:.3f} ({min(times[name]) * 1e3:.3f}-{max(times[name]) * 1e3:.3f})"
+            for name in LOSSES
+        )
+        row = (shape, dtype, kind, *shown, f"{median['ours'] / median['torch']:.2f}")
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 def extra_memory_mb(name: str, shape: str, dtype: str, labels: str) -> float:
@@ -128,16 +100,13 @@ def _peak_mb() -> float:
 
 
 def print_memory(shapes: list[str], dtypes: list[str], labels: list[str]) -> None:
-    """Print the extra memory of each case, each measured in a process of its own."""
+    """Print the extra memory of each case, measured in a process of its own."""
     print("| N x K | dtype | labels | logits, MB | extra, ours, MB | extra, torch, MB |")
     print("|---|---|---|---|---|---|")
-    for kind in labels:
-        for dtype in dtypes:
-            for shape in shapes:
-                size = make_case(shape, dtype, "hard")[0].nbytes / 2**20
-                extra = (_in_a_process(name, shape, dtype, kind) for name in LOSSES)
-                row = (shape, dtype, kind, f"{size:.0f}", *extra)
-                print("| " + " | ".join(row) + " |", flush=True)
+    for kind, dtype, shape in product(labels, dtypes, shapes):
+        size = make_case(shape, dtype, "hard")[0].nbytes / 2**20
+        extra = (_in_a_process(name, shape, dtype, kind) for name in LOSSES)
+        print("| " + " | ".join((shape, dtype, kind, f"{size:.0f}", *extra)) + " |", flush=True)
 
 
 def _in_a_process(name: str, shape: str, dtype: str, labels: str) -> str:

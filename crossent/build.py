@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.config import Settings
+from crossent.config import Settings, settings_from_dict
 from crossent.device import (
     choose_device,
     choose_precision,
@@ -34,7 +34,8 @@ from crossent.training.sgd import SGD
 from crossent.training.signals import StopRequest
 from data.augment import Augmentation
 from data.batches import TrainBatches
-from data.files import default_cache_dir
+from data.cache import default_cache_dir
+from data.errors import DataError
 from data.folder import load_folder_for_evaluation
 from data.images import Data
 from data.preprocess import Preprocessing
@@ -129,7 +130,7 @@ def make_data(settings: Settings) -> Data:
         arguments |= {"root": data.root or default_cache_dir() / "cifar"}
     try:
         return load_data(data.source, **arguments)
-    except ValueError as error:
+    except DataError as error:
         raise UserError(str(error)) from error
 
 
@@ -297,7 +298,7 @@ def validation_of(classifier: Classifier) -> Data:
     Raises:
         UserError: they are not the same pictures any more.
     """
-    data = make_data(Settings.model_validate(classifier.header["settings"]))
+    data = make_data(settings_from_dict(classifier.header["settings"], "the model"))
     if data.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
             "the pictures have changed since this model was trained, so that it may have been "
@@ -315,5 +316,5 @@ def labelled_folder(classifier: Classifier, root: str) -> Data:
     size = classifier.preprocessing.image_size
     try:
         return load_folder_for_evaluation(root, classifier.class_names, size)
-    except ValueError as error:
+    except DataError as error:
         raise UserError(str(error)) from error

@@ -1,8 +1,6 @@
 """Going on with a run: which settings may differ, and whether anything is left to do."""
 
-from pydantic import ValidationError
-
-from crossent.config import Settings, differences
+from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
 from crossent.training.checkpoint import read_checkpoint
 from crossent.training.run_folder import RunFolder
@@ -33,14 +31,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
     if not folder.last.exists():
         return False
     _, header = read_checkpoint(folder.last)
-    try:
-        old = Settings.model_validate(header["settings"])
-    except ValidationError:
-        raise UserError(
-            f"{folder.last} was written by a version of crossent with other settings; "
-            "go on with that version"
-        ) from None
-    refused = refused_differences(old, settings)
+    refused = refused_differences(settings_from_dict(header["settings"], folder.last), settings)
     if refused:
         raise UserError(
             f"{folder.path} cannot go on with settings that change its result: "

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import alembic.migration  # noqa: F401 - for optuna's storage
 import matplotlib.figure  # noqa: F401 - for reports
 import optuna  # noqa: F401 - for sweeps
+import sqlalchemy.orm  # noqa: F401 - for optuna's storage
 import torch
 import torch._dynamo  # every optimizer imports it, which takes a second
 

@@ -1,4 +1,4 @@
-"""The benchmarks run at all, at a tiny size. How fast anything is, no test says."""
+"""The benchmarks run at a tiny size, and their statistics are right. No test says how fast."""
 
 import os
 import subprocess
@@ -7,77 +7,75 @@ import sys
 import pytest
 from PIL import Image
 
-from benchmarks.page import ROOT, spread, write_section
+from benchmarks.timing import ROOT, in_turn, ratio, spread, watch
 from data.drawings import draw, label
 
 
 def rows_of(*words):
-    """The rows of the tables that a benchmark prints, without their heads."""
+    """Return the rows of the table that a benchmark prints, without its head."""
     done = subprocess.run(
         [sys.executable, "-m", *map(str, words)],
         cwd=ROOT, capture_output=True, text=True, timeout=400,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    heads = [lines.index(line) - 1 for line in lines if line.startswith("|---")]
-    rows = [line for number, line in enumerate(lines) if number not in heads]
-    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows if row[:4] != "|---"]
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
 
 
 def number(cell):
     return float(cell.split()[0].replace(",", ""))
 
 
-@pytest.mark.slow
-def test_the_benchmark_prints_a_row_for_each_contender(tmp_path):
+@pytest.fixture
+def pictures(tmp_path):
     for index in range(30):
-        path = tmp_path / ["dog", "fox", "wolf"][label(index)] / f"{index}.jpg"
-        path.parent.mkdir(exist_ok=True)
+        path = tmp_path / "pictures" / ["dog", "fox", "wolf"][label(index)] / f"{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw(0, index, 48)).save(path)
-    words = [tmp_path, "--rounds=1", "--epochs=2", "--image-size=32", "--batch-size=8"]
-    rows = rows_of("benchmarks.throughput", *words)
-    names = [row[0] for row in rows]
-    assert names[:4] == [
-        "crossent, cold cache", "crossent, warm cache", "plain PyTorch loop", "plain loop, tuned",
-    ]  # fmt: skip
-    for row in rows:
-        assert number(row[1]) > 0 and number(row[4]) > 0, row
-    assert number(rows[2][2]) == 1.0
-    assert names[-1] == "ceiling: the model alone" and rows[-1][3] == "100.0%"
+    return tmp_path / "pictures"
 
 
 @pytest.mark.slow
-def test_each_way_to_compute_a_step_gets_a_row():
-    rows = rows_of("benchmarks.ceiling", "--rounds=1", "--seconds=0", "--no-compile")
-    assert rows[0][0] == "as crossent trains" and number(rows[0][2]) == 1.0
-    assert len(rows) == 14 and all(number(row[1]) > 0 for row in rows)
+@pytest.mark.parametrize("other", [False, True], ids=["contenders", "two checkouts"])
+def test_each_contender_gets_a_row(pictures, other):
+    words = ["--rounds=1", "--epochs=1", "--image-size=32", "--batch-size=8"]
+    rows = rows_of("benchmarks.throughput", pictures, *words, *(["--against=."] if other else []))
+    ours = ["crossent, cold cache", "crossent, warm cache"]
+    there = [f"other checkout: {name}" for name in ours]
+    expected = there if other else ["plain PyTorch loop", "plain loop, tuned"]
+    assert [row[0] for row in rows[:4]] == ours + expected
+    assert number(rows[2][2]) == 1  # beside itself
+    assert all(number(cell) > 0 for row in rows for cell in row[1:])
 
 
 @pytest.mark.slow
-def test_one_process_and_two_are_compared():
-    small = ("--config=configs/smoke.yaml", "--num-images=60", "--epochs=1", "--rounds=1")
-    rows = rows_of("benchmarks.command", *small)
-    names = ["`python train.py --help`", "`python -m crossent --help`"]
-    assert [row[0] for row in rows[:2]] == names
-    assert [row[0] for row in rows[2:]] == ["1 process, 2 threads", "2 processes, 1 thread each"]
-    assert all(number(row[1]) > 0 for row in rows)
+def test_memory_stays_flat_when_the_folder_grows():
+    sizes = (100, 4000)  # the pixels of 4,000 pictures take 71 MB
+    words = ["--sizes", *sizes, "--rounds=1", "data.image_size=64", "model.width=4"]
+    few, many = rows_of("benchmarks.scale", "size", *words)
+    assert (few[0], many[0]) == ("100", "4,000")
+    assert all(number(cell) > 0 for cell in few[1:] + many[1:])
+    assert number(many[4]) - number(few[4]) < 50
 
 
 @pytest.mark.slow
-def test_each_size_of_the_data_set_gets_a_row():
-    rows = rows_of("benchmarks.size", "--sizes", 40, 1200, "--steps=12", "--rounds=1")
-    assert [row[0] for row in rows] == ["40", "1,200"]
-    assert all(number(cell) > 0 for row in rows for cell in (row[1], row[2], row[4], row[5]))
+def test_checkpoints_and_starts_are_measured(pictures):
+    rows = rows_of("benchmarks.scale", "checkpoint", "--rounds=1", "data.image_size=32")
+    assert all(number(row[2]) > number(row[1]) for row in rows) and len(rows) == 3
+    small = ["--rounds=1", "model.width=8", "data.image_size=32"]
+    rows = rows_of("benchmarks.scale", "start", f"--folder={pictures}", "--against=.", *small)
+    assert len(rows) == 8 and all(number(cell) > 0 for row in rows for cell in row[1:])
 
 
-def test_a_section_replaces_the_one_of_its_title(tmp_path):
-    page = tmp_path / "page.md"
-    for title, text in (("First", "one"), ("Second", "two"), ("First", "1\n\n### of it")):
-        write_section(title, text, page)
-    body = page.read_text().split("## First", 1)[1]
-    assert body == "\n\n1\n\n### of it\n\n## Second\n\ntwo\n"
-
-
-def test_a_cell_is_the_median_with_the_extremes():
+def test_statistics(tmp_path):
     assert spread([3.0, 1234.5, 7.0], 1) == "7.0 (3.0 to 1,234.5)"
+    assert ratio([2, 4, 9], [1, 1, 3]) == "3.00 (2.00 to 4.00)"
+    assert "".join(in_turn("ab", 3)) == "abbaab"
+    metrics = tmp_path / "metrics.jsonl"
+    line = '{{"kind": "epoch", "epoch": {0}, "images_per_s": {0}00}}'
+    code = f"import time; time.sleep(0.3); open({str(metrics)!r}, 'w').write({{!r}})"
+    lines = "".join(line.format(epoch) + "\n" for epoch in (1, 2, 3, 4)) + "torn"
+    watched = watch(["-c", code.format(lines)], metrics=metrics)
+    assert watched.images_per_s == 300  # without the first epoch
+    assert 0.3 < watched.epoch_end_s(4) <= watched.seconds and len(watched.records) == 4

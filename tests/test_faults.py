@@ -215,7 +215,7 @@ HOSTILE = {
     "deep nesting": ("[" * 10_000, "is nested deeper"),
     "duplicate keys": ("seed: 1\nseed: 2", "seed is given twice"),
     "5,000 digits": ("seed: " + "9" * 5000, "a number of 5,000 characters"),
-    "nan for a learning rate": ("optim:\n  lr: .nan", "optim.lr must be a number above 0"),
+    "nan for a learning rate": ("optim:\n  lr: .nan", "optim.lr must be a finite number"),
     "no as a model": ("model:\n  name: no", "model.name must be"),
 }
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from crossent.__main__ import main as crossent_main
+from crossent.cli import run_main
 from crossent.config import Settings, load_settings
 from crossent.environment import changes
 from crossent.resume import FREE, refused_differences
@@ -15,6 +17,7 @@ from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
 from tests.forked import ROOT, Command, Mishap
 from tests.training.parts import make_run
+from train import main as train_main
 
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
 
@@ -76,6 +79,21 @@ def test_only_these_settings_may_differ():
     old = load_settings(None, ["data.source=folder", "data.root=here"]).settings
     words = ["data.source=folder", *(f"{name}={value}" for name, value in given.items())]
     assert refused_differences(old, load_settings(None, words).settings) == []
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export", "resume"])
+def test_files_of_another_version_are_refused_in_one_sentence(copy, capsys, command):
+    path = copy.last if command == "resume" else copy.model
+    tensors, header = read_tensors(path)
+    header["settings"]["optim"]["beta"] = 0.9
+    write_tensors(path, tensors, header)
+    if command == "resume":
+        status = run_main(train_main, ["--resume", str(copy.path)])
+    else:
+        status = run_main(crossent_main, [command, str(copy.path)])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 2 and "was written by a version of crossent with other settings" in line
+    assert "optim.beta" in line
 
 
 def test_epochs_may_be_raised_only():

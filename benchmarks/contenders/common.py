@@ -1,86 +1,90 @@
-"""What all contenders share: the arguments, the clock, the model, the line of results."""
+"""What the contenders share: arguments, model, hyperparameters, the log, and the loop of two."""
 
 import argparse
 import json
-import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # torch reads the environment once, when it is imported: see crossent.cli
-    from torch import nn
+import torch
+from torch import Tensor, nn
 
-STARTED = "CROSSENT_BENCHMARK_STARTED"  # the parent's monotonic clock when it started the process
+from models import build_model
+
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
+Batches = Iterable[tuple[Tensor, Tensor]]
 
 
-@dataclass
-class Stopwatch:
-    """When training and validation of each epoch ended, and how many pictures they took.
+class Log:
+    """A metrics.jsonl like crossent's: the images/s of the training steps of each epoch."""
 
-    An epoch begins where the one before it ended: what is done in between counts as training.
-    """
+    def __init__(self, path: Path) -> None:
+        self.path, self.epoch = path, 0
 
-    started: float = field(default_factory=lambda: float(os.environ[STARTED]))
-    first_step_s: float | None = None
-    images: list[int] = field(default_factory=list)  # trained in each epoch
-    train_s: list[float] = field(default_factory=list)
-    num_val: int = 0
-    val_s: list[float] = field(default_factory=list)
-    ended_s: list[float] = field(default_factory=list)  # since the process was started
-    _last: float = 0.0
-    _images: int = 0
+    def epoch_begins(self) -> None:
+        self.began = time.perf_counter()
 
-    def begins(self) -> None:
-        """Everything is ready for the first epoch."""
-        self._last = time.monotonic()
+    def training_ends(self, num_images: int) -> None:
+        self.images_per_s = num_images / (time.perf_counter() - self.began)
 
-    def step_done(self, num_images: int) -> None:
-        self._images += num_images
-        if self.first_step_s is None:
-            self.first_step_s = time.monotonic() - self.started
-
-    def training_ends(self) -> None:
-        self.images.append(self._images)
-        self._images = 0
-        self.train_s.append(self._lap())
-
-    def epoch_ends(self, num_val: int) -> None:
-        self.num_val = num_val
-        self.val_s.append(self._lap())
-        self.ended_s.append(self._last - self.started)
-
-    def _lap(self) -> float:
-        now = time.monotonic()
-        lap, self._last = now - self._last, now
-        return lap
-
-    def report(self) -> None:
-        """Print what `benchmarks.throughput` reads."""
-        keys = ("first_step_s", "images", "train_s", "num_val", "val_s", "ended_s")
-        print("\n" + json.dumps({key: getattr(self, key) for key in keys}))
+    def epoch_ends(self) -> None:
+        """Write the line of the epoch, after its validation."""
+        self.epoch += 1
+        record = {"kind": "epoch", "epoch": self.epoch, "images_per_s": self.images_per_s}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("root", type=Path, help="a folder with train/CLASS and val/CLASS")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("metrics", type=Path, help="the log to write")
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--image-size", type=int, required=True)
+    parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tuned", action="store_true", help="with the usual accelerations")
-    parser.add_argument("--cache", type=Path, help="where decoded pictures are kept, if at all")
     return parser.parse_args()
 
 
-def small_cnn(root: Path) -> "nn.Module":
-    """The model of configs/default.yaml."""
-    from models import build_model
-
-    return build_model("small_cnn", num_classes(root), width=32)
+def small_cnn(root: Path) -> nn.Module:
+    """Build the model of configs/default.yaml."""
+    return build_model("small_cnn", len(list((root / "train").iterdir())), width=32)
 
 
-def num_classes(root: Path) -> int:
-    return len(list((root / "train").iterdir()))
+def train(
+    model: nn.Module,
+    loaders: tuple[Batches, Batches],
+    optimizer: torch.optim.Optimizer,
+    criterion: Callable[[Tensor, Tensor], Tensor],
+    log: Log,
+    epochs: int,
+    *,
+    fast: bool,
+) -> None:
+    """Train and validate as PyTorch's tutorials do; fast: with bf16 and channels_last."""
+    layout = torch.channels_last if fast else torch.contiguous_format
+    bf16 = torch.autocast("cpu", torch.bfloat16, enabled=fast)
+    model = model.to(memory_format=layout)
+    train_loader, val_loader = loaders
+    for _ in range(epochs):
+        log.epoch_begins()
+        model.train()
+        num_images = 0
+        for images, target in train_loader:
+            images = images.to(memory_format=layout)
+            with bf16:
+                loss = criterion(model(images), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            num_images += len(images)
+        log.training_ends(num_images)
+        model.eval()
+        correct = 0
+        with torch.inference_mode(), bf16:
+            for images, target in val_loader:
+                logits = model(images.to(memory_format=layout))
+                correct += int((logits.argmax(1) == target).sum())
+        log.epoch_ends()

@@ -8,74 +8,57 @@ import warnings
 
 warnings.simplefilter("ignore")  # of its imports
 
-from fastai.vision.all import (  # noqa: E402
-    SGD,
-    Callback,
-    CrossEntropyLossFlat,
-    ImageDataLoaders,
-    Learner,
-    Normalize,
-    RandomResizedCrop,
-    Saturation,
-    accuracy,
-    aug_transforms,
-)
+import fastai.vision.all as fastai  # noqa: E402
 
-from benchmarks.contenders.common import (  # noqa: E402
-    LR,
-    MEAN,
-    STD,
-    WEIGHT_DECAY,
-    Stopwatch,
-    arguments,
-    small_cnn,
-)
+from benchmarks.contenders import common  # noqa: E402
 
 
-class Watch(Callback):
-    def __init__(self, watch: Stopwatch) -> None:
-        self.watch = watch
+class Watch(fastai.Callback):
+    def __init__(self, log: common.Log) -> None:
+        self.log = log
 
-    def before_fit(self) -> None:
-        self.watch.begins()
+    def before_train(self) -> None:
+        self.num_images = 0
+        self.log.epoch_begins()
 
     def after_batch(self) -> None:
-        if self.training:
-            self.watch.step_done(len(self.x))
+        self.num_images += len(self.x) if self.training else 0
 
     def after_train(self) -> None:
-        self.watch.training_ends()
+        self.log.training_ends(self.num_images)
 
     def after_validate(self) -> None:
-        self.watch.epoch_ends(len(self.dls.valid_ds))
+        self.log.epoch_ends()
 
 
 def main() -> None:
-    watch, args = Stopwatch(), arguments()
-    size = args.image_size
-    changes = aug_transforms(max_rotate=10, max_zoom=1, max_warp=0, max_lighting=0.2)
-    dls = ImageDataLoaders.from_folder(
+    args = common.arguments()
+    changes = fastai.aug_transforms(max_rotate=10, max_zoom=1, max_warp=0, max_lighting=0.2)
+    dls = fastai.ImageDataLoaders.from_folder(
         args.root,
         train="train",
         valid="val",
-        item_tfms=RandomResizedCrop(size, min_scale=0.5),
-        batch_tfms=[*changes, Saturation(0.2), Normalize.from_stats(MEAN, STD, cuda=False)],
+        item_tfms=fastai.RandomResizedCrop(args.image_size, min_scale=0.5),
+        batch_tfms=[
+            *changes,
+            fastai.Saturation(0.2),
+            fastai.Normalize.from_stats(common.MEAN, common.STD, cuda=False),
+        ],
         bs=args.batch_size,
         num_workers=args.workers,
         device="cpu",
     )
-    learner = Learner(
+    learner = fastai.Learner(
         dls,
-        small_cnn(args.root),
-        loss_func=CrossEntropyLossFlat(),
-        opt_func=SGD,
-        metrics=accuracy,
-        wd=WEIGHT_DECAY,
-        cbs=Watch(watch),
+        common.small_cnn(args.root),
+        loss_func=fastai.CrossEntropyLossFlat(),
+        opt_func=fastai.SGD,
+        metrics=fastai.accuracy,
+        wd=common.WEIGHT_DECAY,
+        cbs=Watch(common.Log(args.metrics)),
     ).to_channelslast(use_amp=False)
     with learner.no_bar(), learner.no_logging():
-        learner.fit(args.epochs, lr=LR)
-    watch.report()
+        learner.fit(args.epochs, lr=common.LR)
 
 
 if __name__ == "__main__":

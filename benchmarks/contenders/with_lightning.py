@@ -10,14 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.contenders.common import (
-    LR,
-    MOMENTUM,
-    WEIGHT_DECAY,
-    Stopwatch,
-    arguments,
-    small_cnn,
-)
+from benchmarks.contenders import common
 from benchmarks.contenders.plain import make_loaders
 
 
@@ -39,48 +32,44 @@ class Classifier(lightning.LightningModule):
         self.log("val_acc", (logits.argmax(1) == target).float().mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY)
+        return torch.optim.SGD(
+            self.parameters(), common.LR, common.MOMENTUM, weight_decay=common.WEIGHT_DECAY
+        )
 
 
 class Watch(lightning.Callback):
-    def __init__(self, watch: Stopwatch, num_val: int) -> None:
-        self.watch, self.num_val = watch, num_val
+    def __init__(self, metrics: common.Log, num_train: int) -> None:
+        self.metrics, self.num_train = metrics, num_train
 
-    def on_train_start(self, *_: Any) -> None:
-        self.watch.begins()
-
-    def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, _: int
-    ) -> None:
-        self.watch.step_done(len(batch[0]))
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self.metrics.epoch_begins()
 
     def on_validation_start(self, trainer: Any, _: Any) -> None:
         if not trainer.sanity_checking:
-            self.watch.training_ends()
+            self.metrics.training_ends(self.num_train)
 
     def on_validation_end(self, trainer: Any, _: Any) -> None:
         if not trainer.sanity_checking:
-            self.watch.epoch_ends(self.num_val)
+            self.metrics.epoch_ends()
 
 
 def main() -> None:
-    watch, args = Stopwatch(), arguments()
+    args = common.arguments()
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     train_loader, val_loader = make_loaders(args, persistent=True)
-    model = Classifier(small_cnn(args.root).to(memory_format=torch.channels_last))
-    num_val = len(val_loader.dataset)  # type: ignore[arg-type]
+    num_train = len(train_loader.dataset)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
             max_epochs=args.epochs,
             accelerator="cpu",
             precision="bf16-mixed",
-            callbacks=[Watch(watch, num_val)],
+            callbacks=[Watch(common.Log(args.metrics), num_train)],
             default_root_dir=folder,
             enable_progress_bar=False,
         )
+        model = Classifier(common.small_cnn(args.root).to(memory_format=torch.channels_last))
         trainer.fit(model, train_loader, val_loader)
-    watch.report()
 
 
 if __name__ == "__main__":

@@ -17,14 +17,7 @@ from torch import Tensor, nn  # noqa: E402
 from ultralytics.models.yolo.classify import ClassificationTrainer  # noqa: E402
 from ultralytics.nn.tasks import ClassificationModel  # noqa: E402
 
-from benchmarks.contenders.common import (  # noqa: E402
-    LR,
-    MOMENTUM,
-    WEIGHT_DECAY,
-    Stopwatch,
-    arguments,
-    small_cnn,
-)
+from benchmarks.contenders import common  # noqa: E402
 
 
 class Net(ClassificationModel):
@@ -32,7 +25,7 @@ class Net(ClassificationModel):
 
     def __init__(self, root: Path) -> None:
         nn.Module.__init__(self)
-        self.model = nn.Sequential(small_cnn(root))
+        self.model = nn.Sequential(common.small_cnn(root))
         self.yaml: dict[str, Any] = {}
         self.save: list[int] = []
         self.stride = torch.tensor([1.0])
@@ -42,17 +35,14 @@ class Net(ClassificationModel):
         return logits if self.training else (logits.softmax(1), logits)
 
 
+class Trainer(ClassificationTrainer):
+    def get_model(self, *_: Any, **__: Any) -> Net:
+        return Net(Path(self.args.data))
+
+
 def main() -> None:
-    watch, args = Stopwatch(), arguments()
-
-    class Trainer(ClassificationTrainer):
-        def get_model(self, *_: Any, **__: Any) -> Net:
-            return Net(args.root)
-
-        def preprocess_batch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-            self.num_images = len(batch["img"])
-            return super().preprocess_batch(batch)  # type: ignore[no-any-return]
-
+    args = common.arguments()
+    log = common.Log(args.metrics)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             overrides={
@@ -65,9 +55,9 @@ def main() -> None:
                 "cache": args.tuned,
                 "device": "cpu",
                 "optimizer": "SGD",
-                "lr0": LR,
-                "momentum": MOMENTUM,
-                "weight_decay": WEIGHT_DECAY,
+                "lr0": common.LR,
+                "momentum": common.MOMENTUM,
+                "weight_decay": common.WEIGHT_DECAY,
                 "nbs": args.batch_size,  # a step after each batch
                 "scale": 0.5,
                 "fliplr": 0.5,
@@ -81,16 +71,17 @@ def main() -> None:
             }
         )
 
-        def epoch_ends(trainer: Any) -> None:
-            if len(watch.ended_s) < args.epochs:  # the best model is validated once more at the end
-                watch.epoch_ends(len(trainer.test_loader.dataset))
+        def training_ends(trainer: Any) -> None:
+            log.training_ends(len(trainer.train_loader.dataset))
 
-        trainer.add_callback("on_train_start", lambda _: watch.begins())
-        trainer.add_callback("on_train_batch_end", lambda t: watch.step_done(t.num_images))
-        trainer.add_callback("on_train_epoch_end", lambda _: watch.training_ends())
+        def epoch_ends(_: Any) -> None:
+            if log.epoch < args.epochs:  # the best model is validated once more at the end
+                log.epoch_ends()
+
+        trainer.add_callback("on_train_epoch_start", lambda _: log.epoch_begins())
+        trainer.add_callback("on_train_epoch_end", training_ends)
         trainer.add_callback("on_fit_epoch_end", epoch_ends)
         trainer.train()
-    watch.report()
 
 
 if __name__ == "__main__":

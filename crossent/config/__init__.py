@@ -1,7 +1,11 @@
 """Settings: what may be set, where the values come from, and how they are shown."""
 
-from crossent.config.load import Loaded, load_settings
+from crossent.config.load import Loaded, load_settings, settings_from_dict
 from crossent.config.render import differences, render, to_yaml
-from crossent.config.schema import Settings, with_values
+from crossent.config.settings import FIELDS, Settings, flat_values, with_values
+from crossent.config.yaml_text import format_value
 
-__all__ = ["Loaded", "Settings", "differences", "load_settings", "render", "to_yaml", "with_values"]
+__all__ = [
+    "FIELDS", "Loaded", "Settings", "differences", "flat_values", "format_value", "load_settings",
+    "render", "settings_from_dict", "to_yaml", "with_values",
+]  # fmt: skip

@@ -1,20 +1,34 @@
 """Settings from a config file, the files it starts from and the command line, in that order."""
 
+import difflib
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from crossent.config.layers import Given, Layer, argument_layer, file_layers
-from crossent.config.mistakes import unknown_name, wrong_choice, wrong_value
-from crossent.config.schema import FIELDS, SECTIONS, Settings
+from crossent.config import yaml_text
+from crossent.config.settings import SECTIONS, Section, Settings, fields_of, nested
+from crossent.config.yaml_text import Lined, format_value, parse_scalar, read_yaml, shorten
 from crossent.errors import UserError
 
 MAX_MISTAKES = 100  # more help nobody
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
+
+Model = TypeVar("Model", bound=Section)
+
+
+class Given(NamedTuple):
+    """A value and who gave it: "configs/photos.yaml:14" or "argument optim.lr=0.1"."""
+
+    value: Any
+    origin: str
+
+
+Layer = dict[str, Given]  # by dotted name: what one file or the command line gives
 
 
 @dataclass(frozen=True)
@@ -34,116 +48,257 @@ def load_settings(
     model_names: Sequence[str] | None = None,
     also: Sequence[str] = (),
 ) -> Loaded:
-    """Read and check all settings, and tell all mistakes at once.
+    """Read and check all settings, and report all mistakes at once.
 
     Args:
         config: path of a YAML file; None for configs/default.yaml of this repository.
         overrides: `section.key=value` each; they have the last word.
-        model_names: what `model.name` may be; None takes any name.
-        also: sections that may stand there for others to read, such as those of a sweep.
-
-    Returns:
-        the settings with the origin of each.
+        model_names: what `model.name` may be; None accepts any name.
+        also: sections that are ignored here, such as those of a sweep.
 
     Raises:
-        UserError: a line a mistake, each with its file and line, or its argument.
+        UserError: one line per mistake, each with its file and line, or its argument.
 
     Example:
         >>> load_settings(None, ["optim.lr=0.5"]).origins["optim.lr"]
         'argument optim.lr=0.5'
     """
     mistakes: list[str] = []
-    path = _default_config() if config is None else str(config)
-    layers = [*file_layers(path, mistakes), argument_layer(overrides, mistakes)]
-    given: Layer = {}
-    for layer in layers:
-        layer = {n: value for n, value in layer.items() if n.partition(".")[0] not in also}
-        mistakes.extend(f"{layer[n].origin}: {unknown_name(n)}" for n in layer if n not in FIELDS)
-        known = {name: layer[name] for name in layer if name in FIELDS}
-        mistakes.extend(_wrong_values(known, model_names))
-        given |= known
-    mistakes.extend(_contradictions(given, bool(mistakes)))
-    if mistakes:
-        raise UserError(_as_lines(mistakes))
-    origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
-    return Loaded(Settings.model_validate(_nested(given)), origins)
+    layers = read_layers(config, overrides, mistakes)
+    loaded = merge(without(layers, also), model_names, mistakes)
+    refuse(mistakes)
+    return loaded
 
 
-def _default_config() -> str:
-    """Give the path of the default config, relative where that is shorter to read."""
-    below = DEFAULT_CONFIG.is_relative_to(Path.cwd())
-    return os.path.relpath(DEFAULT_CONFIG) if below else str(DEFAULT_CONFIG)
+def settings_from_dict(values: object, where: str | Path) -> Settings:
+    """Return the settings that a checkpoint or a model file holds.
 
-
-def _wrong_values(layer: Layer, model_names: Sequence[str] | None) -> list[str]:
-    """Check a layer by itself, so that a mistake is told even if a later layer hides it."""
-    wrong = {}
+    Raises:
+        UserError: `where` was written by another version of crossent, with other settings.
+    """
     try:
-        Settings.model_validate(_nested(layer))
+        return Settings.model_validate(values)
     except ValidationError as error:
-        # A setting of several types has an error for each; one sentence names them all.
-        names = {_name(problem["loc"]) for problem in error.errors()}
-        wrong = {name: wrong_value(name, layer[name].value) for name in names}
-    model = layer.get("model.name")
-    if model_names is not None and model is not None and not is_one_of(model.value, model_names):
-        wrong["model.name"] = wrong_choice("model.name", model.value, model_names)
-    return [f"{layer[name].origin}: {wrong[name]}" for name in layer if name in wrong]
+        reason = next(iter(in_words(error).values()))
+        raise UserError(
+            f"{where} was written by a version of crossent with other settings ({reason}); "
+            "use that version"
+        ) from None
 
 
-def is_one_of(value: Any, names: Sequence[str]) -> bool:
-    """Whether a name is among those given; "family/NAME" among them stands for any of a family."""
-    families = tuple(name.removesuffix("NAME") for name in names if name.endswith("/NAME"))
-    return value in names or (isinstance(value, str) and value.startswith(families))
-
-
-def _name(location: tuple[int | str, ...]) -> str:
-    """Give the dotted name of pydantic's place of an error, which goes on inside the value."""
-    depth = 2 if location[0] in SECTIONS else 1
-    return ".".join(str(part) for part in location[:depth])
-
-
-def _contradictions(given: Layer, has_mistakes: bool) -> list[str]:
-    """Find settings that are right by themselves, but not together."""
-    return _root_contradictions(given, has_mistakes) + _fold_contradictions(given, has_mistakes)
-
-
-def _fold_contradictions(given: Layer, has_mistakes: bool) -> list[str]:
-    names = ("data.folds", "data.fold", "data.source")
-    folds, fold, source = (given.get(name, Given(None, "default")) for name in names)
-    if has_mistakes:
-        return []
-    if fold.value is not None and folds.value is None:
-        return [f"{fold.origin}: data.fold is one of data.folds; say how many there are"]
-    if fold.value is not None and fold.value > folds.value:
-        return [f"{fold.origin}: data.fold is {fold.value}, but there are only {folds.value} folds"]
-    if folds.value is not None and source.value != "folder":
-        text = "data.folds needs data.source folder: other sources have their own validation"
-        return [f"{folds.origin}: {text} pictures"]
-    return []
-
-
-def _root_contradictions(given: Layer, has_mistakes: bool) -> list[str]:
-    default = Given(None, "default")
-    source, root = given.get("data.source", default), given.get("data.root", default)
-    if source.value == "folder" and root.value is None:
-        text = "data.source folder needs data.root, the folder of the pictures"
-        return [f"{source.origin}: {text}; add data.root=FOLDER"]
-    # A misspelt data.source would end here too, and has been told already.
-    if source.value in (None, "drawings") and root.value is not None and not has_mistakes:
-        return [f"{root.origin}: data.root is not read with data.source drawings; use folder"]
-    return []
-
-
-def _nested(layer: Layer) -> Mapping[str, Any]:
-    values: dict[str, Any] = {}
-    for name, given in layer.items():
-        section, _, key = name.rpartition(".")
-        (values.setdefault(section, {}) if section else values)[key] = given.value
-    return values
-
-
-def _as_lines(mistakes: Sequence[str]) -> str:
-    lines = list(mistakes[:MAX_MISTAKES])
+def refuse(mistakes: Sequence[str]) -> None:
+    """Raise a UserError with all mistakes, if there are any."""
     if len(mistakes) > MAX_MISTAKES:
-        lines.append(f"and {len(mistakes) - MAX_MISTAKES:,} more mistakes")
-    return "\n".join(lines)
+        more = f"and {len(mistakes) - MAX_MISTAKES:,} more mistakes"
+        mistakes = [*mistakes[:MAX_MISTAKES], more]
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
+def read_layers(
+    config: str | Path | None,
+    overrides: Sequence[str],
+    mistakes: list[str],
+    sections: Sequence[str] = SECTIONS,
+) -> list[Layer]:
+    """Read the files, the most basic first, and then the arguments.
+
+    Args:
+        mistakes: one line is added for each thing that cannot be read.
+        sections: mappings whose values are settings.
+    """
+    layers = [argument_layer(overrides, mistakes)]
+    default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
+    path = default if config is None else str(config)
+    asked_by = ""  # "configs/fox.yaml:1: base: ", the place to mend if the file cannot be read
+    seen: set[str] = set()
+    try:
+        while True:
+            layers.insert(0, file_layer(path, sections, seen, mistakes))
+            base = layers[0].pop("base", None)
+            if base is None:
+                break
+            asked_by = f"{base.origin}: base: "
+            if not isinstance(base.value, str) or not base.value:
+                raise UserError("must be the path of another config")
+            path = os.path.join(os.path.dirname(path), os.path.expanduser(base.value))
+    except UserError as error:
+        mistakes.append(f"{asked_by}{error}")
+    return layers
+
+
+def file_layer(path: str, sections: Sequence[str], seen: set[str], mistakes: list[str]) -> Layer:
+    """Read one file.
+
+    Raises:
+        UserError: it is not there, cannot be read, or is among those `seen`.
+    """
+    shown = shorten(path, 4096) or "''"  # Linux takes no longer path
+    if not os.path.isfile(path):  # nor a pipe, which could keep us waiting
+        folder = Path(path).parent
+        near = map(str, folder.glob("*.yaml")) if os.path.isdir(folder) else ()
+        what = "is not a file" if os.path.exists(path) else "does not exist"
+        raise UserError(f"{shown} {what}{did_you_mean(path, near)}")
+    if os.path.realpath(path) in seen:
+        raise UserError(f"{shown} starts from itself; remove one base of the circle")
+    seen.add(os.path.realpath(path))
+    try:
+        with open(path, "rb") as file:
+            values, problems = read_yaml(file.read(yaml_text.MAX_BYTES + 1))
+    except OSError as error:
+        raise UserError(f"{shown} cannot be read: {error.strerror}") from None
+    mistakes += [f"{shown}:{problem.line}: {problem}" for problem in problems]
+    if values is None:  # an empty file says nothing, and that is fine
+        return {}
+    if not isinstance(values, Lined):
+        mistakes.append(f"{shown}:1: expected settings such as seed: 1, one key per line")
+        return {}
+    return flatten(values, shown, sections)
+
+
+def flatten(values: Lined, path: str, sections: Sequence[str], prefix: str = "") -> Layer:
+    """Return the values by dotted name, each with its file and line."""
+    layer: Layer = {}
+    for key, value in values.items():
+        if key in sections and isinstance(value, Lined):
+            layer |= flatten(value, path, (), f"{key}.")
+        # A section whose lines are all commented out is None to YAML, and says nothing.
+        elif key not in sections or value is not None:
+            layer[prefix + key] = Given(value, f"{path}:{values.lines[key]}")
+    return layer
+
+
+def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
+    """Read `section.key=value` arguments; the last one of a name counts, as in a shell."""
+    layer: Layer = {}
+    for argument in overrides:
+        origin = f"argument {shorten(argument, 100)}"
+        name, equals, text = (part.strip() for part in argument.partition("="))
+        try:
+            if not (name and equals):
+                raise UserError("expected section.key=value, such as optim.lr=0.1")
+            layer[name] = Given(argument_value(text), origin)
+        except ValueError as error:
+            mistakes.append(f"{origin}: {error}")
+    return layer
+
+
+def argument_value(text: str) -> Any:
+    """Read a value. A path may hold `: ` or ` #`, so only text that starts like a list, a mapping
+    or quotes is YAML; any other text is one word."""
+    if not text:
+        raise UserError("a value is missing after =; null is written null")
+    if text[0] not in "[{\"'":
+        return parse_scalar(text)
+    value, problems = read_yaml(text.encode("utf-8", "surrogatepass"))
+    if problems:
+        raise UserError(str(problems[0]))
+    return value
+
+
+def without(layers: Sequence[Layer], sections: Sequence[str]) -> list[Layer]:
+    """Return the layers without the sections that others read."""
+    return [{n: g for n, g in x.items() if n.partition(".")[0] not in sections} for x in layers]
+
+
+def merge(
+    layers: Sequence[Layer],
+    model_names: Sequence[str] | None,
+    mistakes: list[str],
+    model: type[Settings] = Settings,
+) -> Loaded:
+    """Merge the layers and check after each one: what a later layer hides is wrong as well.
+
+    Where there are mistakes, the settings returned are the defaults.
+    """
+    given: Layer = {}
+    known = list(fields_of(model))
+    settings: Settings | None = None
+    wrong: dict[str, str] = {}
+    for layer in layers:
+        given |= layer
+        settings, wrong = check(model, given, model_names)
+        mistakes += complaints(layer, wrong, known)
+    for section in wrong.keys() & {*SECTIONS}:
+        for contradiction in wrong[section].split("\n"):  # begins with a name
+            mistakes.append(f"{given[contradiction.partition(' ')[0]].origin}: {contradiction}")
+    origins = {name: given[name].origin if name in given else "default" for name in known}
+    return Loaded(settings or model(), origins)
+
+
+def check(
+    model: type[Model], given: Layer, model_names: Sequence[str] | None = None
+) -> tuple[Model | None, dict[str, str]]:
+    """Validate values; return the model, or a sentence by the name of each wrong setting.
+
+    Contradictions stand under the name of their section, one per line.
+    """
+    known = fields_of(model)
+    # Unknown keys stay in their section: as long as there is one, nothing is a contradiction.
+    sections = {name.partition(".")[0] for name in known if "." in name}
+    names = [name for name in given if name in known or name.rpartition(".")[0] in sections]
+    values = nested({name: given[name].value for name in names})
+    try:
+        return model.model_validate(values, context={"model_names": model_names}), {}
+    except ValidationError as error:
+        return None, in_words(error)
+
+
+def in_words(error: ValidationError) -> dict[str, str]:
+    """Return a sentence for each setting that pydantic refuses."""
+    found = {}
+    for item in error.errors(include_url=False):
+        name, text = ".".join(map(str, item["loc"][:2])), item["msg"]
+        if item["type"] == "extra_forbidden":
+            text = f"{name} is not a setting"
+        elif item["type"] != "contradiction":
+            text = wrong_value(name, item["input"], text)
+        found[name] = text
+    return found
+
+
+def complaints(layer: Layer, wrong: dict[str, str], known: Sequence[str]) -> list[str]:
+    """Return one line for each value of a layer that is wrong by itself."""
+    texts = {n: wrong.get(n) if n in known else unknown_name(n, known) for n in layer}
+    return [f"{layer[name].origin}: {text}" for name, text in texts.items() if text]
+
+
+def wrong_value(name: str, value: Any, expected: str) -> str:
+    """Say what a setting must be, and what it was given.
+
+    Example:
+        >>> wrong_value("optim.lr", "abc", "Input should be a valid number")
+        "optim.lr must be a valid number; got 'abc'"
+    """
+    expected = expected.replace("a valid boolean", "true or false")
+    words = re.sub(r"^\w+ should", f"{name or 'the settings'} must", expected)
+    got = f"'{shorten(value)}'" if isinstance(value, str) else shorten(format_value(value))
+    return f"{words}; got {got}" + did_you_mean(value, re.findall("'([^']+)'", expected))
+
+
+def unknown_name(name: str, known: Sequence[str]) -> str:
+    """Say that a name is no setting: a typing error, another section's, or a section's own name.
+
+    Example:
+        >>> unknown_name("train.lr", ["optim.lr", "train.epochs"])
+        'train.lr is not a setting; did you mean optim.lr?'
+    """
+    inside = [other for other in known if other.startswith(f"{name}.")]
+    if inside:
+        return f"{name} is a section, not a value; its settings stand below it, as {inside[0]}"
+    if name == "base":
+        return "base can only stand in a file; on the command line use -c"
+    key = name.rpartition(".")[2]
+    elsewhere = [other for other in known if other.rpartition(".")[2] == key]
+    sections = dict.fromkeys(other.partition(".")[0] for other in known)
+    near = did_you_mean(name, [*known, *sections, "base"])
+    shown = shorten(name) if re.fullmatch(r"[\w.-]+", name) else f"'{shorten(name)}'"
+    return f"{shown} is not a setting" + (f"; did you mean {elsewhere[0]}?" if elsewhere else near)
+
+
+def did_you_mean(word: Any, names: Iterable[str]) -> str:
+    """Return "; did you mean X?" with the nearest of the names, or nothing where none is near."""
+    if not isinstance(word, str) or len(word) > yaml_text.MAX_SHOWN:  # difflib is slow over those
+        return ""
+    near = difflib.get_close_matches(word, list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

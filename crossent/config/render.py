@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from crossent.config.load import Loaded
-from crossent.config.scalars import format_value
-from crossent.config.schema import FIELDS, Settings, flat_values
+from crossent.config.settings import FIELDS, Settings, flat_values
+from crossent.config.yaml_text import format_value
 
 MAX_ALIGNED = 44  # a long path must not push every comment off the screen
 
@@ -16,7 +16,7 @@ def to_yaml(settings: Settings) -> str:
         >>> to_yaml(Settings()).splitlines()[:3]
         ['seed: 0', 'data:', '  source: drawings']
     """
-    return "\n".join(_lines(flat_values(settings), {})) + "\n"
+    return yaml_lines(flat_values(settings))
 
 
 def render(loaded: Loaded) -> str:
@@ -30,11 +30,11 @@ def render(loaded: Loaded) -> str:
         name: f"# {origin:<{width}}  {FIELDS[name].description}"
         for name, origin in loaded.origins.items()
     }
-    return "\n".join(_lines(flat_values(loaded.settings), comments)) + "\n"
+    return yaml_lines(flat_values(loaded.settings), comments)
 
 
 def differences(a: Settings, b: Settings) -> list[str]:
-    """Give a line a setting that differs: "optim.lr: 0.1 -> 0.2"."""
+    """Return one line per setting that differs: "optim.lr: 0.1 -> 0.2"."""
     old, new = flat_values(a), flat_values(b)
     return [
         f"{name}: {format_value(old[name])} -> {format_value(new[name])}"
@@ -43,7 +43,8 @@ def differences(a: Settings, b: Settings) -> list[str]:
     ]
 
 
-def _lines(values: Mapping[str, object], comments: Mapping[str, str]) -> list[str]:
+def yaml_lines(values: Mapping[str, object], comments: Mapping[str, str] | None = None) -> str:
+    """Write values by dotted name as sections, one value per line, each with its comment."""
     lines: list[str] = []
     section = ""
     for name, value in values.items():
@@ -51,7 +52,6 @@ def _lines(values: Mapping[str, object], comments: Mapping[str, str]) -> list[st
         if own_section != section:
             section = own_section
             lines.append(f"{section}:")
-        indent = "  " if section else ""
-        text = f"{indent}{key}: {format_value(value)}"
+        text = f"{'  ' if section else ''}{key}: {format_value(value)}"
         lines.append(f"{text:<{MAX_ALIGNED}}  {comments[name]}" if comments else text)
-    return lines
+    return "".join(f"{line}\n" for line in lines)

@@ -5,8 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-REDUCTIONS = ("mean", "sum", "none")
-
 
 def check_arguments(
     input: Tensor,
@@ -18,32 +16,27 @@ def check_arguments(
 ) -> None:
     """Raise as `crossent.cross_entropy` promises; the values of target are not looked at."""
     _check_types(input, target, weight, ignore_index)
-    check_reduction(reduction)
-    check_label_smoothing(label_smoothing)
+    check_settings(reduction, label_smoothing)
     if target.shape == input.shape:
         _check_probabilities(input, target, ignore_index)
     else:
         _check_indices(input, target, weight)
     if not input.is_floating_point():
         raise NotImplementedError(
-            f"input has dtype {_name(input.dtype)}; expected logits in float64, float32, float16 or"
+            f"input has dtype {_name(input)}; expected logits in float64, float32, float16 or"
             " bfloat16: convert it with input.float()"
         )
     if weight is not None and weight.shape != (num_classes(input),):
         raise RuntimeError(
             f"weight has shape {tuple(weight.shape)}; expected ({num_classes(input)},), one weight"
-            f" for each class of logits {tuple(input.shape)}"
+            f" per class of logits {tuple(input.shape)}"
         )
 
 
-def check_reduction(reduction: str) -> None:
-    """Raise ValueError unless reduction is one of the three."""
-    if reduction not in REDUCTIONS:
+def check_settings(reduction: str, label_smoothing: float) -> None:
+    """Raise ValueError for an unknown reduction, RuntimeError for smoothing outside 0 to 1."""
+    if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is {reduction!r}; expected 'mean', 'sum' or 'none'")
-
-
-def check_label_smoothing(label_smoothing: float) -> None:
-    """Raise RuntimeError unless label_smoothing is a share."""
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing is {label_smoothing}; expected a number from 0 to 1")
 
@@ -53,14 +46,21 @@ def num_classes(input: Tensor) -> int:
     return input.size(min(1, input.dim() - 1))
 
 
-def out_of_range(target: Tensor, classes: int, ignore_index: int) -> IndexError:
+def result_dtype(logits: Tensor, target: Tensor, weight: Tensor | None) -> torch.dtype:
+    """Return the dtype of the loss: of all that is multiplied, as torch does."""
+    dtype = logits.dtype
+    if target.is_floating_point():
+        dtype = torch.promote_types(dtype, target.dtype)
+    return dtype if weight is None else torch.promote_types(dtype, weight.dtype)
+
+
+def out_of_range(target: Tensor, num_classes: int, ignore_index: int) -> IndexError:
     """Return the error that names the first class index of target that is no class."""
-    wrong = (target != ignore_index) & ((target < 0) | (target >= classes))
-    place = [int(i) for i in wrong.nonzero()[0]]
-    where = f"target{place if place else ''}"
+    wrong = (target != ignore_index) & ((target < 0) | (target >= num_classes))
+    place = wrong.nonzero()[0].tolist()
     return IndexError(
-        f"{where} is {int(target[tuple(place)])}; expected a class index from 0 to {classes - 1}"
-        f" or ignore_index ({ignore_index})"
+        f"target{place or ''} is {int(target[tuple(place)])}; expected a class index from 0 to"
+        f" {num_classes - 1} or ignore_index ({ignore_index})"
     )
 
 
@@ -76,11 +76,9 @@ def _check_probabilities(input: Tensor, target: Tensor, ignore_index: int) -> No
     if not target.is_floating_point():
         raise RuntimeError(
             f"target has the shape of the logits {tuple(input.shape)}, so it holds class"
-            f" probabilities, but its dtype is {_name(target.dtype)}; expected a floating dtype,"
-            f" or class indices of shape {_index_shape(input)}"
+            f" probabilities, but its dtype is {_name(target)}; expected a floating dtype, or class"
+            f" indices of shape {_index_shape(input)}"
         )
-    if num_classes(input) == 0:
-        raise IndexError(f"input has shape {tuple(input.shape)}; expected at least one class")
     if ignore_index >= 0:
         raise RuntimeError(
             f"ignore_index is {ignore_index}, but target holds class probabilities; expected class"
@@ -89,31 +87,27 @@ def _check_probabilities(input: Tensor, target: Tensor, ignore_index: int) -> No
 
 
 def _check_indices(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    if input.dim() == 0:
+        raise IndexError("input has no dimensions; expected logits of shape (K,) or (N, K, ...)")
     expected = _index_shape(input)
     unbatched = input.dim() == 1 and target.shape == (1,)  # torch takes it too
     if target.shape != expected and not unbatched:
-        raise _shape_error(input, target)
+        batched = input.dim() > 1
+        another_batch = target.shape[:1] != expected[:1] if batched else target.dim() == 1
+        raise (ValueError if another_batch else RuntimeError)(
+            f"target has shape {tuple(target.shape)}; expected {expected} class indices or"
+            f" {tuple(input.shape)} probabilities for logits {tuple(input.shape)}"
+        )
     if target.dtype not in (torch.int64, torch.uint8):
         raise RuntimeError(
-            f"target has dtype {_name(target.dtype)}; expected class indices in int64 or uint8 for"
-            f" its shape {tuple(target.shape)}, or probabilities of shape {tuple(input.shape)}"
+            f"target has dtype {_name(target)}; expected class indices in int64 or uint8 for its"
+            f" shape {tuple(target.shape)}, or probabilities of shape {tuple(input.shape)}"
         )
     if weight is not None and weight.dtype != input.dtype:
         raise RuntimeError(
-            f"weight has dtype {_name(weight.dtype)}; expected {_name(input.dtype)}, as the logits"
-            " have: convert it with weight.to(input.dtype)"
+            f"weight has dtype {_name(weight)}; expected {_name(input)}, as the logits have:"
+            " convert it with weight.to(input.dtype)"
         )
-
-
-def _shape_error(input: Tensor, target: Tensor) -> Exception:
-    if input.dim() == 0:
-        return IndexError("input has no dimensions; expected logits of shape (K,) or (N, K, ...)")
-    batched = input.dim() > 1
-    another_batch = target.shape[:1] != input.shape[:1] if batched else target.dim() == 1
-    return (ValueError if another_batch else RuntimeError)(
-        f"target has shape {tuple(target.shape)}; expected {_index_shape(input)} class indices or"
-        f" {tuple(input.shape)} probabilities for logits {tuple(input.shape)}"
-    )
 
 
 def _index_shape(input: Tensor) -> tuple[int, ...]:
@@ -121,5 +115,5 @@ def _index_shape(input: Tensor) -> tuple[int, ...]:
     return tuple(input.shape[:1] + input.shape[2:]) if input.dim() > 1 else ()
 
 
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -30,7 +30,7 @@ def log_likelihood(probs: Sequence[float], target: Sequence[float], unit: str = 
         unit: "nats", "bits" or "dits": the logarithm to base e, 2 or 10.
 
     Returns:
-        The logarithm, at most 0; -inf when a class that occurs was held impossible.
+        The logarithm, at most 0; -inf when a class with t > 0 has probability 0.
 
     Raises:
         ValueError: probs and target are not such numbers, or the unit is unknown.
@@ -39,7 +39,7 @@ def log_likelihood(probs: Sequence[float], target: Sequence[float], unit: str = 
     if unit not in LOGARITHMS:
         raise ValueError(f"unit is {unit!r}; expected one of {', '.join(LOGARITHMS)}")
     log = LOGARITHMS[unit]
-    # A class that does not occur adds nothing, however impossible it was held: y^0 = 1.
+    # A class with t = 0 adds nothing, even with probability 0: y^0 = 1.
     terms = (t * (log(y) if y > 0 else -math.inf) for y, t in zip(probs, target, strict=True) if t)
     return math.fsum(terms)
 
@@ -57,17 +57,17 @@ def cross_entropy(probs: Sequence[float], target: Sequence[float], unit: str = "
 
 
 def perplexity(nats: float) -> float:
-    """Return exp(E), the number of classes that the model hesitates between; K when it guesses."""
+    """Return exp(E), the number of classes the model hesitates between: K for a uniform guess."""
     return math.exp(nats)
 
 
 def baseline(num_classes: int) -> float:
-    """Return ln K nats: E for y = (1/K, ..., 1/K), a model that knows nothing."""
+    """Return ln K nats: E for y = (1/K, ..., 1/K), the value of an untrained model."""
     return math.log(num_classes)
 
 
 def gradient(probs: Sequence[float], target: Sequence[float]) -> list[float]:
-    """Return dE/dz_k = y_k - t_k, with y = softmax(z): what was said less what was right."""
+    """Return dE/dz_k = y_k - t_k, with y = softmax(z): prediction minus label."""
     _check(probs, target)
     return [y - t for y, t in zip(probs, target, strict=True)]
 

@@ -1,140 +1,237 @@
-"""The cross-entropy of `plain.py` on the CPU, in blocks of samples that stay in the cache.
+"""The sums of `cross_entropy.py` on the CPU, in blocks of samples that stay in the cache.
 
-Memory is what takes the time: torch writes the log-probabilities, a gradient of them full of zeros
-and the gradient, and reads them again. Here a block of logits is read once, and its losses and its
-gradient are formed while it is in the cache: memory sees one reading and one writing.
+Memory takes the time: torch writes the log-probabilities, a gradient of them full of zeros and the
+gradient, and reads them again. Here a block of logits is read once, and its losses and its gradient
+are formed while it is in the cache: memory sees one reading and one writing.
+
+Logits are (N, K, D) here, with D all further dimensions together (1 when there are none), and what
+belongs to a sample is (N, 1, D).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 
-from crossent.loss.labels import (
-    Block,
-    Coefficients,
-    IndexLabels,
-    Probabilities,
-    index_labels,
-    three_axes,
-)
-from crossent.loss.plain import plain_cross_entropy, result_dtype
+from crossent.loss.arguments import out_of_range, result_dtype
 
 BLOCK = 1 << 20  # logits in a block: 4 MB in float32; fewer make more calls, more leave the cache
 LONG_ROW = 32  # classes; from here on torch.softmax is the faster one
 
+Block = tuple[slice, slice, slice] | None  # of N, K (whole) and D; None: the whole tensor
 
-@dataclass(frozen=True)
-class Settings:
-    """The arguments of a cross-entropy with respect to which nothing is differentiated here."""
 
-    weight: Tensor | None = None
-    ignore_index: int = -100
-    reduction: str = "mean"
-    label_smoothing: float = 0.0
+def can_be_blocked(logits: Tensor, target: Tensor, weight: Tensor | None) -> bool:
+    """Return whether all are plain CPU tensors, and at most the logits are differentiated."""
+    tensors = (logits, target) if weight is None else (logits, target, weight)
+    return (
+        all(type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu for tensor in tensors)
+        and not any(tensor.requires_grad for tensor in tensors[1:])
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()  # as autograd.Function.apply asks
+        and all(unpack_dual(t).tangent is None for t in tensors if t.is_floating_point())
+    )
 
 
 class BlockedLoss(torch.autograd.Function):
-    """The cross-entropy of checked arguments, differentiable with respect to the logits.
+    """The cross-entropy of checked arguments, with its derivative with respect to the logits.
 
-    The gradient is formed in forward, while the softmax is at hand. Backward gives it away, so that
-    nothing is kept; a second backward through a retained graph forms it again.
+    Forward forms the gradient. Backward multiplies it and gives it away, so that nothing is kept; a
+    second backward through a retained graph forms it again by the same operations: the same bits.
+    `plain` is the same loss in operations that can be differentiated twice.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, target: Tensor, settings: Settings, gradient_wanted: bool
+        ctx: Any, plain: Callable[..., Tensor], wanted: bool, logits: Tensor, *arguments: Any
     ) -> Tensor:
-        ctx.save_for_backward(logits, target)
-        ctx.settings = settings
-        # float16 waits for backward: 1/N of a gradient would underflow before a GradScaler's factor
-        # reaches it.
-        formed = gradient_wanted and logits.dtype != torch.float16
-        ctx.gradient = _empty_gradient(logits) if formed else None
-        return blocked_loss(logits, target, settings, ctx.gradient)
+        target, weight, *settings = arguments
+        ctx.save_for_backward(logits, target, weight)
+        ctx.plain, ctx.settings = plain, settings
+        ctx.gradient = _empty_gradient(logits) if wanted else None
+        return blocked_cross_entropy(ctx.gradient, logits, *arguments)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        logits, target = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        logits, *labels = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph
+            loss = ctx.plain(logits, *labels, *ctx.settings)
+            (gradient,) = torch.autograd.grad(loss, logits, grad, create_graph=True)
+            return None, None, gradient, *[None] * 5
         gradient, ctx.gradient = ctx.gradient, None
-        if gradient is None or torch.is_grad_enabled():
-            return gradient_again(logits, target, ctx.settings, grad), None, None, None
-        if ctx.settings.reduction == "none":
-            gradient.mul_(three_axes(grad.unsqueeze(1)))
+        if gradient is None:
+            gradient = _empty_gradient(logits)
+            blocked_cross_entropy(gradient, logits, *labels, *ctx.settings)
+        if grad.dim() > 0:
+            gradient.mul_(_three_axes(grad.unsqueeze(1)))
         elif grad.item() != 1:
             gradient.mul_(grad)
-        return gradient.view(logits.shape), None, None, None
+        return None, None, gradient.view(logits.shape), *[None] * 5
 
 
-def gradient_again(logits: Tensor, target: Tensor, settings: Settings, grad: Tensor) -> Tensor:
-    """Return the gradient from the start; differentiable itself where create_graph asks for it."""
-    if torch.is_grad_enabled():
-        loss = plain_cross_entropy(
-            logits,
-            target,
-            settings.weight,
-            settings.ignore_index,
-            settings.reduction,
-            settings.label_smoothing,
-        )
-        return torch.autograd.grad(loss, logits, grad, create_graph=True)[0]
-    gradient = _empty_gradient(logits)
-    blocked_loss(logits, target, settings, gradient, grad)
-    return gradient.view(logits.shape)
-
-
-def blocked_loss(
+def blocked_cross_entropy(
+    gradient: Tensor | None,
     logits: Tensor,
     target: Tensor,
-    settings: Settings,
-    gradient: Tensor | None,
-    grad: Tensor | None = None,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
 ) -> Tensor:
-    """Return the loss, and write its derivative times `grad` into `gradient` (N, K, D)."""
-    dtype = result_dtype(logits, target, settings.weight)
+    """Return the cross-entropy, and write its derivative into `gradient` (N, K, D), if any.
+
+    The further arguments are those of `crossent.cross_entropy`, with a batch dimension.
+    """
+    dtype = result_dtype(logits, target, weight)
     exact = torch.promote_types(dtype, torch.float32)
-    sample_shape = logits.shape[:1] + logits.shape[2:]
+    weight = None if weight is None else weight.to(exact).unsqueeze(1)  # (K, 1)
+    samples = logits.shape[:1] + logits.shape[2:]
     soft = target.shape == logits.shape
-    logits = three_axes(logits)
-    labels, norm = _labels(logits, target, settings, exact, soft)
-    losses = torch.empty_like(logits[:, :1], dtype=exact)  # (N, 1, D)
-    scale = _scale(losses, settings.reduction, norm, grad)
-    raised, slopes = _room(logits, exact), _room(logits, exact)
-    for block in _blocks(logits):
-        part = logits[block]
-        if part.dtype != exact:
-            part = _like(part, raised).copy_(part)
-        in_place = gradient is not None and gradient.dtype == exact
-        out = gradient[block] if in_place else _like(part, slopes)  # type: ignore[index]
-        losses[block] = _block(
-            part, labels.at(block), out, None if gradient is None else scale[block]
-        )
-        if gradient is not None and not in_place:
-            gradient[block] = out
-    if settings.reduction == "none":
-        return losses.to(dtype).view(sample_shape)
+    logits = _three_axes(logits)
+    losses = torch.empty(logits.size(0), 1, logits.size(2), dtype=exact)
+    if soft:
+        label_at = _soft_labels(target, weight, label_smoothing, exact)
+        norm = torch.tensor(losses.numel(), dtype=exact)
+    else:
+        shape = logits.size(1), exact
+        label_at, norm = _hard_labels(target, weight, ignore_index, label_smoothing, *shape)
+    scale = norm.reciprocal() if reduction == "mean" else torch.ones_like(norm)
+    _fill(logits, label_at, scale, losses, gradient)
+    if reduction == "none":
+        return losses.to(dtype).view(samples)
     total = losses.sum()
-    return (total / norm if settings.reduction == "mean" else total).to(dtype)
+    return (total / norm if reduction == "mean" else total).to(dtype)
 
 
-def _block(
-    logits: Tensor, label: IndexLabels | Coefficients, out: Tensor, scale: Tensor | None
-) -> Tensor:
-    """Return E_n of a block; leave dE_n/dz_nk scale_n in `out`, unless scale is None."""
+class Label(NamedTuple):
+    """The coefficients of a block: c_nk = even_nk + spike_n in the place of a class index."""
+
+    total: Tensor  # (N, 1, D) sum_k c_nk
+    even: Tensor | None = None  # (N, K, D), or 1 where all are the same; None: 0
+    place: Tensor | None = None  # (N, 1, D) int64, the class index; None: no spikes
+    spike: Tensor | None = None  # (N, 1, D)
+    ignored: Tensor | None = None  # (N, 1, D) bool, the samples to leave out; None: no sample
+
+    def dot(self, logits: Tensor, top: Tensor, room: Tensor) -> Tensor:
+        """Return sum_k c_nk (z_nk - top_n), working in `room` (N, K, D).  # (N, 1, D)"""
+        result = None
+        if self.place is not None and self.spike is not None:
+            result = logits.gather(1, self.place).sub_(top).mul_(self.spike)
+        if self.even is not None:  # else other classes take no part, not even with 0 * -inf
+            torch.sub(logits, top, out=room)
+            if self.even.size(1) == 1:
+                shared = room.sum(1, keepdim=True).mul_(self.even)
+            else:
+                shared = room.mul_(self.even).sum(1, keepdim=True)
+            result = shared if result is None else result.add_(shared)
+        assert result is not None
+        return result
+
+    def subtract_from(self, values: Tensor, scale: Tensor) -> None:
+        """Subtract c_nk scale from values, in place."""
+        if self.place is not None and self.spike is not None:
+            values.scatter_add_(1, self.place, self.spike * -scale)
+        if self.even is not None:
+            values.addcmul_(self.even, scale, value=-1)
+
+
+def _soft_labels(
+    target: Tensor, weight: Tensor | None, label_smoothing: float, dtype: torch.dtype
+) -> Callable[[Block], Label]:
+    """Return a function that forms w_k ((1 - s) t_nk + s/K) for a block."""
+    target = _three_axes(target)
+    share = torch.tensor(label_smoothing / target.size(1), dtype=dtype)
+
+    def label_at(block: Block) -> Label:
+        even = _cut(target, block).to(dtype)
+        even = torch.add(share, even, alpha=1 - label_smoothing) if label_smoothing else even
+        even = even if weight is None else even * weight
+        return Label(even.sum(1, keepdim=True), even)
+
+    return label_at
+
+
+def _hard_labels(
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    label_smoothing: float,
+    num_classes: int,
+    dtype: torch.dtype,
+) -> tuple[Callable[[Block], Label], Tensor]:
+    """Return a function for the labels of a block, and the weight of the samples not ignored.
+
+    Raises:
+        IndexError: an index is no class.
+    """
+    index, ignored = _three_axes(target.long().unsqueeze(1)), None
+    if 0 <= ignore_index < num_classes or not _are_classes(index, num_classes):
+        ignored = index == ignore_index
+        index = index.masked_fill(ignored, 0)
+        if not _are_classes(index, num_classes):
+            raise out_of_range(target, num_classes, ignore_index)
+    spike = torch.ones_like(index, dtype=dtype) if weight is None else weight[index, 0]
+    spike = spike if ignored is None else spike.masked_fill(ignored, 0)
+    norm, total, even = spike.sum(), spike, None
+    if label_smoothing:
+        even = torch.ones(1, 1, 1, dtype=dtype) if weight is None else weight.unsqueeze(0)
+        even = even * (label_smoothing / num_classes)
+        spike = spike * (1 - label_smoothing)
+        total = spike + (label_smoothing if weight is None else even.sum())
+
+    def label_at(block: Block) -> Label:
+        parts = (_cut(tensor, block) for tensor in (index, spike, ignored))
+        return Label(_cut(total, block), even, *parts)
+
+    return label_at, norm
+
+
+def _are_classes(index: Tensor, num_classes: int) -> bool:
+    if index.numel() == 0:
+        return True
+    lowest, highest = index.aminmax()
+    return lowest.item() >= 0 and highest.item() < num_classes
+
+
+def _fill(
+    logits: Tensor,
+    label_at: Callable[[Block], Label],
+    scale: Tensor,
+    losses: Tensor,
+    gradient: Tensor | None,
+) -> None:
+    """Write E_n into `losses` and dE_n/dz_nk times scale into `gradient`, block by block."""
+    exact = losses.dtype
+    in_place = gradient is not None and gradient.dtype == exact
+    # Room for a block, used again for each: fresh memory would cost more than all the rest.
+    raised, room = torch.empty(0, dtype=exact), torch.empty(0, dtype=exact)
+    for block in _blocks(logits):
+        part = _cut(logits, block)
+        if part.dtype != exact:
+            part = raised.resize_(part.shape).copy_(part)
+        out = _cut(gradient, block) if in_place else room.resize_(part.shape)
+        _fill_block(part, label_at(block), scale, _cut(losses, block), out, gradient is not None)
+        if gradient is not None and not in_place:
+            _cut(gradient, block).copy_(out)
+
+
+def _fill_block(
+    logits: Tensor, label: Label, scale: Tensor, losses: Tensor, out: Tensor, slope_wanted: bool
+) -> None:
+    """Write E_n of a block into `losses`, and dE_n/dz_nk times scale into `out` if wanted."""
     top = logits.amax(1, keepdim=True)
     expected = label.dot(logits, top, out)  # sum_k c_nk (z_nk - max z_n)
     log_norm, norm = _exponentials(logits, top, out)
-    losses = label.total * log_norm - expected  # -sum_k c_nk log y_nk
-    if scale is not None:
+    torch.mul(log_norm, label.total, out=losses).sub_(expected)  # -sum_k c_nk log y_nk
+    if slope_wanted:
         share = label.total * scale
-        out.mul_(share if norm is None else share / norm)
+        out.mul_(share if norm is None else share.div_(norm))
         label.subtract_from(out, scale)  # y_nk sum_j c_nj - c_nk
     if label.ignored is not None:  # whatever was in them, even a nan
         losses.masked_fill_(label.ignored, 0)
         out.masked_fill_(label.ignored, 0)
-    return losses
 
 
 def _exponentials(logits: Tensor, top: Tensor, out: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -150,50 +247,31 @@ def _exponentials(logits: Tensor, top: Tensor, out: Tensor) -> tuple[Tensor, Ten
         torch.softmax(logits.squeeze(2), 1, out=out.squeeze(2))
     else:
         torch.softmax(logits, 1, out=out)
-    return -out.amax(1, keepdim=True).log(), None  # the largest y is exp(0) / norm
+    return out.amax(1, keepdim=True).log_().neg_(), None  # the largest y is exp(0) / norm
 
 
-def _labels(
-    logits: Tensor, target: Tensor, settings: Settings, exact: torch.dtype, soft: bool
-) -> tuple[IndexLabels | Probabilities, Tensor]:
-    """Return the labels and what the mean divides by: N, or the weight of those not ignored."""
-    weight = None if settings.weight is None else settings.weight.to(exact)
-    if soft:
-        column = None if weight is None else weight.unsqueeze(1)
-        labels = Probabilities(three_axes(target), column, settings.label_smoothing, exact)
-        return labels, torch.tensor(logits[:, 0].numel(), dtype=exact)
-    num_classes, smoothing = logits.size(1), settings.label_smoothing
-    return index_labels(target.long(), num_classes, weight, settings.ignore_index, smoothing, exact)
+def _three_axes(tensor: Tensor) -> Tensor:
+    """Return (N, K, ...) as (N, K, D): a view, unless the further axes cannot be joined."""
+    return tensor.unsqueeze(2) if tensor.dim() == 2 else tensor.flatten(2)
 
 
-def _scale(losses: Tensor, reduction: str, norm: Tensor, grad: Tensor | None) -> Tensor:
-    """Return d(result)/dE_n, times `grad` where there is one.  # (N, 1, D)"""
-    scale = 1 / norm if reduction == "mean" else torch.ones_like(norm)
-    if grad is not None:
-        grad = three_axes(grad.unsqueeze(1)) if reduction == "none" else grad
-        scale = scale * grad.to(scale.dtype)
-    return scale.expand(losses.shape)
+def _empty_gradient(logits: Tensor) -> Tensor:
+    return torch.empty_like(_three_axes(logits))
 
 
 def _blocks(logits: Tensor) -> Iterator[Block]:
     """Yield the slices of (N, K, D): whole samples, or parts of D where one sample is too large."""
     num_samples, num_classes, num_places = logits.shape
+    if logits.numel() <= BLOCK:
+        yield None
+        return
     places = min(num_places, max(1, BLOCK // num_classes))
-    samples = max(1, BLOCK // max(1, num_classes * places))
+    samples = max(1, BLOCK // (num_classes * places))
     for n in range(0, num_samples, samples):
-        for d in range(0, num_places, max(1, places)):
+        for d in range(0, num_places, places):
             yield slice(n, n + samples), slice(None), slice(d, d + places)
 
 
-def _room(logits: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return memory for a block; what is not written to takes none."""
-    places = max(logits.size(1), min(BLOCK, logits.numel()))
-    return torch.empty(places, dtype=dtype)
-
-
-def _like(part: Tensor, room: Tensor) -> Tensor:
-    return room[: part.numel()].view(part.shape)
-
-
-def _empty_gradient(logits: Tensor) -> Tensor:
-    return torch.empty_like(three_axes(logits))
+def _cut(tensor: Any, block: Block) -> Any:
+    """Return the block of a tensor, if there is one; cutting costs a microsecond, so not always."""
+    return tensor if block is None or tensor is None else tensor[block]

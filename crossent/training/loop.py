@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast
+from crossent.evaluation.coverage import rejection_curve
 from crossent.evaluation.evaluate import Evaluator, Totals
-from crossent.evaluation.rejection import rejection_curve
 from crossent.loss import cross_entropy
 from crossent.training.checkpoint import own_generators
 from crossent.training.distributed import World

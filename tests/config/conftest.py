@@ -1,8 +1,5 @@
 """Configs written for one test, with the mistakes that they cause."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 import pytest
 
 from crossent.config import load_settings
@@ -10,10 +7,10 @@ from crossent.errors import UserError
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
+def write(tmp_path):
     """Write a config into an empty folder; the name is fox.yaml if none is given."""
 
-    def write(content: str | bytes, name: str = "fox.yaml") -> Path:
+    def write(content, name="fox.yaml"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -23,16 +20,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def mistakes(
-    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[str]]:
-    """Give the lines of the error for a config called fox.yaml, seen from its own folder."""
+def mistakes(write, tmp_path, monkeypatch):
+    """Return the lines of the error for a config called fox.yaml, seen from its own folder."""
 
-    def mistakes(
-        content: str | bytes = "",
-        overrides: Sequence[str] = (),
-        model_names: Sequence[str] | None = None,
-    ) -> list[str]:
+    def mistakes(content="", overrides=(), model_names=None):
         write(content)
         monkeypatch.chdir(tmp_path)
         with pytest.raises(UserError) as caught:

@@ -1,19 +1,12 @@
 """The configs that come with the project are right, and so is what their comments promise."""
 
-import doctest
-import importlib
 import subprocess
 import sys
-from pathlib import Path
 
-import pytest
-
-from crossent.config import Settings, differences, load_settings
+from crossent.config import FIELDS, Settings, differences, load_settings
 from crossent.config.load import DEFAULT_CONFIG
-from crossent.config.schema import FIELDS, SECTIONS
 
 CONFIGS = DEFAULT_CONFIG.parent
-MODULES = ["document", "layers", "load", "mistakes", "render", "scalars", "schema"]
 
 
 def test_no_config_means_the_default_one(tmp_path, monkeypatch):
@@ -45,21 +38,10 @@ def test_smoke_config_is_small():
     assert (settings.data.image_size, settings.train.precision) == (32, "fp32")
 
 
-def test_every_setting_and_section_says_why():
+def test_every_setting_says_why():
     assert [name for name, field in FIELDS.items() if not field.description] == []
-    assert [name for name, section in SECTIONS.items() if not section.__doc__] == []
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_examples_in_docstrings(module):
-    result = doctest.testmod(importlib.import_module(f"crossent.config.{module}"))
-    assert result.failed == 0
 
 
 def test_import_waits_for_no_heavy_library():
     code = "import sys, crossent.config; print(*{'torch', 'numpy', 'matplotlib'} & {*sys.modules})"
-    root = Path(__file__).resolve().parents[2]
-    output = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-    )
-    assert output.stdout.strip() == ""
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=CONFIGS.parent) == b"\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crossent.config import load_settings, to_yaml
-from crossent.config.schema import FIELDS, SECTIONS
+from crossent.config import FIELDS, load_settings, to_yaml
+from crossent.config.settings import SECTIONS
 from crossent.errors import UserError
 
 KEYS = sorted({name.split(".")[-1] for name in FIELDS} | set(SECTIONS) | {"base", "<<"})

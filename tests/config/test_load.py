@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from crossent.config import Settings, load_settings
-from crossent.config.schema import FIELDS, flat_values
+from crossent.config import FIELDS, Settings, flat_values, load_settings, settings_from_dict
 from crossent.errors import UserError
 
 
@@ -43,26 +42,19 @@ def test_home_folder_is_expanded(write, monkeypatch):
     assert (settings.seed, settings.data.root) == (5, f"{home}/pictures")
 
 
-@pytest.mark.parametrize(
-    ("argument", "name", "value"),
-    [
-        ("seed=3", "seed", 3),
-        ("optim.lr=1e-3", "optim.lr", 0.001),
-        ("optim.lr=1", "optim.lr", 1.0),
-        ("optim.nesterov=false", "optim.nesterov", False),
-        ("model.weights=null", "model.weights", None),
-        ("model.weights=a=b: c #d*&", "model.weights", "a=b: c #d*&"),
-        ("model.weights='7'", "model.weights", "7"),
-        ("model.name=no", "model.name", "no"),
-        (" train.epochs = 7 ", "train.epochs", 7),
-        ("loss.class_weights=[1, 2.5]", "loss.class_weights", (1.0, 2.5)),
-        ("loss.class_weights=balanced", "loss.class_weights", "balanced"),
-        ("train.device=cuda:1", "train.device", "cuda:1"),
-        ("train.threads=2", "train.threads", 2),
-    ],
-)
-def test_argument_sets_one_value(write, argument, name, value):
+ARGUMENTS = {
+    "seed=3": 3, "optim.lr=1e-3": 0.001, "optim.lr=1": 1.0, "optim.nesterov=false": False,
+    "model.weights=null": None, "model.weights=a=b: c #d*&": "a=b: c #d*&",
+    "model.weights='7'": "7", "model.name=no": "no", " train.epochs = 7 ": 7,
+    "loss.class_weights=[1, 2.5]": (1.0, 2.5), "loss.class_weights=balanced": "balanced",
+    "train.device=cuda:1": "cuda:1", "train.threads=2": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_argument_sets_one_value(write, argument):
     loaded = load_settings(write(""), [argument])
+    name, value = argument.partition("=")[0].strip(), ARGUMENTS[argument]
     got = flat_values(loaded.settings)[name]
     assert (type(got), got) == (type(value), value)
     assert loaded.origins[name] == f"argument {argument}"
@@ -99,9 +91,9 @@ def test_settings_cannot_be_changed_afterwards():
         ("nowhere.yaml", "base: nowhere.yaml does not exist"),
         ("fxo.yaml", "base: fxo.yaml does not exist; did you mean fox.yaml?"),
         (".", "base: . is not a file"),
-        ("3", "base must be the path of another config"),
-        ("[fox.yaml]", "base must be the path of another config"),
-        ("''", "base must be the path of another config"),
+        ("3", "base: must be the path of another config"),
+        ("[fox.yaml]", "base: must be the path of another config"),
+        ("''", "base: must be the path of another config"),
         ('"a\\0b"', "base: a\\x00b does not exist"),
         ("fox.yaml", "base: fox.yaml starts from itself"),
         ("./fox.yaml", "base: ./fox.yaml starts from itself"),
@@ -135,3 +127,25 @@ def test_unreadable_file_is_told():
     """The first byte of a process's memory is never mapped: reading it fails, even for root."""
     with pytest.raises(UserError, match=r"^/proc/self/mem cannot be read: Input/output error$"):
         load_settings("/proc/self/mem")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"optim": {"beta": 0.9}}, "optim.beta is not a setting)"),
+        ({"train": {"epochs": 0}}, "train.epochs must be greater than or equal to 1; got 0"),
+        ({"data": {"source": "folder"}}, "data.source folder needs data.root=FOLDER, the folder"),
+        ([], "the settings must be a valid dictionary or instance of Settings; got []"),
+    ],
+)
+def test_settings_of_another_version_are_one_sentence(values, reason):
+    with pytest.raises(UserError) as caught:
+        settings_from_dict(values, "runs/old/model.safetensors")
+    start = "runs/old/model.safetensors was written by a version of crossent with other settings ("
+    assert str(caught.value).startswith(start + reason)
+    assert str(caught.value).endswith("); use that version") and "\n" not in str(caught.value)
+
+
+def test_settings_in_a_file_are_read_again():
+    settings = Settings(seed=3, loss={"class_weights": [1.0, 2.0]})
+    assert settings_from_dict(settings.model_dump(mode="json"), "a file") == settings

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["advice", "decode", "near", "reading", "split"]
+MODULES = ["advice", "decode", "duplicates", "limits", "split"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -26,12 +26,21 @@ def random_logits(*shape, dtype=torch.float64):
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("target", [INDICES, PROBABILITIES], ids=["indices", "probabilities"])
-def test_first_and_second_derivative(target, weight, reduction, label_smoothing, way):
+@pytest.mark.parametrize(
+    ("target", "ignore_index"),
+    [(INDICES, -100), (INDICES.abs() % 3, 1), (PROBABILITIES, -100)],
+    ids=["indices", "a class ignored", "probabilities"],
+)
+def test_every_combination_passes_gradcheck_as_it_is(
+    target, ignore_index, weight, reduction, label_smoothing, way
+):
     def function(logits):
-        return crossent.cross_entropy(logits, target, weight, -100, reduction, label_smoothing)
+        return crossent.cross_entropy(
+            logits, target, weight, ignore_index, reduction, label_smoothing
+        )
 
     logits = random_logits(4, 3)
+    assert torch.autograd.gradcheck(function, logits)
     assert torch.autograd.gradcheck(function, logits, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(function, logits)
 
@@ -63,14 +72,19 @@ def test_derivative_by_weight_with_class_indices(label_smoothing):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_a_retained_graph_gives_the_same_gradient_again(dtype, reduction, way):
-    logits, target = random_logits(4, 3, dtype=dtype), torch.tensor([0, 2, 1, 1])
-    loss = crossent.cross_entropy(logits, target, reduction=reduction).sum()
-    (first,) = torch.autograd.grad(loss, logits, torch.tensor(3.0, dtype=dtype), retain_graph=True)
+@pytest.mark.parametrize("shape", [(4, 3), (4, 40), (4, 3, 5)], ids=str)
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
+def test_a_retained_graph_gives_the_same_bits_again(dtype, reduction, shape, soft, way):
+    logits = random_logits(*shape, dtype=dtype)
+    target = logits.detach().softmax(1) if soft else torch.ones(4, *shape[2:], dtype=torch.int64)
+    loss = crossent.cross_entropy(logits, target, reduction=reduction, label_smoothing=0.1).sum()
+    factor = torch.tensor(0.3, dtype=dtype)
+    (first,) = torch.autograd.grad(loss, logits, factor, retain_graph=True)
     kept = first.clone()
     first.zero_()  # the gradient belongs to whoever asked for it
-    (second,) = torch.autograd.grad(loss, logits, torch.tensor(3.0, dtype=dtype))
-    torch.testing.assert_close(second, kept)
+    for _ in range(2):
+        (again,) = torch.autograd.grad(loss, logits, factor, retain_graph=True)
+        assert torch.equal(again, kept)
 
 
 @pytest.mark.parametrize("factor", [0.0, 1.0, -2.5])

@@ -36,13 +36,16 @@ def loss_and_gradient(function, logits, target, **settings):
         ([[1e4, 1e4 + 1, 1e4 - 200]], [2], {}),
         ([[-1e30, -2e30, 3.0]], [2], {"label_smoothing": 0.2}),
         ([[0.0, 1.0, 2.0]], [0], {"weight": torch.zeros(3)}),
+        ([[0.0, 1.0, 2.0]], [0], {"weight": torch.zeros(3), "label_smoothing": 0.1}),
+        ([[0.0, 1.0, 2.0]], [[0.2, 0.3, 0.5]], {"weight": torch.zeros(3), "label_smoothing": 0.1}),
         ([[0.0, 1.0, 2.0]], [-100], {}),
         ([[0.0, 1.0, 2.0]], [-100], {"label_smoothing": 0.1}),
     ],
     ids=[
         "another class -inf", "own class -inf", "own class -inf, weight 0", "smoothing onto -inf",
         "probability 0 on -inf", "probability on -inf", "+inf", "nan", "all -inf", "huge, right",
-        "huge, wrong", "large, shifted", "large negative", "all weights 0", "all ignored",
+        "huge, wrong", "large, shifted", "large negative", "all weights 0",
+        "all weights 0, smoothing", "all weights 0, smoothing, soft", "all ignored",
         "all ignored, smoothing",
     ],
 )  # fmt: skip
@@ -72,23 +75,42 @@ def test_an_ignored_row_has_no_part_whatever_is_in_it(bad, label_smoothing):
     assert torch.equal(plainly[1], torch.zeros(3))
 
 
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize(
-    ("shape", "target"),
-    [
-        ((0, 3), torch.zeros(0, dtype=torch.int64)),
-        ((0, 3), torch.zeros(0, 3)),
-        ((2, 3, 0), torch.zeros(2, 0, dtype=torch.int64)),
-        ((2, 3, 0), torch.zeros(2, 3, 0)),
-    ],
-    ids=["no rows, indices", "no rows, probabilities", "no places, indices", "no places, soft"],
-)
-def test_an_empty_batch_is_that_of_torch(shape, target, reduction):
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (4, 0), (0, 0), (0,), (0, 0, 3)], ids=str)
+def test_nothing_to_add_up_is_that_of_torch(shape, soft, reduction, label_smoothing):
     logits = torch.zeros(shape, requires_grad=True)
-    ours = crossent.cross_entropy(logits, target, reduction=reduction)
-    theirs = F.cross_entropy(logits, target, reduction=reduction)
+    indices = torch.full(shape[:1] + shape[2:] if len(shape) > 1 else (), -100)
+    target = torch.zeros(shape) if soft else indices
+    settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+    ours = crossent.cross_entropy(logits, target, **settings)
+    theirs = F.cross_entropy(logits, target, **settings)
     torch.testing.assert_close(ours, theirs, equal_nan=True)
     assert torch.autograd.grad(ours.sum(), logits)[0].shape == shape
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("target", [[0, 1, 2], [0, -100, 2], [[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]]])
+@pytest.mark.parametrize("weight", [[-1.0, 2.0, 0.5], [-1.0, -2.0, -0.5], [0.0, -3.0, 1.0]])
+def test_negative_weights_are_those_of_torch(weight, target, reduction, label_smoothing):
+    settings = {"weight": torch.tensor(weight), "label_smoothing": label_smoothing}
+    logits = [[0.3, -1.0, 2.0], [1.0, 2.0, 3.0], [0.0, 5.0, 1.0]][: len(target)]
+    ours, theirs = (
+        loss_and_gradient(function, logits, target, reduction=reduction, **settings)
+        for function in (crossent.cross_entropy, F.cross_entropy)
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_a_mean_over_weights_that_cancel_is_not_finite(label_smoothing):
+    settings = {"weight": torch.tensor([-1.0, 1.0, 0.0]), "label_smoothing": label_smoothing}
+    for function in (crossent.cross_entropy, F.cross_entropy):
+        loss, slopes = loss_and_gradient(function, [[0.3, -1.0, 2.0]] * 2, [0, 1], **settings)
+        assert not loss.isfinite()
+        assert not slopes.isfinite().any()
 
 
 def test_the_mean_of_float16_does_not_overflow():

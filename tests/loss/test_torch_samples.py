@@ -50,3 +50,27 @@ def test_samples_of_the_module(way):
         ours = crossent.CrossEntropyLoss(*made.args, **made.kwargs)(*called.args, **called.kwargs)
         theirs = torch.nn.CrossEntropyLoss(*made.args, **made.kwargs)(*called.args, **called.kwargs)
         torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+def test_second_derivative_and_forward_mode_of_the_samples():
+    for sample in OP.sample_inputs("cpu", torch.float64, requires_grad=True):
+
+        def ours(logits, sample=sample):
+            return crossent.cross_entropy(logits, *sample.args, **sample.kwargs)
+
+        if ours(sample.input).isfinite().all():
+            assert torch.autograd.gradcheck(ours, sample.input, check_forward_ad=True)
+            assert torch.autograd.gradgradcheck(ours, sample.input)
+
+
+def test_error_types_of_the_samples():
+    errors = MODULE.module_error_inputs_func(
+        MODULE, device="cpu", dtype=torch.float64, requires_grad=False, training=True
+    )
+    assert errors
+    for error in errors:
+        made = error.module_error_input.constructor_input
+        called = error.module_error_input.forward_input
+        with pytest.raises(error.error_type):
+            crossent.CrossEntropyLoss(*made.args, **made.kwargs)(*called.args, **called.kwargs)

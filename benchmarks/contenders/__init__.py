@@ -1,1 +1,0 @@
-"""One file each way to train the same small CNN on the same folder of JPEGs."""

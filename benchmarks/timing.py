@@ -1,0 +1,150 @@
+"""What the benchmarks share: a command run under watch, and how numbers are shown."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PHOTOS = ROOT.parent / "shared" / "photos_full"
+LOOK_S, MEMORY_S = 0.01, 0.5  # between two looks at metrics.jsonl, and two at the memory
+NOTE = "A cell is the median of the rounds, with the smallest and the largest in brackets."
+
+
+@dataclass
+class Watched:
+    """A command that has ended."""
+
+    seconds: float = 0.0  # of the whole process
+    peak_mb: float = 0.0  # of it and its descendants, without pages of files (Linux; elsewhere 0)
+    records: list[dict[str, Any]] = field(default_factory=list)  # of its metrics.jsonl
+    seen_s: list[float] = field(default_factory=list)  # when each record appeared, from the start
+
+    @property
+    def images_per_s(self) -> float:
+        """Median of the epochs after the first one, which warms up."""
+        speeds = [record["images_per_s"] for record in self.records if record["kind"] == "epoch"]
+        return float(statistics.median(speeds[1:] or speeds))
+
+    def epoch_end_s(self, epoch: int) -> float:
+        """Seconds from the start of the process to the end of that epoch."""
+        pairs = zip(self.records, self.seen_s, strict=True)
+        return next(seen for record, seen in pairs if record.get("epoch") == epoch)
+
+
+def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None) -> Watched:
+    """Run python with these words in a checkout, and watch its memory and its metrics.jsonl.
+
+    Everything is measured from outside, so that any program can be compared that writes such lines.
+    """
+    done, next_look = Watched(), 0.0
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, *map(str, words)], cwd=cwd, stdout=output, stderr=subprocess.STDOUT
+        )
+        while process.poll() is None:
+            _read(metrics, done, start)
+            if time.monotonic() >= next_look:
+                done.peak_mb = max(done.peak_mb, sum(map(_memory_mb, _family(process.pid))))
+                next_look = time.monotonic() + MEMORY_S
+            time.sleep(LOOK_S)
+        _read(metrics, done, start)
+        done.seconds = time.monotonic() - start
+        if process.returncode:
+            output.seek(0)
+            raise SystemExit(f"{' '.join(map(str, words))} failed in {cwd}:\n{output.read()}")
+    return done
+
+
+def _read(metrics: Path | None, done: Watched, start: float) -> None:
+    """Add the lines that are new in metrics.jsonl; a line without its end is not one yet."""
+    if metrics is None or not metrics.exists():
+        return
+    lines = metrics.read_text(encoding="utf-8").split("\n")[len(done.records) : -1]
+    done.records += map(json.loads, lines)
+    done.seen_s += [time.monotonic() - start] * len(lines)
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Yield the process and all its descendants."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            pids = children.read_text().split()
+        except OSError:  # the process has ended meanwhile
+            continue
+        for child in pids:
+            yield from _family(int(child))
+
+
+def _memory_mb(pid: int) -> float:
+    """Return the memory without pages of files; a page that n processes share counts 1/n."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    kinds = ("Pss_Anon:", "Pss_Shmem:")  # in units of 1,024 bytes
+    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(kinds))
+
+
+def in_turn(names: Sequence[str], rounds: int) -> Iterator[str]:
+    """Yield the names round by round, every second round backwards: a drift meets all alike."""
+    for number in range(rounds):
+        for name in names if number % 2 == 0 else reversed(names):
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            yield name
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """Return the median with the smallest and the largest.
+
+    >>> spread([1090, 1071, 1081.2])
+    '1,081 (1,071 to 1,090)'
+    """
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def ratio(values: Sequence[float], base: Sequence[float]) -> str:
+    """Return the spread of the ratios of the rounds, each of numbers measured side by side.
+
+    >>> ratio([2, 4, 9], [1, 1, 3])
+    '3.00 (2.00 to 4.00)'
+    """
+    return spread([value / other for value, other in zip(values, base, strict=True)], 2)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def origin(module: str, *packages: str) -> str:
+    """Say which command gave the numbers, when, on which machine and with which packages."""
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "Pillow", *packages))
+    return (
+        f"`{' '.join(['python -m', module, *sys.argv[1:]])}` on {date.today()}: {_processor()}, "
+        f"{os.cpu_count()} cores, {memory_gb:.0f} GB of memory, {platform.system()}, "
+        f"Python {platform.python_version()}, {versions}."
+    )
+
+
+def _processor() -> str:
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(": ")[1]
+    return platform.processor() or platform.machine()

@@ -1,0 +1,272 @@
+"""Every setting, written once: its name, type, default, bounds, unit and reason."""
+
+import os.path
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+MAX_SEED = 2**63 - 1
+EXPECTED = "Input should be {words}"  # as in pydantic's own messages
+
+
+def expect(words: str) -> WrapValidator:
+    """Say what is expected in these words; pydantic has an error for each type of a union."""
+
+    def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError("expected", EXPECTED, {"words": words}) from None
+
+    return WrapValidator(validate)
+
+
+def contradiction(words: str) -> PydanticCustomError:
+    """Return the error for settings that are right by themselves, but not together."""
+    return PydanticCustomError("contradiction", "{words}", {"words": words})
+
+
+def setting(default: Any, description: str, **bounds: Any) -> Any:
+    """Declare a setting; `bounds` are pydantic's: gt, ge, lt, le, min_length."""
+    return Field(default=default, description=description, **bounds)
+
+
+# Not empty and without NUL, which no file system takes. Relative to the working directory, as in a
+# shell; `~` is the home folder.
+PathText = Annotated[
+    str,
+    Field(pattern=r"^[^\x00]+$"),
+    AfterValidator(os.path.expanduser),
+    expect("a path such as ../photos, in quotes if it is a number"),
+]
+Share = Annotated[float, Field(gt=0, le=1)]
+RGB = Annotated[tuple[Share, Share, Share], Field(strict=False), expect("three numbers in (0, 1]")]
+Weights = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]
+Seconds = Annotated[float, Field(gt=0)]
+Steps = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} steps?$")]
+NthGPU = Annotated[str, Field(pattern=r"^cuda:[0-9]{1,3}$")]
+
+
+class Section(BaseModel):
+    """Settings that belong together: unknown names, nan, and `3.0` or `true` for 3 are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class DataSettings(Section):
+    """The pictures, and how training varies them."""
+
+    source: Literal["drawings", "folder", "cifar"] = setting(
+        "drawings", "drawings: made here, no download; folder: root/CLASS/*.jpg"
+    )
+    root: PathText | None = setting(None, "the folder of the pictures")
+    image_size: int | None = setting(
+        64, "side of the input, pixels; null: as model.weights, or 64", ge=16, le=1024
+    )
+    mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
+    std: RGB | None = setting(None, "R, G, B are divided by this; null: as model.weights, or 0.25")
+    val_fraction: float = setting(0.2, "share for validation if there is no val folder", gt=0, lt=1)
+    folds: int | None = setting(None, "parts for cross-validation, one run for each", ge=2, le=100)
+    fold: int | None = setting(None, "train only this fold, counted from 1", ge=1, le=100)
+    seed: int | None = setting(
+        None, "seed of the split and the drawings; null: as seed", ge=0, le=MAX_SEED
+    )
+    num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
+    sampling: Literal["natural", "balanced"] = setting(
+        "natural", "balanced: rare classes are drawn as often as common ones"
+    )
+    cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
+    cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
+    on_bad: Literal["skip", "error"] = setting(
+        "skip", "pictures that cannot be used: leave them out and name them, or stop"
+    )
+    crop: float = setting(0.5, "smallest share of the area that a crop keeps; 1: off", gt=0, le=1)
+    aspect: float = setting(1.33, "largest stretch of the sides of a crop; 1: off", ge=1, le=4)
+    flip: float = setting(0.5, "probability that a picture is mirrored", ge=0, le=1)
+    rotation: float = setting(10.0, "largest angle, degrees", ge=0, le=180)
+    brightness: float = setting(0.2, "largest relative change", ge=0, le=1)
+    contrast: float = setting(0.2, "largest relative change", ge=0, le=1)
+    saturation: float = setting(0.2, "largest relative change", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Refuse contradictions; each sentence begins with the setting to look at."""
+        found = []
+        if self.source == "folder" and self.root is None:
+            found.append("data.source folder needs data.root=FOLDER, the folder of the pictures")
+        if self.source == "drawings" and self.root is not None:
+            found.append("data.root is not read with data.source drawings; use folder")
+        if self.fold is not None and self.folds is None:
+            found.append("data.fold is one of data.folds; say how many there are")
+        elif self.fold is not None and self.folds is not None and self.fold > self.folds:
+            found.append(f"data.fold is {self.fold}, but there are only {self.folds} folds")
+        elif self.folds is not None and self.source != "folder":
+            found.append("data.folds needs data.source folder: other sources have a fixed split")
+        if found:
+            raise contradiction("\n".join(found))
+        return self
+
+
+class ModelSettings(Section):
+    """The network."""
+
+    name: str = setting("small_cnn", "a name in models/, or torchvision/resnet18", min_length=1)
+    width: int = setting(32, "channels of the first stage", ge=1, le=1024)
+    dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
+    weights: PathText | None = setting(
+        None, "start from DEFAULT, a run or a file; null: from scratch"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _exists(cls, name: str, info: ValidationInfo) -> str:
+        """Look among the context's `model_names`; "family/NAME" stands for any of a family."""
+        names = (info.context or {}).get("model_names") or [name]
+        families = tuple(known.removesuffix("NAME") for known in names if known.endswith("/NAME"))
+        if name not in names and not name.startswith(families):
+            words = ", ".join(f"'{known}'" for known in names)
+            raise PydanticCustomError("expected", EXPECTED, {"words": f"one of {words}"})
+        return name
+
+
+class LossSettings(Section):
+    """The loss E."""
+
+    label_smoothing: float = setting(0.0, "share of each label spread over all classes", ge=0, lt=1)
+    class_weights: Annotated[
+        Literal["none", "balanced"] | Weights,
+        expect("'none', 'balanced' or a list with a number above 0 for each class"),
+    ] = setting("none", "balanced: rare classes weigh more; or one weight per class")
+
+
+class OptimSettings(Section):
+    """SGD."""
+
+    lr: float = setting(0.1, "highest learning rate", gt=0)
+    body_lr: float = setting(1.0, "rate of all layers but the last, as a share of lr", gt=0, le=1)
+    momentum: float = setting(0.9, "share of the last step that is kept", ge=0, lt=1)
+    weight_decay: float = setting(5e-4, "pull of the weights towards 0", ge=0)
+    nesterov: bool = setting(True, "Nesterov's momentum: look one step ahead")
+
+
+class ScheduleSettings(Section):
+    """The learning rate: a linear warm-up, then half a cosine."""
+
+    warmup: float = setting(0.1, "share of all steps", ge=0, le=1)
+    final: float = setting(0.0, "last learning rate, as a share of lr", ge=0, le=1)
+
+
+class TrainSettings(Section):
+    """How long to train, in what batches, on what device."""
+
+    epochs: int = setting(20, "passes over the training pictures", ge=1, le=100_000)
+    minutes: float | None = setting(None, "train for this long instead of epochs", gt=0)
+    patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
+    ema: float | None = setting(
+        None, "half-life of the running mean of the weights, epochs; null: off", gt=0
+    )
+    batch_size: int = setting(32, "pictures per step, on all processes together", ge=1, le=65_536)
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "auto: bf16 where the device is fast at it"
+    )
+    keep: Literal["best", "last"] = setting(
+        "best", "the epoch whose model is kept; best: smallest E"
+    )
+    overfit_batch: bool = setting(False, "a test: train on one batch only; E must fall to 0")
+    freeze: bool = setting(False, "true: only the last layer learns")
+    mixup: float = setting(
+        0.0, "alpha of the Beta distribution that blends pairs; 0: off", ge=0, le=100
+    )
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"] | NthGPU,
+        expect("'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'"),
+    ] = setting("auto", "auto: a GPU where there is one")
+    checkpoint_every: Annotated[
+        Seconds | Steps, expect("a number of seconds above 0, or steps such as '500 steps'")
+    ] = setting(60.0, "seconds, or 500 steps; a killed run loses at most this much")
+    timeout_s: float = setting(600.0, "seconds that a process waits for another", gt=0)
+    threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
+
+    @property
+    def checkpoint_every_s(self) -> float | None:
+        """Seconds between checkpoints; None where they are counted in steps."""
+        return None if isinstance(self.checkpoint_every, str) else self.checkpoint_every
+
+    @property
+    def checkpoint_every_steps(self) -> int | None:
+        """Steps between checkpoints; None where they are timed."""
+        every = self.checkpoint_every
+        return int(every.split()[0]) if isinstance(every, str) else None
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    seed: int = setting(0, "seed of everything random", ge=0, le=MAX_SEED)
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    optim: OptimSettings = OptimSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    train: TrainSettings = TrainSettings()
+
+    @property
+    def data_seed(self) -> int:
+        """Seed of the split and of the drawings."""
+        return self.seed if self.data.seed is None else self.data.seed
+
+
+def fields_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Return the fields of a model by dotted name, in their order, sections opened."""
+    fields: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            fields |= fields_of(kind, f"{name}.")
+        else:
+            fields[prefix + name] = field
+    return fields
+
+
+FIELDS = fields_of(Settings)  # "seed", "data.source", ...
+SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in FIELDS if "." in name))
+
+
+def flat_values(settings: Settings) -> dict[str, Any]:
+    """Return the settings by dotted name: {"seed": 0, "data.source": "drawings", ...}."""
+    return {name: attrgetter(name)(settings) for name in FIELDS}
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by dotted name as pydantic takes them: {"seed": 0, "data": {...}}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        section, _, key = name.rpartition(".")
+        (found.setdefault(section, {}) if section else found)[key] = value
+    return found
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings with some of them changed, by dotted name.
+
+    Raises:
+        ValidationError: a value is out of range, not known, or contradicts another one.
+    """
+    return Settings.model_validate(nested({**flat_values(settings), **values}))

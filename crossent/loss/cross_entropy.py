@@ -1,0 +1,298 @@
+"""The cross-entropy E and its derivative, by hand: the text to read.
+
+Every case is one sum. With y = softmax(z) and a coefficient c_nk for every class of every sample,
+
+    E_n = -sum_k c_nk log y_nk            (5.2), where c is the label t of the article
+    dE_n/dz_nk = y_nk sum_j c_nj - c_nk   = y_nk - t_nk, when the label sums to 1
+    dE_n/dc_nk = -log y_nk
+
+A class index is the label with a 1 in its place; label smoothing moves the label towards 1/K;
+class weights multiply it. `blocked.py` computes the same sums faster on the CPU.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crossent.loss.arguments import (
+    check_arguments,
+    check_settings,
+    num_classes,
+    out_of_range,
+    result_dtype,
+)
+from crossent.loss.blocked import BlockedLoss, can_be_blocked
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return the cross-entropy E between labels and the softmax of logits, averaged over samples.
+
+    With y = softmax(z), the label t (a class index k stands for the t with a 1 in place k), label
+    smoothing s and class weights w:
+
+        E_n = -sum_k w_k ((1 - s) t_nk + s/K) log y_nk
+        E   = sum_n E_n / N                        for probabilities
+        E   = sum_n E_n / sum_n w_{target n}       for class indices, over those not ignored
+
+    The arguments and results are those of `torch.nn.functional.cross_entropy` (without the two it
+    deprecated). Half precision is computed in float32 and rounded once. As in torch, E is nan
+    where a logit is nan or +inf, where a mean has nothing to average (an empty batch, all ignored,
+    all weights 0), and where a class of probability exactly 0 (logit -inf) takes part with
+    coefficient 0 (probabilities, or weight 0); a class that a class index does not name takes no
+    part. Better than torch: an ignored sample has the gradient 0 even if it holds a nan, the
+    gradient with respect to `weight` exists for class indices too, a negative
+    `label_smoothing` is refused.
+
+    Args:
+        input: logits z, any real number, not probabilities.
+        target: class indices (int64 or uint8), or class probabilities (floating point).
+        weight: weight w of each class; None is 1 for all.
+        ignore_index: class index of samples to leave out.
+        reduction: "mean", "sum" or "none" (E_n).
+        label_smoothing: share s of the label spread evenly over all classes, from 0 to 1.
+
+    Shape:
+        input (K,), (N, K) or (N, K, d1, ...); target the same without K, or the same; weight (K,);
+        the result () or, for "none", the shape of class indices.
+
+    Returns:
+        E in nats, differentiable twice and in forward mode.
+
+    Raises:
+        ValueError: target has another batch size; reduction is unknown.
+        RuntimeError: another shape, dtype or label_smoothing does not fit.
+        IndexError: a class index is no class, and not ignore_index.
+        NotImplementedError: input is not floating point.
+        TypeError: an argument is not a tensor.
+
+    Example:
+        >>> y = torch.tensor([[0.33, 0.32, 0.35]])  # the article's prediction, for a dog
+        >>> cross_entropy(y.log(), torch.tensor([0]))
+        tensor(1.1087)
+
+    Source:
+        Equation (5.2) of the article; `docs/loss.md`.
+    """
+    check_arguments(input, target, weight, ignore_index, reduction, label_smoothing)
+    input, target, weight = _for_autocast(input, target, weight)
+    arguments = (weight, ignore_index, reduction, label_smoothing)
+    if input.dim() > 1:
+        return _for_batch(input, target, *arguments)
+    target = target.unsqueeze(0) if target.shape == input.shape else target.reshape(1)
+    return _for_batch(input.unsqueeze(0), target, *arguments).reshape(())
+
+
+class CrossEntropyLoss(nn.Module):
+    """`cross_entropy` as a module; `weight` is a buffer, so it moves with the module.
+
+    Args, Shape and Raises are those of `cross_entropy`.
+
+    Example:
+        >>> criterion = CrossEntropyLoss(label_smoothing=0.1)
+        >>> criterion(torch.zeros(1, 3), torch.tensor([2]))  # a uniform prediction: ln 3
+        tensor(1.0986)
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_settings(reduction, label_smoothing)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the cross-entropy of logits `input` and `target`."""
+        return cross_entropy(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
+
+
+def plain_cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Tensor:
+    """Return the cross-entropy of checked arguments with a batch dimension.  # () or (N, ...)
+
+    The arguments are those of `cross_entropy`.
+    """
+    dtype = result_dtype(logits, target, weight)
+    exact = torch.promote_types(dtype, torch.float32)
+    logits = logits.to(exact)  # (N, K, ...)
+    weight = None if weight is None else weight.to(exact)
+    if target.shape == logits.shape:
+        coefficient = _coefficient(target.to(exact), weight, label_smoothing)
+        losses = _sample_losses(logits, coefficient, None)
+        norm = losses.new_tensor(losses.numel())
+    else:
+        valid = (target != ignore_index).unsqueeze(1)  # (N, 1, ...)
+        label = _one_hot(target, ignore_index, logits)
+        # An ignored sample takes part with logits 0, so that a nan in it goes nowhere, not even
+        # into the second derivative; its coefficients are 0.
+        coefficient = torch.where(valid, _coefficient(label, weight, label_smoothing), 0)
+        counted = None if label_smoothing else label.bool() & valid
+        losses = _sample_losses(torch.where(valid, logits, 0), coefficient, counted)
+        norm = torch.where(valid, _coefficient(label, weight, 0), 0).sum()  # of those not ignored
+    if reduction != "none":
+        losses = losses.sum()
+    return (losses / norm if reduction == "mean" else losses).to(dtype)
+
+
+class SampleLoss(torch.autograd.Function):
+    """E_n for each sample, (N, K, ...) -> (N, ...), with its derivative beside it.
+
+    `counted` marks the classes whose term is in the sum at all: a class index selects one term,
+    and the others must not matter even where log y = -inf, though 0 * inf is nan. None: all.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, coefficient: Tensor, counted: Tensor | None) -> Tensor:
+        terms = coefficient * surprise(logits)  # -c_nk log y_nk
+        return _masked(terms, counted).sum(dim=1)  # (5.2): E_n = -sum_k c_nk log y_nk
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        # Only differentiable operations of the inputs: so the second derivative is autograd's.
+        logits, coefficient, counted = ctx.saved_tensors
+        grad = grad.unsqueeze(1)
+        grad_logits = grad_coefficient = None
+        if ctx.needs_input_grad[0]:
+            grad_logits = grad * slope(logits, coefficient)  # y_nk - t_nk
+        if ctx.needs_input_grad[1]:
+            grad_coefficient = grad * _masked(surprise(logits), counted)  # -log y_nk
+        return grad_logits, grad_coefficient, None
+
+
+class SampleLossForwardMode(SampleLoss):
+    """The same with its directional derivative; apart, because torch.compile refuses a `jvp`."""
+
+    @staticmethod
+    def jvp(ctx: Any, dlogits: Tensor | None, dcoefficient: Tensor | None, _: None) -> Tensor:
+        logits, coefficient, counted = ctx.saved_tensors
+        derivative = torch.zeros_like(logits)
+        if dlogits is not None:
+            derivative = derivative + slope(logits, coefficient) * dlogits
+        if dcoefficient is not None:
+            derivative = derivative + _masked(surprise(logits), counted) * dcoefficient
+        return derivative.sum(dim=1)
+
+
+def surprise(logits: Tensor) -> Tensor:
+    """Return -log y for y = softmax(logits), finite for logits of any size.  # (N, K, ...)
+
+    y does not change when all logits of a sample move together. Moved so that the largest is 0,
+    no exponential overflows and their sum is at least 1, so its logarithm is safe.
+    """
+    shifted = logits - logits.detach().amax(dim=1, keepdim=True)
+    return shifted.exp().sum(dim=1, keepdim=True).log() - shifted
+
+
+def slope(logits: Tensor, coefficient: Tensor) -> Tensor:
+    """Return dE_n/dz_nk = y_nk sum_j c_nj - c_nk: prediction minus label."""
+    probs = surprise(logits).neg().exp()
+    return probs * coefficient.sum(dim=1, keepdim=True) - coefficient
+
+
+def _sample_losses(logits: Tensor, coefficient: Tensor, counted: Tensor | None) -> Tensor:
+    function = SampleLoss if torch.compiler.is_compiling() else SampleLossForwardMode
+    losses: Tensor = function.apply(logits, coefficient, counted)
+    return losses
+
+
+def _masked(terms: Tensor, counted: Tensor | None) -> Tensor:
+    # where, not a product: 0 * inf would be nan.
+    return terms if counted is None else torch.where(counted, terms, 0)
+
+
+def _one_hot(target: Tensor, ignore_index: int, logits: Tensor) -> Tensor:
+    """Return t with a 1 in the place of each class index; 0 for one ignored.  # (N, K, ...)"""
+    index = torch.where(target == ignore_index, 0, target.long()).unsqueeze(1)
+    try:
+        return torch.zeros_like(logits).scatter(1, index, 1.0)
+    except RuntimeError as error:
+        if "out of bounds" not in str(error):
+            raise
+        raise out_of_range(target, num_classes(logits), ignore_index) from None
+
+
+def _coefficient(label: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
+    """Return c_nk = w_k ((1 - s) t_nk + s/K), with s the label smoothing."""
+    if label_smoothing:
+        label = (1 - label_smoothing) * label + label_smoothing / label.size(1)
+    return label if weight is None else label * weight.view(-1, *[1] * (label.dim() - 2))
+
+
+def _for_batch(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Tensor:
+    """Return the cross-entropy of checked arguments with a batch dimension, the fastest way."""
+    dtype = result_dtype(logits, target, weight)
+    # In float16, 1/N of a gradient would underflow before a GradScaler's factor reaches it.
+    logits = logits.float() if logits.dtype == torch.float16 else logits
+    arguments = (weight, ignore_index, reduction, label_smoothing)
+    if logits.size(1) == 0:
+        loss = _without_classes(logits, target, *arguments[1:])
+    elif can_be_blocked(logits, target, weight):
+        wanted = torch.is_grad_enabled() and logits.requires_grad
+        loss = BlockedLoss.apply(plain_cross_entropy, wanted, logits, target, *arguments)
+    else:
+        loss = plain_cross_entropy(logits, target, *arguments)
+    return loss.to(dtype)
+
+
+def _without_classes(
+    logits: Tensor, target: Tensor, ignore_index: int, reduction: str, label_smoothing: float
+) -> Tensor:
+    """Return the cross-entropy for K = 0: every E_n is an empty sum; s/K and the mean are nan."""
+    hard = target.shape != logits.shape
+    if hard and (target != ignore_index).any():
+        raise out_of_range(target, 0, ignore_index)
+    losses = logits.sum(1) if reduction == "none" else logits.sum()
+    return losses + math.nan if reduction == "mean" or (hard and label_smoothing) else losses
+
+
+def _for_autocast(
+    input: Tensor, target: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Under autocast, raise half precision to float32, as torch does for its own losses."""
+    device = input.device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return input, target, weight
+    return _raised(input), _raised(target), None if weight is None else _raised(weight)
+
+
+def _raised(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
