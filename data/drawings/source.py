@@ -3,7 +3,6 @@
 import hashlib
 import multiprocessing
 import os
-import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -87,7 +86,7 @@ def _draw_split(seed: int, indices: range, size: int) -> ImageSet:
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent process, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()  # Ctrl-C goes to the processes of the terminal's session
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
