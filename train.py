@@ -105,7 +105,7 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
 
 def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") -> int:
     """Train one run, then draw its curve and write its report; return the exit status."""
-    from crossent.report.curve import draw_curve
+    from crossent.report.charts import draw_curve
     from crossent.report.report import write_report
     from crossent.train_run import Caller, train_run
     from crossent.training.signals import Interrupted
@@ -134,7 +134,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
 def group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
     """Train the folds, or the seeds, and draw the curves of all in one picture."""
     from crossent.experiments.group import train_group
-    from crossent.report.curve import draw_curves
+    from crossent.report.charts import draw_curves
 
     status = train_group(settings, path, is_old, num_seeds)
     if status == EXIT_DONE:
