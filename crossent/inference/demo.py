@@ -75,16 +75,16 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
     """Return the page: a picture and its label on the left, what the model predicts beside it."""
     import gradio as gr
 
-    picture = gr.Image(sources=["upload", "clipboard"], label="picture", elem_id="picture")
-    # the path: gradio itself would decode the file, without our limits
-    picture.preprocess = lambda upload: upload.path if upload else None
     languages = [("English", "en"), ("日本語", "ja")]
     formulas = [{"left": "$$", "right": "$$", "display": True}]
     names, metrics = classifier.class_names, classifier.header["metrics"]
+    # The path: gradio itself would decode the file, without our limits. For the class, as gradio
+    # makes a component anew when an example is taken.
+    gr.Image.preprocess = lambda self, upload: upload.path if upload else None
     return gr.Interface(
         lambda path, label, language: answer(classifier, path, label, language),
         [
-            picture,
+            gr.Image(sources=["upload", "clipboard"], label="picture", elem_id="picture"),
             gr.Dropdown(names, value=None, label="true class (t)", elem_id="label"),
             gr.Radio(languages, value="en", label="language", elem_id="language"),
         ],

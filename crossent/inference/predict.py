@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from crossent.errors import UserError
-from crossent.evaluation.coverage import Promise, keep_promise
+from crossent.evaluation.coverage import keep_promise
 from crossent.model_file import Classifier
 from data.decode import UnusableImage
 from data.decode_pool import Job, decode_in_order
@@ -69,11 +69,7 @@ def print_predictions(
     Raises:
         UserError: the accuracy cannot be promised, or a file could not be used and `strict`.
     """
-    threshold = None
-    if accuracy is not None:
-        promise = promise_of(classifier, accuracy)
-        threshold = promise.threshold
-        print(promise_in_words(promise), file=sys.stderr)
+    threshold = None if accuracy is None else threshold_for(classifier, accuracy)
     names = classifier.class_names
     table = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
@@ -87,7 +83,11 @@ def print_predictions(
         sure = None if threshold is None or error else max(probs.values()) >= threshold
         label = None if error or sure is False else max(probs, key=probs.__getitem__)
         if form == "json":
-            print(as_json(path, label, probs, error, sure))
+            fields: dict[str, object] = {"path": path}
+            fields |= {"error": error} if error else {"label": label, "probs": probs}
+            fields |= {} if sure is None else {"sure": sure}
+            # any terminal takes the line, and a program gets the very path back
+            print(json.dumps(fields, ensure_ascii=not path.isprintable(), allow_nan=False))
         elif form == "csv":
             cells = [probs[name] for name in names] if probs else [""] * len(names)
             table.writerow([printable(path), label, *cells, error])
@@ -106,16 +106,6 @@ def print_predictions(
         print(f"{counts['unsure']} of {counts['files']} answers are not sure", file=end)
 
 
-def as_json(
-    path: str, label: str | None, probs: Probs, error: str | None, sure: bool | None
-) -> str:
-    """Return an object on one line that any terminal takes, and that gives the very path back."""
-    fields: dict[str, object] = {"path": path}
-    fields |= {"error": error} if error else {"label": label, "probs": probs}
-    fields |= {} if sure is None else {"sure": sure}
-    return json.dumps(fields, ensure_ascii=not path.isprintable(), allow_nan=False)
-
-
 def as_text(path: str, probs: Probs, error: str | None, top: int, sure: bool | None) -> str:
     """wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg"""
     if error:
@@ -127,8 +117,8 @@ def as_text(path: str, probs: Probs, error: str | None, top: int, sure: bool | N
     return f"{verdict}{cells}  {printable(path)}"
 
 
-def promise_of(classifier: Classifier, accuracy: float) -> Promise:
-    """Return the threshold below which an answer is "not sure", from the curve kept in the model.
+def threshold_for(classifier: Classifier, accuracy: float) -> float:
+    """Tell what validation showed for this accuracy; below the y returned, one is not sure.
 
     Raises:
         UserError: the model has no such curve, or the accuracy cannot be promised.
@@ -137,16 +127,15 @@ def promise_of(classifier: Classifier, accuracy: float) -> Promise:
     if "rejection" not in metrics:
         raise UserError("--accuracy: this model was stored without a rejection curve; train anew")
     try:
-        return keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
+        promise = keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:
         raise UserError(f"--accuracy: {error}; ask for another one") from None
-
-
-def promise_in_words(promise: Promise) -> str:
     low, high = promise.interval
-    return (
+    print(
         f"sure from y = {promise.threshold:.4f} on: of {promise.num_images} validation pictures, "
         f"{promise.num_kept} ({promise.coverage:.0%}) were answered so surely, and "
         f"{promise.accuracy:.1%} of these answers were right (95 % interval {low:.1%} to "
-        f"{high:.1%}); of pictures of another kind nothing is promised"
+        f"{high:.1%}); of pictures of another kind nothing is promised",
+        file=sys.stderr,
     )
+    return promise.threshold

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,6 @@ from crossent.config import FIELDS, Settings, flat_values, format_value, load_se
 from crossent.errors import UserError
 from crossent.evaluation.coverage import SHARES
 from crossent.evaluation.measure import examine
-from crossent.evaluation.scores import Metrics
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import (
@@ -75,12 +75,9 @@ def readable(value: object) -> object:
     """Mark what no HTML file may hold, control characters and lone surrogates, in any text."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(c if is_readable(c) else "\N{REPLACEMENT CHARACTER}" for c in value)
-
-
-def is_readable(character: str) -> bool:
-    code = ord(character)
-    return character in "\t\n" or (code >= 0x20 and not 0x7F <= code < 0xA0 and code >> 11 != 0x1B)
+    return re.sub(
+        r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", value
+    )
 
 
 def shorten(text: str, most: int = 60) -> str:
@@ -128,7 +125,8 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
             for name, value in flat_values(settings).items()
         ],
         "environment": {name: in_words(value) for name, value in environment.items()},
-        "commands": commands(folder.path, environment.get("git_revision")),
+        "path": shlex.quote(str(folder.path)),
+        "revision": environment.get("git_revision", ""),
     }
 
 
@@ -147,11 +145,14 @@ def contents_of_model(
     order = np.argsort(-outputs.losses, kind="stable").tolist()
     num_best = min(NUM_BEST, len(order) // 2)
     num_worst = min(NUM_WORST, len(order) - num_best)
+    shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
     worst_f1 = np.argsort([i.value for i in found.scores.f1])[:MAX_CLASSES].tolist()
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "scores": found.scores,
-        "confusion": confusion(metrics),
+        "counts": metrics.confusion.tolist(),
+        "shares_of_row": shares.tolist(),
+        "matrix": shares_as_image(shares) if len(shares) > MAX_CELLS else None,
         "classes": sorted(worst_f1),
         "pairs": [
             (true, predicted, count, gallery.confused(outputs, true, predicted))
@@ -167,13 +168,6 @@ def contents_of_model(
         "views": gallery.views(outputs),
         **suspects(Gallery(data.train, classifier, root), losses),
     }
-
-
-def confusion(metrics: Metrics) -> dict[str, Any]:
-    """Return the shares of each row, and of many classes a picture of them."""
-    shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
-    image = shares_as_image(shares) if len(shares) > MAX_CELLS else None
-    return {"counts": metrics.confusion.tolist(), "shares": shares.tolist(), "image": image}
 
 
 def suspects(gallery: Gallery, mean_losses: torch.Tensor | None) -> dict[str, Any]:
@@ -201,13 +195,6 @@ def in_words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {version}" for key, version in value.items())
     return shlex.join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def commands(path: Path, revision: str | None) -> list[str]:
-    """Return the commands that make this run again."""
-    run = shlex.quote(str(path))
-    checkout = [f"git checkout {revision.removesuffix('+changes')}"] if revision else []
-    return [*checkout, f"python train.py -c {run}/config.yaml --out {run}-again"]
 
 
 def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None, str]:
