@@ -98,7 +98,7 @@ def test_probabilities_must_agree_too(classifier, difference):
 
 def test_what_cannot_be_compared_or_written_is_refused(crossent, run_path, classifier):
     with pytest.raises(UserError, match="no picture to compare on that can be used"):
-        compare(classifier, lambda images: images, [])
+        compare(classifier, lambda images: np.empty(0, np.float32), [])
     _, err = crossent("export", run_path, "--out", Path("missing") / "m.onnx", status=2)
     assert "no such folder" in err
 
