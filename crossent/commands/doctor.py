@@ -67,10 +67,10 @@ def images_per_s(settings: "Settings") -> float:
     """How fast the model of these settings learns here, measured on a few steps with drawings."""
     from crossent.build import build, make_data
     from crossent.training.run_folder import RunFolder
-    from crossent.training.speed import seconds_an_epoch
+    from crossent.training.trainer import seconds_per_epoch
 
     few = 16 * settings.train.batch_size
     changes = {"source": "drawings", "num_images": min(few, 1000), "root": None}
     tried = settings.model_copy(update={"data": settings.data.model_copy(update=changes)})
     trainer = build(tried, make_data(tried), RunFolder(Path("unused"))).trainer
-    return trainer.batches.order.num_slots / seconds_an_epoch(trainer)
+    return trainer.batches.order.num_slots / seconds_per_epoch(trainer)

@@ -27,7 +27,7 @@ from crossent.evaluation.table import align, confusion, headline, per_class_tabl
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model
 from crossent.resume import is_finished
-from crossent.train_run import Part, train_run
+from crossent.train_run import Caller, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 
@@ -180,25 +180,25 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
     Returns:
         the exit status.
     """
-    group, part = Group(path), Part(f"python train.py --resume {path}")
+    group, caller = Group(path), Caller(f"python train.py --resume {path}")
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
         with nullcontext() if is_old else group.beginning(settings, num_seeds):
-            status = train_runs(group, part)
+            status = train_runs(group, caller)
         if status != EXIT_DONE:
             return status
         try:
-            with part.stop.install().raising():
+            with caller.stop.install().raising():
                 print(summarise(group, choose_device(settings.train.device)))
         except Interrupted as interrupted:
-            print(f"{interrupted}: all is saved; go on with: {part.go_on}")
+            print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status
     print(f"see {group.curves} and {group.summary}")
     return EXIT_DONE
 
 
-def train_runs(group: Group, part: Part, after_each: Callable[[], None] = lambda: None) -> int:
+def train_runs(group: Group, caller: Caller, after_each: Callable[[], None] = lambda: None) -> int:
     """Train what is not done yet of each run, one after the other.
 
     Returns:
@@ -207,11 +207,11 @@ def train_runs(group: Group, part: Part, after_each: Callable[[], None] = lambda
     common = load_settings(group.config)
     for name, own in group.variants.items():
         path = group.path / name
-        if not part.silent:
+        if not caller.silent:
             print(f"== {path}", flush=True)
         origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
         loaded = Loaded(with_values(common.settings, own), origins)
-        status = train_run(loaded, path, RunFolder(path).config.exists(), part).status
+        status = train_run(loaded, path, RunFolder(path).config.exists(), caller).status
         if status != EXIT_DONE:
             return status
         after_each()

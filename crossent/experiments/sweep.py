@@ -28,8 +28,8 @@ from crossent.experiments.trials import attempts, in_words, report_trials, setti
 from crossent.files import write_text
 from crossent.pretrained import follow_weights
 from crossent.resume import FREE
-from crossent.train_run import Part, train_run
-from crossent.training.fit import Pruned
+from crossent.train_run import Caller, train_run
+from crossent.training.run import Pruned
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 from models import MODEL_NAMES
@@ -112,17 +112,17 @@ def run_sweep(folder: Path, sweep: Sweep) -> int:
     Raises:
         UserError: another process works on this sweep, or no trial came to its end.
     """
-    part = Part(f"python -m crossent sweep --resume {folder}", silent=True)
+    caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
     with RunFolder(folder).in_use():
         try:
-            part.stop.install()
+            caller.stop.install()
             study = open_study(folder, sweep)
-            train_trials(study, folder, sweep, part)
-            with part.stop.install().raising():
+            train_trials(study, folder, sweep, caller)
+            with caller.stop.install().raising():
                 device = choose_device(sweep.settings.train.device)
                 print(report_trials(study, folder, sweep, device))
         except Interrupted as interrupted:
-            print(f"{interrupted}: all is saved; go on with: {part.go_on}")
+            print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status
     if not any(t.state == TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
         raise UserError(f"no trial of {folder} came to its end; the table says why")
@@ -180,7 +180,7 @@ def make_pruner(plan: SweepSettings, num_steps: int) -> optuna.pruners.BasePrune
     )
 
 
-def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, part: Part) -> None:
+def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller) -> None:
     """Train as many trials as are missing; one that fails, for whatever reason, ends only itself.
 
     Raises:
@@ -197,7 +197,7 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, part: Part) ->
             if trial.state == TrialState.FAIL:
                 gc.collect()  # a trial out of memory must not leave the next one without
 
-        objective = Objective(folder, sweep, part, bar.set_postfix_str)
+        objective = Objective(folder, sweep, caller, bar.set_postfix_str)
         study.optimize(
             objective,
             n_trials=sweep.num_trials - num_ended,
@@ -216,7 +216,7 @@ class Objective:
 
     folder: Path
     sweep: Sweep
-    part: Part
+    caller: Caller
     show: Callable[[str], None]
 
     def __call__(self, trial: optuna.Trial) -> float:
@@ -226,7 +226,7 @@ class Objective:
         name = trial.user_attrs.get("folder") or f"trial-{len(attempts(trial.study)) + 1:03}"
         trial.set_user_attr("folder", name)
         try:
-            with self.part.stop.raising():
+            with self.caller.stop.raising():
                 pass
             return self.value(trial, self.folder / name, settings_of(self.sweep, trial.params))
         except Pruned:
@@ -278,11 +278,11 @@ class Objective:
             RunFolder(path).make()
             if not group.exists:
                 group.create(settings, None)
-            return train_runs(group, self.part, after_each=report)
+            return train_runs(group, self.caller, after_each=report)
         origins = dict.fromkeys(FIELDS, CONFIG) | dict.fromkeys(trial.params, path.name)
         is_old = RunFolder(path).config.exists()
-        part = replace(self.part, watch=report)
-        return train_run(Loaded(settings, origins), path, is_old, part).status
+        caller = replace(self.caller, watch=report)
+        return train_run(Loaded(settings, origins), path, is_old, caller).status
 
 
 def suggest(trial: optuna.Trial, name: str, axis: Choices | Range, is_grid: bool) -> None:

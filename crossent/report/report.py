@@ -27,7 +27,6 @@ from crossent.report.pictures import VIEW_TITLES, Gallery, in_units, shares_as_i
 from crossent.report.run import RecordedRun, read_run
 from crossent.training.console import duration
 from crossent.training.run_folder import RunFolder
-from crossent.training.timing import where_it_went
 from data.images import Data
 
 MAX_EPOCHS = 100  # rows of the table
@@ -98,7 +97,6 @@ def contents(run: RecordedRun) -> dict[str, Any]:
         "name": run.folder.path.resolve().name,
         "charts": charts,
         "epochs": thin(run.epochs, MAX_EPOCHS),
-        "advice": where_it_went(run.time_s) if sum(run.time_s.values()) else "",
         "settings": [
             (name, format_value(value), run.origins.get(name, "default"), FIELDS[name].description)
             for name, value in values.items()

@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from crossent import drill
 from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Totals
 from crossent.experiments.group import Group, wants_group
-from crossent.same_run import first_difference
 from crossent.training.run_folder import RunFolder
-from tests import forked
+from crossent.verify_resume import first_difference
+from tests import drill, forked
 from tests.experiments.parts import NUM, answers, draw_folder, epoch_of_model, quick
 from tests.forked import Command, Mishap
 from tests.training.parts import EPOCHS, make_run

@@ -15,7 +15,6 @@ import pytest
 import torch
 from optuna.trial import FixedTrial, TrialState
 
-from crossent import drill
 from crossent.__main__ import main
 from crossent.config import Settings, load_settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
@@ -32,12 +31,12 @@ from crossent.experiments.sweep import (
 )
 from crossent.experiments.trials import attempts, ended, report_trials
 from crossent.pretrained import PretrainedWeights
-from crossent.same_run import first_difference
-from crossent.train_run import Outcome, Part, train_run
+from crossent.train_run import Caller, Outcome, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
+from crossent.verify_resume import first_difference
 from data.preprocess import Preprocessing
-from tests import forked
+from tests import drill, forked
 from tests.experiments.parts import draw_folder
 from tests.forked import ROOT, Command, Mishap
 from tests.training.parts import CPU
@@ -54,7 +53,7 @@ def make_sweep(space=SPACE, **plan):
 def pretend(E_of, epochs=range(1, EPOCHS + 1)):
     """A training whose E on validation is E_of(settings, epoch)."""
 
-    def train_one(loaded, path, is_old, part):
+    def train_one(loaded, path, is_old, caller):
         folder = RunFolder(path)
         if not is_old:
             folder.create(to_yaml(loaded.settings))
@@ -62,7 +61,7 @@ def pretend(E_of, epochs=range(1, EPOCHS + 1)):
             E = E_of(loaded.settings, epoch)
             record = {"kind": "epoch", "epoch": epoch, "val": {"E": E, "accuracy": 0.5}}
             folder.append(record)
-            part.watch(record)
+            caller.watch(record)
         return Outcome(EXIT_DONE)
 
     return train_one
@@ -78,7 +77,7 @@ def run(path, sweep, train_one):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep_module, "train_run", train_one)
         study = open_study(path, sweep)
-        train_trials(study, path, sweep, Part("go on", silent=True))
+        train_trials(study, path, sweep, Caller("go on", silent=True))
     return study
 
 
@@ -93,10 +92,10 @@ class Killed(BaseException):
 def killed_in(name, good):
     """A training whose process is killed in the trial of that name, before its end."""
 
-    def train_one(loaded, path, is_old, part):
+    def train_one(loaded, path, is_old, caller):
         if path.name == name:
             raise Killed
-        return good(loaded, path, is_old, part)
+        return good(loaded, path, is_old, caller)
 
     return train_one
 
@@ -163,20 +162,20 @@ def test_the_values_that_optuna_may_choose(name, axis, expected):
 def test_a_killed_trial_is_tried_once_more_in_its_folder(tmp_path):
     good = pretend(away_from_a_tenth)
 
-    def killed(loaded, path, is_old, part):
+    def killed(loaded, path, is_old, caller):
         if path.name == "trial-002":
-            pretend(away_from_a_tenth, epochs=[1])(loaded, path, is_old, part)
+            pretend(away_from_a_tenth, epochs=[1])(loaded, path, is_old, caller)
             RunFolder(path).append({"kind": "epoch", "epoch": 2, "val": {"E": 3.0, "accuracy": 0}})
             raise Killed  # before the last line is reported
-        return good(loaded, path, is_old, part)
+        return good(loaded, path, is_old, caller)
 
     with pytest.raises(Killed):
         run(tmp_path, make_sweep(), killed)
 
-    def resumed(loaded, path, is_old, part):
+    def resumed(loaded, path, is_old, caller):
         assert is_old is (path.name == "trial-002")
         epochs = range(3 if is_old else 1, EPOCHS + 1)
-        return pretend(away_from_a_tenth, epochs)(loaded, path, is_old, part)
+        return pretend(away_from_a_tenth, epochs)(loaded, path, is_old, caller)
 
     study = run(tmp_path, make_sweep(), resumed)
     assert [trial.state for trial in ended(study)] == [TrialState.COMPLETE] * 4
@@ -200,7 +199,7 @@ def test_a_trial_that_kills_its_process_again_and_again_is_given_up(tmp_path):
 
 
 def test_a_trial_that_was_stopped_often_is_not_given_up(tmp_path):
-    def stopped(loaded, path, is_old, part):
+    def stopped(loaded, path, is_old, caller):
         return Outcome(128 + signal.SIGINT)
 
     for _ in range(MAX_ATTEMPTS + 1):
@@ -251,8 +250,8 @@ def broken():
 def test_a_trial_that_fails_for_whatever_reason_does_not_end_the_sweep(tmp_path, happen, reason):
     good = pretend(away_from_a_tenth)
 
-    def train_one(loaded, path, is_old, part):
-        return happen() if path.name == "trial-002" else good(loaded, path, is_old, part)
+    def train_one(loaded, path, is_old, caller):
+        return happen() if path.name == "trial-002" else good(loaded, path, is_old, caller)
 
     found = ended(run(tmp_path, make_sweep(), train_one))
     assert [trial.state.name for trial in found] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
@@ -303,10 +302,10 @@ def test_table_files_and_plots(tmp_path, monkeypatch):
     space = {**SPACE, "train.ema": Choices((None, 5.0)), "data.flip": Choices((0.0, 0.5))}
     sweep = make_sweep(space, trials=20)
 
-    def train_one(loaded, path, is_old, part):
+    def train_one(loaded, path, is_old, caller):
         if path.name == "trial-003":
             refused()
-        return pretend(away_from_a_tenth)(loaded, path, is_old, part)
+        return pretend(away_from_a_tenth)(loaded, path, is_old, caller)
 
     study = run(tmp_path, sweep, train_one)
     text = report_trials(study, tmp_path, sweep, CPU)
@@ -414,10 +413,10 @@ def test_killed_and_stopped_and_resumed_it_has_all_its_trials(finished, config, 
 
 
 def test_with_a_trial_out_of_memory_it_ends_with_a_table(config, tmp_path, monkeypatch, capsys):
-    def train_one(loaded, path, is_old, part):
+    def train_one(loaded, path, is_old, caller):
         if path.name == "trial-002":
             out_of_memory()
-        return train_run(loaded, path, is_old, part)
+        return train_run(loaded, path, is_old, caller)
 
     monkeypatch.setattr(sweep_module, "train_run", train_one)
     handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}

@@ -59,7 +59,7 @@ def make_folder(path: Path, data: Data, epochs=3, has_model=True):
     folder = RunFolder(path)
     folder.create(to_yaml(Settings()))
     folder.keep_origins({"seed": "configs/default.yaml:5", "optim.lr": "default"})
-    folder.describe_environment({"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
+    folder.write_environment({"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
     folder.list_unusable(data.unusable)
     start = {
         "kind": "start", "E": np.log(num_classes), "baseline": np.log(num_classes),

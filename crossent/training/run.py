@@ -6,31 +6,28 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from crossent.environment import changes, describe_environment
+from crossent.device import generator_states
+from crossent.environment import changes, current_environment
 from crossent.evaluation.evaluate import Totals
 from crossent.model_file import write_model
 from crossent.training.checkpoint import (
     check_same_data,
-    generator_states,
     load_checkpoint,
-    read_checkpoint,
+    read_on_all,
     save_checkpoint,
 )
-from crossent.training.console import Console, TimeLeft
-from crossent.training.crash import keep_crash
-from crossent.training.distributed import World
+from crossent.training.console import Console
+from crossent.training.distributed import Processes
 from crossent.training.event_log import EventLog
-from crossent.training.loop import NotFinite, Progress, Trainer
+from crossent.training.not_finite import NotFinite
 from crossent.training.run_folder import RunFolder
 from crossent.training.samples import SampleLosses
 from crossent.training.signals import Interrupted, StopRequest
-from crossent.training.speed import seconds_an_epoch
-from crossent.training.timing import where_it_went
+from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
 from data.images import Unusable
 
 
@@ -77,36 +74,34 @@ class Run:
     best: tuple[dict[str, Tensor], dict[str, Any]] | None = None  # weights and header, to be saved
 
     @property
-    def world(self) -> World:
-        return self.trainer.world
+    def processes(self) -> Processes:
+        return self.trainer.processes
 
     def start_or_resume(self) -> None:
-        """Go on from the last checkpoint, or begin where there is none."""
-        is_old = self.folder.last.exists()
-        self.world.wait()  # until all have looked
-        if self.world.is_first:
-            self.describe_environment()
+        """Go on from the last checkpoint, or begin where there is none: as rank 0 finds it."""
+        is_old = self.processes.decide(self.folder.last.exists())
+        if self.processes.is_first:
+            self.note_environment(is_old)
             self.folder.list_unusable(self.unusable)
         if is_old:
             self.resume()
         else:
             self.start()
 
-    def describe_environment(self) -> None:
+    def note_environment(self, is_old: bool) -> None:
         """Write environment.json, and say what of it has changed since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
-        environment = describe_environment(evaluator.device, evaluator.precision, fingerprint)
-        environment["processes"] = self.world.size
-        environment["sums"] = self.world.sums
-        if self.folder.last.exists():
+        environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
+        environment |= {"processes": self.processes.size, "sums": self.processes.sums}
+        if is_old:
             for change in changes(self.folder.read_environment(), environment):
                 self.console.line(f"warning: {change}: equal up to rounding, not to the byte")
-        self.folder.describe_environment(environment)
+        self.folder.write_environment(environment)
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
-        if self.world.is_first:  # lines of a process that was killed before its first checkpoint
-            self.folder.keep_records(0)
+        if self.processes.is_first:
+            self.folder.keep_records(0)  # none of a process killed before its first checkpoint
         class_names = self.description["class_names"]
         E = self.trainer.validate().means()["E"]
         baseline = math.log(len(class_names))
@@ -130,7 +125,7 @@ class Run:
         )
         if self.minutes is not None:
             self.plan_by_time(self.minutes)
-        self.trainer.laps("start")
+        self.trainer.stopwatch("start")
         self.save()
 
     def resume(self) -> None:
@@ -140,30 +135,28 @@ class Run:
             UserError: the checkpoint is damaged, or of another model or other pictures.
         """
         trainer, last = self.trainer, self.folder.last
-        check_same_data(last, read_checkpoint(last)[1], self.description)
-        average = trainer.average.model if trainer.average else None
-        header = load_checkpoint(
-            last,
-            trainer.model,
-            trainer.optimizer,
-            self.world.rank,
-            trainer.samples,
-            average=average,
-        )
-        trainer.progress = Progress.from_dict(header["progress"])
-        if trainer.progress.epochs is not None:
-            self.plan(trainer.progress.epochs)
-        if trainer.progress.done and not self.is_enough():
-            trainer.progress.done = False  # more epochs than before: its end is no longer one
-            trainer.progress.num_records -= 1
-        self.began -= trainer.progress.elapsed_s
-        trainer.laps.add(trainer.progress.time_s)
+        tensors, header = read_on_all(last, self.processes)
+        check_same_data(last, header, self.description)
+        load_checkpoint(
+            last, tensors, trainer.model, trainer.optimizer, trainer.samples.tensors(),
+            average=trainer.averaged, rank=self.processes.rank,
+        )  # fmt: skip
+        progress = trainer.progress = Progress.from_dict(header["progress"])
+        asked_before = header["settings"]["train"]["epochs"]
+        if progress.epochs is not None:
+            self.set_epochs(progress.epochs_to_do(self.epochs, asked_before))
+        if progress.done and not progress.is_enough(self.epochs, self.patience):
+            progress.done = False  # more epochs than before: its end is no longer one
+            progress.num_records -= 1
+        self.began -= progress.elapsed_s
+        for phase, seconds in progress.time_s.items():
+            trainer.stopwatch.seconds[phase] += seconds
         if self.events is not None:
-            self.events.open(trainer.progress.epoch + 1)
-        if self.world.is_first:
-            self.folder.keep_records(trainer.progress.num_records)
+            self.events.open(progress.epoch + 1)
+        if self.processes.is_first:
+            self.folder.keep_records(progress.num_records)
         else:
-            trainer.progress.train = Totals()  # the sums so far are counted once, by rank 0
+            progress.train = Totals()  # the sums so far are counted once, by rank 0
             trainer.samples = SampleLosses.zeros(len(trainer.samples.total))
 
     def fit(self) -> None:
@@ -171,7 +164,7 @@ class Run:
 
         Raises:
             Interrupted: a signal came; everything is saved.
-            NotFinite: a number was not finite; the step is kept in RUN/crash.
+            NotFinite: a number was not finite; the best model is saved, the checkpoint kept.
             Pruned: by `watch`; everything is saved.
             WorkerLost: another process did not answer.
         """
@@ -179,54 +172,46 @@ class Run:
         if progress.done:
             self.console.line(f"this run is finished: {progress.epoch} epochs are done")
             return
-        time_left = TimeLeft(progress.epoch)
+        first, start = progress.epoch, time.perf_counter()
         self.console.headings()
         try:
-            while not self.is_enough():
+            while not progress.is_enough(self.epochs, self.patience):
                 record = self.one_epoch()
-                self.console.epoch(record, self.epochs, time_left(progress.epoch, self.epochs))
+                epoch_s = (time.perf_counter() - start) / (progress.epoch - first)
+                left_s = epoch_s * (self.epochs - progress.epoch)
+                self.console.epoch(record, self.epochs, left_s)
                 if self.watch is not None:
                     self.watch(record)
         except (Interrupted, Pruned):
             self.save()
             raise
-        except NotFinite as error:
-            header = self.header()
-            if self.world.is_first:
-                self.save_best()
-                error = keep_crash(self.folder, self.trainer, header, error)
-            raise error from None
+        except NotFinite:
+            self.save_best()
+            raise
         if progress.epoch < self.epochs:
             self.console.line(f"E on validation has not fallen for {self.patience} epochs: stopped")
-        time_s = self.trainer.laps.seconds
-        self.console.line(where_it_went(time_s))
+        stopwatch = self.trainer.stopwatch
+        self.console.line(str(stopwatch))
         end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
-        self.log({**end, "time_s": {name: round(s, 3) for name, s in time_s.items()}})
+        self.log({**end, "time_s": {name: round(s, 3) for name, s in stopwatch.seconds.items()}})
         progress.done = True
         self.save()
-
-    def is_enough(self) -> bool:
-        """All epochs are done, or E on validation has not fallen for as many as patience allows."""
-        p = self.trainer.progress
-        ran_out = self.patience is not None and p.epoch - p.best_epoch >= self.patience
-        return p.epoch >= self.epochs or ran_out
 
     def plan_by_time(self, minutes: float) -> None:
         """Decide how many epochs fit; the decision is in every checkpoint, and never taken again.
 
         So a resumed run has the schedule that it began with, however fast the machine is then.
         """
-        (epoch_s,) = self.world.add_numbers([seconds_an_epoch(self.trainer) / self.world.size])
+        own_s = seconds_per_epoch(self.trainer)
+        epoch_s = self.processes.add_numbers([own_s])[0] / self.processes.size
         epochs = max(1, int(60 * minutes / epoch_s))
         self.console.line(f"{minutes:g} minutes: {epochs} epochs of about {epoch_s:.1f} s")
-        self.trainer.progress.epochs = epochs
-        self.plan(epochs)
+        self.set_epochs(epochs)
 
-    def plan(self, epochs: int) -> None:
-        """Train for so many epochs, with the schedule stretched to them."""
-        self.epochs = epochs
-        num_steps = epochs * len(self.trainer.batches)
-        self.trainer.lr_at = partial(self.trainer.lr_at, num_steps=num_steps)
+    def set_epochs(self, epochs: int) -> None:
+        """Train for another number of epochs than the settings say."""
+        self.epochs = self.trainer.progress.epochs = epochs
+        self.trainer.set_epochs(epochs)
 
     def one_epoch(self) -> dict[str, Any]:
         """Train, validate, keep the best model, log, save.
@@ -243,7 +228,7 @@ class Run:
             trainer.train_epoch(after_step)
         # A stopped validation is done again as a whole; one of several processes goes through with
         # it, since the others wait for its sums.
-        with self.stop.raising() if self.world.size == 1 else nullcontext():
+        with self.stop.raising() if self.processes.size == 1 else nullcontext():
             val = trainer.validate()
         record = trainer.finish_epoch(val)
         self.keep_best(record)
@@ -257,8 +242,8 @@ class Run:
         Args:
             due: whether to save; what rank 0 thinks, counts.
         """
-        wishes = [float(due and self.world.is_first), float(self.stop.signum is not None)]
-        save, stop = self.world.add_numbers(wishes)
+        wishes = [float(due and self.processes.is_first), float(self.stop.signum is not None)]
+        save, stop = self.processes.add_numbers(wishes)
         if stop:
             raise Interrupted(self.stop.signum or signal.SIGTERM)
         if save:
@@ -273,7 +258,7 @@ class Run:
         if is_best or self.keep == "last":
             rejection = self.trainer.rejection()  # all processes take part
             metrics = {"epoch": record["epoch"], **record["val"], **rejection}
-            if self.world.is_first:
+            if self.processes.is_first:
                 weights = {
                     name: t.clone() for name, t in self.trainer.evaluated.state_dict().items()
                 }
@@ -290,7 +275,7 @@ class Run:
         return time.perf_counter() - self.saved >= self.save_s / self.checkpoint_share
 
     def log(self, record: dict[str, Any]) -> None:
-        if self.world.is_first:
+        if self.processes.is_first:
             self.folder.append(record)
         if self.events is not None:
             self.events.add(record)
@@ -306,28 +291,22 @@ class Run:
 
         Rank 0 writes, with what it needs of the others.
         """
-        start = time.perf_counter()
-        trainer = self.trainer
-        trainer.laps("rest")
+        start, trainer = time.perf_counter(), self.trainer
+        trainer.stopwatch("rest")
         trainer.progress.elapsed_s = self.elapsed_s
-        trainer.progress.time_s = dict(trainer.laps.seconds)
-        header, generators = self.header(), generator_states(self.world)
-        samples = trainer.samples_of_all()
-        if self.world.is_first:
+        trainer.progress.time_s = dict(trainer.stopwatch.seconds)
+        states = generator_states(trainer.evaluator.device)
+        generators = {name: self.processes.gather(state) for name, state in states.items()}
+        header, samples = self.header(), trainer.samples_of_all()
+        if self.processes.is_first:
             self.save_best()
-            average = trainer.average.model if trainer.average else None
             save_checkpoint(
-                self.folder.last,
-                trainer.model,
-                trainer.optimizer,
-                generators,
-                header,
-                samples,
-                average,
-            )
+                self.folder.last, trainer.model, trainer.optimizer, generators, header, samples,
+                average=trainer.averaged,
+            )  # fmt: skip
         self.saved = time.perf_counter()
         self.save_s = self.saved - start
-        trainer.laps("checkpoint")
+        trainer.stopwatch("checkpoint")
 
     def save_best(self) -> None:
         """Write model.safetensors if there is a better one than it holds."""
