@@ -13,13 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossent.cli import run_main
+from crossent.cli import refuse_strangers, run_main
 from crossent.errors import EXIT_DONE, UserError
 from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
     from crossent.config import Loaded, Settings
-    from crossent.training.distributed import World
+    from crossent.training.distributed import Processes
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -28,31 +28,22 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from"
-    )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="section.key=value", help="settings that differ from them"
-    )
-    folder = parser.add_mutually_exclusive_group()
-    folder.add_argument("--out", metavar="RUN", type=Path, help="folder of the run to make")
-    folder.add_argument(
-        "--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs"
-    )
-    folder.add_argument(
-        "--replay", metavar="RUN/crash", type=Path, help="do the step again that was not finite"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from")
+    add("overrides", nargs="*", metavar="section.key=value", help="settings that differ from them")
+    add(
         "--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ..., as a group"
     )
-    parser.add_argument("--print-config", action="store_true", help="show the settings and stop")
-    parser.add_argument(
-        "--find-lr", action="store_true", help="try learning rates, draw lr-finder.png, keep no run"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="build everything, do one step, keep nothing"
-    )
-    return parser.parse_intermixed_args(arguments)  # a setting may stand behind --out RUN
+    add("--print-config", action="store_true", help="show the settings and stop")
+    add("--dry-run", action="store_true", help="build everything, do one step, keep nothing")
+    add("--find-lr", action="store_true", help="try rates, draw lr-finder.png, keep no run")
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--out", metavar="RUN", type=Path, help="folder of the run to make")
+    add("--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs")
+    # intermixed: a setting may stand behind --out RUN
+    args, unknown = parser.parse_known_intermixed_args(arguments)
+    refuse_strangers(unknown, args.overrides)
+    return args
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,28 +52,22 @@ def main(arguments: Sequence[str]) -> int:
     from crossent.config import load_settings, render
     from crossent.experiments.group import wants_group
     from crossent.pretrained import follow_weights
-    from crossent.training.distributed import joined_world
+    from crossent.training.distributed import join_processes
     from models import MODEL_NAMES
 
-    if args.replay:
-        from crossent.replay import replay
-
-        return replay(args.replay, args.overrides)
     loaded = load_settings(config_path(args), args.overrides, model_names=MODEL_NAMES)
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
     settings = follow_weights(loaded.settings)
     is_group = wants_group(args.resume, settings, args.seeds)
-    with joined_world(settings.train.timeout_s, settings.train.device) as world:
-        if args.dry_run:
-            return dry_run(settings, world)
-        if args.find_lr:
-            return find_lr(settings, world)
+    with join_processes(settings.train.timeout_s, settings.train.device) as processes:
+        if args.dry_run or args.find_lr:
+            return try_out(settings, processes, args.find_lr)
         path, is_old = run_path(args)
         if is_group:
             return group(settings, path, is_old, args.seeds)
-        return train(replace(loaded, settings=settings), path, is_old, world)
+        return train(replace(loaded, settings=settings), path, is_old, processes)
 
 
 def config_path(args: argparse.Namespace) -> Path | None:
@@ -118,22 +103,22 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
+def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") -> int:
     """Train one run, then draw its curve and write its report; return the exit status."""
     from crossent.report.curve import draw_curve
     from crossent.report.report import write_report
-    from crossent.train_run import Part, train_run
+    from crossent.train_run import Caller, train_run
     from crossent.training.signals import Interrupted
 
-    part = Part(f"python train.py --resume {path}")
-    outcome = train_run(loaded, path, is_old, part, world)
+    caller = Caller(f"python train.py --resume {path}")
+    outcome = train_run(loaded, path, is_old, caller, processes)
     run, settings = outcome.run, loaded.settings
     if run is None:
         return outcome.status
-    if world.is_first:
+    if processes.is_first:
         folder = run.folder
         try:
-            with part.stop.raising():
+            with caller.stop.raising():
                 draw_curve(folder.records(), folder.curve, settings.train.keep)
                 write_report(folder, run.trainer.evaluator.device, outcome.data)
         except Interrupted as interrupted:
@@ -142,13 +127,13 @@ def train(loaded: "Loaded", path: Path, is_old: bool, world: "World") -> int:
             )
             return interrupted.exit_status
         print(f"see {folder.report}; next: python -m crossent evaluate {path}")
-    world.wait()  # all leave together: a connection torn down early can abort the other end
+    processes.wait()  # all leave together: a connection torn down early can abort the other end
     return outcome.status
 
 
 def group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
     """Train the folds, or the seeds, and draw the curves of all in one picture."""
-    from crossent.experiments.train_group import train_group
+    from crossent.experiments.group import train_group
     from crossent.report.curve import draw_curves
 
     status = train_group(settings, path, is_old, num_seeds)
@@ -157,31 +142,23 @@ def group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None)
     return status
 
 
-def dry_run(settings: "Settings", world: "World") -> int:
-    """Build everything and do one step, so that a mistake shows before the long run."""
+def try_out(settings: "Settings", processes: "Processes", wants_lr: bool) -> int:
+    """Do one step, so that a mistake shows before the long run; or find a learning rate."""
     from crossent.build import build, make_data
+    from crossent.training.find_lr import E_of_step, draw_finding, find_lr
     from crossent.training.run_folder import RunFolder
 
-    trainer = build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
-    trainer.train_step(next(trainer.batches.epoch(0)))
-    E = trainer.train_totals.means()["E"]
-    print(f"one step done: E = {E:.4f}; nothing was kept")
-    return EXIT_DONE
-
-
-def find_lr(settings: "Settings", world: "World") -> int:
-    """Train a little with ever larger steps, and say at which rate E fell fastest."""
-    from crossent.build import build, make_data
-    from crossent.training.find_lr import draw_finding, find_lr
-    from crossent.training.run_folder import RunFolder
-
-    finding = find_lr(
-        build(settings, make_data(settings), RunFolder(Path("unused")), world).trainer
-    )
-    path = Path("lr-finder.png")
-    if world.is_first:
-        draw_finding(finding, path)
-        print(f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}")
+    trainer = build(settings, make_data(settings), RunFolder(Path("unused")), processes).trainer
+    if wants_lr:
+        finding, path = find_lr(trainer), Path("lr-finder.png")
+        text = f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}"
+        if processes.is_first:
+            draw_finding(finding, path)
+    else:
+        E = E_of_step(trainer, next(trainer.batches.epoch(0)))
+        text = f"one step done: E = {E:.4f}; nothing was kept"
+    if processes.is_first:
+        print(text)
     return EXIT_DONE
 
 

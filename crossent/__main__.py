@@ -12,14 +12,13 @@ PROGRAM = "python -m crossent"
 COMMANDS = {
     "evaluate": "measure a trained model on its validation pictures or on another folder",
     "compare": "tell which of several runs is better, if one can tell",
-    "sweep": "try settings, many runs at once or one after the other, and tell which matter",
+    "sweep": "try settings, run after run, and show which are better",
     "report": "write report.html of a run: everything about it on one page",
     "predict": "name what is on pictures",
     "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
     "check": "tell a broken pipeline from a hard problem, by three controls, before training",
-    "cache": "list the decoded pictures kept on the disk, or remove them",
     "verify-resume": "kill a training at random moments and see it end in the same bytes",
-    "export": "write a trained model as ONNX or .pt2, with the preprocessing inside",
+    "export": "write a trained model as ONNX, with the preprocessing inside",
     "demo": "a page in the browser to try a model on (`make demo RUN=...` installs it)",
     "explain": "the derivation of E step by step: the article's example, or a picture of yours",
 }

@@ -1,7 +1,6 @@
 """From settings to parts: the last place that knows a Settings. Below, plain arguments only."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,18 +22,17 @@ from crossent.model_file import Classifier
 from crossent.pretrained import load_body, read_pretrained
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console
-from crossent.training.distributed import ALONE, World
-from crossent.training.ema import Average
+from crossent.training.distributed import ALONE, Processes
 from crossent.training.event_log import EventLog
-from crossent.training.fit import Run
-from crossent.training.loop import Trainer
+from crossent.training.optim import SGD, Schedule, WeightAverage
+from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
-from crossent.training.schedule import lr_at
-from crossent.training.sgd import SGD
 from crossent.training.signals import StopRequest
+from crossent.training.trainer import Stopwatch, Trainer
 from data.augment import Augmentation
 from data.batches import TrainBatches
-from data.files import default_cache_dir
+from data.cache import default_cache_dir
+from data.errors import DataError
 from data.folder import load_folder_for_evaluation
 from data.images import Data
 from data.preprocess import Preprocessing
@@ -49,10 +47,19 @@ def build(
     settings: Settings,
     data: Data,
     folder: RunFolder,
-    world: World = ALONE,
+    processes: Processes = ALONE,
+    *,
     stop: StopRequest | None = None,
+    console: Console | None = None,
+    watch: Callable[[dict[str, Any]], None] | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Run:
-    """A run with all its parts, ready to start or to resume."""
+    """Return a run with all its parts, ready to start or to resume.
+
+    Args:
+        stop, console, watch: see `Run`.
+        stopwatch: that has timed what came before.
+    """
     train = settings.train
     keep_freed_memory()
     compute_the_same_every_time(train.threads)
@@ -60,23 +67,24 @@ def build(
     precision = choose_precision(train.precision, device)
     torch.manual_seed(settings.seed)  # the first weights: the same in all processes
     model = make_model(settings, len(data.class_names))
-    if settings.model.weights is not None and not folder.last.exists():
+    if settings.model.weights is not None and not processes.decide(folder.last.exists()):
         load_body(model, read_pretrained(settings.model.weights, settings.model.name))
     model = prepare(model, device)
-    if world.size > 1:
-        use_global_batch_norm(model, world)
-        torch.manual_seed(settings.seed + world.rank)  # dropout: each process its own
-    batches = make_batches(settings, data, device, world)
-    rows = world.share(len(data.val))
+    if processes.size > 1:
+        use_global_batch_norm(model, processes)
+        torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
+    batches = make_batches(settings, data, device, processes)
+    rows = processes.part_of(len(data.val))
     trainer = Trainer(
         model=model,
         criterion=make_criterion(settings, data).to(device),
         optimizer=make_optimizer(settings, model),
         batches=batches,
         evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
-        lr_at=make_schedule(settings, len(batches)),
-        world=world,
-        average=Average(model, train.ema * len(batches)) if train.ema else None,
+        schedule=make_schedule(settings, len(batches)),
+        processes=processes,
+        average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
+        stopwatch=stopwatch or Stopwatch(),
     )
     return Run(
         trainer,
@@ -89,9 +97,10 @@ def build(
         keep=train.keep,
         checkpoint_every_s=train.checkpoint_every_s,
         checkpoint_every_steps=train.checkpoint_every_steps,
-        console=Console(silent=not world.is_first),
-        events=EventLog(folder.tensorboard) if world.is_first else None,
+        watch=watch,
         stop=stop or StopRequest(),
+        console=console or Console(silent=not processes.is_first),
+        events=EventLog(folder.tensorboard) if processes.is_first else None,
     )
 
 
@@ -129,7 +138,7 @@ def make_data(settings: Settings) -> Data:
         arguments |= {"root": data.root or default_cache_dir() / "cifar"}
     try:
         return load_data(data.source, **arguments)
-    except ValueError as error:
+    except DataError as error:
         raise UserError(str(error)) from error
 
 
@@ -147,7 +156,7 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 
 
 def make_batches(
-    settings: Settings, data: Data, device: torch.device, world: World
+    settings: Settings, data: Data, device: torch.device, processes: Processes
 ) -> TrainBatches:
     """The training pictures in augmented batches.
 
@@ -157,10 +166,10 @@ def make_batches(
     d, t = settings.data, settings.train
     order = EpochSampler(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
     smallest = order.num_slots // order.num_batches
-    if smallest < world.size:
+    if smallest < processes.size:
         raise UserError(
             f"train.batch_size={t.batch_size} gives batches of {smallest}; expected at least a "
-            f"sample for each of {world.size} processes"
+            f"sample for each of {processes.size} processes"
         )
     return TrainBatches(
         image_set=data.train,
@@ -178,8 +187,8 @@ def make_batches(
         ),
         preprocessing=preprocessing_of(settings),
         device=device,
-        rank=world.rank,
-        num_ranks=world.size,
+        rank=processes.rank,
+        num_ranks=processes.size,
         only_first=t.overfit_batch,
     )
 
@@ -280,10 +289,9 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
     )
 
 
-def make_schedule(settings: Settings, num_batches: int) -> Callable[[int], float]:
+def make_schedule(settings: Settings, num_batches: int) -> Schedule:
     """The learning rate of each step."""
-    return partial(
-        lr_at,
+    return Schedule(
         num_steps=settings.train.epochs * num_batches,
         lr=settings.optim.lr,
         warmup=settings.schedule.warmup,
@@ -315,5 +323,5 @@ def labelled_folder(classifier: Classifier, root: str) -> Data:
     size = classifier.preprocessing.image_size
     try:
         return load_folder_for_evaluation(root, classifier.class_names, size)
-    except ValueError as error:
+    except DataError as error:
         raise UserError(str(error)) from error

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from crossent.errors import EXIT_USER, UserError
+from crossent.errors import EXIT_DONE, EXIT_USER, UserError
 
 EXIT_CTRL_C = 130
 
@@ -24,13 +24,33 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER
+    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # the reader of a pipe, such as head, has gone
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        if not error.filename:  # no file that the user could do anything about
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return EXIT_USER
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return EXIT_CTRL_C
+
+
+def refuse_strangers(unknown: Sequence[str], overrides: Sequence[str]) -> None:
+    """Raise UserError for what is no option and no setting, with what was probably meant."""
+    for word in unknown:
+        from crossent.config import Settings
+
+        key, _, value = word.lstrip("-").replace("-", "_").partition("=")
+        fields = Settings.model_fields
+        names = [
+            f"{s}.{n}" for s in fields for n in getattr(fields[s].annotation, "model_fields", ())
+        ]
+        name = next((n for n in [*fields, *names] if key in (n, n.rpartition(".")[2])), None)
+        value = value or next(iter(overrides), "...")
+        hint = f"; did you mean {name}={value}?" if name else "; see --help"
+        raise UserError(f"{word} is not an option{hint}")
+    for word in overrides:
+        if "=" not in word and word.endswith((".yaml", ".yml")):
+            raise UserError(f"{word} is not a setting; did you mean -c {word}?")

@@ -6,7 +6,7 @@ import re
 import sys
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from crossent.errors import UserError
 
@@ -133,3 +133,25 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)
         mallopt(M_TRIM_THRESHOLD, 1 << 30)
+
+
+def generator_states(device: torch.device) -> dict[str, Tensor]:
+    """The states of torch's generators that dropout draws from: of the CPU and of the device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_generators(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put the states back; those of a device that is not in use now are left out."""
+    for name, state in states.items():
+        state = state.clone()  # torch misreads a row that does not begin its storage
+        if name == "cpu":
+            torch.set_rng_state(state)
+        elif name == device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        elif name == device.type == "mps":
+            torch.mps.set_rng_state(state)

@@ -12,7 +12,7 @@ import torch
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
 
 
-def describe_environment(
+def current_environment(
     device: torch.device, precision: str, data_fingerprint: str
 ) -> dict[str, Any]:
     """Versions, device, threads, the revision of this program, and which pictures."""

@@ -34,8 +34,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         ) from error
 
 
-def sweep(folder: Path) -> None:
-    """Remove the temporary files that killed processes have left. Only their heir may do so."""
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what killed processes have left; only the process that holds the folder may do so."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink()
 
@@ -47,8 +47,6 @@ def write_text(path: Path, text: str) -> None:
 
 def fsync(path: Path) -> None:
     """Wait until the file, or the entries of the folder, are on the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows has no handle for a folder, and writes its entries through
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

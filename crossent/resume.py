@@ -4,6 +4,7 @@ from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
 from crossent.training.checkpoint import read_checkpoint
 from crossent.training.run_folder import RunFolder
+from crossent.training.trainer import Progress
 
 # These do not change what comes out: another place of the same pictures (the fingerprint is
 # checked), how often to save, and the machine, which changes no more than the last bits.
@@ -21,7 +22,7 @@ MAY_BE_RAISED = "train.epochs"
 
 
 def is_finished(folder: RunFolder, settings: Settings) -> bool:
-    """Whether a run has done all its epochs, after a look at the settings it is to go on with.
+    """Whether a run is over, after a look at the settings it is to go on with.
 
     A run that was killed before its first checkpoint takes any settings: it has used none.
 
@@ -31,15 +32,21 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
     if not folder.last.exists():
         return False
     _, header = read_checkpoint(folder.last)
-    refused = refused_differences(settings_from_dict(header["settings"], folder.last), settings)
+    old = settings_from_dict(header["settings"], folder.last)
+    refused = refused_differences(old, settings)
     if refused:
         raise UserError(
             f"{folder.path} cannot go on with settings that change its result: "
             f"{'; '.join(refused)}. Start a new run with --out"
         )
-    progress = header["progress"]
-    epochs = progress.get("epochs") or settings.train.epochs  # train.minutes has decided, or not
-    return bool(progress["done"]) and epochs <= progress["epoch"]
+    progress, asked = Progress.from_dict(header["progress"]), settings.train.epochs
+    epochs = progress.epochs_to_do(asked, old.train.epochs)
+    if asked > old.train.epochs and asked < epochs:
+        raise UserError(
+            f"train.epochs={asked} would shorten {folder.path}: train.minutes has decided on "
+            f"{epochs} epochs; ask for more"
+        )
+    return progress.done and progress.is_enough(epochs, settings.train.patience)
 
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:

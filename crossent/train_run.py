@@ -12,22 +12,22 @@ from crossent.config import Loaded, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE
 from crossent.resume import is_finished
 from crossent.training.console import Console
-from crossent.training.distributed import ALONE, WorkerLost, World
-from crossent.training.fit import Run
-from crossent.training.loop import NotFinite
+from crossent.training.distributed import ALONE, Processes, WorkerLost
+from crossent.training.not_finite import NotFinite
+from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
-from crossent.training.timing import Laps
+from crossent.training.trainer import Stopwatch
 from data.images import Data
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a run has to know of the whole that it is a part of.
+class Caller:
+    """Who has a run trained: a person, or a program that trains several.
 
     Args:
         go_on: the command that goes on with the whole.
-        stop: one for all parts, so that no signal between two of them is lost.
+        stop: one for all runs, so that no signal between two of them is lost.
         watch: see `Run`.
         silent: whether to leave the terminal to others.
     """
@@ -48,28 +48,34 @@ class Outcome:
 
 
 def train_run(
-    loaded: Loaded, path: Path, is_old: bool, part: Part, world: World = ALONE
+    loaded: Loaded, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
     """Train to the last epoch, and print how that ended.
 
+    Args:
+        is_old: whether to go on with what is in the folder; what rank 0 finds there, counts.
+
     Raises:
         UserError: the settings, the pictures or the folder cannot be used.
-        Pruned: raised by `part.watch`.
+        Pruned: raised by `caller.watch`.
     """
-    settings = loaded.settings
-    folder, console = RunFolder(path), Console(silent=part.silent or not world.is_first)
-    with folder.in_use() if world.is_first else nullcontext():
+    folder = RunFolder(path)
+    console = Console(silent=caller.silent or not processes.is_first)
+    with folder.in_use() if processes.is_first else nullcontext():
         try:
-            with world.name_the_lost():
-                begun = begin(loaded, folder, is_old, world, part, console)
-                if begun is None:
-                    epochs = settings.train.epochs
-                    console.line(f"{path} is finished: {epochs} epochs are done; nothing to do")
+            with processes.name_the_lost():
+                is_old = processes.decide(is_old)
+                stop = caller.stop.install()
+                if is_old and processes.decide(
+                    processes.is_first and is_finished(folder, loaded.settings)
+                ):
+                    console.finished(path, folder.records())
                     return Outcome(EXIT_DONE)
-                run, data = begun
+                with stop.raising():
+                    run, data = begin(loaded, folder, is_old, processes, caller, console)
                 run.fit()
         except Interrupted as interrupted:
-            console.line(f"{interrupted}: {folder.saved()}; go on with: {part.go_on}")
+            console.line(f"{interrupted}: {folder.saved()}; go on with: {caller.go_on}")
             return Outcome(interrupted.exit_status)
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -78,31 +84,35 @@ def train_run(
 
 
 def begin(
-    loaded: Loaded, folder: RunFolder, is_old: bool, world: World, part: Part, console: Console
-) -> tuple[Run, Data] | None:
-    """Do everything up to the first step.
-
-    Returns:
-        the run, with the state that it goes on from, and its pictures; None if it is finished.
-
-    Raises:
-        Interrupted: a signal came; nothing is lost by that.
-    """
-    settings, stop = loaded.settings, part.stop.install()
-    if is_old and is_finished(folder, settings):
-        return None
-    is_new = world.is_first and not is_old
-    with folder.beginning(to_yaml(settings)) if is_new else nullcontext(), stop.raising():
-        laps = Laps()
-        with world.first_goes_ahead():
+    loaded: Loaded,
+    folder: RunFolder,
+    is_old: bool,
+    processes: Processes,
+    caller: Caller,
+    console: Console,
+) -> tuple[Run, Data]:
+    """Do everything up to the first step; a signal breaks it off, and nothing is lost by that."""
+    settings = loaded.settings
+    is_new = processes.is_first and not is_old
+    with folder.beginning(to_yaml(settings)) if is_new else nullcontext():
+        stopwatch = Stopwatch()
+        with processes.first_goes_ahead():
             data = make_data(settings)
-        laps("decode")
+        stopwatch("decode")
         console.data(data)
-        run = build(settings, data, folder, world, stop)
-        run.console, run.watch, run.trainer.laps = console, part.watch, laps
-        laps("start")
+        run = build(
+            settings,
+            data,
+            folder,
+            processes,
+            stop=caller.stop,
+            console=console,
+            watch=caller.watch,
+            stopwatch=stopwatch,
+        )
+        stopwatch("start")
         run.start_or_resume()
-    if world.is_first:
+    if processes.is_first:
         folder.keep_config(to_yaml(settings))
         folder.keep_origins(loaded.origins)
     return run, data

@@ -1,10 +1,9 @@
 """The promise that a killed run ends in the same bytes, put to the test on the user's own config.
 
-One training goes straight through. A second one is killed again and again, at random steps and
-places, and resumed each time. Then both are compared.
+One training goes straight through. A second one is killed from outside at random moments, and
+resumed each time. At the end both are compared.
 """
 
-import os
 import random
 import shutil
 import signal
@@ -14,106 +13,134 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from crossent.drill import PLACES
+from crossent.config import Settings
 from crossent.errors import EXIT_DONE, UserError
-from crossent.same_run import first_difference
+from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 EXIT_DIFFERENT = 1
-KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)
+POLL_S = 0.01
+TIMES = ("images_per_s", "elapsed_s", "time_s")
 
 
-def verify_resume(arguments: Sequence[str], num_kills: int, seed: int) -> int:
-    """Train twice, once with kills, print what happens and PASS or the first difference.
+def verify_resume(settings: Settings, arguments: Sequence[str], num_kills: int, seed: int) -> int:
+    """Train twice, once with kills; print what happens, then PASS or the first difference.
 
     Args:
+        settings: that the arguments come to.
         arguments: of train.py: the config and what is to differ from it.
         num_kills: of the second training.
-        seed: of the steps and places of the kills.
+        seed: of the moments of the kills.
 
     Returns:
         the exit status: 0 for PASS, 1 for a difference.
 
     Raises:
-        UserError: the training itself does not work.
+        UserError: the training does not work, or nobody could repeat it.
     """
+    if settings.train.minutes is not None:
+        raise UserError("train.minutes depends on the clock: set train.minutes=null and the epochs")
+    if settings.data.folds is not None and settings.data.fold is None:
+        raise UserError("verify-resume takes one run: choose a fold, such as data.fold=1")
     with tempfile.TemporaryDirectory(prefix="crossent-verify-") as temporary:
-        straight, killed = (
-            RunFolder(Path(temporary, "straight")),
-            RunFolder(Path(temporary, "killed")),
-        )
-        num_steps = train_straight(arguments, straight)
-        kills = moments(num_steps, num_kills, seed)
-        difference = train_with_kills(arguments, killed, straight, kills)
+        straight = RunFolder(Path(temporary, "straight"))
+        start = time.perf_counter()
+        train(arguments, straight)
+        num_steps = straight.records()[-2]["step"]  # the last line is the end
+        print(f"straight: {num_steps} steps in {time.perf_counter() - start:.1f} s", flush=True)
+        training_s = straight.last.stat().st_mtime - straight.environment.stat().st_mtime
+        rng = random.Random(seed)
+        delays = [rng.uniform(0, training_s) for _ in range(num_kills)]
+        killed = RunFolder(Path(temporary, "killed"))
+        difference = train_with_kills(arguments, killed, straight, delays)
     print(f"FAIL: {difference}" if difference else "PASS: the same tensors, the same lines")
     return EXIT_DIFFERENT if difference else EXIT_DONE
 
 
-def moments(num_steps: int, num_kills: int, seed: int) -> list[tuple[int, str]]:
-    """(step, place) of each kill, the steps rising; the first kills come to every place in turn."""
-    rng = random.Random(seed)
-    steps = sorted(rng.randrange(num_steps) for _ in range(num_kills))
-    places = rng.sample(list(PLACES), len(PLACES))
-    return [(step, places[number % len(places)]) for number, step in enumerate(steps)]
-
-
-def train_straight(arguments: Sequence[str], folder: RunFolder) -> int:
-    """The training that nobody disturbs; the number of its steps."""
-    start = time.perf_counter()
-    process = call(["train.py", *arguments, "--out", str(folder.path)])
-    check(process, expected=(0,))
-    num_steps: int = folder.records()[-2]["step"]  # the last line is the end
-    print(f"straight: {num_steps} steps in {time.perf_counter() - start:.1f} s", flush=True)
-    return num_steps
-
-
 def train_with_kills(
-    arguments: Sequence[str],
-    folder: RunFolder,
-    straight: RunFolder,
-    kills: Sequence[tuple[int, str]],
+    arguments: Sequence[str], folder: RunFolder, straight: RunFolder, delays: Sequence[float]
 ) -> str | None:
-    """The training that is killed, and resumed each time; how it differs at the end, if it does.
+    """Kill and resume a training; return how it differs from the straight one, if it does.
 
-    If it ends before a kill finds its place, it is compared, and the next kill meets a new one.
+    If it ends before its time to be killed, it is compared, and the next kill meets a new one.
     """
-    fresh = [*arguments, "--out", str(folder.path)]
-    how = fresh
-    for number, (step, place) in enumerate(kills, start=1):
-        process = call(["-m", "crossent.drill", place, str(step), *how])
-        check(process, expected=(KILLED, 0))
-        if process.returncode != 0:
-            print(f"kill {number} of {len(kills)}: {place}, from step {step} on", flush=True)
-            how = ["--resume", str(folder.path)]
+    for number, delay in enumerate(delays, start=1):
+        kill = f"kill {number} of {len(delays)}"
+        if train(arguments, folder, delay):
+            epochs = sum(record["kind"] == "epoch" for record in folder.records())
+            print(f"{kill}: {delay:.2f} s after it began, {epochs} epochs in the log", flush=True)
             continue
-        print(f"kill {number} of {len(kills)}: the training was over; once more", flush=True)
+        print(f"{kill}: the training was over; once more", flush=True)
         difference = first_difference(straight, folder)
         if difference:
             return difference
         shutil.rmtree(folder.path)
-        how = fresh
-    check(call(["train.py", *how]), expected=(0,))
+    train(arguments, folder)
     return first_difference(straight, folder)
 
 
-def call(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Python on this repository, from wherever the user stands; it is ended if we are."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    words = [str(ROOT / words[0]) if words[0] == "train.py" else words[0], *words[1:]]
-    return subprocess.run(
-        [sys.executable, *words],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+def train(arguments: Sequence[str], folder: RunFolder, delay: float | None = None) -> bool:
+    """Begin a training, or go on with it, and wait for its end; return whether it was killed.
+
+    Args:
+        delay: seconds after it has begun, or gone on, at which it is killed.
+
+    Raises:
+        UserError: it ended otherwise; with its own last words.
+    """
+    is_old, path = folder.config.exists(), str(folder.path)
+    words = ["--resume", path] if is_old else [*arguments, "--out", path]
+    old = written(folder)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+    try:
+        if delay is not None:
+            while process.poll() is None and written(folder) == old:  # importing, decoding
+                time.sleep(POLL_S)
+            deadline = time.monotonic() + delay
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+            process.kill()
+        _, said = process.communicate()
+    finally:
+        process.kill()  # if this process is interrupted, nobody else ends it
+    was_killed = delay is not None and process.returncode == -signal.SIGKILL
+    if process.returncode != EXIT_DONE and not was_killed:
+        last = said.strip().removeprefix("error: ").splitlines() or ["no word"]
+        raise UserError(f"the training ended with status {process.returncode}: {last[-1]}")
+    return was_killed
 
 
-def check(process: "subprocess.CompletedProcess[str]", expected: Sequence[int]) -> None:
-    """Raise UserError with the training's own last word if it ended otherwise."""
-    if process.returncode not in expected:
-        said = process.stderr.strip().removeprefix("error: ").splitlines() or ["no word"]
-        raise UserError(f"the training ended with status {process.returncode}: {said[-1]}")
+def written(folder: RunFolder) -> int | None:
+    """When environment.json was written, which every training does when it begins or goes on."""
+    return folder.environment.stat().st_mtime_ns if folder.environment.exists() else None
+
+
+def first_difference(first: RunFolder, second: RunFolder) -> str | None:
+    """Say which tensor or line differs; None if the runs ended in the same bytes."""
+    for name in ("last", "model"):
+        expected, _ = read_tensors(getattr(first, name))
+        found, _ = read_tensors(getattr(second, name))
+        if expected.keys() != found.keys():
+            return f"{name}.safetensors: other tensors: {sorted(expected.keys() ^ found.keys())}"
+        for key, tensor in expected.items():
+            if not tensor.equal(found[key]):
+                return f"{name}.safetensors: {key} differs"
+    lines, others = without_times(first.records()), without_times(second.records())
+    if len(lines) != len(others):
+        return f"metrics.jsonl: {len(others)} lines instead of {len(lines)}"
+    same = [line == other for line, other in zip(lines, others, strict=True)]
+    return None if all(same) else f"metrics.jsonl: line {same.index(False) + 1} differs"
+
+
+def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without what a clock has said."""
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in records]

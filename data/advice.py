@@ -3,8 +3,6 @@
 import math
 from collections.abc import Mapping
 
-from data.duplicates import DuplicateCounts
-
 MANY_TIMES = 2.0  # a class so many times larger than another makes a model lean towards it
 MIN_TRAIN_PICTURES = 20  # fewer of a class teach little
 MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
@@ -16,10 +14,10 @@ def plural(number: int, noun: str) -> str:
 
 
 def guessing_loss(counts: Mapping[str, int]) -> float:
-    """E, in nats, of answering every picture with the frequencies of the classes.
+    """Return E, in nats, of answering every picture with the frequencies of the classes.
 
-    -sum_k p_k ln p_k with p_k the share of class k: ln K where all are equally frequent, the E of
-    the article's model that knows nothing; less where they are not.
+    -sum_k p_k ln p_k with p_k the share of class k: ln K, the E of an untrained model, where all
+    are equally frequent; less where they are not.
 
     Example:
         >>> round(guessing_loss({"dog": 1, "fox": 1, "wolf": 1}), 6)
@@ -31,7 +29,7 @@ def guessing_loss(counts: Mapping[str, int]) -> float:
 
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
-    """Warnings about how many pictures each class has to train on and to be validated with."""
+    """Warn about classes with few pictures to train on or to be validated with."""
     sentences = []
     small = {name: count for name, count in train.items() if count < MIN_TRAIN_PICTURES}
     if small:
@@ -50,33 +48,24 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     return sentences
 
 
-def about_duplicates(counts: DuplicateCounts) -> tuple[list[str], list[str]]:
-    """(What must be repaired, what one should know) about pictures that are there twice."""
+def about_duplicates(
+    across_classes: int, across_splits: int, within: int
+) -> tuple[list[str], list[str]]:
+    """Return what must be repaired, and what is good to know, about so many pairs of each kind."""
     repairs, warnings = [], []
-    if counts.across_classes:
+    if across_classes:
         repairs.append(
-            f"{plural(counts.across_classes, 'pair')} of files with one picture under two labels:"
+            f"{plural(across_classes, 'pair')} of files with one picture under two labels:"
             " keep the right one"
         )
-    if counts.across_splits:
+    if across_splits:
         repairs.append(
-            f"{plural(counts.across_splits, 'pair')} of files with one picture in both train and"
+            f"{plural(across_splits, 'pair')} of files with one picture in both train and"
             " val: remove one of them, or the validation measures memory"
         )
-    if counts.within:
+    if within:
         warnings.append(
-            f"{plural(counts.within, 'pair')} of files with one picture in one class: they are kept"
+            f"{plural(within, 'pair')} of files with one picture in one class: they are kept"
             " on one side of the split, but what they show weighs more"
         )
     return repairs, warnings
-
-
-def summary_line(
-    num_train: int, num_val: int, num_classes: int, num_unusable: int, counts: DuplicateCounts
-) -> str:
-    """What a run says about its data before it starts."""
-    return (
-        f"{num_train + num_val:,} pictures in {num_classes} classes"
-        f" ({num_train:,} train, {num_val:,} val);"
-        f" {num_unusable:,} unusable, {plural(counts.total, 'pair')} of duplicates"
-    )

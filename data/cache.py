@@ -1,264 +1,243 @@
-"""Pictures decoded once and kept as memory-mapped files, one for each split.
+"""Every file decoded once, its pixels kept in one memory-mapped array for each (root, sizes).
 
-    CACHE_DIR/<key>/train.npy  val.npy         (N, S, S, 3) uint8, read through mmap
-                    rows.json                  for each split the content hash and label of each row
-                    entry.json                 sizes and checksums; written last
-    CACHE_DIR/seen/<root>.jsonl                see `data.seen`
+    CACHE_DIR/<root>-<sizes>/index.jsonl   a header, then for each file what was found out
+                             pixels-<id>   for each picture one row: its pixels at all sizes
+                             duplicates-<id>.npy, and a lock, held while files are decoded
 
-The key is a hash of the content of all files, their classes, the decoder and its parameters: an
-entry is never out of date. It is built in a folder beside it and renamed when it is whole, so two
-runs may build it at once and a kill in the middle leaves nothing but a folder to be swept.
+A file is taken for unchanged while its path, size and mtime are: so one new picture costs one
+decoding, and a decoding that was killed goes on where it was. Rows are only ever added, and they
+are on the disk before the lines that name them. When most rows are of no use any more, or the
+decoder is another one, the cache starts anew.
 """
 
+import hashlib
 import json
 import os
-import shutil
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
-from data.files import sync_folder, told_as_the_users, write_durably
+from data.decode import DECODER, Facts, Inspection, UnusableImage
+from data.decode_pool import Job, Result, decode_in_order
+from data.duplicates import Pairs, duplicate_pairs
+from data.table import File, FileTable, Key, printable
 
-BLOCK_BYTES = 4 * 2**20  # of a checksum
-MAX_BLOCKS_CHECKED = 64  # of a file when it is opened: all of 256 MB, a sample of more
-_ABANDONED_S = 86_400  # a half-built entry this old has no builder any more
+SECONDS_PER_COMMIT = 2.0  # of decoding: what a kill can cost
+SETTLED_NS = 2_000_000_000  # coarse clocks of file systems tick once in two seconds (FAT)
 
-Pixels = npt.NDArray[np.uint8]
-
-
-class DamagedCache(ValueError):
-    """An entry that does not hold what was written."""
-
-
-@dataclass(frozen=True)
-class CachedSplit:
-    """The rows of one split: pixels, and which file and class each came from."""
-
-    images: Pixels  # (N, S, S, 3)
-    sha256s: list[str]
-    labels: list[int]
+Verdict = Facts | UnusableImage
+Found = dict[Key, tuple[Verdict, int]]  # for each file its verdict, and its row or -1
 
 
-@dataclass(frozen=True)
-class CacheEntry:
-    """What is kept of one data set."""
+@dataclass
+class Decoded:
+    """What is known of each file, by its key, and the pixels of those that can be used."""
 
-    splits: dict[str, CachedSplit]
-    notes: dict[str, Any]  # JSON of the builder's own
-
-
-@dataclass(frozen=True)
-class CacheInfo:
-    """One line of the list of what is kept."""
-
-    path: Path
-    num_bytes: int
-    last_used: float  # seconds since 1970
-    root: str
+    pixels: npt.NDArray[Any]  # (R,) rows of one (S, S, 3) uint8 field for each size, named "64"
+    found: Found
+    folder: Path | None = None  # of the cache, if there is one
 
 
-class Spool:
-    """Pictures on the way from the decoders to their rows, whose order is known only at the end.
+def default_cache_dir() -> Path:
+    """Return the user's cache folder: $XDG_CACHE_HOME/crossent, or ~/.cache/crossent."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossent"
+    except RuntimeError:
+        raise FileNotFoundError(2, "this user has no home folder", "~/.cache") from None
 
-    A file without a name: it is gone when the process is, however that ends.
+
+def decode_table(
+    table: FileTable, sizes: Sequence[int], use_cache: bool = True, cache_dir: Path | None = None
+) -> tuple[Decoded, list[str]]:
+    """Decode the files of a table, except for those that the cache holds.
 
     Args:
-        folder: where the temporary file lies; None keeps the pictures in memory.
+        table: the files.
+        sizes: sides in pixels; every file is decoded to all of them.
+        use_cache: False keeps the pixels in memory.
+        cache_dir: of all caches; `default_cache_dir()` by default.
+
+    Returns:
+        what was found, and a warning if the cache could not be used.
     """
-
-    def __init__(self, folder: Path | None) -> None:
-        self._places: dict[tuple[int, int], int] = {}
-        self._kept: list[Pixels] = []
-        self._folder = folder
-        self._descriptor: int | None = None  # opened when there is something to keep
-        self._end = 0
-
-    def put(self, index: int, pixels: Pixels) -> None:
-        """Keeps the picture of one file at one size."""
-        key = (index, len(pixels))
-        if self._folder is None:
-            self._places[key] = len(self._kept)
-            self._kept.append(pixels)
-            return
-        with told_as_the_users(self._folder):
-            if self._descriptor is None:
-                self._descriptor = _nameless_file(self._folder)
-            _write_all(self._descriptor, pixels.tobytes(), self._end)
-        self._places[key] = self._end
-        self._end += pixels.nbytes
-
-    def get(self, index: int, size: int) -> Pixels:
-        """(size, size, 3) of one file."""
-        place = self._places[index, size]
-        if self._descriptor is None:
-            return self._kept[place]
-        content = os.pread(self._descriptor, 3 * size * size, place)
-        return np.frombuffer(content, np.uint8).reshape(size, size, 3)
-
-    def close(self) -> None:
-        """Gives the space back."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def _nameless_file(folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f".building-spool-{uuid4().hex}"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    path.unlink()
-    return descriptor
-
-
-def _write_all(descriptor: int, content: bytes, offset: int) -> None:
-    view = memoryview(content)
-    while view:
-        num_written = os.pwrite(descriptor, view, offset)
-        view, offset = view[num_written:], offset + num_written
-
-
-def open_entry(cache_dir: Path, key: str) -> CacheEntry | None:
-    """The entry of that key, checked; None where there is none.
-
-    Raises:
-        DamagedCache: sizes, headers or checksums are not those that were written.
-    """
-    folder = cache_dir / key
-    if not folder.is_dir():
-        return None
+    if not use_cache:
+        return _decode_in_memory(table, sizes), []
     try:
-        entry = json.loads((folder / "entry.json").read_bytes())
-        rows_json = (folder / "rows.json").read_bytes()
-        if zlib.crc32(rows_json) != entry["rows_crc32"]:
-            raise DamagedCache(f"{folder}/rows.json: its checksum does not match")
-        rows = json.loads(rows_json)
-        splits = {
-            name: CachedSplit(_open_images(folder / f"{name}.npy", facts), **rows[name])
-            for name, facts in entry["images"].items()
-        }
-        with suppress(OSError):  # not ours to write, as in a cache that colleagues share
-            os.utime(folder / "entry.json")  # when it was used last
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DamagedCache(f"{folder}: damaged ({error})") from error
-    return CacheEntry(splits, entry["notes"])
+        return _decode_with_cache(table, sizes, cache_dir or default_cache_dir()), []
+    except (OSError, NotImplementedError) as error:  # the latter from filelock: no locks there
+        where = cache_dir or getattr(error, "filename", None)
+        reason = getattr(error, "strerror", None) or error
+        warning = (
+            f"{where}: decoded pictures cannot be kept ({reason}), so each start decodes them"
+            " again: free some space, or set data.cache_dir to another folder"
+        )
+        return _decode_in_memory(table, sizes), [warning]
 
 
-def _open_images(path: Path, facts: dict[str, Any]) -> Pixels:
-    if path.stat().st_size != facts["num_bytes"]:
-        raise DamagedCache(f"{path.name} has {path.stat().st_size} bytes, not {facts['num_bytes']}")
-    crc32s = facts["crc32s"]
-    step = max(1, -(-len(crc32s) // MAX_BLOCKS_CHECKED))
-    with open(path, "rb", buffering=0) as file:
-        for block in {*range(0, len(crc32s), step), len(crc32s) - 1}:
-            file.seek(block * BLOCK_BYTES)
-            if zlib.crc32(file.read(BLOCK_BYTES)) != crc32s[block]:
-                raise DamagedCache(f"a checksum of {path.name} does not match")
-    images = np.load(path, mmap_mode="r" if facts["shape"][0] else None)
-    if list(images.shape) != facts["shape"] or images.dtype != np.uint8:
-        raise DamagedCache(f"{path.name} has shape {images.shape}, not {facts['shape']}")
-    return images  # type: ignore[no-any-return]
+def decode_files(
+    table: FileTable, files: Sequence[File], sizes: Sequence[int], description: str = "decoding"
+) -> Iterator[tuple[File, Result]]:
+    """Yield what came of each file, in order, with a progress bar that only a terminal shows."""
+    jobs = (Job(table.path(file), tuple(sizes)) for file in files)
+    results = zip(files, decode_in_order(jobs), strict=True)
+    return iter(tqdm(results, description, len(files), unit="img", disable=None))
 
 
-@dataclass(frozen=True)
-class Rows:
-    """What to write for one split: which pictures of the spool, in which order."""
-
-    indices: Sequence[int]
-    sha256s: list[str]
-    labels: list[int]
-    size: int
+def verdict_of(result: Result) -> Verdict:
+    """Drop the pixels."""
+    return result.facts if isinstance(result, Inspection) else result
 
 
-def build_entry(
-    cache_dir: Path, key: str, spool: Spool, rows: dict[str, Rows], notes: dict[str, Any]
-) -> None:
-    """Writes an entry beside its place and renames it into it."""
-    with told_as_the_users(cache_dir):
-        temporary = cache_dir / f".building-{key[:16]}-{uuid4().hex}"
-        temporary.mkdir(parents=True)
+def row_type(sizes: Sequence[int]) -> np.dtype[Any]:
+    """Return the type of a picture's row: its pixels at each size."""
+    return np.dtype([(str(size), np.uint8, (size, size, 3)) for size in sizes])
+
+
+def _decode_in_memory(table: FileTable, sizes: Sequence[int]) -> Decoded:
+    decoded = Decoded(np.empty(len(table.files), row_type(sizes)), {})
+    for row, (file, result) in enumerate(decode_files(table, table.files, sizes)):
+        if isinstance(result, Inspection):
+            decoded.pixels[row] = tuple(result.pixels)
+        decoded.found[file.key] = verdict_of(result), row
+    return decoded
+
+
+def _decode_with_cache(table: FileTable, sizes: Sequence[int], cache_dir: Path) -> Decoded:
+    root = hashlib.sha256(bytes(table.root.resolve())).hexdigest()[:16]
+    folder = cache_dir / "-".join([root, *map(str, sizes)])
+    cache = _Cache.read(folder, sizes)
+    if not all(file.key in cache.found for file in table.files):
+        import filelock  # here, because a second start does without
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / "lock"):
+            cache = _Cache.read(folder, sizes)  # again: another run may have filled it meanwhile
+            num_used = sum(cache.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
+            if cache.num_rows > 2 * num_used or not cache.found:
+                cache = _Cache.start(folder, sizes, table.root)
+            cache.add(table, [file for file in table.files if file.key not in cache.found])
+    return Decoded(cache.map_pixels(), cache.found, folder)
+
+
+def remembered_pairs(folder: Path | None, sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
+    """Find the duplicates, or read them if the last run on this cache had the same pictures."""
+    if folder is None:
+        return duplicate_pairs(sha256s, hashes)
+    key = hashlib.sha256("".join([DECODER, *sha256s]).encode()).hexdigest()[:16]
+    path = folder / f"duplicates-{key}.npy"
+    with suppress(OSError, ValueError, EOFError):
+        return np.load(path)  # type: ignore[no-any-return]
+    pairs = duplicate_pairs(sha256s, hashes)
+    with suppress(OSError):  # costs speed only: seconds for hundreds of thousands of pictures
+        for old in folder.glob("duplicates-*"):
+            old.unlink()
+        np.save(folder / f"duplicates-{os.getpid()}.npy", pairs)
+        os.replace(folder / f"duplicates-{os.getpid()}.npy", path)
+    return pairs
+
+
+@dataclass
+class _Cache:
+    """The cache in one folder, as far as it is read or written."""
+
+    folder: Path
+    sizes: Sequence[int]
+    pixels: str = ""  # name of a file
+    num_rows: int = 0
+    found: Found = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path, sizes: Sequence[int]) -> "_Cache":
+        """Read what is there: nothing, where that is damaged or of another decoder."""
         try:
-            _write_entry(temporary, spool, rows, notes)
-            _move_into_place(temporary, cache_dir / key)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        sync_folder(cache_dir)
+            first, *lines = (folder / "index.jsonl").read_bytes().split(b"\n")
+            header = json.loads(first)
+            num_bytes = (folder / header["pixels"]).stat().st_size
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(folder, sizes)
+        cache = cls(folder, sizes, header["pixels"], num_bytes // row_type(sizes).itemsize)
+        for line in lines:
+            with suppress(ValueError, TypeError):  # a kill may have cut a line
+                path, size, mtime, row, verdict = json.loads(line)
+                cache.found[path, size, mtime] = _verdict_from_json(verdict), row
+        num_named = 1 + max((row for _, row in cache.found.values()), default=-1)
+        is_whole = header.get("decoder") == DECODER and num_named <= cache.num_rows
+        return cache if is_whole else cls(folder, sizes)
+
+    @classmethod
+    def start(cls, folder: Path, sizes: Sequence[int], root: Path) -> "_Cache":
+        """Put an empty cache in the place of what is there. Runs that have it mapped keep it."""
+        pixels = f"pixels-{uuid4().hex[:8]}"
+        (folder / pixels).touch()
+        header = {"decoder": DECODER, "pixels": pixels, "root": printable(str(root))}
+        (folder / "index.tmp").write_text(json.dumps(header))
+        os.replace(folder / "index.tmp", folder / "index.jsonl")
+        for old in folder.glob("pixels-*"):
+            if old.name != pixels:
+                old.unlink()
+        return cls(folder, sizes, pixels)
+
+    def add(self, table: FileTable, files: Sequence[File]) -> None:
+        """Decode files and remember what came of them."""
+        row_bytes = row_type(self.sizes).itemsize
+        settled_ns = time.time_ns() - SETTLED_NS  # a younger file can change without its mtime
+        with (
+            open(self.folder / self.pixels, "r+b") as pixels,
+            open(self.folder / "index.jsonl", "a") as index,
+        ):
+            pixels.seek(self.num_rows * row_bytes)  # over half a row that a kill has left
+            lines: list[str] = []
+
+            def commit() -> None:
+                pixels.flush()
+                os.fsync(pixels.fileno())
+                index.write(
+                    "".join(f"\n{line}" for line in lines)
+                )  # "\n" first: a kill may cut a line
+                index.flush()
+                lines.clear()
+
+            try:
+                committed = time.monotonic()
+                for file, result in decode_files(table, files, self.sizes):
+                    row = -1
+                    if isinstance(result, Inspection):
+                        row, self.num_rows = self.num_rows, self.num_rows + 1
+                        pixels.write(b"".join(image.tobytes() for image in result.pixels))
+                    verdict = verdict_of(result)
+                    self.found[file.key] = verdict, row
+                    if verdict.sha256 is not None and file.mtime_ns < settled_ns:
+                        lines.append(_line(file, row, verdict))
+                    if time.monotonic() - committed > SECONDS_PER_COMMIT:
+                        commit()
+                        committed = time.monotonic()
+            finally:
+                commit()
+
+    def map_pixels(self) -> npt.NDArray[Any]:
+        if not self.num_rows:  # an empty file cannot be mapped
+            return np.empty(0, row_type(self.sizes))
+        path = self.folder / self.pixels
+        return np.memmap(path, row_type(self.sizes), "r", shape=(self.num_rows,))
 
 
-def _write_entry(folder: Path, spool: Spool, rows: dict[str, Rows], notes: dict[str, Any]) -> None:
-    images = {name: _write_images(folder / f"{name}.npy", spool, r) for name, r in rows.items()}
-    rows_json = json.dumps(
-        {name: {"sha256s": r.sha256s, "labels": r.labels} for name, r in rows.items()}
-    ).encode()
-    write_durably(folder / "rows.json", rows_json)
-    entry = {"images": images, "rows_crc32": zlib.crc32(rows_json), "notes": notes}
-    write_durably(folder / "entry.json", json.dumps(entry).encode())
-    sync_folder(folder)
+def _line(file: File, row: int, verdict: Verdict) -> str:
+    if isinstance(verdict, UnusableImage):
+        return json.dumps([*file.key, row, [verdict.sha256, str(verdict)]])
+    return json.dumps([*file.key, row, astuple(verdict)])
 
 
-def _write_images(path: Path, spool: Spool, rows: Rows) -> dict[str, Any]:
-    shape = (len(rows.indices), rows.size, rows.size, 3)
-    with open(path, "wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for index in rows.indices:
-            file.write(spool.get(index, rows.size).data)
-        file.flush()
-        os.fsync(file.fileno())
-    crc32s = [zlib.crc32(block) for block in _blocks(path)]
-    return {"shape": shape, "num_bytes": path.stat().st_size, "crc32s": crc32s}
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
-
-
-def _move_into_place(temporary: Path, place: Path) -> None:
-    try:
-        os.replace(temporary, place)
-    except OSError:
-        if not (place / "entry.json").exists():
-            raise
-        # Another run was faster; what it wrote is the same.
-
-
-def remove_entry(path: Path) -> None:
-    """Removes an entry. Runs that have it open keep reading it: the system keeps their mapping."""
-    with told_as_the_users(path.parent):
-        doomed = path.with_name(f".building-doomed-{uuid4().hex}")
-        os.replace(path, doomed)  # in one step, so that nobody opens half of it
-        shutil.rmtree(doomed)
-
-
-def list_entries(cache_dir: Path) -> list[CacheInfo]:
-    """What is kept, the least recently used first."""
-    infos = []
-    for marker in cache_dir.glob("*/entry.json"):
-        if marker.parent.name.startswith("."):
-            continue
-        num_bytes = sum(file.stat().st_size for file in marker.parent.iterdir())
-        infos.append(CacheInfo(marker.parent, num_bytes, marker.stat().st_mtime, _root(marker)))
-    return sorted(infos, key=lambda info: info.last_used)
-
-
-def _root(marker: Path) -> str:
-    try:
-        return str(json.loads(marker.read_bytes())["notes"]["root"])
-    except (ValueError, KeyError, TypeError):
-        return "(damaged)"
-
-
-def sweep(cache_dir: Path) -> None:
-    """Removes what killed runs left half built."""
-    for folder in cache_dir.glob(".building-*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
+def _verdict_from_json(values: list[Any]) -> Verdict:
+    if len(values) == 2:
+        sha256, reason = values
+        return UnusableImage(reason, sha256)
+    sha256, difference_hash, width, height, odd = values
+    return Facts(sha256, difference_hash, width, height, tuple(odd))

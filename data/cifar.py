@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from data.errors import DataError
 from data.images import Data, ImageSet, fingerprint
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
@@ -42,7 +43,7 @@ def load_cifar(
         train_size: side in pixels of the training pictures; `image_size` by default.
 
     Raises:
-        ValueError: the archives are neither there nor can be fetched; what to do.
+        DataError: the archives are neither there nor can be fetched; what to do.
     """
     sources = _open(Path(root))
     train, train_rows = _image_set(sources, "train", train_size or image_size, seed)
@@ -85,7 +86,7 @@ def _open(root: Path) -> list[dict[str, Any]]:
                 for dataset in (CIFAR10, CIFAR100)
             )
     except (OSError, RuntimeError) as error:  # no network; no disk; a checksum that differs
-        raise ValueError(
+        raise DataError(
             f"{root}: cannot get CIFAR ({error}); download {' and '.join(ARCHIVES)} from"
             " https://www.cs.toronto.edu/~kriz/cifar.html and put them into that folder"
         ) from error

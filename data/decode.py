@@ -1,35 +1,35 @@
 """One function turns a file into pixels: training, evaluation, prediction and the demo all call it.
 
-Nothing in a picture file can be trusted. The header is read first and held against limits; only
+Nothing in a picture file can be trusted. The header is read first and held against `limits`; only
 then are pixels decoded, and whatever the decoder raises is that file's problem: `UnusableImage`.
 """
 
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import PIL
 from PIL import Image, ImageFile
 
-from data.difference_hash import difference_hash
+from data.duplicates import difference_hash
+from data.errors import UnusableImage
 from data.limits import (
     MAX_MEMORY_BYTES,
     MAX_PIXELS,
+    Source,
     check_jpeg_scans,
     check_memory,
-    check_png_checksums,
     check_shape,
+    describe_unknown,
+    read_source,
 )
-from data.quiet import quiet_pillow
-from data.reading import UnusableImage, describe_unknown, read_source
-from data.upright import orientation, to_rgb, turn
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "decode_whole", "inspect"]
 
@@ -37,7 +37,6 @@ __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "decode_
 # what comes out. Pillow's version stands for those of libjpeg, libwebp and so on that it brings.
 DECODER = f"crossent-1 pillow-{PIL.__version__}"
 
-Source = str | Path | bytes | bytearray | memoryview | BinaryIO
 Pixels = npt.NDArray[np.uint8]
 
 # A closed list: a format not named here is never tried. (EPS would start Ghostscript.) AVIF came
@@ -49,6 +48,7 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 HASH_SIDE = 256  # the picture is hashed as it is decoded for this size, whatever size is wanted
+BACKGROUND = (255, 255, 255)  # transparent parts show white paper, as in a browser
 
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -63,6 +63,17 @@ _SUFFIXES = {
 }
 _RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
 _ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # an MPO's second picture is a depth map
+_TURNS = {  # by EXIF orientation. ImageOps.exif_transpose would fail on half-broken EXIF blocks.
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# The filters of `warnings` belong to the process: two threads must not change them at once.
+_filters_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,7 @@ ODDITIES = {
     "CMYK": "printer's colours: converted to RGB",
     "palette": "a palette of colours: converted to RGB",
     "transparency": "see-through parts: laid on white",
-    "16-bit": "16 bits a sample: scaled to 8, not clipped",
+    "16-bit": "16 bits per sample: scaled to 8, not clipped",
     "animated": "several frames or pages: the first one is used",
     "wrong extension": "the name says another format: decoded by content",
 }
@@ -95,8 +106,15 @@ class Inspection:
     pixels: list[Pixels]  # (size, size, 3) for each size, in the order asked for
 
 
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    rgb: Image.Image  # upright
+    odd: set[str]
+    size: tuple[int, int]  # width and height, upright, before the draft
+
+
 def decode(source: Source, size: int) -> Pixels:
-    """Turns a file into pixels: the whole picture, upright, stretched to a square.
+    """Turn a file into pixels: the whole picture, upright, stretched to a square.
 
     The one resize at the end is Pillow's BILINEAR on uint8, a triangle filter as wide as the
     shrinking asks for: a horizontal pass rounded to uint8, then a vertical one.
@@ -115,11 +133,11 @@ def decode(source: Source, size: int) -> Pixels:
         >>> decode(b"P6 2 1 255 " + bytes([255, 0, 0, 255, 0, 0]), size=1)
         array([[[255,   0,   0]]], dtype=uint8)
     """
-    return _Picture(source).pixels(size)
+    return inspect(source, [size]).pixels[0]
 
 
 def decode_whole(source: Source, size: int) -> Pixels:
-    """The picture that `decode` would stretch to a square: upright RGB, its sides as they are.
+    """Return the picture that `decode` would stretch to a square: upright RGB, its sides as is.
 
     Of a large JPEG this is one whose sides were halved up to three times while decoding, still at
     least twice `size`.
@@ -130,102 +148,119 @@ def decode_whole(source: Source, size: int) -> Pixels:
     Raises:
         UnusableImage: as `decode`.
     """
-    return _Picture(source).whole(size)
+    return inspect(source, [size], whole=True).pixels[0]
 
 
-def inspect(source: Source, sizes: Sequence[int] = ()) -> Inspection:
+def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> Inspection:
     """`decode` for any number of sizes, with what else one pass over the file tells.
 
     Args:
         source: as for `decode`.
         sizes: sides in pixels, one result each; none for the facts alone.
+        whole: as `decode_whole` in place of `decode`.
 
     Raises:
         UnusableImage: with the reason, and the hash of the content where it could be read.
     """
-    picture = _Picture(source)
-    pixels = [picture.pixels(size) for size in sizes]
-    return Inspection(picture.facts(), pixels)
+    content = read_source(source)
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = str(source) if isinstance(source, str | Path) else ""
+    try:
+        with _filters_lock, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # rubbish EXIF and the like
+            return _inspect(content, sha256, name, sizes, whole)
+    except UnusableImage as error:
+        raise UnusableImage(str(error), sha256) from None
+    except Exception as error:  # decoders fail in OSError, SyntaxError, struct.error, ...
+        raise UnusableImage(_reason(error, content), sha256) from error
 
 
-class _Picture:
-    """One file in memory, decoded at most once for each scale that its sizes need."""
+def _inspect(
+    content: bytes, sha256: str, name: str, sizes: Sequence[int], whole: bool
+) -> Inspection:
+    if content.startswith(b"\x89PNG"):  # load() does not look at the checksums of pixels
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
+            png.verify()
+    # A JPEG can be halved while it is decoded: its sides stay at least twice the size wanted. Sizes
+    # up to HASH_SIDE share one decoding with the hash; other formats are decoded whole, and once.
+    has_scales = content.startswith(b"\xff\xd8")
+    side_of = {size: 2 * max(size, HASH_SIDE) if has_scales else 0 for size in (HASH_SIDE, *sizes)}
+    decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
+    pictures = [decoded[side_of[size]].rgb for size in sizes]
+    if not whole:
+        bilinear = Image.Resampling.BILINEAR
+        squares = zip(pictures, sizes, strict=True)
+        pictures = [picture.resize((size, size), bilinear) for picture, size in squares]
+    seen = decoded[side_of[HASH_SIDE]]
+    odd = tuple(kind for kind in ODDITIES if kind in seen.odd)
+    facts = Facts(sha256, difference_hash(seen.rgb), *seen.size, odd)
+    return Inspection(facts, [np.array(picture) for picture in pictures])  # writable copies
 
-    def __init__(self, source: Source) -> None:
-        self.content = read_source(source)
-        self.name = str(source) if isinstance(source, str | Path) else ""
-        self.odd: set[str] = set()
-        self.full_size = (0, 0)
-        self._decoded: dict[int, Image.Image] = {}
 
-    def pixels(self, size: int) -> Pixels:
-        with self._any_exception_is_the_files_problem():
-            square = self._at_least(size).resize((size, size), Image.Resampling.BILINEAR)
-            return np.array(square)  # a copy, as np.asarray would be read-only
-
-    def whole(self, size: int) -> Pixels:
-        with self._any_exception_is_the_files_problem():
-            return np.array(self._at_least(size))
-
-    def facts(self) -> Facts:
-        with self._any_exception_is_the_files_problem():
-            dhash = difference_hash(self._at_least(HASH_SIDE))
-        width, height = self.full_size
-        return Facts(self.sha256, dhash, width, height, tuple(o for o in ODDITIES if o in self.odd))
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
-
-    def _at_least(self, size: int) -> Image.Image:
-        """Upright RGB with sides of at least twice `size` where the file has as many pixels.
-
-        Sizes up to `HASH_SIDE` share one scale, so that they, and the hash, need one decoding.
-        Only JPEGs have scales; any other picture is decoded whole, and once.
-        """
-        side = 2 * max(size, HASH_SIDE) if self.content.startswith(b"\xff\xd8") else 0
-        if side not in self._decoded:
-            self._decoded[side] = self._open_and_load(side)
-        return self._decoded[side]
-
-    def _open_and_load(self, side: int) -> Image.Image:
-        check_png_checksums(self.content)
-        with Image.open(io.BytesIO(self.content), formats=FORMATS) as image:
-            check_shape(image)
-            full_size = image.size
-            image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
-            check_memory(image, full_size)
-            if "progressive" in image.info:
-                check_jpeg_scans(self.content)
-            self.odd |= _oddities(image, self.name)  # before load(), which forgets the tiles
-            if image.format == "TIFF" and orientation(image) != 1:  # load() turns it and forgets
-                self.odd.add("turned")
-            image.load()
-            exif = orientation(image)  # only now: a PNG may state it after its pixels
-            rgb = turn(to_rgb(image), exif)
-            self._note_loaded(image, exif, full_size)
-            return rgb
-
-    def _note_loaded(
-        self, image: Image.Image, exif_orientation: int, full_size: tuple[int, int]
-    ) -> None:
-        width, height = image.size if image.format == "TIFF" else full_size
-        self.full_size = (height, width) if exif_orientation >= 5 else (width, height)
-        if exif_orientation != 1:
-            self.odd.add("turned")
+def _decode(content: bytes, name: str, side: int) -> _Decoded:
+    """Decode to upright RGB, a JPEG with sides of at least `side` where it has as many pixels."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        check_shape(image)
+        width, height = image.size
+        image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
+        check_memory(image, (width, height))
+        if "progressive" in image.info:
+            check_jpeg_scans(content)
+        odd = _oddities(image, name)  # before load(), which forgets the tiles
+        is_tiff = image.format == "TIFF"
+        if is_tiff and _orientation(image) != 1:  # load() turns it and forgets
+            odd.add("turned")
+        image.load()
+        if is_tiff:
+            width, height = image.size
+        orientation = _orientation(image)  # only now: a PNG may state it after its pixels
+        rgb = to_rgb(image)
+        if orientation != 1:
+            odd.add("turned")
+            rgb = rgb.transpose(_TURNS[orientation])
         if image.format in _ANIMATED_FORMATS and _is_animated(image):  # it seeks: after the pixels
-            self.odd.add("animated")
+            odd.add("animated")
+        return _Decoded(rgb, odd, (height, width) if orientation >= 5 else (width, height))
 
-    @contextmanager
-    def _any_exception_is_the_files_problem(self) -> Iterator[None]:
-        """OSError, SyntaxError, struct.error, MemoryError, ...: decoders fail in all of these."""
-        try:
-            with quiet_pillow():
-                yield
-        except UnusableImage as error:
-            raise UnusableImage(str(error), self.sha256) from None
-        except Exception as error:
-            raise UnusableImage(_reason(error, self.content), self.sha256) from error
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) to 8; 1 where the EXIF block is missing or rubbish."""
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:  # the parser fails in as many ways as files are damaged; pixels may be fine
+        return 1
+    return value if value in _TURNS else 1
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert to RGB of 8 bits: 16 bits scaled (not clipped), transparency laid on `BACKGROUND`.
+
+    Raises:
+        UnusableImage: for samples without an agreed range (floating point, 32-bit integers).
+    """
+    if image.mode == "F":
+        raise UnusableImage("floating-point pixels have no agreed range: convert it to 8 bits")
+    if image.mode.startswith("I"):
+        return _from_16_bit(image).convert("RGB")
+    if image.has_transparency_data:
+        paper = Image.new("RGB", image.size, BACKGROUND)
+        rgba = image.convert("RGBA")
+        paper.paste(rgba, mask=rgba.getchannel("A"))
+        return paper
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    samples = np.asarray(image)
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > 65535:
+        raise UnusableImage("32-bit integer pixels have no agreed range: convert it to 8 bits")
+    # 65535 = 255 * 257, so full white stays full white. `image.convert("L")` would clip at 255.
+    eight_bit = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    key = image.info.get("transparency")
+    if isinstance(key, int):  # the one grey value that means "see through"
+        eight_bit[samples == key] = BACKGROUND[0]
+    return Image.fromarray(eight_bit)
 
 
 def _reason(error: Exception, content: bytes) -> str:
@@ -235,7 +270,7 @@ def _reason(error: Exception, content: bytes) -> str:
         return f"too large: more than {MAX_PIXELS / 1e6:.0f} million pixels"
     if isinstance(error, MemoryError):
         return f"too large: decoding takes more than {MAX_MEMORY_BYTES / 2**20:.0f} MB"
-    if "truncated" in str(error):
+    if "truncated" in str(error).lower():
         return "truncated: the end of the file is missing"
     return f"damaged: {error or type(error).__name__}"
 

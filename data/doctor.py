@@ -1,158 +1,215 @@
-"""A look at every file before the training: what is there, what cannot be used, what is odd."""
+"""A look at every file before the training: what cannot be used, what leaks, what is odd."""
 
+import json
+import math
 import time
-from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from data.advice import about_classes, guessing_loss, plural
+from data.cache import decode_files, verdict_of
+from data.decode import ODDITIES
+from data.errors import DataError
+from data.folder import NO_CLASS, list_files, list_folder
+from data.load import Catalog, Split, list_unusable
+from data.table import FileTable, printable
 
-from data.advice import about_classes, about_duplicates, plural
-from data.decode import ODDITIES, Facts, UnusableImage
-from data.duplicates import Duplicate, count
-from data.images import Unusable
-from data.listing import NO_CLASS, Listing, list_files, list_folder
-from data.pictures import Plan, draw_splits
-from data.workers import Job, inspect_files
-
-
-@dataclass(frozen=True)
-class File:
-    """A file that can be used."""
-
-    name: str  # below the root
-    class_name: str
-    split: str  # "train" or "val"
-    facts: Facts
+NUM_SHOWN = 10  # of a list that may have thousands
 
 
-@dataclass(frozen=True)
-class Examination:
-    """What was found out. `repairs` must be put right before a training can be trusted."""
-
-    root: Path
-    class_names: list[str]
-    files: dict[int, File]
-    unusable: list[Unusable]
-    duplicates: list[Duplicate]  # of `files`, by their keys
-    repairs: list[str]
-    warnings: list[str]
-    image_size: int
-    decode_s: float  # wall clock for all files, on all cores
-
-    def num_images(self, class_name: str, split: str) -> int:
-        """How many files of a class and split can be used."""
-        return self._counts[class_name, split]
-
-    @cached_property
-    def _counts(self) -> Counter[tuple[str, str]]:
-        return Counter((file.class_name, file.split) for file in self.files.values())
-
-    def odd(self) -> dict[str, list[str]]:
-        """Names of the files with each oddity, for those that occur."""
-        odd = {
-            kind: [file.name for file in self.files.values() if kind in file.facts.odd]
-            for kind in ODDITIES
-        }
-        return {kind: names for kind, names in odd.items() if names}
-
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """Width and height of the smallest, the median and the largest picture, by area."""
-        sizes = sorted(
-            ((file.facts.width, file.facts.height) for file in self.files.values()),
-            key=lambda size: (size[0] * size[1], size),
-        )
-        if not sizes:
-            return {}
-        return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]}
-
-    def pixel_bytes(self) -> int:
-        """What the decoded pictures take: on disk in the cache, in memory while it is read."""
-        return 3 * self.image_size**2 * len(self.files)
-
-
-def examine(
-    root: str | Path, image_size: int = 64, val_fraction: float = 0.2, seed: int = 0
-) -> Examination:
-    """Opens every file once, in parallel, and draws the split that a training would draw.
+def run_doctor(
+    root: str | Path,
+    as_json: bool = False,
+    image_size: int = 64,
+    split: Split = Split(0.2, seed=0),  # noqa: B008 - it never changes
+    training_s: Callable[[Mapping[str, int]], float] | None = None,
+) -> int:
+    """Examine a folder and print what was found.
 
     Args:
         root: folder of the classes, or of train and val. The files of any other folder are
             examined all the same, and what is wrong with the folder is the first of `repairs`.
+        as_json: one JSON object instead of a page.
         image_size: side in pixels that the training will use.
-        val_fraction: as in `load_folder`.
-        seed: as in `load_folder`.
+        split: as the training will draw it.
+        training_s: how long a training on so many pictures of each class takes, in seconds.
+
+    Returns:
+        The exit status: 1 if something must be repaired, else 0.
 
     Raises:
-        ValueError: no such folder.
+        DataError: no such folder.
     """
-    listing, repairs = _list(root)
+    found = examine(root, image_size, split)
+    if training_s and found["num_images"]:
+        found["training_s"] = training_s(_train_counts(found))
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
+    return 1 if found["repairs"] else 0
+
+
+def examine(root: str | Path, image_size: int, split: Split) -> dict[str, Any]:
+    """Open every file once, in parallel, and draw the split that a training would draw.
+
+    Returns:
+        The findings, as JSON takes them. `repairs` must be put right before a training can be
+        trusted, `warnings` are good to know.
+    """
+    table, repairs = _list(root)
     started = time.perf_counter()
-    facts, unusable = _inspect(listing, image_size)
+    decoded = decode_files(table, table.files, [image_size], "examining")
+    found = {file.key: (verdict_of(result), -1) for file, result in decoded}
     decode_s = time.perf_counter() - started
-    plan = Plan(image_size, image_size, val_fraction, seed)
-    splits, duplicates = draw_splits(listing, facts, plan)
-    files = {
-        i: File(listing.entries[i].name, listing.entries[i].class_name, splits[i], facts[i])
-        for i in facts
+    catalog = Catalog.of(table, found, split)
+    train, val = catalog.counts("train"), catalog.counts("val")
+    unusable = list_unusable(table, found)
+    empty = [f"class {n} has no picture to train on: add some or remove it" for n in train]
+    repairs += [
+        sentence for sentence, count in zip(empty, train.values(), strict=True) if not count
+    ]
+    if unusable:
+        repairs.append(f"{plural(len(unusable), 'file')} cannot be used: repair or remove")
+    leaks, copies = catalog.about_duplicates()
+    classes = about_classes(train, val) if NO_CLASS not in train else []
+    small = sum(min(f.width, f.height) < image_size for f in catalog.facts)
+    enlarged = [f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged"]
+    return {
+        "root": printable(str(table.root)),
+        "num_images": len(catalog.files),
+        "classes": {name: {"train": train[name], "val": val[name]} for name in train},
+        "unusable": [asdict(one) for one in unusable],
+        "odd": _odd(catalog),
+        "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
+        "sizes": _sizes(catalog),
+        "guessing_E": guessing_loss(train) if catalog.files else None,
+        "image_size": image_size,
+        "decode_s": round(decode_s, 3),
+        "repairs": repairs + leaks,
+        "warnings": [*table.warnings, *classes, *copies, *(enlarged if small else [])],
     }
-    examination = Examination(
-        listing.root,
-        listing.class_names,
-        files,
-        unusable,
-        duplicates,
-        repairs,
-        list(listing.warnings),
-        image_size,
-        decode_s,
-    )
-    _advise(examination)
-    return examination
 
 
-def _list(root: str | Path) -> tuple[Listing, list[str]]:
+def _list(root: str | Path) -> tuple[FileTable, list[str]]:
     try:
-        listing = list_folder(root)
-    except ValueError as error:
+        table = list_folder(root)
+    except DataError as error:
         if not Path(root).is_dir():
             raise
         return list_files(root), [str(error)]
-    if len(listing.class_names) == 1:
-        return listing, [f"only one class, {listing.class_names[0]}: nothing to tell apart"]
-    return listing, []
+    if len(table.class_names) == 1:
+        return table, [f"only one class, {table.class_names[0]}: nothing to tell apart"]
+    return table, []
 
 
-def _inspect(listing: Listing, image_size: int) -> tuple[dict[int, Facts], list[Unusable]]:
-    facts, unusable = {}, list(listing.unusable)
-    jobs = [Job(entry.path, (image_size,)) for entry in listing.entries]
-    for index, result in inspect_files(jobs, description="examining"):
-        if isinstance(result, UnusableImage):
-            unusable.append(Unusable(listing.entries[index].name, str(result)))
-        else:
-            facts[index] = result.facts
-    return dict(sorted(facts.items())), sorted(unusable, key=lambda u: u.path)
-
-
-def _advise(found: Examination) -> None:
-    """Adds to `repairs` and `warnings` what follows from the files."""
-    train = {name: found.num_images(name, "train") for name in found.class_names}
-    val = {name: found.num_images(name, "val") for name in found.class_names}
-    for name, num_train in train.items():
-        if not num_train:
-            found.repairs.append(f"class {name} has no picture to train on: add some or remove it")
-    if found.unusable:
-        found.repairs.append(
-            f"{plural(len(found.unusable), 'file')} cannot be used: repair or remove"
+def _odd(catalog: Catalog) -> list[dict[str, Any]]:
+    """Return the names of the files with each oddity, for those that occur."""
+    names = {
+        kind: sorted(
+            file.name
+            for file, facts in zip(catalog.files, catalog.facts, strict=True)
+            if kind in facts.odd
         )
-    repairs, warnings = about_duplicates(count(found.duplicates))
-    found.repairs.extend(repairs)
-    if NO_CLASS not in train:
-        found.warnings.extend(about_classes(train, val))
-    found.warnings.extend(warnings)
-    sides = np.array([min(f.facts.width, f.facts.height) for f in found.files.values()])
-    if num_small := int((sides < found.image_size).sum()):
-        found.warnings.append(
-            f"{plural(num_small, 'picture')} smaller than {found.image_size} pixels: enlarged"
-        )
+        for kind in ODDITIES
+    }
+    return [
+        {"kind": kind, "done": ODDITIES[kind], "count": len(paths), "paths": paths}
+        for kind, paths in names.items()
+        if paths
+    ]
+
+
+def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
+    across_classes, across_splits = catalog.across(i, j)
+    return {
+        "paths": sorted([catalog.files[i].name, catalog.files[j].name]),
+        "kind": "same" if catalog.facts[i].sha256 == catalog.facts[j].sha256 else "nearly",
+        "across_classes": across_classes,
+        "across_splits": across_splits,
+    }
+
+
+def _sizes(catalog: Catalog) -> dict[str, tuple[int, int]]:
+    """Return width and height of the smallest, the median and the largest picture, by area."""
+    sizes = sorted(
+        ((facts.width, facts.height) for facts in catalog.facts),
+        key=lambda size: (size[0] * size[1], size),
+    )
+    if not sizes:
+        return {}
+    return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]}
+
+
+def _train_counts(found: Mapping[str, Any]) -> dict[str, int]:
+    return {name: counts["train"] for name, counts in found["classes"].items()}
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """Return the findings as one page for a terminal."""
+    unusable = [f"{one['path']}  {one['reason']}" for one in found["unusable"]]
+    odd = [f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]]
+    kinds: dict[str, list[str]] = {
+        "One picture under two labels": [],
+        "One picture in train and in val": [],
+        "One picture twice in a class": [],
+    }
+    two_labels, two_splits, twice = kinds.values()
+    for pair in found["duplicates"]:
+        line = f"  {'is' if pair['kind'] == 'same' else 'is nearly'}  ".join(pair["paths"])
+        if pair["across_classes"]:
+            two_labels.append(line)
+        if pair["across_splits"]:
+            two_splits.append(line)
+        if not (pair["across_classes"] or pair["across_splits"]):
+            twice.append(line)
+    sections = [
+        [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used"],
+        _class_table(found),
+        _section("Cannot be used, left out of training and validation", unusable),
+        _section("Odd, but can be used", odd),
+        *(_section(f"{title} ({plural(len(p), 'pair')})", sorted(p)) for title, p in kinds.items()),
+        _cost(found),
+        _section("Fix these first", [f"- {one}" for one in found["repairs"]], most=1000),
+        _section("Good to know", [f"- {one}" for one in found["warnings"]], most=1000),
+        [] if found["repairs"] else ["No problems found."],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
+def _class_table(found: Mapping[str, Any]) -> list[str]:
+    counts = _train_counts(found)
+    if NO_CLASS in counts or not found["num_images"]:
+        return []
+    total = sum(counts.values()) or 1
+    width = max(len("class"), *(len(name) for name in counts))
+    rows = [
+        f"{name:{width}}  {num['train']:8,}  {num['val']:8,}  {num['train'] / total:8.1%}"
+        for name, num in found["classes"].items()
+    ]
+    return [
+        f"  {'class':{width}}  {'train':>8}  {'val':>8}  share of train",
+        *_section("", rows, most=40)[1:],
+        f"  Guessing these shares gives E = {found['guessing_E']:.4f}"
+        f" (equal shares: ln {len(counts)} = {math.log(len(counts)):.4f}).",
+    ]
+
+
+def _cost(found: Mapping[str, Any]) -> list[str]:
+    if not found["num_images"]:
+        return []
+    sizes = {name: f"{width} x {height}" for name, (width, height) in found["sizes"].items()}
+    lines = [
+        f"Sizes: smallest {sizes['min']}, median {sizes['median']}, largest {sizes['max']} pixels.",
+        f"Time:  decoding to {found['image_size']} pixels took {found['decode_s']:.1f} s; training"
+        " does it once and keeps the result.",
+    ]
+    if "training_s" in found:
+        lines.append(f"       Training will take about {found['training_s'] / 60:,.1f} minutes.")
+    return lines
+
+
+def _section(title: str, lines: Sequence[str], most: int = NUM_SHOWN) -> list[str]:
+    if not lines:
+        return []
+    more = [f"... and {len(lines) - most:,} more (--json lists all)"] if len(lines) > most else []
+    return [f"{title}:", *(f"  {line}" for line in [*lines[:most], *more])]

@@ -4,9 +4,40 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class PictureRows:
+    """Some rows of an array of pictures, which are read when they are asked for.
+
+    `rows[ids]` is a copy of the pictures of these ids, as of an array. So the splits of all folds
+    and seeds can share one memory-mapped file.
+
+    Shape:
+        array: (M, S, S, 3) uint8; rows: (N,) indices into it, one for each id.
+    """
+
+    def __init__(self, array: Pixels, rows: npt.NDArray[np.int64]) -> None:
+        self.array, self.rows = array, rows
+        self.shape = (len(rows), *array.shape[1:])
+        self.dtype = array.dtype
+        self.nbytes = len(rows) * array[:1].nbytes if len(array) else 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, ids: Any) -> Any:
+        if isinstance(ids, tuple):  # such as [:, :, ::-1]: still nothing is read
+            return PictureRows(self.array[:, *ids[1:]], self.rows[ids[0]])
+        return np.asarray(self.array[self.rows[ids]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
+        return np.asarray(self.array[self.rows], dtype)
 
 
 @dataclass(frozen=True)
@@ -14,10 +45,11 @@ class ImageSet:
     """N decoded pictures of one split. The row of a picture is its sample id.
 
     Shape:
-        images: (N, S, S, 3) uint8, RGB, perhaps memory-mapped; labels: (N,) int64 class indices.
+        images: (N, S, S, 3) uint8, RGB, an array or `PictureRows`, which reads like one;
+        labels: (N,) int64 class indices.
     """
 
-    images: npt.NDArray[np.uint8]
+    images: Pixels
     labels: npt.NDArray[np.int64]
     names: list[str]  # (N,) where each came from: a path below the root, or "drawing 17"
 
@@ -49,7 +81,7 @@ class Data:
 def fingerprint(
     class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
 ) -> str:
-    """Names a data set by what is in it: SHA-256 (hex) over classes, contents and labels, in order.
+    """Name a data set by what is in it: SHA-256 (hex) over classes, contents and labels, in order.
 
     Args:
         class_names: in the order of the labels.

@@ -1,23 +1,110 @@
-"""What a header may ask for before we decode: pixels, sides, memory, time."""
+"""What is refused before anything is decoded, and in which words."""
 
+import os
 import re
-import struct
-import zlib
+import stat
+from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
-from data.reading import UnusableImage
+from data.errors import UnusableImage
 
+MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have some 100 MB
 MAX_PIXELS = 128_000_000  # phones reach 108 million
 MAX_SIDES_RATIO = 50  # panoramas end at 20
 MAX_MEMORY_BYTES = 640 * 2**20  # our estimate of what decoding one picture takes at its worst
 MAX_JPEG_SCANS = 100  # a progressive JPEG has about 10
 
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # none of those that stand in pixel data
+Source = str | Path | bytes | bytearray | memoryview | BinaryIO
+
+# What people find in their folders in the place of a picture: how it starts, and what it is.
+_IMPOSTORS = (
+    (b"version https://git-lfs", "a git-lfs pointer, not the picture: run `git lfs pull`"),
+    (b"<!doctype html", "not a picture but HTML: the download got a web page"),
+    (b"<html", "not a picture but HTML: the download got a web page"),
+    (b"<svg", "an SVG drawing, which has no pixels: export it as PNG"),
+    (b"<?xml", "not a picture but XML"),
+    (b"{", "not a picture but JSON or text"),
+    (b"%!ps", "PostScript, which is a program: export it as PNG"),
+    (b"%pdf", "a PDF document: export the page as PNG"),
+    (b"pk\x03\x04", "a zip archive: unpack it"),
+    (b"\x1f\x8b", "a gzip archive: unpack it"),
+    (b"8bps", "a Photoshop document: export it as PNG"),
+)
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # none of those within pixel data
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 
+def read_source(source: Source) -> bytes:
+    """Return the whole content of a path, of bytes or of an open binary file.
+
+    A file is read once and decoded from memory, so that the hash and the pixels come from the
+    same bytes even if the file is replaced meanwhile.
+
+    Raises:
+        UnusableImage: unreadable, not a file, empty or larger than `MAX_FILE_BYTES`.
+    """
+    if isinstance(source, str | Path):
+        content = _read_path(source)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        content = bytes(source)
+    else:
+        content = source.read(MAX_FILE_BYTES + 1)
+    if not content:
+        raise UnusableImage("empty: the file has no bytes")
+    _check_num_bytes(len(content))
+    return content
+
+
+def _read_path(path: str | Path) -> bytes:
+    try:
+        # A pipe without a writer would make a blocking open wait for ever.
+        with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UnusableImage("unreadable: a pipe, socket or device, not a file")
+            _check_num_bytes(status.st_size)
+            return file.read(MAX_FILE_BYTES + 1)
+    except IsADirectoryError:
+        raise UnusableImage("unreadable: a folder, not a file") from None
+    except UnusableImage:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise UnusableImage(f"unreadable: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _check_num_bytes(num_bytes: int) -> None:
+    if num_bytes > MAX_FILE_BYTES:
+        raise UnusableImage(
+            f"too large: {num_bytes / 2**20:,.0f} MB, the limit is {MAX_FILE_BYTES / 2**20:,.0f} MB"
+        )
+
+
+def describe_unknown(content: bytes) -> str:
+    """Return words for content that no decoder of ours recognises.
+
+    Example:
+        >>> describe_unknown(b"<html><body>404")
+        'not a picture but HTML: the download got a web page'
+    """
+    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for prefix, what in _IMPOSTORS:
+        if start.startswith(prefix):
+            return what
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
+        return "HEIC, which Pillow cannot read: convert it to JPEG"
+    if not content.strip(b"\0"):
+        return "nothing but zero bytes: an interrupted download or a failing disk"
+    for prefix, name in ((b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF")):
+        if content.startswith(prefix):
+            return f"damaged: it starts as {name} but its header makes no sense"
+    return "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"
+
+
 def check_shape(image: Image.Image) -> None:
+    """Refuse what has too many pixels or is too thin a strip."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnusableImage(
@@ -30,11 +117,11 @@ def check_shape(image: Image.Image) -> None:
 
 
 def check_memory(image: Image.Image, full_size: tuple[int, int]) -> None:
-    """Estimates from the header alone what decoding will take; refuses what is too much.
+    """Estimate from the header alone what decoding will take; refuse what is too much.
 
-    Bytes a pixel: Pillow keeps 1 for a palette or grey, 4 for the rest; `to_rgb` adds 4, and 13
+    Bytes per pixel: Pillow keeps 1 for a palette or grey, 4 for the rest; `to_rgb` adds 4, and 13
     for transparency or 16 bits; WebP, AVIF and TIFF decode through buffers of their own. A
-    progressive JPEG keeps two bytes a coefficient for the whole picture, whatever the draft.
+    progressive JPEG keeps two bytes per coefficient for the whole picture, whatever the draft.
 
     Args:
         image: opened, drafted, not loaded.
@@ -56,9 +143,9 @@ def check_memory(image: Image.Image, full_size: tuple[int, int]) -> None:
 
 
 def check_jpeg_scans(content: bytes) -> None:
-    """A progressive JPEG goes over all its pixels once a scan; thousands would take hours."""
+    """Refuse a progressive JPEG of thousands of scans: each goes over all pixels, for hours."""
     num_scans, start = 0, 2
-    while marker := _MARKER.search(content, start):
+    while marker := _JPEG_MARKER.search(content, start):
         kind, start = marker[0][1], marker.end()
         if kind == _END_OF_IMAGE:  # what follows, a film perhaps, is not decoded
             return
@@ -66,18 +153,3 @@ def check_jpeg_scans(content: bytes) -> None:
         if num_scans > MAX_JPEG_SCANS:
             raise UnusableImage(f"too slow: a JPEG of more than {MAX_JPEG_SCANS} scans")
         start += int.from_bytes(content[start : start + 2], "big")
-
-
-def check_png_checksums(content: bytes) -> None:
-    """Pillow does not look at the checksums of the chunks that hold the pixels; this does."""
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return
-    start = 8
-    while start + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, start)
-        kind, end = content[start + 4 : start + 8], start + 8 + length
-        if kind == b"IDAT" and end + 4 <= len(content):
-            (expected,) = struct.unpack_from(">I", content, end)
-            if zlib.crc32(memoryview(content)[start + 4 : end]) != expected:
-                raise UnusableImage("damaged: a checksum of the PNG's pixels does not match")
-        start = end + 4

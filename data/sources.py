@@ -21,6 +21,6 @@ def load_data(source: str, **arguments: Any) -> Data:
     """Load both splits from one of `SOURCES`, with the arguments of its function.
 
     Raises:
-        ValueError: the pictures cannot be used as they are; the message says why.
+        DataError: the pictures cannot be used as they are; the message says why.
     """
     return SOURCES[source](**arguments)

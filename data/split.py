@@ -12,7 +12,7 @@ def split_train_val(
     val_fraction: float,
     seed: int,
 ) -> list[str]:
-    """Gives each class's share to validation, and never parts the pictures of one group.
+    """Give each class's share to validation, and never part the pictures of one group.
 
     Groups are drawn in the order of SHA-256(seed, smallest hash in the group): neither names nor
     the order of the files matter, and a picture added later moves hardly any other. A group goes
@@ -33,14 +33,14 @@ def split_train_val(
         >>> split_train_val(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 0.5, seed=0)
         ['train', 'val', 'val', 'train']
     """
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, group_id in enumerate(group_ids):
-        members[group_id].append(index)
     room = Counter(
-        {label: _num_val(count, val_fraction) for label, count in Counter(labels).items()}
+        {
+            label: min(max(round(count * val_fraction), 1), count - 1)
+            for label, count in Counter(labels).items()
+        }
     )
     splits = ["train"] * len(labels)
-    for group in sorted(members.values(), key=lambda group: _draw(sha256s, group, seed)):
+    for group in _groups_in_order(sha256s, group_ids, seed):
         needed = Counter(labels[index] for index in group)
         if all(room[label] >= count for label, count in needed.items()):
             room -= needed
@@ -56,7 +56,7 @@ def draw_folds(
     num_folds: int,
     seed: int,
 ) -> list[int]:
-    """Deals the pictures of each class to folds alike, and never parts those of one group.
+    """Deal the pictures of each class to folds alike, and never part those of one group.
 
     Groups come in the order of SHA-256(seed, smallest hash in the group), the large ones first.
     Each goes to the fold that has the fewest of its classes so far, of these to the smallest one.
@@ -72,13 +72,9 @@ def draw_folds(
         >>> draw_folds(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 2, seed=0)
         [1, 2, 1, 2]
     """
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, group_id in enumerate(group_ids):
-        members[group_id].append(index)
     counts: list[Counter[int]] = [Counter() for _ in range(num_folds)]
     folds = [0] * len(labels)
-    in_order = sorted(members.values(), key=lambda group: _draw(sha256s, group, seed))
-    for group in sorted(in_order, key=len, reverse=True):
+    for group in sorted(_groups_in_order(sha256s, group_ids, seed), key=len, reverse=True):
         needed = Counter(labels[index] for index in group)
         fold = min(
             range(num_folds),
@@ -90,10 +86,16 @@ def draw_folds(
     return folds
 
 
-def _num_val(count: int, val_fraction: float) -> int:
-    return min(max(round(count * val_fraction), 1), count - 1)
+def _groups_in_order(
+    sha256s: Sequence[str], group_ids: Sequence[int], seed: int
+) -> list[list[int]]:
+    """Return the indices of each group, the groups in the order in which the seed draws them."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group_id in enumerate(group_ids):
+        members[group_id].append(index)
 
+    def draw(group: list[int]) -> str:
+        smallest = min(sha256s[index] for index in group)
+        return hashlib.sha256(f"{seed} {smallest}".encode()).hexdigest()
 
-def _draw(sha256s: Sequence[str], group: list[int], seed: int) -> str:
-    smallest = min(sha256s[index] for index in group)
-    return hashlib.sha256(f"{seed} {smallest}".encode()).hexdigest()
+    return sorted(members.values(), key=draw)

@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import alembic.migration  # noqa: F401 - for optuna's storage
 import matplotlib.figure  # noqa: F401 - for reports
 import optuna  # noqa: F401 - for sweeps
+import sqlalchemy.orm  # noqa: F401 - for optuna's storage
 import torch
 import torch._dynamo  # every optimizer imports it, which takes a second
 
 import crossent.__main__
 import train
-from crossent import drill
 from crossent.cli import run_main
+from tests import drill
 from tests.training.parts import make_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +37,7 @@ FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
 
 @dataclass(frozen=True)
 class Mishap:
-    """What befalls the process, once: at a place of `crossent.drill`, from a step on."""
+    """What befalls the process, once: at a place of `tests.drill`, from a step on."""
 
     what: str  # a key of `MISHAPS`
     place: str

@@ -3,10 +3,8 @@
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -112,27 +110,25 @@ def test_evaluate_gives_the_numbers_of_the_log(run):
     assert found["unusable"] == []
     table, _ = crossent("evaluate", path)
     assert f"E = {found['E']['value']:.4f}" in table
-    assert "is \\ said" in table and "only the border" in table and "temperature" in table
+    assert "true \\ predicted" in table and "only the border" in table and "temperature" in table
 
 
 def test_report_can_be_written_again(run):
     path, _ = run
     report = path / "report.html"
     before = report.read_text()
-    assert "E, cross-entropy" in before and "configs/smoke.yaml:" in before
+    assert "Cross-entropy E" in before and "configs/smoke.yaml:" in before
     report.unlink()
     out, _ = crossent("report", path)
     assert str(report) in out
-    assert "E, cross-entropy" in report.read_text()
+    assert "Cross-entropy E" in report.read_text()
 
 
 def test_compare_tells_runs_apart_or_not(run, tmp_path):
     other = tmp_path / "other"
     train(*SMOKE, "train.epochs=1", "--out", other)
-    page = tmp_path / "compared.html"
-    out, _ = crossent("compare", run[0], other, "--html", page)
-    assert "other less smoke" in out and "points" in out.splitlines()[-1]
-    assert "Runs compared" in page.read_text()
+    out, _ = crossent("compare", run[0], other)
+    assert "other minus smoke" in out and "points" in out.splitlines()[-1]
     found = json.loads(crossent("compare", run[0], other, "--json")[0])
     (comparison,) = found["comparisons"]
     difference = found["runs"][1]["accuracy"]["value"] - found["runs"][0]["accuracy"]["value"]
@@ -189,7 +185,7 @@ def test_doctor_of_a_config_says_how_long_the_training_will_take(pictures):
     (pictures / "fox" / "page.jpg").unlink()
     out, _ = crossent("doctor", pictures, "-c", "configs/smoke.yaml")
     assert "Training will take about" in out
-    assert "at 32 pixels" in out
+    assert "to 32 pixels" in out
 
 
 def test_predict_names_every_file_in_order(run, pictures):
@@ -220,29 +216,6 @@ def test_predict_agrees_with_evaluate(run, pictures):
     assert counted == confusion
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(run, tmp_path):
-    path = tmp_path / "stopped"
-    process = start("train.py", *SMOKE, "train.epochs=2", "--out", path)
-    while not (path / "last.safetensors").exists():
-        time.sleep(0.01)
-        assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=200)
-    if process.returncode == 0:
-        pytest.skip("the run was over before the signal came")
-    assert process.returncode == 143, err
-    assert f"go on with: python train.py --resume {path}" in out
-    train("--resume", path)
-    for name in ("model.safetensors", "last.safetensors"):
-        assert tensors_of(path / name) == tensors_of(run[0] / name), name
-
-
-def tensors_of(path):
-    from crossent.tensor_file import hash_tensors, read_tensors
-
-    return hash_tensors(read_tensors(path)[0])
-
-
 def test_own_pictures_from_a_folder(tmp_path):
     from data.drawings import draw, label
 
@@ -268,6 +241,10 @@ def test_own_pictures_from_a_folder(tmp_path):
     [
         (("train.py", "optim.lrr=1"), "argument optim.lrr=1: optim.lrr is not a setting"),
         (("train.py", "model.name=small_cn"), "did you mean small_cnn"),
+        (("train.py", "--epochs", "3"), "--epochs is not an option; did you mean train.epochs=3?"),
+        (("train.py", "--lr=0.1"), "did you mean optim.lr=0.1?"),
+        (("train.py", "--nonsense"), "--nonsense is not an option; see --help"),
+        (("train.py", "configs/photos.yaml"), "did you mean -c configs/photos.yaml?"),
         (("train.py", "-c", "missing.yaml"), "missing.yaml"),
         (("train.py", "--resume", "missing"), "missing"),
         (("train.py", "-c", "configs/photos.yaml", "data.root=missing"), "missing"),
@@ -290,20 +267,6 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(words, message):
 def test_a_used_folder_is_refused(run):
     _, err = train(*SMOKE, "--out", run[0], status=2)
     assert "--resume" in err
-
-
-def test_a_loss_that_explodes_stops_with_status_3(tmp_path):
-    _, err = train(
-        *SMOKE,
-        "optim.lr=1e38",
-        "optim.weight_decay=10",
-        "schedule.warmup=0",
-        "--out",
-        tmp_path / "run",
-        status=3,
-    )
-    assert "sample ids [" in err and "epoch 1" in err
-    assert err.count("\n") == 1
 
 
 def test_dry_run_keeps_nothing(tmp_path):

@@ -10,9 +10,11 @@ import time
 import pytest
 import torch
 
-from crossent.same_run import first_difference
+from crossent.cli import run_main
+from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
 from tests.forked import Command, Mishap
 
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
@@ -191,6 +193,32 @@ def test_lines_that_the_checkpoint_counts_on_are_missed(stopped):
     assert f"{stopped.metrics} has 0 whole lines" in the_line(err)
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (UserError("mend it"), 2, "error: mend it\n"),
+        (
+            OSError(28, "No space left on device", "run/a"),
+            2,
+            "error: run/a: No space left on device",
+        ),
+        (OSError("torch cannot map memory"), None, "torch cannot map memory"),
+        (ValueError("operands could not be broadcast"), None, "operands could not be broadcast"),
+    ],
+    ids=["user", "file", "OSError of a library", "ValueError of a library"],
+)
+def test_only_mistakes_of_the_user_come_without_a_traceback(capsys, error, status, words):
+    def fail(_):
+        raise error
+
+    if status is None:
+        with pytest.raises(type(error), match=words):
+            run_main(fail, [])
+    else:
+        assert run_main(fail, []) == status
+        assert words in capsys.readouterr().err
+
+
 def test_a_second_training_in_the_same_folder_is_refused(finished, tmp_path):
     run = RunFolder(tmp_path / "run")
     mishap = Mishap("asleep", "after a step")
@@ -201,7 +229,7 @@ def test_a_second_training_in_the_same_folder_is_refused(finished, tmp_path):
         time.sleep(0.02)
     for words in (("--resume", run.path), (*SMOKE, "--out", run.path)):
         _, err = Command(tmp_path, *words).end(2)
-        assert f"{run.path} is in use by another training (process {first.process.pid})" in err
+        assert f"{run.path} is in use by another training; wait for its end" in err
         the_line(err)
     os.kill(first.process.pid, signal.SIGKILL)
     first.end(-9)

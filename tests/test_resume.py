@@ -12,11 +12,10 @@ from crossent.cli import run_main
 from crossent.config import Settings, load_settings
 from crossent.environment import changes
 from crossent.resume import FREE, refused_differences
-from crossent.same_run import first_difference
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
 from tests.forked import ROOT, Command, Mishap
-from tests.training.parts import make_run
 from train import main as train_main
 
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
@@ -124,37 +123,13 @@ def test_resume_has_its_own_config(copy):
     assert "has its own settings; leave out -c configs/smoke.yaml" in err
 
 
-def test_a_kill_between_the_line_of_the_end_and_its_checkpoint(tmp_path):
-    straight = make_run(tmp_path / "straight")
-    straight.start()
-    straight.fit()
-    run = make_run(tmp_path / "killed")
-    run.checkpoint_share = float("inf")
-    run.start()
-    save = run.save
-
-    def save_or_die():
-        if run.trainer.progress.done:
-            raise RuntimeError("killed")
-        save()
-
-    run.save = save_or_die
-    with pytest.raises(RuntimeError, match="killed"):
-        run.fit()
-    assert run.folder.records()[-1]["kind"] == "end"
-    resumed = make_run(tmp_path / "killed")
-    resumed.resume()
-    resumed.fit()
-    assert first_difference(straight.folder, resumed.folder) is None
-
-
 def test_another_machine_is_told():
     old = {"threads": 2, "packages": {"torch": "1", "pillow": "3"}, "device": "cpu", "command": "a"}
     new = {"threads": 4, "packages": {"torch": "2", "pillow": "3"}, "device": "cpu", "command": "b"}
     assert changes(old, new) == ["threads: 2 -> 4", "torch: 1 -> 2"]
     assert changes({}, new) == []
-    old, new = {"processes": 3, "sums": "shared memory"}, {"processes": 3, "sums": "gloo"}
-    assert changes(old, new) == ["sums: shared memory -> gloo"]
+    old, new = {"processes": 3, "sums": "gloo"}, {"processes": 3, "sums": "nccl"}
+    assert changes(old, new) == ["sums: gloo -> nccl"]
 
 
 @pytest.mark.slow
@@ -174,6 +149,22 @@ def test_verify_resume_passes_and_leaves_nothing(tmp_path):
     assert [line[:11] for line in lines[1:-1]] == ["kill 1 of 2", "kill 2 of 2"]
     assert lines[-1] == "PASS: the same tensors, the same lines"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [("data.folds=2", "takes one run: choose a fold"), ("train.minutes=1", "depends on the clock")],
+)
+def test_verify_resume_refuses_what_it_cannot_compare(tmp_path, word, reason):
+    words = ("data.source=folder", "data.root=pictures", word)
+    _, err = Command(tmp_path, "crossent", "verify-resume", *words).end(2)
+    assert reason in err and err.count("\n") == 1
+
+
+def test_verify_resume_has_the_last_words_of_a_training_that_fails(tmp_path):
+    words = ("data.source=folder", f"data.root={tmp_path / 'missing'}")
+    _, err = Command(tmp_path, "crossent", "verify-resume", *words).end(2)
+    assert "the training ended with status 2" in err and "missing" in err
 
 
 def test_a_difference_is_named(finished, copy):

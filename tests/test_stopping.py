@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from crossent.drill import PLACES
-from crossent.same_run import first_difference
+import train
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
+from tests.drill import PLACES
 from tests.forked import ROOT, Command, Mishap
 
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
@@ -60,6 +61,26 @@ def test_a_second_signal_leaves_at_once(tmp_path):
     out, err = Command(tmp_path, *SMOKE, "--out", tmp_path / "run", mishap=mishap).end(143)
     assert "saved in" not in out
     assert err == ""
+
+
+def test_the_first_signal_while_the_report_is_written_ends_it(tmp_path, monkeypatch, capsys):
+    from crossent.report import report
+
+    def slow(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    monkeypatch.setattr(report, "write_report", slow)
+    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        status = train.main([*SMOKE, "train.epochs=1", "--out", str(tmp_path / "run")])
+    finally:
+        for signum, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+            signal.signal(signum, handler)
+    assert status == 130
+    assert "SIGINT: the run is saved; for its page: python -m crossent report" in (
+        capsys.readouterr().out
+    )
 
 
 def children(pid):

@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples",
         nargs="*",
         metavar="PICTURE",
-        help="pictures to offer as examples; default: three drawings",
+        help="pictures to offer as examples; default: validation pictures of the run",
     )
     parser.add_argument("--port", type=int, help="default: a free one from 7860 on")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")

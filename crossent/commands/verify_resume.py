@@ -11,10 +11,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from crossent.config import load_settings
     from crossent.errors import UserError
     from crossent.verify_resume import verify_resume
+    from models import MODEL_NAMES
 
     if args.kills < 1:
         raise UserError(f"--kills {args.kills}: expected 1 or more")
+    settings = load_settings(args.config, args.overrides, model_names=MODEL_NAMES).settings
     config = ["-c", args.config] if args.config else []
-    return verify_resume([*config, *args.overrides], args.kills, args.seed)
+    return verify_resume(settings, [*config, *args.overrides], args.kills, args.seed)

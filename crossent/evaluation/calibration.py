@@ -1,4 +1,4 @@
-"""Does the model know what it does not know? Confidence held against how often it is right."""
+"""Calibration: is the model right as often as its confidence says?"""
 
 import math
 from dataclasses import dataclass
@@ -34,49 +34,37 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """ECE with the logits as they are, and after one number T has softened or sharpened them.
+    """ECE of the logits as they are, and the temperature that would soften or sharpen them best."""
 
-    "after" is honest: T comes from one half of the pictures and is used on the other.
-    """
-
-    before: Interval
-    after: Interval
-    by_chance: Interval  # what so many pictures would show if the model were calibrated
-    temperature: float  # fitted on all pictures: the one to use from now on
-    E_after: float  # nats, with the temperatures of the halves
+    before: Interval  # that is, with T = 1
+    by_chance: Interval  # what as many pictures would show if the model were calibrated
+    temperature: float  # T, fitted on all pictures; above 1 if the model is too confident
     bins: list[Bin]
-    bins_after: list[Bin]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the numbers for JSON."""
         return {
             "ece": self.before.to_dict(),
-            "ece_after_temperature": self.after.to_dict(),
             "ece_by_chance": self.by_chance.to_dict(),
             "temperature": self.temperature,
-            "E_after_temperature": self.E_after,
         }
 
 
 def calibrate(outputs: Outputs, seed: int = 0) -> Calibration:
-    """Measure the calibration, before and after temperature scaling.
+    """Measure the calibration.
 
     Source: Guo et al. 2017, "On calibration of modern neural networks".
     """
-    after = outputs.at_temperature(crossfitted_temperatures(outputs, seed))
     return Calibration(
         before=expected_calibration_error(outputs),
-        after=expected_calibration_error(after),
         by_chance=error_by_chance(outputs, seed),
         temperature=fit_temperature(outputs),
-        E_after=float(after.losses.mean()),
         bins=reliability(outputs),
-        bins_after=reliability(after),
     )
 
 
 def expected_calibration_error(outputs: Outputs) -> Interval:
-    """ECE = sum over the bins of (pictures in it / N) |mean confidence - accuracy|.
+    """Return ECE = sum over the bins of (pictures in it / N) |mean confidence - accuracy|.
 
     The interval is the bootstrap's. Resampling adds noise to every bin, so for few pictures it
     lies high: read it with `error_by_chance`.
@@ -86,14 +74,14 @@ def expected_calibration_error(outputs: Outputs) -> Interval:
 
 
 def resampled_error(outputs: Outputs, counts: Floats) -> Floats:
-    """ECE of each resample. Shape: counts (B, N); returns (B, 1)."""
+    """Return ECE of each resample. Shape: counts (B, N); returns (B, 1)."""
     gaps = (outputs.confidence - outputs.right)[:, None] * in_bin(outputs)  # (N, bins)
     errors: Floats = np.abs(counts @ gaps).sum(axis=1, keepdims=True) / len(outputs)
     return errors
 
 
 def error_by_chance(outputs: Outputs, seed: int = 0) -> Interval:
-    """The ECE, its mean and 95 % of its values, if every answer were as often right as it states.
+    """Return the ECE, with 95 % of its values, if each answer were right as often as it states.
 
     Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
     """
@@ -108,14 +96,14 @@ def error_by_chance(outputs: Outputs, seed: int = 0) -> Interval:
 
 
 def in_bin(outputs: Outputs) -> Floats:
-    """(N, bins) one-hot; a confidence of exactly 1 belongs to the last bin."""
+    """Return (N, bins) one-hot; a confidence of exactly 1 belongs to the last bin."""
     index = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     one_hot: Floats = np.eye(NUM_BINS)[index]
     return one_hot
 
 
 def reliability(outputs: Outputs) -> list[Bin]:
-    """The bins that have pictures, from unsure to sure."""
+    """Return the bins that have pictures, from the least to the most confident."""
     found = []
     for members in in_bin(outputs).T.astype(bool):
         count = int(members.sum())
@@ -125,19 +113,8 @@ def reliability(outputs: Outputs) -> list[Bin]:
     return found
 
 
-def crossfitted_temperatures(outputs: Outputs, seed: int = 0) -> Floats:
-    """(N,) for each picture the T fitted on the half that it is not in."""
-    shuffled = np.random.default_rng(seed).permutation(len(outputs))
-    halves = shuffled[::2], shuffled[1::2]
-    temperatures = np.ones(len(outputs))
-    if len(outputs) > 1:
-        for mine, other in (halves, halves[::-1]):
-            temperatures[mine] = fit_temperature(outputs.rows(other))
-    return temperatures
-
-
 def fit_temperature(outputs: Outputs) -> float:
-    """The T > 0 whose logits z / T give the smallest E; above 1 if the model was too sure.
+    """Return the T > 0 whose logits z / T give the smallest E.
 
     E is convex in 1/T, so its slope changes sign once: sixty halvings find where.
     """
@@ -151,7 +128,7 @@ def fit_temperature(outputs: Outputs) -> float:
 
 
 def slope(outputs: Outputs, inverse: float) -> float:
-    """dE/da of logits a z, by the chain rule on our own dE/dz = y - t."""
+    """Return dE/da of logits a z, by the chain rule on our own dE/dz = y - t."""
     factor = torch.tensor(inverse, dtype=torch.float64, requires_grad=True)
     logits = torch.from_numpy(outputs.logits) * factor
     cross_entropy(logits, torch.from_numpy(outputs.labels)).backward()

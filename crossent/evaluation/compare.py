@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
-from crossent.evaluation.metrics import Ints
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.outputs import Ints, Outputs
 
 Z_POWER = 0.8416212335729143  # 80 % of a normal distribution lie below
 
@@ -34,16 +33,21 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second side less the first. Of pictures, the rows where the majority changed sides."""
+    """The second side minus the first.
+
+    The p-value belongs to the interval of the accuracy: of two single runs both follow from the
+    pictures gained and lost (McNemar's exact test); of several runs both are read off the same
+    draws, so that p is below 0.05 where the 95 % interval leaves out 0.
+    """
 
     first: str
     second: str
     num_images: int
     accuracy: Interval  # difference, as a share
     E: Interval  # difference, nats
-    gained: Ints  # rows that only the second has right
+    gained: Ints  # rows that only the second has right, of several runs the majority
     lost: Ints  # rows that only the first has right
-    p_value: float  # McNemar's exact test on these
+    p_value: float  # of accuracies that are equal in truth
     more_pictures: int | None  # to tell such a difference of two runs, if it is one
 
     @property
@@ -111,8 +115,11 @@ def compare(first: Side, second: Side) -> Comparison:
     are_single = len(first.runs) == len(second.runs) == 1
     if are_single:
         accuracy = paired_interval(len(gained), len(lost), len(labels))
+        p_value = mcnemar(len(gained), len(lost))
     else:
-        accuracy = paired_bootstrap(first.right, second.right)
+        draws = paired_draws(first.right, second.right)
+        accuracy = percentiles(float(now.mean() - was.mean()), draws).within(-1, 1)
+        p_value = level_of_zero(draws)
     return Comparison(
         first=first.name,
         second=second.name,
@@ -121,7 +128,7 @@ def compare(first: Side, second: Side) -> Comparison:
         E=paired_bootstrap(first.losses, second.losses),
         gained=gained,
         lost=lost,
-        p_value=mcnemar(len(gained), len(lost)),
+        p_value=p_value,
         # more pictures do nothing about the spread of several runs
         more_pictures=pictures_missing(now - was) if are_single else None,
     )
@@ -149,15 +156,25 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
 
 
 def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
-    """The mean of the second less the first: with other pictures, and other runs of each side.
+    """Return the mean of the second minus the first: with other pictures, and other runs of each.
 
     Shape:
         first (R, N), second (R', N).
     """
-    rng = np.random.default_rng(seed + 1)
+    value = float(second.mean() - first.mean())
+    return percentiles(value, paired_draws(first, second, seed))
+
+
+def paired_draws(first: Floats, second: Floats, seed: int = 0) -> Floats:
+    """Draw the difference of the means anew. Shape: first (R, N), second (R', N); returns (B,)."""
     found = resampled_means(second.mean(axis=0) - first.mean(axis=0), seed)
-    found += deviations([first, second], len(found), rng)
-    return percentiles(float(second.mean() - first.mean()), found)
+    return found + deviations([first, second], len(found), np.random.default_rng(seed + 1))
+
+
+def level_of_zero(draws: Floats) -> float:
+    """Return the largest p such that the percentile interval of level 1 - p still holds 0."""
+    beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * max(beyond, 1) / len(draws))
 
 
 def spread_interval(values: Floats, seed: int = 0) -> Interval:

@@ -1,14 +1,14 @@
 """Run a model over pictures without training it."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast
+from crossent.errors import UserError
 from crossent.evaluation.outputs import Outputs
 from crossent.loss import cross_entropy
 from crossent.model_file import Classifier
@@ -31,7 +31,7 @@ class Totals:
         self.count += count
 
     def numbers(self) -> list[float]:
-        """The sums as numbers, for processes to add up."""
+        """Return the sums as numbers, for processes to add up."""
         return [self.E, self.correct, self.count]
 
     def means(self) -> dict[str, float]:
@@ -53,7 +53,7 @@ class Evaluator:
     rows: range | None = None
 
     def logits(self, model: nn.Module) -> Iterator[tuple[Batch, Tensor]]:
-        """Batch by batch, in the order of the sample ids: the batch and its logits (B, K)."""
+        """Yield each batch and its logits (B, K), in the order of the sample ids."""
         model.eval()
         for batch in val_batches(self.image_set, self.preprocessing, self.device, rows=self.rows):
             with torch.inference_mode(), autocast(self.device, self.precision):
@@ -61,7 +61,7 @@ class Evaluator:
             yield batch, logits.float()
 
     def __call__(self, model: nn.Module, answers: Tensor | None = None) -> Totals:
-        """E and accuracy: the plain cross-entropy, without smoothing or weights.
+        """Sum up E and right answers: the plain cross-entropy, without smoothing or weights.
 
         Args:
             answers: filled with what a rejection curve is made of, the largest y of each picture
@@ -82,23 +82,20 @@ class Evaluator:
         return totals
 
 
-def outputs_of(classifier: Classifier, image_set: ImageSet, flip: bool = False) -> Outputs:
-    """What a trained model says of labelled pictures; all else follows from that.
+def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
+    """Return the answers of a trained model to labelled pictures.
 
-    Args:
-        flip: average y with that of the mirror image, as `predict --flip` does.
+    Raises:
+        UserError: some of them are not finite.
     """
-    outputs = _outputs_of(classifier, image_set)
-    if not flip:
-        return outputs
-    mirrored = replace(image_set, images=image_set.images[:, :, ::-1])
-    both = outputs.log_probs, _outputs_of(classifier, mirrored).log_probs
-    return Outputs(np.logaddexp(*both) - math.log(2), outputs.labels)
-
-
-def _outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
     evaluator = Evaluator(
         image_set, classifier.preprocessing, classifier.device, classifier.precision
     )
-    logits = [logits.cpu() for _, logits in evaluator.logits(classifier.model)]
-    return Outputs(torch.cat(logits).double().numpy(), np.asarray(image_set.labels))
+    logits = torch.cat([logits.cpu() for _, logits in evaluator.logits(classifier.model)])
+    num_broken = int((~logits.isfinite()).any(dim=1).sum())
+    if num_broken:
+        raise UserError(
+            f"the model answers with numbers that are not finite to {num_broken} of "
+            f"{len(image_set)} pictures: it cannot be evaluated; train it with a smaller optim.lr"
+        )
+    return Outputs(logits.double().numpy(), np.asarray(image_set.labels))

@@ -12,6 +12,7 @@ Floats = npt.NDArray[np.float64]
 Z = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
 QUANTILES = (0.025, 0.975)
 NUM_RESAMPLES = 2000
+HUGE = 1e6
 MAX_NUMBERS = 2_000_000  # of a block of resamples held at once: 16 MB
 
 
@@ -30,11 +31,20 @@ class Interval(NamedTuple):
         """As people read it, such as "0.842 (0.801 to 0.876)"."""
         if math.isnan(self.value):
             return "-"
-        return f"{self.value:{form}} ({self.range(form)})"
+        return f"{shown(self.value, form)} ({self.range(form)})"
 
     def range(self, form: str = ".3f") -> str:
         """The interval alone, such as "0.801 to 0.876"."""
-        return f"{self.low:{form}} to {self.high:{form}}"
+        return f"{shown(self.low, form)} to {shown(self.high, form)}"
+
+    def within(self, low: float, high: float) -> "Interval":
+        """Clip the interval to values that can be, such as 0 to 1 for a share."""
+        return Interval(self.value, max(low, self.low), min(high, self.high))
+
+
+def shown(value: float, form: str) -> str:
+    """Format a number; a huge one, as E can be after a training that went wrong, stays short."""
+    return f"{value:{form}}" if abs(value) < HUGE else f"{value:.3g}"
 
 
 def wilson(successes: int, count: int) -> Interval:

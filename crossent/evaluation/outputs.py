@@ -1,6 +1,5 @@
-"""What a model said of a set of pictures: everything that is measured of it starts here."""
+"""The answers of a model to a set of pictures: all measurements start here."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,11 +35,6 @@ class Outputs:
         losses: Floats = cross_entropy(logits, labels, reduction="none").numpy()
         return losses
 
-    @property
-    def log_probs(self) -> Floats:
-        """(N, K) log y: no y is so small that it would be 0."""
-        return self.logits - np.logaddexp.reduce(self.logits, axis=1, keepdims=True)
-
     @cached_property
     def probs(self) -> Floats:
         """(N, K) y, each row adds up to 1."""
@@ -65,16 +59,3 @@ class Outputs:
         """(N,) whether the class with the largest y is the label."""
         right: Bools = self.predicted == self.labels
         return right
-
-    def at_temperature(self, temperature: float | Floats) -> "Outputs":
-        """The same answers with logits z / T.
-
-        Args:
-            temperature: T, one number or (N,) one for each picture.
-        """
-        divisor = np.broadcast_to(temperature, self.labels.shape)
-        return Outputs(self.logits / divisor[:, None], self.labels)
-
-    def rows(self, ids: Ints | Sequence[int]) -> "Outputs":
-        """Of some of the pictures."""
-        return Outputs(self.logits[ids], self.labels[ids])

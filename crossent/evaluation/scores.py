@@ -7,13 +7,38 @@ from typing import Any
 import numpy as np
 
 from crossent.evaluation.intervals import Floats, Interval, bootstrap, f1_interval, wilson
-from crossent.evaluation.metrics import Ints, Metrics, confusion_matrix, divide, f1_score
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.outputs import Ints, Outputs
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Counts of answers. Shape: confusion (K, K), rows true, columns predicted."""
+
+    confusion: Ints
+
+    @property
+    def num_images(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def support(self) -> Ints:
+        """(K,) pictures of each class."""
+        support: Ints = self.confusion.sum(axis=1)
+        return support
+
+    def most_confused(self) -> list[tuple[int, int, int]]:
+        """Return (true, predicted, pictures) of each kind of mistake, the most frequent first."""
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        pairs = [(int(i), int(j), int(wrong[i, j])) for i, j in np.argwhere(wrong)]
+        return sorted(pairs, key=lambda pair: -pair[2])
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Lists are by class. A class without pictures has no recall, one never said no precision."""
+    """The numbers of an evaluation; lists are by class.
+
+    A class without pictures has no recall, one that is never predicted has no precision.
+    """
 
     E: Interval  # nats, mean over the pictures
     accuracy: Interval
@@ -25,7 +50,7 @@ class Scores:
     metrics: Metrics
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
-        """The object that `evaluate --json` prints; a number that does not exist is null."""
+        """Return the object that `evaluate --json` prints; a number that does not exist is null."""
         columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
         per_class = {
             name: {
@@ -47,9 +72,11 @@ class Scores:
 
 
 def score(outputs: Outputs) -> Scores:
-    """All of them: Wilson's interval for shares, the bootstrap for means over pictures."""
-    confusion = confusion_matrix(outputs.labels, outputs.predicted, outputs.num_classes)
-    metrics = Metrics(float(outputs.losses.mean()), confusion)
+    """Compute all of them: Wilson's interval for shares, the bootstrap for means over pictures."""
+    num_classes = outputs.num_classes
+    pairs = outputs.labels * num_classes + outputs.predicted
+    confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    metrics = Metrics(confusion)
     found, answers = confusion.diagonal(), confusion.sum(axis=0)
     [E] = bootstrap(partial(mean_losses, outputs.losses), len(outputs))
     macro_f1, balanced = bootstrap(partial(resampled_means, outputs), len(outputs))
@@ -70,32 +97,38 @@ def wilsons(successes: Ints, counts: Ints) -> list[Interval]:
 
 
 def mean_losses(losses: Floats, counts: Floats) -> Floats:
-    """E of each resample. Shape: losses (N,), counts (B, N); returns (B, 1)."""
+    """Return E of each resample. Shape: losses (N,), counts (B, N); returns (B, 1)."""
     means: Floats = counts @ losses / len(losses)
     return means[:, None]
 
 
 def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
-    """The means over the classes of F1 and of recall, of each resample.
+    """Return the means over the classes of F1 and of recall, of each resample.
 
     Shape:
         counts (B, N); returns (B, 2).
     """
-    by_class = resampled_f1(outputs, counts), resampled_recall(outputs, counts)
-    means: Floats = np.stack([np.nanmean(values, axis=1) for values in by_class], axis=1)
+    means: Floats = np.nanmean(resampled_by_class(outputs, counts), axis=2).T
     return means
 
 
-def resampled_f1(outputs: Outputs, counts: Floats) -> Floats:
-    """F1 of each class in each resample. Shape: counts (B, N); returns (B, K)."""
-    classes = np.eye(outputs.num_classes)
-    is_class, is_said = classes[outputs.labels], classes[outputs.predicted]  # (N, K)
-    f1: Floats = f1_score(counts @ (is_class * is_said), counts @ is_class, counts @ is_said)
-    return f1
+def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
+    """Return F1 and recall of each class in each resample; nan of a class without pictures.
+
+    Shape:
+        counts (B, N); returns (2, B, K).
+    """
+    right = add_up(counts * outputs.right, outputs.labels, outputs.num_classes)
+    pictures = add_up(counts, outputs.labels, outputs.num_classes)
+    answers = add_up(counts, outputs.predicted, outputs.num_classes)
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return np.stack([2 * right / (pictures + answers), right / pictures])
 
 
-def resampled_recall(outputs: Outputs, counts: Floats) -> Floats:
-    """Recall of each class in each resample. Shape: counts (B, N); returns (B, K)."""
-    is_class = np.eye(outputs.num_classes)[outputs.labels]  # (N, K)
-    recall: Floats = divide(counts @ (is_class * outputs.right[:, None]), counts @ is_class)
-    return recall
+def add_up(counts: Floats, classes: Ints, num_classes: int) -> Floats:
+    """Add up the counts of the pictures of each class, without a one-hot of (N, K).
+
+    Shape:
+        counts (B, N), classes (N,); returns (B, K).
+    """
+    return np.stack([np.bincount(classes, row, num_classes) for row in counts])

@@ -1,6 +1,6 @@
-"""The snow test: what is left of the accuracy when the animal is covered?
+"""The shortcut test: what is left of the accuracy when the middle of the pictures is covered?
 
-Wolves stand on snow. A model that looks at the snow is right until a dog goes skiing.
+A model may have learned the background of its pictures, which is another one elsewhere.
 Source: Ribeiro et al. 2016, "Why should I trust you?", section 6.4.
 """
 
@@ -37,9 +37,9 @@ class Shortcuts:
             return None
         return (
             f"the border alone, with the middle covered, is right {border.value:.0%} of the time "
-            f"({border.low:.0%} to {border.high:.0%}; guessing: {self.guess:.0%}): either the "
-            "animals reach into it, or the model reads the background, as wolves on snow, and will "
-            "fail elsewhere; look at the pictures"
+            f"({border.low:.0%} to {border.high:.0%}; guessing: {self.guess:.0%}): either what the "
+            "pictures show reaches into it, or the model reads the background and will fail where "
+            "that is another one; look at the pictures"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,23 +49,23 @@ class Shortcuts:
 
 
 def only_border(images: Pixels, colour: Pixels) -> Pixels:
-    """The square in the middle, half of the area, covered with one colour."""
+    """Cover the square in the middle, half of the area, with one colour."""
     return np.where(is_middle(images.shape[1])[:, :, None], colour, images)
 
 
 def only_centre(images: Pixels, colour: Pixels) -> Pixels:
-    """All but the square in the middle covered with one colour: the other half of the area."""
+    """Cover all but the square in the middle with one colour: the other half of the area."""
     return np.where(is_middle(images.shape[1])[:, :, None], images, colour)
 
 
 def in_grey(images: Pixels, colour: Pixels) -> Pixels:
-    """Without colour. Shape: (N, S, S, 3) to the same."""
+    """Remove the colour. Shape: (N, S, S, 3) to the same."""
     grey = (images @ GREY).round().astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def unchanged(images: Pixels, colour: Pixels) -> Pixels:
-    """As they are."""
+    """Leave them as they are."""
     return images
 
 
@@ -79,7 +79,7 @@ VIEWS: dict[str, View] = {
 
 
 def look_for_shortcuts(classifier: Classifier, image_set: ImageSet) -> Shortcuts:
-    """Accuracy of each view of the pictures."""
+    """Measure the accuracy on each view of the pictures."""
     colour = mean_colour(image_set)
     num_right = dict.fromkeys(VIEWS, 0)
     for first in range(0, len(image_set), AT_ONCE):
@@ -92,18 +92,19 @@ def look_for_shortcuts(classifier: Classifier, image_set: ImageSet) -> Shortcuts
 
 
 def take(image_set: ImageSet, rows: slice) -> ImageSet:
-    """Some neighbouring pictures: all of them at once may not fit into memory."""
+    """Take some neighbouring pictures: all of them at once may not fit into memory."""
     return ImageSet(image_set.images[rows], image_set.labels[rows], image_set.names[rows])
 
 
 def mean_colour(image_set: ImageSet) -> Pixels:
-    """(3,) over all pixels of all pictures."""
-    colour: Pixels = image_set.images.mean(axis=(0, 1, 2)).round().astype(np.uint8)
+    """Return (3,), the mean over all pixels of all pictures."""
+    means = [image.mean(axis=(0, 1)) for image in image_set.images]
+    colour: Pixels = np.mean(means, axis=0).round().astype(np.uint8)
     return colour
 
 
 def is_middle(size: int) -> npt.NDArray[np.bool_]:
-    """(S, S) True in the square of half the area in the middle."""
+    """Return (S, S), True in the square of half the area in the middle."""
     margin = round(size * (1 - math.sqrt(0.5)) / 2)
     middle = np.zeros((size, size), bool)
     middle[margin : size - margin, margin : size - margin] = True

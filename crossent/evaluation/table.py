@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from crossent.evaluation.calibration import Calibration
 from crossent.evaluation.coverage import Coverage
-from crossent.evaluation.findings import Findings
-from crossent.evaluation.metrics import Metrics
-from crossent.evaluation.scores import Scores
+from crossent.evaluation.intervals import HUGE, shown
+from crossent.evaluation.measure import Findings
+from crossent.evaluation.scores import Metrics, Scores
 from crossent.evaluation.shortcuts import Shortcuts
 from data.images import Unusable
 
@@ -17,7 +17,7 @@ VIEW_NAMES = {"border": "only the border", "centre": "only the centre", "grey": 
 
 
 def as_text(findings: Findings, class_names: list[str], unusable: Sequence[Unusable]) -> str:
-    """Accuracy and E, a row a class, the confusion matrix, calibration, the snow test."""
+    """Return accuracy and E, a row per class, the confusion matrix and the other tables."""
     scores = findings.scores
     parts = [
         headline(scores, class_names),
@@ -33,14 +33,15 @@ def as_text(findings: Findings, class_names: list[str], unusable: Sequence[Unusa
 
 
 def headline(scores: Scores, class_names: list[str]) -> str:
-    """The two numbers, and E in the units of the article's reader."""
-    E, accuracy, num_classes = scores.E, scores.accuracy, len(class_names)
+    """Return the two numbers, and E in the units of the article's reader."""
+    E, num_classes = scores.E.value, len(class_names)
+    bits, digits = shown(E / math.log(2), ".4f"), shown(E / math.log(10), ".4f")
+    doubt = f"{math.exp(E):.2f}" if E < math.log(HUGE) else f"more than {HUGE:,.0f}"
     return (
-        f"{scores.metrics.num_images} pictures: accuracy {accuracy.text('.1%')}, "
-        f"E = {E.text('.4f')} nats\n"
-        f"= {E.value / math.log(2):.4f} bits = {E.value / math.log(10):.4f} in base 10; "
-        f"exp(E) = {math.exp(E.value):.2f} of {num_classes} classes still in doubt "
-        f"(a model that knows nothing: ln {num_classes} = {math.log(num_classes):.4f})\n"
+        f"{scores.metrics.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
+        f"E = {scores.E.text('.4f')} nats\n"
+        f"= {bits} bits = {digits} in base 10; exp(E) = {doubt}: as unsure as between that many "
+        f"classes (an untrained model: ln {num_classes} = {math.log(num_classes):.4f})\n"
         f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
         f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
@@ -57,22 +58,22 @@ def per_class_table(scores: Scores, class_names: list[str]) -> str:
 
 
 def confusion(metrics: Metrics, class_names: list[str]) -> str:
-    """All of it, or the most frequent mistakes where a terminal is too narrow."""
+    """Return the matrix, or the most frequent mistakes where a terminal is too narrow."""
     few = len(class_names) <= MAX_COLUMNS
     return (confusion_table if few else confused_pairs)(metrics, class_names)
 
 
 def confusion_table(metrics: Metrics, class_names: list[str]) -> str:
-    rows = [["is \\ said", *class_names]]
+    rows = [["true \\ predicted", *class_names]]
     for name, counts in zip(class_names, metrics.confusion.tolist(), strict=True):
         rows.append([name, *map(str, counts)])
     return align(rows)
 
 
 def confused_pairs(metrics: Metrics, class_names: list[str]) -> str:
-    rows = [["is", "said", "pictures"]]
-    for true, said, count in metrics.most_confused()[:MAX_COLUMNS]:
-        rows.append([class_names[true], class_names[said], str(count)])
+    rows = [["true", "predicted", "pictures"]]
+    for true, predicted, count in metrics.most_confused()[:MAX_COLUMNS]:
+        rows.append([class_names[true], class_names[predicted], str(count)])
     return "Most confused:\n" + align(rows)
 
 
@@ -81,13 +82,12 @@ def calibration_lines(calibration: Calibration) -> str:
     return (
         f"Calibration error {c.before.text('.3f')}; "
         f"a perfectly calibrated model would show {c.by_chance.text('.3f')} on so many pictures\n"
-        f"after temperature scaling (fitted on one half, used on the other) "
-        f"{c.after.text('.3f')}, E = {c.E_after:.4f}; T = {c.temperature:.2f} on all"
+        f"best temperature for the logits: {c.temperature:.2f}; above 1 the model is too confident"
     )
 
 
 def coverage_table(coverage: Coverage) -> str:
-    rows = [["surest", "accuracy", "confidence from"]]
+    rows = [["most confident", "accuracy", "confidence from"]]
     for share in (1.0, 0.8, 0.5):
         accuracy, confidence = coverage.at(share)
         rows.append([f"{share:.0%}", accuracy.text(".1%"), f"{confidence:.2f}"])
@@ -111,7 +111,7 @@ def unusable_list(unusable: Sequence[Unusable]) -> str:
 
 
 def align(rows: list[list[str]]) -> str:
-    """First column to the left, the others to the right, each as wide as it needs to be."""
+    """Align the first column to the left, the others to the right, each as wide as needed."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from crossent.evaluation.intervals import Floats
 from crossent.loss import cross_entropy
 from crossent.training.console import LN_K_TOLERANCE
 from crossent.training.find_lr import E_of_step, endless_batches
-from crossent.training.loop import NotFinite, Trainer
+from crossent.training.not_finite import NotFinite
 from crossent.training.run_folder import RunFolder
+from crossent.training.trainer import Trainer
 from data.advice import guessing_loss
 from data.batches import Batch
 from data.images import Data, ImageSet
@@ -160,7 +160,7 @@ CONTROLS = {"a few steps": few_steps, "one batch": one_batch, "shuffled labels":
 def trainer_of(settings: Settings, data: Data) -> Trainer:
     """One that keeps nothing, with a schedule of as many steps as a control has."""
     trainer = build(settings, data, RunFolder(Path("unused"))).trainer
-    trainer.lr_at = partial(trainer.lr_at, num_steps=MAX_STEPS)
+    trainer.schedule = replace(trainer.schedule, num_steps=MAX_STEPS)
     train_mode(trainer.model)
     return trainer
 

@@ -1,22 +1,35 @@
 """Runs that belong together: the folds of a cross-validation, or one config with several seeds.
 
 GROUP/group.yaml   what all have in common     GROUP/fold-1, ...   ordinary run folders
-GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png   what came of them
+GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png   the results
 """
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossent.config import Settings, load_settings, to_yaml, with_values
-from crossent.errors import UserError
+import numpy as np
+import torch
+
+from crossent.build import labelled_folder, validation_of
+from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
+from crossent.device import choose_device
+from crossent.errors import EXIT_DONE, UserError
+from crossent.evaluation.compare import Side, spread_interval
+from crossent.evaluation.evaluate import outputs_of
+from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import score
+from crossent.evaluation.table import align, confusion, headline, per_class_table
 from crossent.files import write_text
+from crossent.model_file import Classifier, load_model
 from crossent.resume import is_finished
+from crossent.train_run import Caller, train_run
 from crossent.training.run_folder import RunFolder
+from crossent.training.signals import Interrupted
 
 Variant = dict[str, Any]  # values by dotted name
 MIN_SEEDS = 2
@@ -73,17 +86,16 @@ class Group:
                 f"{self.path} is used already: go on with --resume {self.path}, "
                 "or name another folder with --out"
             )
-        kind, runs = (
-            ("seeds", seeds(settings, num_seeds)) if num_seeds else ("folds", folds(settings))
-        )
+        runs = seeds(settings, num_seeds) if num_seeds else folds(settings)
+        facts = {"kind": "seeds" if num_seeds else "folds", "runs": runs}
         write_text(self.config, to_yaml(settings))
-        write_text(self.facts, json.dumps({"kind": kind, "runs": runs}, indent=2) + "\n")
+        write_text(self.facts, json.dumps(facts, indent=2) + "\n")
 
     @contextmanager
     def beginning(self, settings: Settings, num_seeds: int | None) -> Iterator[None]:
-        """`create` for the block that trains: a mistake that stops the first run takes it back.
+        """Create the group; if a mistake stops its first run in the block, take it back.
 
-        As of a single run, so that the same command can be given again, mended.
+        So the same command can be given again, mended.
         """
         self.create(settings, num_seeds)
         try:
@@ -95,7 +107,7 @@ class Group:
             raise
 
     def keep_config(self, settings: Settings) -> None:
-        """Go on with other settings where those of all runs allow it, also of those to come.
+        """Go on with other settings if those of all runs allow it, also of those to come.
 
         Raises:
             UserError: they would change which runs there are, or the result of one that has begun.
@@ -117,13 +129,18 @@ class Group:
         return found
 
 
+def has_folds(settings: Settings) -> bool:
+    """Whether all folds of a cross-validation are asked for."""
+    return settings.data.folds is not None and settings.data.fold is None
+
+
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
     """Whether several runs are asked for.
 
     Raises:
         UserError: in a way that makes no sense.
     """
-    wants_folds = settings.data.folds is not None and settings.data.fold is None
+    wants_folds = has_folds(settings)
     is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
     if num_seeds is not None and resume:
         raise UserError(f"--resume {resume} knows its runs; leave out --seeds")
@@ -145,13 +162,153 @@ def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) 
 
 
 def folds(settings: Settings) -> dict[str, Variant]:
-    """A run for each fold. None chooses its epoch by the very pictures that it is judged by."""
+    """Return a run for each fold. None chooses its epoch by the pictures that it is judged by."""
     assert settings.data.folds
     numbers = range(1, settings.data.folds + 1)
     return {f"fold-{k}": {"data.fold": k, "train.keep": "last"} for k in numbers}
 
 
 def seeds(settings: Settings, num_seeds: int) -> dict[str, Variant]:
-    """A run for each seed, all with the same split, so that they can be compared."""
+    """Return a run for each seed, all with the same split, so that they can be compared."""
     numbers = range(settings.seed, settings.seed + num_seeds)
     return {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
+
+
+def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | None) -> int:
+    """Train the folds, or the seeds, then print and write their results together.
+
+    Returns:
+        the exit status.
+    """
+    group, caller = Group(path), Caller(f"python train.py --resume {path}")
+    with RunFolder(path).in_use():
+        if is_old:
+            group.keep_config(settings)
+        with nullcontext() if is_old else group.beginning(settings, num_seeds):
+            status = train_runs(group, caller)
+        if status != EXIT_DONE:
+            return status
+        try:
+            with caller.stop.install().raising():
+                print(summarise(group, choose_device(settings.train.device)))
+        except Interrupted as interrupted:
+            print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
+            return interrupted.exit_status
+    print(f"see {group.curves} and {group.summary}")
+    return EXIT_DONE
+
+
+def train_runs(group: Group, caller: Caller, after_each: Callable[[], None] = lambda: None) -> int:
+    """Train what is not done yet of each run, one after the other.
+
+    Returns:
+        the exit status of the first run that did not end well, else that all is done.
+    """
+    common = load_settings(group.config)
+    for name, own in group.variants.items():
+        path = group.path / name
+        if not caller.silent:
+            print(f"== {path}", flush=True)
+        origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
+        loaded = Loaded(with_values(common.settings, own), origins)
+        status = train_run(loaded, path, RunFolder(path).config.exists(), caller).status
+        if status != EXIT_DONE:
+            return status
+        after_each()
+    return EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run with its answers. Equal keys mean equal pictures in the same order."""
+
+    name: str
+    class_names: list[str]
+    picture_names: list[str]
+    outputs: Outputs
+    key: object
+
+
+def measure_run(path: Path, name: str, data_root: str | None, device: torch.device) -> Measured:
+    """Run the model over its validation pictures, or over those of another folder.
+
+    Raises:
+        UserError: there is no model, or its pictures have changed.
+    """
+    classifier = load_model(path, device)
+    data = labelled_folder(classifier, data_root) if data_root else validation_of(classifier)
+    outputs = outputs_of(classifier, data.val)
+    key = data.fingerprint if data_root else pictures_key(classifier, data.fingerprint)
+    return Measured(name, classifier.class_names, data.val.names, outputs, key)
+
+
+def pictures_key(classifier: Classifier, fingerprint: str) -> object:
+    """A folder's fingerprint is that of the files; drawings are the same in any size."""
+    settings = classifier.header["settings"]
+    drawn = settings["data"]
+    if drawn["source"] != "drawings":
+        return fingerprint
+    seed = drawn.get("seed")  # files of earlier versions have none
+    return (settings["seed"] if seed is None else seed, drawn["num_images"], drawn["val_fraction"])
+
+
+def pooled(name: str, runs: Sequence[Measured]) -> Measured:
+    """Put the folds of a cross-validation together, as if one run had judged all pictures."""
+    logits = np.concatenate([run.outputs.logits for run in runs])
+    labels = np.concatenate([run.outputs.labels for run in runs])
+    names = [picture for run in runs for picture in run.picture_names]
+    key = tuple(run.key for run in runs)
+    return Measured(name, runs[0].class_names, names, Outputs(logits, labels), key)
+
+
+def summarise(group: Group, device: torch.device) -> str:
+    """Measure all runs, write summary.json, and return the table."""
+    runs = [measure_run(path, path.name, None, device) for path in group.runs]
+    text, facts = about_folds(runs) if group.kind == "folds" else about_seeds(runs)
+    of_each = [single(run) for run in runs]
+    rows = [[group.kind.rstrip("s"), "pictures", "accuracy", "E"]]
+    rows += [
+        [run["run"], str(run["num_images"]), f"{run['accuracy']:.1%}", f"{run['E']:.4f}"]
+        for run in of_each
+    ]
+    facts = {"kind": group.kind, **facts, group.kind: of_each}
+    write_text(group.summary, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    return f"{text}\n\n{align(rows)}"
+
+
+def about_folds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:
+    """Pool the answers: every picture was judged by the one model that had not seen it."""
+    scores, class_names = score(pooled("", runs).outputs), runs[0].class_names
+    parts = [
+        "Each picture was judged by the model that had not seen it, after its last epoch.",
+        headline(scores, class_names),
+        per_class_table(scores, class_names),
+        confusion(scores.metrics, class_names),
+    ]
+    return "\n\n".join(parts), scores.to_dict(class_names)
+
+
+def about_seeds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:
+    """Mean and standard deviation over the seeds, and an interval over seeds and pictures."""
+    side = Side("", [run.outputs for run in runs])
+    rows = [["", "mean", "standard deviation", "95 % interval, over seeds and pictures"]]
+    facts = {}
+    columns = [("accuracy", side.right, 1.0, ".1%"), ("E", side.losses, np.inf, ".4f")]
+    for name, values, highest, form in columns:
+        mean = spread_interval(values).within(0.0, highest)
+        deviation = float(values.mean(axis=1).std(ddof=1))
+        rows.append([name, f"{mean.value:{form}}", f"{deviation:{form}}", mean.range(form)])
+        facts[name] = {"mean": mean.to_dict(), "standard_deviation": deviation}
+    title = f"{len(runs)} seeds, the same {side.right.shape[1]:,} validation pictures"
+    return f"{title}\n\n{align(rows)}", facts
+
+
+def single(run: Measured) -> dict[str, Any]:
+    """Return the numbers of one run of a group."""
+    outputs = run.outputs
+    return {
+        "run": run.name,
+        "num_images": len(outputs),
+        "accuracy": float(outputs.right.mean()),
+        "E": float(outputs.losses.mean()),
+    }

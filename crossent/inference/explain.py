@@ -1,35 +1,35 @@
-"""The article's derivation for one picture and one model: from y and t to E and the next step."""
+"""One prediction with all that follows from it by the article's equations, from y and t to E."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from crossent.errors import UserError
 from crossent.loss import article
 from crossent.model_file import Classifier
 from data.decode import Inspection, UnusableImage
-from data.workers import Job, inspect_in_order
+from data.decode_pool import Job, decode_in_order
+
+MAX_ROWS = 6  # classes to show; 1,000 of them would fill pages with zeros
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a model said of a picture, and what was right.
+    """What a model predicted for a picture, and what is right.
 
     Args:
         probs: y, in the order of the class names.
-        label: the right class.
-        label_is_given: or else the label is what the model said itself.
+        label: the true class.
+        label_is_given: or else the label is the predicted class.
     """
 
     path: str
     class_names: Sequence[str]
     probs: Sequence[float]
     label: str
-    label_is_given: bool
+    label_is_given: bool = True
 
     @property
     def target(self) -> list[int]:
@@ -37,35 +37,25 @@ class Explanation:
         return [int(name == self.label) for name in self.class_names]
 
     @property
-    def said(self) -> str:
+    def predicted(self) -> str:
         """The class with the largest y."""
         return self.class_names[max(range(len(self.probs)), key=self.probs.__getitem__)]
-
-    @property
-    def likelihood(self) -> float:
-        return article.likelihood(self.probs, self.target)
-
-    @property
-    def log_likelihood(self) -> float:
-        """Equation (5.1)."""
-        return article.log_likelihood(self.probs, self.target)
 
     def E(self, unit: str = "nats") -> float:
         """Equation (5.2), in nats, bits or dits."""
         return article.cross_entropy(self.probs, self.target, unit)
 
-    @property
-    def perplexity(self) -> float:
-        return article.perplexity(self.E())
+    def rows(self, most: int = MAX_ROWS) -> list[tuple[str, float, int, float]]:
+        """Class, y, t and y - t of the label and of the most probable classes, in their order."""
+        gradient = article.gradient(self.probs, self.target)
+        columns = list(zip(self.class_names, self.probs, self.target, gradient, strict=True))
+        ranked = sorted(range(len(columns)), key=lambda k: (-self.target[k], -self.probs[k]))
+        return [columns[k] for k in sorted(ranked[:most])]
 
-    @property
-    def baseline(self) -> float:
-        return article.baseline(len(self.class_names))
-
-    @property
-    def gradient(self) -> list[float]:
-        """y - t, the derivative of E by the logits."""
-        return article.gradient(self.probs, self.target)
+    def others(self, most: int = MAX_ROWS) -> tuple[int, float]:
+        """How many classes `rows` leaves out, and the sum of their y, which is that of y - t."""
+        rows = self.rows(most)
+        return len(self.probs) - len(rows), max(0.0, 1 - sum(y for _, y, *_ in rows))
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, for `explain --format json`."""
@@ -75,18 +65,22 @@ class Explanation:
 
         return {
             "path": self.path,
-            "said": self.said,
+            "said": self.predicted,
             "label": self.label,
             "label_is_given": self.label_is_given,
             "y": by_class(self.probs),
             "t": by_class(self.target),
-            "likelihood": self.likelihood,
-            "log_likelihood": self.log_likelihood,
+            "likelihood": article.likelihood(self.probs, self.target),
+            "log_likelihood": article.log_likelihood(self.probs, self.target),
             "E": {unit: self.E(unit) for unit in article.LOGARITHMS},
-            "exp_E": self.perplexity,
-            "baseline": self.baseline,
-            "gradient": by_class(self.gradient),
+            "exp_E": article.perplexity(self.E()),
+            "baseline": article.baseline(len(self.class_names)),
+            "gradient": by_class(article.gradient(self.probs, self.target)),
         }
+
+
+# The article's worked example: an untrained network looks at a dog.
+ARTICLE = Explanation("the article's example", ("dog", "fox", "wolf"), (0.33, 0.32, 0.35), "dog")
 
 
 def explain(classifier: Classifier, path: str, label: str | None = None) -> Explanation:
@@ -95,7 +89,7 @@ def explain(classifier: Classifier, path: str, label: str | None = None) -> Expl
     Args:
         classifier: the trained model.
         path: of the picture.
-        label: the right class; None takes the one that the model says.
+        label: the true class; None takes the one that the model predicts.
 
     Raises:
         UserError: the file is no picture, or the model does not know the label.
@@ -103,33 +97,28 @@ def explain(classifier: Classifier, path: str, label: str | None = None) -> Expl
     names = classifier.class_names
     if label is not None and label not in names:  # the cheaper mistake is told first
         raise UserError(f"--label {label}: the model knows only {', '.join(names)}")
-    (pixels,) = inspect_picture(path, (classifier.preprocessing.image_size,)).pixels
-    return explain_pixels(classifier, path, pixels, label)
+    found = inspect_picture(path, classifier.preprocessing.image_size)
+    return explain_inspected(classifier, path, found, label)
 
 
-def inspect_picture(path: str, sizes: tuple[int, ...]) -> Inspection:
-    """One file, decoded under watch to squares of these sizes.
+def inspect_picture(path: str, *sizes: int) -> Inspection:
+    """Decode one file, within the limits of training, to squares of these sizes.
 
     Raises:
         UserError: the file is no picture.
     """
-    (found,) = inspect_in_order([Job(path, sizes)], window=1)
+    (found,) = decode_in_order([Job(path, sizes)], window=1)
     if isinstance(found, UnusableImage):
         raise UserError(f"{path}: {found}")
     return found
 
 
-def explain_pixels(
-    classifier: Classifier, path: str, pixels: npt.NDArray[np.uint8], label: str | None = None
+def explain_inspected(
+    classifier: Classifier, path: str, found: Inspection, label: str | None
 ) -> Explanation:
-    """As `explain`, for a picture that is decoded and a label that the model knows."""
-    names = classifier.class_names
-    probs = probs_of(classifier, torch.tensor(pixels))
-    said = names[probs.index(max(probs))]
-    return Explanation(path, names, probs, label or said, label_is_given=label is not None)
-
-
-def probs_of(classifier: Classifier, pixels: torch.Tensor) -> list[float]:
-    """y of one picture (S, S, 3), in float64: a y that rounds to 0 would make E infinite."""
-    logits = classifier.logits(pixels.unsqueeze(0)).double()  # (1, K)
-    return [min(y, 1.0) for y in logits.softmax(dim=1)[0].tolist()]  # not a last bit above 1
+    """As `explain`, for a picture that is decoded, first to the model's size."""
+    # in float64: a y that rounds to 0 would make E infinite
+    logits = classifier.logits(torch.tensor(found.pixels[0])[None]).double()  # (1, K)
+    probs = [min(y, 1.0) for y in logits.softmax(dim=1)[0].tolist()]  # not a last bit above 1
+    predicted = classifier.class_names[probs.index(max(probs))]
+    return Explanation(path, classifier.class_names, probs, label or predicted, label is not None)

@@ -1,9 +1,9 @@
 """A trained model as one file for other programs: a uint8 picture in, probabilities out."""
 
 import copy
-import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
+from crossent.inference.paths import find_pictures, run_settings, validation_files
 from crossent.inference.resize import PillowResize
 from crossent.model_file import Classifier
+from data.decode import UnusableImage, decode_whole
+from data.drawings import draw
 from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
-NAMES = {"onnx": "model.onnx", "torch": "model.pt2"}
+NUM_DRAWINGS = 30
 # Every size of these is open: pictures at once, height, width.
 DYNAMIC = ({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC},)
 
@@ -68,21 +71,24 @@ class Comparison:
 
 
 def export(
-    classifier: Classifier, form: str, path: Path, pictures: Iterable[tuple[str, Pixels]]
+    classifier: Classifier, path: Path, pictures: Iterable[tuple[str, Pixels]]
 ) -> Comparison:
-    """Write the model as ONNX or .pt2, after comparing its answers with the original's.
+    """Write the model as ONNX, after comparing its predictions with the original's.
 
     Args:
         classifier: the trained model, on the CPU.
-        form: "onnx" or "torch".
         path: the file to write.
         pictures: to compare on: name and (H, W, 3) pixels each.
 
     Raises:
-        UserError: the answers differ; nothing is written.
+        UserError: the predictions differ, or the folder does not exist; nothing is written.
     """
-    deployed = Deployed(classifier.model, classifier.preprocessing).eval()
-    content, predictor = (to_onnx if form == "onnx" else to_pt2)(deployed, metadata(classifier))
+    if not path.parent.is_dir():
+        raise UserError(f"--out {path}: no such folder")
+    model = copy.deepcopy(classifier.model).eval()  # whatever mode its owner has left it in
+    classifier = replace(classifier, model=model, precision="fp32")
+    deployed = Deployed(model, classifier.preprocessing).eval()
+    content, predictor = to_onnx(deployed, metadata(classifier))
     comparison = compare(classifier, predictor, pictures)
     comparison.check()
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
@@ -129,24 +135,17 @@ def to_onnx(deployed: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predicto
     return content, lambda images: session.run(["probs"], {"images": images})[0]
 
 
-def to_pt2(deployed: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predictor]:
-    """The content of a file of torch.export, and the program read back from it."""
-    program = torch.export.export(deployed, (example(),), dynamic_shapes=DYNAMIC)
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={"metadata.json": json.dumps(notes)})
-    module = torch.export.load(io.BytesIO(buffer.getvalue())).module()
-    return buffer.getvalue(), lambda images: module(torch.from_numpy(images)).numpy()
-
-
 @torch.inference_mode()
 def compare(
     classifier: Classifier, predictor: Predictor, pictures: Iterable[tuple[str, Pixels]]
 ) -> Comparison:
     """Ask both about the same pixels: the original after Pillow's own resize, in float32."""
     original = replace(classifier, precision="fp32")
+    size = (classifier.preprocessing.image_size,) * 2
     num_images, largest, disagreements = 0, 0.0, []
     for name, pixels in pictures:
-        expected = original.probs(torch.from_numpy(pillow_square(classifier, pixels))[None])[0]
+        square = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+        expected = original.probs(torch.from_numpy(square)[None])[0]
         got = torch.from_numpy(predictor(pixels[None]))[0]
         # max() of Python would drop a NaN; that of numpy keeps it
         largest = float(np.maximum(largest, (got - expected).abs().max().item()))
@@ -158,7 +157,36 @@ def compare(
     return Comparison(num_images, largest, disagreements)
 
 
-def pillow_square(classifier: Classifier, pixels: Pixels) -> Pixels:
-    """The last step of `data.decode.decode`."""
+def pictures_to_compare_on(
+    classifier: Classifier, folder: str | None
+) -> tuple[str, Iterator[tuple[str, Pixels]]]:
+    """Return where they come from, in words, and the pictures: name and (H, W, 3) pixels each.
+
+    Those of the folder that is named; else the run's validation pictures, if they are files that
+    are still there; else drawings, which are always to be had.
+    """
     size = classifier.preprocessing.image_size
-    return np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
+    if folder is not None:
+        return folder, decoded(find_pictures([folder]), size)
+    try:
+        paths = validation_files(run_settings(classifier))
+    except UserError as error:
+        return f"drawings, as the pictures of the run are gone ({error})", drawings(size)
+    if paths:
+        return "validation pictures of the run", decoded(paths, size)
+    return "drawings of several sizes", drawings(size)
+
+
+def decoded(paths: Iterable[str], size: int) -> Iterator[tuple[str, Pixels]]:
+    """Yield those that can be decoded, each as large as the decoder gives it."""
+    for path in paths:
+        with suppress(UnusableImage):
+            yield path, decode_whole(path, size)
+
+
+def drawings(size: int) -> Iterator[tuple[str, Pixels]]:
+    """Yield pictures smaller than the model's input, as large and larger; upright and lying."""
+    sides = (max(16, size // 2), size, 2 * size + 7)
+    for index in range(NUM_DRAWINGS):
+        pixels = draw(0, index, sides[index % 3])
+        yield f"drawing {index}", pixels[: len(pixels) * 2 // 3] if index % 2 else pixels

@@ -1,11 +1,14 @@
-"""Which files to predict: named, below a folder, by a pattern, or in a list on standard input."""
+"""Which files: named, below a folder, by a pattern, on standard input, or those of a run."""
 
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from crossent.build import make_data
+from crossent.config import Settings, settings_from_dict
 from crossent.errors import UserError
+from crossent.model_file import Classifier
 
 STDIN = "-"
 
@@ -56,3 +59,23 @@ def _not_empty(paths: Iterator[str], message: str) -> Iterator[str]:
         raise UserError(message)
     yield first
     yield from paths
+
+
+def run_settings(classifier: Classifier) -> Settings:
+    """Return the settings that a model was trained with.
+
+    Raises:
+        UserError: they are of another version of this program.
+    """
+    return settings_from_dict(classifier.header["settings"], "the model")
+
+
+def validation_files(settings: Settings) -> list[str]:
+    """Return the paths of the run's validation pictures; none if they are no files.
+
+    Raises:
+        UserError: the pictures are gone.
+    """
+    if settings.data.source != "folder" or settings.data.root is None:
+        return []
+    return [str(Path(settings.data.root) / name) for name in make_data(settings).val.names]

@@ -6,13 +6,12 @@ from itertools import islice, tee
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from crossent.errors import UserError
-from crossent.evaluation.rejection import Promise, keep_promise
+from crossent.evaluation.coverage import Promise, keep_promise
 from crossent.model_file import Classifier
 from data.decode import UnusableImage
-from data.workers import Job, Result, inspect_in_order
+from data.decode_pool import Job, Result, decode_in_order
 
 BATCH_SIZE = 64
 WINDOW = 4 * BATCH_SIZE  # files in hand: the next batches are decoded while the model works
@@ -37,9 +36,7 @@ class Prediction:
         return max(self.probs.values()) if self.probs else 0.0
 
 
-def predict(
-    classifier: Classifier, paths: Iterable[str], flip: bool = False
-) -> Generator[Prediction, None, None]:
+def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Prediction, None, None]:
     """Predict file by file, in the order given, however many there are.
 
     Files are decoded in processes of their own, with the limits of training: one that crashes a
@@ -48,23 +45,22 @@ def predict(
     Args:
         classifier: the trained model.
         paths: taken as they are needed.
-        flip: average the answers to a picture and to its mirror image.
     """
     names, to_open = tee(paths)
     jobs = (Job(path, (classifier.preprocessing.image_size,)) for path in to_open)
-    found = zip(inspect_in_order(jobs, WINDOW), names, strict=False)
+    found = zip(decode_in_order(jobs, WINDOW), names, strict=False)
     while chunk := list(islice(found, BATCH_SIZE)):
-        yield from predict_batch(classifier, chunk, flip)
+        yield from predict_batch(classifier, chunk)
 
 
 def predict_batch(
-    classifier: Classifier, chunk: Sequence[tuple[Result, str]], flip: bool
+    classifier: Classifier, chunk: Sequence[tuple[Result, str]]
 ) -> Iterator[Prediction]:
-    """Predictions for decoded pictures, errors for the others."""
+    """Yield predictions for decoded pictures, errors for the others."""
     usable = [r.pixels[0] for r, _ in chunk if not isinstance(r, UnusableImage)]
     rows: Iterator[list[float]] = iter([])
     if usable:
-        rows = iter(average_probs(classifier, torch.from_numpy(np.stack(usable)), flip).tolist())
+        rows = iter(classifier.probs(torch.from_numpy(np.stack(usable))).tolist())
     for result, path in chunk:
         if isinstance(result, UnusableImage):
             yield Prediction(path, error=str(result))
@@ -72,14 +68,8 @@ def predict_batch(
             yield Prediction(path, probs=dict(zip(classifier.class_names, next(rows), strict=True)))
 
 
-def average_probs(classifier: Classifier, images: Tensor, flip: bool) -> Tensor:
-    """y (N, K) of pictures (N, S, S, 3) uint8, or the mean of theirs and their mirror images'."""
-    probs = classifier.probs(images)
-    return (probs + classifier.probs(images.flip(2))) / 2 if flip else probs
-
-
 def promise_of(classifier: Classifier, accuracy: float) -> Promise:
-    """The threshold below which the answer is "not sure", from the curve stored with the model.
+    """Return the threshold below which an answer is "not sure", from the curve kept in the model.
 
     Raises:
         UserError: the model has no such curve, or the accuracy cannot be promised.

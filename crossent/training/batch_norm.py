@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossent.training.distributed import World
+from crossent.training.distributed import Processes
 
 
 class GlobalNormalise(torch.autograd.Function):
@@ -34,12 +34,12 @@ class GlobalNormalise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         x, weight = ctx.saved_tensors
-        mean, var, num_places, world = ctx.of_all
+        mean, var, num_places, processes = ctx.of_all
         inv_std = torch.rsqrt(var + ctx.eps)
         _, sum_grad_x_hat, sum_grad = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, mean, var, mean, inv_std, False, ctx.eps, [False, True, True]
         )  # over this process's samples
-        m_grad_x_hat, m_grad = world.add(torch.stack([sum_grad_x_hat, sum_grad])) / num_places
+        m_grad_x_hat, m_grad = processes.add(torch.stack([sum_grad_x_hat, sum_grad])) / num_places
         # weight / std in the type of x, in which g is too: then all of g - ... is scaled alike
         factor = (weight * inv_std).to(x.dtype)
         rest = F.batch_norm(
@@ -55,10 +55,10 @@ class Statistics(NamedTuple):
     mean: Tensor
     var: Tensor
     num_places: Tensor
-    world: World
+    processes: Processes
 
     @classmethod
-    def of(cls, x: Tensor, dtype: torch.dtype, world: World) -> "Statistics":
+    def of(cls, x: Tensor, dtype: torch.dtype, processes: Processes) -> "Statistics":
         """Each process hands in the mean, the mean square and the number of its own places.
 
         Args:
@@ -70,23 +70,23 @@ class Statistics(NamedTuple):
         unused = x.new_zeros(x.shape[1], dtype=dtype)
         mean, var = (t.double() for t in torch.batch_norm_update_stats(x, unused, unused, 0.0))
         own = torch.cat([mean, torch.addcmul(var, mean, mean), mean.new_ones(1)])
-        sums = world.add(own * (x.numel() // x.shape[1]))
+        sums = processes.add(own * (x.numel() // x.shape[1]))
         num_places = sums[-1]
         mean, mean_square, _ = (sums / num_places).split([len(mean), len(mean), 1])
         var = torch.addcmul(mean_square, mean, mean, value=-1).clamp(min=0)
-        return cls(mean.to(dtype), var.to(dtype), num_places.to(dtype), world)
+        return cls(mean.to(dtype), var.to(dtype), num_places.to(dtype), processes)
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """nn.BatchNorm2d with the statistics of the global batch; the same parameters and buffers."""
 
-    world: World
+    processes: Processes
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         with torch.no_grad():
-            of_all = Statistics.of(x, self.weight.dtype, self.world)
+            of_all = Statistics.of(x, self.weight.dtype, self.processes)
             assert self.num_batches_tracked is not None and self.momentum is not None
             self.num_batches_tracked += 1
             assert self.running_mean is not None and self.running_var is not None
@@ -97,7 +97,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         return y  # type: ignore[no-any-return]
 
 
-def use_global_batch_norm(model: nn.Module, world: World) -> nn.Module:
+def use_global_batch_norm(model: nn.Module, processes: Processes) -> nn.Module:
     """Let every nn.BatchNorm2d of a model look at the global batch.
 
     A layer becomes one of the subclass, which only adds a method: so its parameters stay the same
@@ -106,5 +106,5 @@ def use_global_batch_norm(model: nn.Module, world: World) -> nn.Module:
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d
-            module.world = world  # type: ignore[assignment]
+            module.processes = processes  # type: ignore[assignment]
     return model

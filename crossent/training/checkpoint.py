@@ -1,15 +1,16 @@
 """last.safetensors: everything that a run needs to go on as if it had never stopped."""
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from crossent.device import set_generators
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors, write_tensors
-from crossent.training.distributed import ALONE, World
-from crossent.training.samples import SampleLosses
+from crossent.training.distributed import Processes
 from crossent.weights import check_finite, load_weights
 
 KIND = "checkpoint"
@@ -27,6 +28,7 @@ def save_checkpoint(
     """Write weights, optimizer state and generator states, with `header` to describe them.
 
     Args:
+        generators: one row per process.
         samples: the losses of the training pictures so far, for the report.
         average: the model with the mean weights, if there is one.
     """
@@ -44,57 +46,48 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path,
+    tensors: dict[str, Tensor],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    rank: int = 0,
-    samples: SampleLosses | None = None,
-    must_be_finite: bool = True,
+    samples: dict[str, Tensor],
     average: nn.Module | None = None,
-) -> dict[str, Any]:
-    """Put a saved state back, all of it, and return the header.
+    rank: int = 0,
+) -> None:
+    """Put a saved state back, all of it.
 
     Args:
-        rank: of this process, for the generator that was its own.
-        samples: filled with the losses of the training pictures.
-        must_be_finite: refuse a NaN, from which nothing can be learned any more.
+        path: of the file that the tensors came from, to be named in errors.
+        samples: the losses of the training pictures, to be filled.
         average: the model to put the mean weights into, if there is one.
+        rank: of this process, for the generators that were its own; a new process keeps its own.
 
     Raises:
-        UserError: the file is damaged, belongs to another model, or holds a NaN.
+        UserError: the tensors belong to another model or to other pictures, or hold a NaN.
     """
-    tensors, header = read_checkpoint(path)
     groups = split_by_prefix(tensors)
     load_weights(model, groups.get("model", {}), path)
     if average is not None:
         load_weights(average, groups.get("average", {}), path)
-    if must_be_finite:
-        check_finite(tensors, path)
+    check_finite(tensors, path)
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for full_name, value in groups.get("optimizer", {}).items():
         key, name = full_name.split(".", 1)
-        parameter = parameters[name]
-        optimizer.state[parameter][key] = value.to(parameter.device).view_as(parameter)
-    restore_generators(groups["generator"], rank)
-    if samples is not None:
-        restore_samples(groups.get("samples", {}), samples, path)
-    return header
-
-
-def restore_samples(saved: dict[str, Tensor], samples: SampleLosses, path: Path) -> None:
-    """Put the losses of the training pictures back, in place.
-
-    Raises:
-        UserError: the checkpoint has none, or those of another number of pictures.
-    """
-    for name, tensor in samples.tensors().items():
+        # with the strides of the parameter: channels_last stays so
+        optimizer.state[parameters[name]][key] = torch.empty_like(parameters[name]).copy_(value)
+    rows = {
+        name: states[rank] for name, states in groups["generator"].items() if rank < len(states)
+    }
+    set_generators(rows, next(iter(parameters.values())).device)
+    saved = groups.get("samples", {})
+    for name, tensor in samples.items():
         if name not in saved or saved[name].shape != tensor.shape:
             raise UserError(f"{path} belongs to other pictures: it has no samples.{name} for them")
         tensor.copy_(saved[name])
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and header, checked.
+    """Return tensors and header, checked.
 
     Raises:
         UserError: the file is missing, damaged or no checkpoint.
@@ -103,6 +96,20 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if header.get("kind") != KIND:
         raise UserError(f"{path} is no checkpoint but a file of kind {header.get('kind')!r}")
     return tensors, header
+
+
+def read_on_all(path: Path, processes: Processes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """`read_checkpoint` of rank 0's file on all processes: another machine may not see its disk."""
+    found = read_checkpoint(path) if processes.is_first else None
+    content = processes.send(
+        path.read_bytes() if processes.is_first and processes.size > 1 else b""
+    )
+    if found is not None:
+        return found
+    with NamedTemporaryFile(suffix=path.name) as copy:
+        copy.write(content)
+        copy.flush()
+        return read_checkpoint(Path(copy.name))
 
 
 def check_same_data(path: Path, header: dict[str, Any], description: dict[str, Any]) -> None:
@@ -129,24 +136,3 @@ def split_by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         prefix, name = full_name.split(".", 1)
         groups.setdefault(prefix, {})[name] = tensor
     return groups
-
-
-def generator_states(world: World) -> dict[str, Tensor]:
-    """The states of torch's generators, which dropout draws from: a row a process."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return {name: world.gather(state) for name, state in states.items()}
-
-
-def restore_generators(states: dict[str, Tensor], rank: int) -> None:
-    """The inverse of `generator_states`; a process that was not there before keeps its own."""
-    for name, rows in states.items():
-        if rank < len(rows):
-            set_state = torch.set_rng_state if name == "cpu" else torch.cuda.set_rng_state
-            set_state(rows[rank].clone())  # torch misreads a row that does not begin its storage
-
-
-def own_generators() -> dict[str, Tensor]:
-    """`generator_states` of this process alone."""
-    return generator_states(ALONE)

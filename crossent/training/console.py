@@ -1,9 +1,7 @@
 """What a person sees of a run: lines, and a progress bar where there is a terminal."""
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -48,6 +46,11 @@ class Console:
         if len(data.unusable) > MAX_LISTED:
             self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: unusable.csv of the run")
 
+    def finished(self, path: Path, records: list[dict[str, Any]]) -> None:
+        """That there is nothing to go on with."""
+        num_epochs = sum(record["kind"] == "epoch" for record in records)
+        self.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
+
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """The first line of every run: where E starts, and where it ought to."""
         self.line(
@@ -63,44 +66,24 @@ class Console:
     def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
         """A row of the table: one epoch."""
         train, val = record["train"], record["val"]
-        self.line(
-            ROW.format(
-                f"{record['epoch']}/{epochs}",
-                f"{train['E']:.4f}",
-                f"{val['E']:.4f}",
-                f"{train['accuracy']:.1%}",
-                f"{val['accuracy']:.1%}",
-                f"{record['images_per_s']:.0f}",
-                duration(left_s),
-            )
-        )
+        cells = [
+            f"{record['epoch']}/{epochs}", short(train["E"]), short(val["E"]),
+            f"{train['accuracy']:.1%}", f"{val['accuracy']:.1%}",
+            f"{record['images_per_s']:.0f}", duration(left_s),
+        ]  # fmt: skip
+        self.line(ROW.format(*cells))
 
-    @contextmanager
-    def bar(self, epoch: int, total: int, done: int) -> Iterator["tqdm[Any]"]:
+    def bar(self, epoch: int, total: int, done: int) -> "tqdm[Any]":
         """A bar over the batches of an epoch; nothing is drawn off a terminal."""
-        with tqdm(
-            total=total,
-            initial=done,
-            desc=f"epoch {epoch}",
-            unit="batch",
-            leave=False,
-            disable=self.silent or None,
-            mininterval=0.2,
-        ) as bar:
-            yield bar
+        return tqdm(
+            total=total, initial=done, desc=f"epoch {epoch}", unit="batch", leave=False,
+            disable=self.silent or None, mininterval=0.2,
+        )  # fmt: skip
 
 
-class TimeLeft:
-    """Time left, from the epochs done since this process began."""
-
-    def __init__(self, first_epoch: int) -> None:
-        self.first_epoch = first_epoch
-        self.start = time.perf_counter()
-
-    def __call__(self, epoch: int, epochs: int) -> float:
-        """Seconds until `epochs` are done, when `epoch` of them are."""
-        per_epoch = (time.perf_counter() - self.start) / (epoch - self.first_epoch)
-        return per_epoch * (epochs - epoch)
+def short(E: float) -> str:
+    """E in at most 8 characters: 1.0986, or 1.00e+30 where it has exploded."""
+    return f"{E:.4f}" if E < 999 else f"{E:.2e}"
 
 
 def duration(seconds: float) -> str:

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 NUM_PICTURES = 32
-NUM_COLUMNS = 8
 
 
 class EventLog:
@@ -26,11 +24,7 @@ class EventLog:
         self.writer: SummaryWriter | None = None
 
     def open(self, first_epoch: int = 0) -> "SummaryWriter":
-        """Begin a file.
-
-        Args:
-            first_epoch: that this file tells of; older files no longer count from there on.
-        """
+        """Begin a file; older files no longer count from `first_epoch` on."""
         from torch.utils.tensorboard import SummaryWriter  # 0.2 s: only when something is trained
 
         self.writer = SummaryWriter(str(self.path), purge_step=first_epoch)
@@ -45,42 +39,24 @@ class EventLog:
         """
         writer = self.writer or self.open()
         writer.add_text("settings", "    " + settings.replace("\n", "\n    "), 0)
-        writer.add_image("augmented training pictures", sheet(images[:NUM_PICTURES]), 0)
+        shown = images[:NUM_PICTURES].detach().float().cpu()
+        low, high = shown.amin(), shown.amax()
+        writer.add_images("augmented training pictures", (shown - low) / (high - low), 0)
         writer.flush()
 
     def add(self, record: dict[str, Any]) -> None:
-        """A line of metrics.jsonl."""
+        """Write a line of metrics.jsonl."""
         writer = self.writer or self.open()
         if record["kind"] == "start":
             writer.add_scalar("E/val", record["E"], 0)
         if record["kind"] == "epoch":
-            for name, value in scalars(record).items():
-                writer.add_scalar(name, value, record["epoch"])
+            for split in ("train", "val"):
+                for name, value in record[split].items():
+                    writer.add_scalar(f"{name}/{split}", value, record["epoch"])
+            for name in ("lr", "images_per_s"):
+                writer.add_scalar(name, record[name], record["epoch"])
         writer.flush()
 
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
-
-
-def scalars(record: dict[str, Any]) -> dict[str, float]:
-    """The numbers of an epoch by the names that TensorBoard groups them by."""
-    found = {
-        f"{name}/{split}": record[split][name]
-        for name in ("E", "accuracy")
-        for split in ("train", "val")
-    }
-    return {**found, "lr": record["lr"], "images_per_s": record["images_per_s"]}
-
-
-def sheet(images: Tensor) -> Tensor:
-    """Pictures in rows, (3, H, W) from 0 to 1; places left over are black."""
-    images = images.detach().float().cpu()
-    low = images.amin()
-    images = (images - low) / (images.amax() - low).clamp(min=1e-6)
-    num_rows = -(-len(images) // NUM_COLUMNS)
-    channels, height, width = images.shape[1:]
-    cells = torch.zeros(num_rows * NUM_COLUMNS, channels, height, width)
-    cells[: len(images)] = images
-    rows = cells.view(num_rows, NUM_COLUMNS, channels, height, width)
-    return rows.permute(2, 0, 3, 1, 4).reshape(channels, num_rows * height, NUM_COLUMNS * width)

@@ -10,7 +10,8 @@ import numpy as np
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
-from crossent.training.loop import NotFinite, Trainer
+from crossent.training.not_finite import NotFinite
+from crossent.training.trainer import Trainer
 from data.batches import Batch
 from models.head import train_mode
 
@@ -53,14 +54,13 @@ def find_lr(trainer: Trainer) -> Finding:
 
     Source of the running mean's correction: Kingma & Ba 2015, "Adam", section 3.
     """
-    trainer.lr_at = rate_at
     train_mode(trainer.model)
     lrs: list[float] = []
     Es: list[float] = []
     mean = 0.0
     for step, batch in enumerate(endless_batches(trainer)):
         try:
-            E = E_of_step(trainer, batch)
+            E = E_of_step(trainer, batch, rate_at(step))
         except NotFinite:
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * E
@@ -76,13 +76,17 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
         yield from trainer.batches.epoch(epoch)
 
 
-def E_of_step(trainer: Trainer, batch: Batch) -> float:
-    """Do a step, and give E of its batch before it: of the parts of all processes."""
+def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
+    """Do a step, and return E of the whole batch before it, on all processes.
+
+    Args:
+        lr: in place of the schedule's.
+    """
     before = replace(trainer.train_totals)
-    trainer.train_step(batch)
+    trainer.train_step(batch, lr)
     totals = trainer.train_totals
     own = [totals.E - before.E, totals.count - before.count]
-    E, count = trainer.world.add_numbers(own)
+    E, count = trainer.processes.add_numbers(own)
     return E / count
 
 
@@ -96,7 +100,7 @@ def draw_finding(finding: Finding, path: Path) -> None:
     axes.axvline(finding.suggestion, color="#d55e00", linestyle="--", linewidth=1)
     label = f" optim.lr = {finding.suggestion:.2g}"
     axes.annotate(label, (finding.suggestion, max(finding.Es)), color="#d55e00", va="top")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="E, nats a picture (running mean)")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="E, nats per picture (running mean)")
     axes.set_title("E falls fastest at the dashed line", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))

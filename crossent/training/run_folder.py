@@ -1,65 +1,37 @@
 """The folder of a run: which file is what, and the log of metrics."""
 
 import csv
+import errno
 import io
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crossent.errors import UserError
-from crossent.files import sweep, write_text
-from crossent.training.lock import locked
+from crossent.files import remove_temporary_files, write_text
 from data.images import Unusable
 
+WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}  # file systems
 
-@dataclass(frozen=True)
+
 class RunFolder:
-    """Paths of a run. DESIGN of the files: README, "A run folder"."""
+    """Paths of a run. What each file holds: README, "A run folder"."""
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def environment(self) -> Path:
-        return self.path / "environment.json"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def last(self) -> Path:
-        return self.path / "last.safetensors"
-
-    @property
-    def model(self) -> Path:
-        return self.path / "model.safetensors"
-
-    @property
-    def curve(self) -> Path:
-        return self.path / "E-curve.png"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def origins(self) -> Path:
-        return self.path / "origins.json"
-
-    @property
-    def crash(self) -> Path:
-        return self.path / "crash"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.environment = path / "environment.json"
+        self.metrics = path / "metrics.jsonl"
+        self.last = path / "last.safetensors"
+        self.model = path / "model.safetensors"
+        self.curve = path / "E-curve.png"
+        self.report = path / "report.html"
+        self.tensorboard = path / "tensorboard"
+        self.origins = path / "origins.json"
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -69,8 +41,8 @@ class RunFolder:
             UserError: another process is training here, or the folder cannot be made.
         """
         self.make()
-        with locked(self.path / ".lock"):
-            sweep(self.path)
+        with locked(self.path):
+            remove_temporary_files(self.path)
             yield
 
     def make(self) -> None:
@@ -122,8 +94,12 @@ class RunFolder:
         if self.config.read_text(encoding="utf-8") != config:
             write_text(self.config, config)
 
-    def describe_environment(self, environment: dict[str, Any]) -> None:
+    def write_environment(self, environment: dict[str, Any]) -> None:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
+
+    def read_environment(self) -> dict[str, Any]:
+        """Where the run was made so far; empty if it was killed before it said so."""
+        return read_json(self.environment)
 
     def keep_origins(self, origins: dict[str, str]) -> None:
         """origins.json: where each setting came from, for the report.
@@ -131,18 +107,9 @@ class RunFolder:
         A run that goes on reads config.yaml of its own folder, which says nothing of before; what
         an argument has changed since is new.
         """
-        if self.origins.exists():
-            old = json.loads(self.origins.read_text(encoding="utf-8"))
-            new = {n: origin for n, origin in origins.items() if origin.startswith("argument")}
-            origins = {**old, **new}
-        write_text(self.origins, json.dumps(origins, indent=2) + "\n")
-
-    def read_environment(self) -> dict[str, Any]:
-        """Where the run was made so far; empty if it was killed before it said so."""
-        if not self.environment.exists():
-            return {}
-        found: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
-        return found
+        old = read_json(self.origins)
+        new = {n: o for n, o in origins.items() if o.startswith("argument") or not old}
+        write_text(self.origins, json.dumps({**old, **new}, indent=2) + "\n")
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
         """unusable.csv: each file that was left out, and why."""
@@ -179,3 +146,40 @@ class RunFolder:
             )
         lines = [json.dumps(record) + "\n" for record in records[:count]]
         write_text(self.metrics, "".join(lines))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in the file; empty if there is none yet."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder for the block; the system takes it back from a dead process.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
+
+    lock = FileLock(folder / ".lock", fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            f"{folder} is in use by another training; wait for its end, "
+            "or name another folder with --out"
+        ) from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        why = os.strerror(error.errno)
+        print(
+            f"warning: {folder} cannot be locked ({why}): start no second training in it",
+            file=sys.stderr,
+        )
+    try:
+        yield
+    finally:
+        lock.release()

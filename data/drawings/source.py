@@ -3,7 +3,6 @@
 import hashlib
 import multiprocessing
 import os
-import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
+from data.errors import DataError
 from data.images import Data, ImageSet
 
 FEW = 150  # drawings: fewer are not worth the start of a process, some 0.2 s
@@ -38,7 +38,7 @@ def load_drawings(
         train_size: side of the training pictures in pixels; None for image_size.
 
     Raises:
-        ValueError: a size or the seed is out of range, or a split would lack a class.
+        DataError: a size or the seed is out of range, or a split would lack a class.
 
     Example:
         >>> data = load_drawings(num_images=30, image_size=64, val_fraction=0.2, seed=0)
@@ -56,14 +56,14 @@ def load_drawings(
 def _check(num_train: int, num_val: int, size: int, seed: int) -> None:
     fewest = len(CLASS_NAMES)
     if num_train < fewest or num_val < fewest:
-        raise ValueError(
+        raise DataError(
             f"{num_train} drawings for training and {num_val} for validation; each split needs "
             f"at least {fewest}, one of each class: change num_images or val_fraction"
         )
     if size < 8:
-        raise ValueError(f"drawings of {size} pixels; expected an image_size of 8 or more")
+        raise DataError(f"drawings of {size} pixels; expected an image_size of 8 or more")
     if seed < 0:
-        raise ValueError(f"seed is {seed}; drawings need a seed of 0 or more")
+        raise DataError(f"seed is {seed}; drawings need a seed of 0 or more")
 
 
 def _draw_split(seed: int, indices: range, size: int) -> ImageSet:
@@ -86,7 +86,7 @@ def _draw_split(seed: int, indices: range, size: int) -> ImageSet:
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent process, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()  # Ctrl-C goes to the processes of the terminal's session
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

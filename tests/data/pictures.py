@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data.images import Data
+
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
@@ -32,3 +34,11 @@ def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path
             (root / name / f"{number:03}.jpg").write_bytes(encoded(scene(seed)))
             seed += 1
     return root
+
+
+def same(one: Data, other: Data) -> None:
+    """Assert that two data sets are equal in all but the names of the files."""
+    assert one.fingerprint == other.fingerprint
+    for a, b in ((one.train, other.train), (one.val, other.val)):
+        np.testing.assert_array_equal(a.images, b.images)
+        np.testing.assert_array_equal(a.labels, b.labels)

@@ -11,6 +11,7 @@ import pytest
 
 from data import cifar
 from data.cifar import load_cifar
+from data.errors import DataError
 
 torchvision_datasets = pytest.importorskip("torchvision.datasets")
 # torchvision unpacks without naming a filter, of which Python 3.12 and 3.13 complain.
@@ -129,13 +130,13 @@ def test_nothing_is_unpickled_that_fails_its_checksum(archives, monkeypatch):
         path.write_bytes(pickle.dumps(Trap()))
     for archive in archives.glob("*.tar.gz"):
         archive.write_bytes(b"another archive")
-    with pytest.raises(ValueError, match="cannot get CIFAR"):
+    with pytest.raises(DataError, match="cannot get CIFAR"):
         load_cifar(archives)
 
 
 def test_without_a_network_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
-    with pytest.raises(ValueError, match=r"name resolution.*cifar-10-python\.tar\.gz") as error:
+    with pytest.raises(DataError, match=r"name resolution.*cifar-10-python\.tar\.gz") as error:
         load_cifar(tmp_path / "none")
     assert "\n" not in str(error.value)
     assert "put them into that folder" in str(error.value)

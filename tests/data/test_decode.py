@@ -15,8 +15,7 @@ import pytest
 from PIL import Image, features
 
 from data.decode import UnusableImage, decode, inspect
-from data.difference_hash import difference_hash
-from data.reading import MAX_FILE_BYTES
+from data.limits import MAX_FILE_BYTES
 from tests.data.pictures import SHARED, encoded, scene
 
 BAD_IMAGES = SHARED / "bad_images"
@@ -367,13 +366,6 @@ def test_pillows_warnings_stay_inside_and_ours_come_out():
     assert warnings.filters == before
     with pytest.warns(UserWarning, match="still heard"):
         warnings.warn("still heard", stacklevel=1)
-
-
-def test_difference_hash_by_hand():
-    ramp = Image.fromarray(np.tile(np.arange(0, 252, 28, dtype=np.uint8), (9, 1))).convert("RGB")
-    assert difference_hash(ramp) == (2**64 - 1) << 64  # lighter to the right, equal below
-    assert difference_hash(ramp.rotate(270, expand=True)) == 2**64 - 1
-    assert difference_hash(Image.new("RGB", (50, 50), "white")) == 0
 
 
 def test_facts(tmp_path):

@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.split import draw_folds
+from data.split import draw_folds, split_train_val
 
 pictures = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 25)), min_size=1, max_size=60)
 
@@ -38,3 +38,15 @@ def test_each_class_is_dealt_alike(labels, num_folds):
 def test_another_seed_other_folds():
     folds = [draw_folds(hashes(40), [0, 1] * 20, range(40), 4, seed) for seed in (0, 1)]
     assert folds[0] != folds[1]
+
+
+def test_split_counts_and_stability():
+    sha256s = [f"{number:064x}" for number in range(100)]
+    labels = [0] * 70 + [1] * 25 + [2] * 4 + [3]
+    splits = split_train_val(sha256s, labels, list(range(100)), 0.2, seed=3)
+    num_val = [
+        sum(s == "val" for s, at in zip(splits, labels, strict=True) if at == k) for k in range(4)
+    ]
+    assert num_val == [14, 5, 1, 0]
+    backwards = split_train_val(sha256s[::-1], labels[::-1], list(range(100)), 0.2, seed=3)
+    assert backwards[::-1] == splits

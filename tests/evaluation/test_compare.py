@@ -5,11 +5,14 @@ from scipy import stats
 from crossent.evaluation.compare import (
     Side,
     compare,
+    level_of_zero,
     mcnemar,
     paired_bootstrap,
+    paired_draws,
     paired_interval,
     pictures_missing,
 )
+from crossent.evaluation.intervals import NUM_RESAMPLES
 from crossent.evaluation.outputs import Outputs
 from tests.evaluation.parts import make_outputs
 
@@ -99,6 +102,44 @@ def test_seeds_of_one_setting_widen_the_interval():
     alike = compare(first, Side("b", runs([0.8, 0.8, 0.8])))
     unlike = compare(first, Side("c", runs([0.6, 0.8, 1.0])))
     assert unlike.accuracy.high - unlike.accuracy.low > alike.accuracy.high - alike.accuracy.low
+
+
+def noisy(labels, shares, seed):
+    """A side of several runs, right on these shares of the pictures."""
+    rng = np.random.default_rng(seed)
+    said = [np.where(rng.random(len(labels)) < s, labels, 1 - labels) for s in shares]
+    return Side("runs", [Outputs(np.eye(2)[k], labels) for k in said])
+
+
+@pytest.mark.parametrize("num_pictures", [40, 400])
+def test_of_several_runs_p_and_the_interval_say_the_same(num_pictures):
+    """McNemar's p of the majority disagreed with the interval in many of these."""
+    labels, found = np.arange(num_pictures) % 2, []
+    for seed in range(40):
+        first, second = noisy(labels, [0.7] * 3, seed), noisy(labels, [0.8] * 3, seed + 100)
+        comparison = compare(first, second)
+        tie = 2 / NUM_RESAMPLES
+        assert (comparison.p_value < 0.05) == comparison.distinguishable or (
+            abs(comparison.p_value - 0.05) <= tie
+        )
+        found.append(comparison.distinguishable)
+    assert 0 < np.mean(found), "both outcomes"
+    assert np.mean(found) < 1 or num_pictures == 400
+
+
+def test_p_of_several_runs_is_that_of_Students_t():
+    """Where pictures do not matter, as each run has the same share right of all."""
+    was, now = np.array([0.70, 0.72, 0.75, 0.71]), np.array([0.76, 0.75, 0.79, 0.74])
+    draws = paired_draws(was[:, None] * np.ones(9), now[:, None] * np.ones(9))
+    expected = stats.ttest_ind(now, was, equal_var=False).pvalue
+    assert level_of_zero(draws) == pytest.approx(expected, rel=0.35)
+    assert level_of_zero(np.zeros(100)) == 1
+
+
+def test_a_difference_of_accuracies_stays_within_what_can_be():
+    labels = np.arange(20) % 2
+    found = compare(noisy(labels, [0, 0.9], 0), noisy(labels, [0.5, 1], 1))
+    assert -1 <= found.accuracy.low < 0 < found.accuracy.high <= 1
 
 
 def test_other_pictures_are_refused():

@@ -1,25 +1,101 @@
+"""Accuracy against coverage: counted by hand, and promises that are kept or refused."""
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crossent.evaluation.coverage import cover
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.coverage import Promise, cover, keep_promise, rejection_curve
+from crossent.evaluation.intervals import wilson
 from tests.evaluation.parts import make_outputs
 
+answers = st.lists(st.tuples(st.sampled_from([0.4, 0.5, 0.7, 0.9, 1.0]), st.booleans()), min_size=1)
 
-def test_against_a_loop():
+
+@given(answers)
+def test_every_point_counts_the_answers_of_at_least_that_confidence(pairs):
+    confidence, right = (np.array(column) for column in zip(*pairs, strict=True))
+    curve = rejection_curve(confidence, right)
+    assert [point[0] for point in curve] == sorted(set(confidence.tolist()), reverse=True)
+    for threshold, coverage, accuracy in curve:
+        kept = [r for c, r in pairs if c >= threshold]
+        assert coverage == pytest.approx(len(kept) / len(pairs))
+        assert accuracy == pytest.approx(sum(kept) / len(kept))
+
+
+def test_the_accuracy_of_a_share_of_the_pictures():
     outputs = make_outputs(num=50)
-    found = cover(outputs)
-    for index, threshold in enumerate(found.threshold):
-        answered = outputs.confidence >= threshold
-        assert found.coverage[index] == pytest.approx(answered.mean())
-        assert found.accuracy[index] == pytest.approx(outputs.right[answered].mean())
-    assert found.at(1.0)[0].value == pytest.approx(outputs.right.mean())
-    assert found.at(0.5)[0].value > found.at(1.0)[0].value, "surer answers are right more often"
-    assert 0 < found.area < 1 - outputs.right.mean()
+    found = cover(outputs.confidence, outputs.right)
+    assert found.at(1.0) == (wilson(outputs.right.sum(), 50), outputs.confidence.min())
+    half, threshold = found.at(0.5)
+    assert half.value == pytest.approx(outputs.right[outputs.confidence >= threshold].mean())
+    assert half.value > outputs.right.mean(), "confident answers are right more often"
 
 
-def test_equally_sure_answers_come_in_together():
+def test_equally_confident_answers_come_in_together():
     """Whatever their order: else the curve would depend on the names of the files."""
-    found = cover(Outputs(np.zeros((4, 2)), np.array([0, 0, 0, 1])))
+    found = cover(np.full(4, 0.5), np.array([True, True, True, False]))
     assert found.coverage.tolist() == [1.0] and found.accuracy.tolist() == [0.75]
     assert found.at(0.5)[0].value == 0.75
+
+
+def test_a_long_curve_is_thinned_but_keeps_its_ends():
+    confidence = np.linspace(0.4, 1.0, 5000)
+    curve = rejection_curve(confidence, confidence > 0.5, num_points=100)
+    assert len(curve) == 100
+    assert (curve[0][0], curve[-1][0]) == (1.0, 0.4)
+    assert curve[-1][1] == 1.0
+
+
+def test_the_promise_answers_as_many_as_the_lower_end_of_the_interval_allows():
+    """Of 400 answers the 200 most confident are right, of the next 40 half, the rest wrong."""
+    confidence = np.linspace(1.0, 0.5, 400)
+    right = np.arange(400) < 200
+    right[200:240:2] = True
+    promise = keep_promise(rejection_curve(confidence, right, 400), 400, accuracy=0.95)
+    assert promise.interval[0] >= 0.95 and promise.accuracy > 0.97
+    assert promise.threshold == confidence[promise.num_kept - 1]
+    for more in range(promise.num_kept + 1, 401):
+        assert wilson(right[:more].sum(), more).low < 0.95
+    later = keep_promise(rejection_curve(confidence, right, 400), 400, accuracy=0.9)
+    assert later.num_kept > promise.num_kept
+
+
+def test_the_promise_is_kept_on_other_pictures():
+    """By the point accuracy, every second promise was broken."""
+    kept = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        confidence = rng.uniform(0.5, 1, 1000)  # calibrated
+        curve = rejection_curve(confidence, rng.random(1000) < confidence)
+        threshold = keep_promise(curve, 1000, accuracy=0.8).threshold
+        kept.append((threshold + 1) / 2 >= 0.8)  # the mean of all that are at least so confident
+    assert np.mean(kept) > 0.9
+
+
+def test_the_interval_is_wilsons():
+    """Values of the textbook case 8 of 10 (Newcombe 1998, method 3): 0.4902 to 0.9433."""
+    low, high = Promise(0.5, 0.1, 0.8, 100).interval
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "message"),
+    [
+        (0.9, "was not shown on the 40 pictures.*at best 51.3%.*on the 39 most confident"),
+        (0.99, "takes 381 right answers to show, and validation had 40"),
+        (1.0, "expected a share above 0 and below 1"),
+    ],
+)
+def test_a_promise_that_cannot_be_kept_is_refused(accuracy, message):
+    curve = rejection_curve(np.linspace(1, 0.5, 40), np.arange(40) % 2 == 0)
+    with pytest.raises(ValueError, match=message):
+        keep_promise(curve, 40, accuracy)
+
+
+def test_the_fewest_pictures_that_can_show_it():
+    """35 right answers of 35: Wilson's interval begins at 35 / (35 + 1.96^2) = 0.9011."""
+    curve = rejection_curve(np.linspace(1, 0.5, 35), np.ones(35, bool))
+    assert keep_promise(curve, 35, 0.9).num_kept == 35
+    with pytest.raises(ValueError, match="takes 35 right answers"):
+        keep_promise(curve[:34], 34, 0.9)

@@ -1,13 +1,16 @@
 import json
-from functools import partial
+import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from crossent.evaluation.calibration import calibrate
 from crossent.evaluation.intervals import bootstrap, resamples
 from crossent.evaluation.outputs import Outputs
-from crossent.evaluation.scores import resampled_f1, resampled_recall, score
+from crossent.evaluation.scores import Metrics, resampled_by_class, resampled_means, score
+from crossent.evaluation.table import headline
 from tests.evaluation.parts import make_outputs
 
 
@@ -25,6 +28,22 @@ def test_values_against_scikit_learn(num_classes):
         np.testing.assert_allclose([i.value for i in column], wanted)
         for interval in column:
             assert np.isnan(interval.value) or interval.low <= interval.value <= interval.high
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 7])
+def test_counts_against_scikit_learn(num_classes):
+    outputs = make_outputs(num_classes=num_classes)
+    metrics = score(outputs).metrics
+    expected = sklearn_metrics.confusion_matrix(
+        outputs.labels, outputs.predicted, labels=range(num_classes)
+    )
+    assert np.array_equal(metrics.confusion, expected) and metrics.num_images == 300
+    assert metrics.support.tolist() == expected.sum(axis=1).tolist()
+
+
+def test_the_most_confused_pairs_come_first():
+    metrics = Metrics(np.array([[9, 2, 0], [5, 1, 0], [0, 3, 7]]))
+    assert metrics.most_confused() == [(1, 0, 5), (2, 1, 3), (0, 1, 2)]
 
 
 def test_macro_f1_against_scikit_learn():
@@ -45,7 +64,7 @@ def test_balanced_accuracy_against_scikit_learn():
 
 def test_the_interval_of_F1_agrees_with_the_bootstrap():
     outputs = make_outputs(num=2000)
-    resampled = bootstrap(partial(resampled_f1, outputs), len(outputs))
+    resampled = bootstrap(lambda counts: resampled_by_class(outputs, counts)[0], len(outputs))
     for direct, other in zip(score(outputs).f1, resampled, strict=True):
         assert direct == pytest.approx(other, abs=0.005)
 
@@ -55,28 +74,47 @@ def test_F1_of_a_class_never_found_is_not_0_for_certain():
     assert score(outputs).f1[1].value == 0 and score(outputs).f1[1].high > 0.5
 
 
-def test_f1_of_a_resample_is_that_of_the_repeated_pictures():
+def test_the_scores_of_a_resample_are_those_of_the_repeated_pictures():
     outputs = make_outputs(num=25)
     counts = next(resamples(25, num_resamples=4))
-    for row, found in zip(counts, resampled_f1(outputs, counts), strict=True):
+    f1, recall = resampled_by_class(outputs, counts)
+    options = {"labels": range(3), "average": None, "zero_division": np.nan}
+    for row, row_f1, row_recall in zip(counts, f1, recall, strict=True):
         repeated = np.repeat(np.arange(25), row.astype(int))
-        expected = sklearn_metrics.f1_score(
-            outputs.labels[repeated], outputs.predicted[repeated],
-            labels=range(3), average=None, zero_division=np.nan,
-        )  # fmt: skip
-        np.testing.assert_allclose(found, expected)
-    for row, found in zip(counts, resampled_recall(outputs, counts), strict=True):
-        repeated = np.repeat(np.arange(25), row.astype(int))
-        expected = sklearn_metrics.recall_score(
-            outputs.labels[repeated], outputs.predicted[repeated],
-            labels=range(3), average=None, zero_division=np.nan,
-        )  # fmt: skip
-        np.testing.assert_allclose(found, expected)
+        answers = outputs.labels[repeated], outputs.predicted[repeated]
+        np.testing.assert_allclose(row_f1, sklearn_metrics.f1_score(*answers, **options))
+        np.testing.assert_allclose(row_recall, sklearn_metrics.recall_score(*answers, **options))
+
+
+def test_resamples_of_many_pictures_and_classes_take_little_memory():
+    """A one-hot of the labels alone, (50,000, 1,000) numbers, would be 400 MB."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 1000, 50_000)
+    outputs = Outputs(np.broadcast_to(np.eye(1, 1000), (50_000, 1000)), labels)
+    assert outputs.right.sum() == (labels == 0).sum()
+    counts = next(resamples(50_000, num_resamples=40))
+    tracemalloc.start()
+    means = resampled_means(outputs, counts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert means.shape == (40, 2) and peak < 100e6
+
+
+@pytest.mark.parametrize("E", [800.0, 1e30, 1e38])
+def test_a_model_that_is_wrong_without_measure_is_evaluated_too(E):
+    outputs = Outputs(np.array([[0.0, E], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores, calibration = score(outputs), calibrate(outputs)
+    text = headline(scores, ["dog", "fox"])
+    assert scores.E.value == pytest.approx(E / 3, rel=1e-3)
+    assert "more than 1,000,000" in text and len(max(text.splitlines(), key=len)) < 150
+    json.dumps([scores.to_dict(["dog", "fox"]), calibration.to_dict()], allow_nan=False)
 
 
 def test_the_interval_of_E_covers_the_truth_as_often_as_it_says():
     """Of 100 measurements of one model some 95 hold its true E; 87 to 100 pass here."""
-    truth = score(make_outputs(num=50_000, seed=999)).metrics.E
+    truth = score(make_outputs(num=50_000, seed=999)).E.value
     inside = 0
     for seed in range(100):
         E = score(make_outputs(num=60, seed=seed)).E

@@ -36,7 +36,7 @@ def classifier_for(region):
 
 
 def pictures(num=40):
-    """Wolves (1) stand on snow: the border is bright, and the middle a little, too."""
+    """Class 1 stands on snow: the border is bright, and the middle a little, too."""
     rng = np.random.default_rng(0)
     labels = np.arange(num) % 2
     images = rng.integers(80, 120, (num, SIZE, SIZE, 3)) + 60 * labels[:, None, None, None]
@@ -48,6 +48,8 @@ def test_a_model_that_looks_at_the_snow_is_found_out():
     assert found.views["whole"].value == found.views["border"].value == 1
     assert found.views["centre"].value == found.guess == 0.5
     assert "border alone" in found.warning and "100%" in found.warning
+    assert "background" in found.warning
+    assert not {"wolves", "snow", "animals"} & set(found.warning.split()), "of any pictures"
 
 
 def test_a_model_that_looks_at_the_animal_is_not():

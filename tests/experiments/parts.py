@@ -37,7 +37,7 @@ def quick(root: Path, *more: str) -> list[str]:
     return [*words, f"data.root={root}", *more]
 
 
-def answers(run: Path, flip: bool = False):
+def answers(run: Path):
     """The y of a run for its validation pictures (N, K), their labels and names, worked out anew.
 
     By the model alone: nothing of what evaluates is used.
@@ -47,8 +47,6 @@ def answers(run: Path, flip: bool = False):
     with torch.inference_mode():
         images = classifier.preprocessing.normalise(torch.from_numpy(np.array(data.images)))
         y = classifier.model(images).double().softmax(1)
-        if flip:
-            y = (y + classifier.model(images.flip(3)).double().softmax(1)) / 2
     return y.numpy(), data.labels, data.names
 
 

@@ -10,8 +10,8 @@ import torch
 from crossent import build
 from crossent.config import load_settings
 from crossent.experiments.check import CONTROLS, check
-from crossent.training.loop import Trainer
-from crossent.training.sgd import SGD
+from crossent.training.optim import SGD
+from crossent.training.trainer import Trainer
 from data.augment import augment
 from data.preprocess import Preprocessing
 from models import build_model

@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from crossent import drill
 from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Totals
 from crossent.experiments.group import Group, wants_group
-from crossent.same_run import first_difference
 from crossent.training.run_folder import RunFolder
-from tests import forked
+from crossent.verify_resume import first_difference
+from tests import drill, forked
 from tests.experiments.parts import NUM, answers, draw_folder, epoch_of_model, quick
 from tests.forked import Command, Mishap
 from tests.training.parts import EPOCHS, make_run
@@ -64,10 +63,9 @@ def test_every_picture_is_judged_once_beside_its_near_duplicates(group):
         assert max(counts.values()) - min(counts.values()) <= 2
 
 
-@pytest.mark.parametrize("flip", [False, True], ids=["as they are", "with the mirror image"])
-def test_the_numbers_are_those_of_all_answers_together(group, flip):
+def test_the_numbers_are_those_of_all_answers_together(group):
     found = json.loads((group[0] / "summary.json").read_text())
-    parts = [answers(group[0] / name, flip) for name in FOLDS]
+    parts = [answers(group[0] / name) for name in FOLDS]
     y, labels = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
     said = y.argmax(axis=1)
     expected = {
@@ -75,12 +73,11 @@ def test_the_numbers_are_those_of_all_answers_together(group, flip):
         "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, said),
         "E": sklearn_metrics.log_loss(labels, y),
     }
-    scores = found["flip"] if flip else found
     for name, value in expected.items():
-        assert scores[name]["value"] == pytest.approx(value, rel=1e-5)
-        assert scores[name]["low"] < value < scores[name]["high"]
+        assert found[name]["value"] == pytest.approx(value, rel=1e-5)
+        assert found[name]["low"] < value < found[name]["high"]
     confusion = sklearn_metrics.confusion_matrix(labels, said).tolist()
-    assert scores["confusion_matrix"] == confusion
+    assert found["confusion_matrix"] == confusion
     assert [fold["num_images"] for fold in found["folds"]] == [len(part[1]) for part in parts]
 
 
@@ -89,7 +86,7 @@ def test_the_table_says_it(group):
     found = json.loads((path / "summary.json").read_text())
     assert f"63 pictures: accuracy {found['accuracy']['value']:.1%} (" in out
     assert f"Balanced accuracy (mean recall) {found['balanced_accuracy']['value']:.1%} (" in out
-    assert "With the mirror image" in out and "is \\ said" in out
+    assert "true \\ predicted" in out
     for fold in found["folds"]:
         assert re.search(rf"{fold['run']} +{fold['num_images']} +{fold['accuracy']:.1%}", out)
     assert (path / "E-curves.png").read_bytes()[:4] == b"\x89PNG"

@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from crossent.evaluation.compare import paired_bootstrap, spread_interval
+from crossent.evaluation.outputs import Outputs
+from crossent.experiments.group import Measured, about_seeds
 from tests.experiments.parts import answers
 from tests.forked import Command
 
@@ -44,11 +46,25 @@ def test_mean_and_standard_deviation(group):
     assert f"{means.mean():.4f}" in out and "2 seeds, the same 12 validation pictures" in out
 
 
+def test_the_interval_of_a_share_stays_between_0_and_1():
+    """Two seeds that differ much: Student's t of one degree of freedom reaches far."""
+    right = np.array([[1.0] * 9 + [0.0], [1.0] * 4 + [0.0] * 6])
+    runs = [
+        Measured(name, ["a", "b"], [], Outputs(np.eye(2)[1 - r.astype(int)], np.zeros(10, int)), 0)
+        for name, r in zip(SEEDS, right, strict=True)
+    ]
+    free = spread_interval(right)
+    assert free.low < 0 and free.high > 1, "a case that matters"
+    text, facts = about_seeds(runs)
+    assert facts["accuracy"]["mean"] == {"value": 0.65, "low": 0.0, "high": 1.0}
+    assert "0.0% to 100.0%" in text and facts["E"]["mean"]["low"] >= 0
+
+
 def test_groups_are_compared_picture_by_picture(group, tmp_path):
     path, _ = group
     out, _ = Command(tmp_path, "crossent", "compare", path, path / "seed-5").end(status=0)
     assert out.startswith("12 pictures, the same for all")
-    assert "seed-5 less group" in out and "group/seed-6" in out
+    assert "seed-5 minus group" in out and "group/seed-6" in out
     found = Command(tmp_path, "crossent", "compare", "--json", path / "seed-5", path).end(0)[0]
     (comparison,) = json.loads(found)["comparisons"]
     Es = [run["E"]["value"] for run in json.loads(found)["runs"]]

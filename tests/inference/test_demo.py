@@ -1,24 +1,101 @@
-"""The demo in a headless browser: a picture, a label, hostile files, nothing from outside."""
+"""The demo: what it answers, and its page in a headless browser, with nothing from outside."""
 
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
+from PIL import Image
+from torch import nn
 
-from tests.data.pictures import SHARED, scene
+from crossent.inference.demo import NUM_EXAMPLES, SIDE, WELCOME, answer, copied, own_examples
+from crossent.inference.derivation import as_markdown
+from crossent.inference.explain import explain
+from crossent.inference.paths import run_settings, validation_files
+from data.drawings import draw
+from models.head import Head
+from tests.data.pictures import SHARED, make_folder, scene
 from tests.report.browser import Browser, find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / "demo" / "bin" / "python"  # as `make test` sets it up
 PICTURE = "document.querySelector('#picture')"
+EXAMPLES = "document.querySelectorAll('#examples .gallery-item')"
 TEXT = "document.querySelector('#derivation').innerText"
-pytestmark = pytest.mark.slow
+
+
+def test_without_a_picture_it_says_what_to_do(classifier):
+    assert answer(classifier, None, "fox", "en") == [None, None, WELCOME]
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_probabilities_and_derivation_are_those_of_explain(
+    classifier, pictures, monkeypatch, language
+):
+    monkeypatch.chdir(pictures / "a")
+    probs, _, text = answer(classifier, str(pictures / "a" / "2.png"), "wolf", language)
+    expected = explain(classifier, "2.png", "wolf")
+    assert text == as_markdown(expected, language)
+    assert probs == dict(zip(expected.class_names, expected.probs, strict=True))
+
+
+def test_the_servers_folders_are_nobodys_business(classifier, pictures):
+    for path in (pictures / "a" / "2.png", pictures / "b" / "page.jpg"):
+        *_, text = answer(classifier, str(path), None, "en")
+        assert path.name in text and str(path.parent) not in text
+    assert "**page.jpg cannot be used:** not a picture but HTML" in text
+
+
+def test_the_heat_map_lies_on_the_picture_in_its_own_shape(classifier, tmp_path):
+    path = tmp_path / "wide.png"
+    scene(1, 160, 40).save(path)
+    _, heat, _ = answer(classifier, str(path), None, "en")
+    assert heat.size == (SIDE, SIDE // 4)
+    darkened = np.asarray(heat).mean() / np.asarray(scene(1, 160, 40)).mean()
+    assert 0.2 < darkened < 1
+
+
+class NoMap(nn.Module):
+    """As a transformer: nothing between pixels and logits has a height and a width."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = Head(3, 3)
+
+    def forward(self, x):
+        return self.head(x.mean(dim=(2, 3)))
+
+
+def test_a_model_without_a_map_still_answers(classifier, pictures):
+    flat = replace(classifier, model=NoMap())
+    probs, heat, _ = answer(flat, str(pictures / "a" / "2.png"), "fox", "en")
+    assert heat is None
+    assert probs == pytest.approx(dict.fromkeys(classifier.class_names, 1 / 3))
+
+
+def test_examples_are_the_runs_own_validation_pictures(classifier, tmp_path):
+    root = make_folder(tmp_path / "flowers", {"daisy": 15, "rose": 15, "tulip": 30})
+    settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
+    of_folder = replace(classifier, header={**classifier.header, "settings": settings})
+    validation = validation_files(run_settings(of_folder))
+    found = own_examples(of_folder, tmp_path)
+    assert found == validation[::2] and len(found) == NUM_EXAMPLES
+    copies = copied(found, tmp_path)
+    assert [Path(copy).read_bytes() for copy in copies] == [Path(p).read_bytes() for p in found]
+    shutil.rmtree(root)
+    assert own_examples(of_folder, tmp_path) == []
+    drawn = own_examples(classifier, tmp_path)  # a run on drawings: the last are for validation
+    assert Path(drawn[-1]).name == "drawing 2999.png" and len(drawn) == NUM_EXAMPLES
+    pixels = np.asarray(Image.open(drawn[-1]))
+    assert np.array_equal(pixels, draw(0, 2999, 192))
 
 
 def python_with_gradio() -> str | None:
@@ -33,6 +110,7 @@ def skip_but_not_in_ci(message: str) -> None:
     pytest.skip(message)
 
 
+# What follows takes a browser.
 @pytest.fixture(scope="module")
 def address(run_path):
     python = python_with_gradio()
@@ -92,6 +170,7 @@ def explained(crossent, run_path, path, *words):
     return json.loads(crossent("explain", run_path, path, *words, "--format", "json")[0])
 
 
+@pytest.mark.slow
 def test_a_dropped_picture_gets_bars_a_heat_map_and_with_a_label_its_E(
     page, tmp_path, crossent, run_path
 ):
@@ -104,39 +183,42 @@ def test_a_dropped_picture_gets_bars_a_heat_map_and_with_a_label_its_E(
     for name, y in explained(crossent, run_path, path)["y"].items():
         assert name in bars and f"{y:.0%}" in bars
     choose(page, "wolf")
-    page.wait_until(f"{TEXT}.includes('The right answer is wolf')")
+    page.wait_until(f"{TEXT}.includes('The true class is wolf')")
     expected = explained(crossent, run_path, path, "--label", "wolf")
     assert f"{expected['E']['bits']:.6f} bits" in page.evaluate(TEXT)
 
 
+@pytest.mark.slow
 def test_a_new_picture_forgets_the_label_of_the_last_one(page, tmp_path):
     for name in ("first.png", "second.png"):
         scene(len(name)).save(tmp_path / name)
     drop(page, tmp_path / "first.png")
     page.wait_until(f"{TEXT}.includes('first.png')")
     choose(page, "fox")
-    page.wait_until(f"{TEXT}.includes('The right answer is fox')")
+    page.wait_until(f"{TEXT}.includes('The true class is fox')")
     drop(page, tmp_path / "second.png")
     page.wait_until(f"{TEXT}.includes('second.png') && {TEXT}.includes('No label was given')")
 
 
+@pytest.mark.slow
 def test_an_example_can_be_taken_and_told_in_japanese(page):
-    buttons = "[...document.querySelectorAll('button')]"
-    page.evaluate(f"{buttons}.find(e => e.innerText == 'a drawn fox').click()")
-    page.wait_until(f"{TEXT}.startsWith('fox.png: one picture')")
+    page.evaluate(f"{EXAMPLES}[0].click()")
+    page.wait_until(f"{TEXT}.startsWith('drawing 2994.png: one picture')")
     page.evaluate("document.querySelectorAll('#language input')[1].click()")
     page.wait_until(f"{TEXT}.includes('モデルの答えは')")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [375, 1280])
 def test_the_page_is_no_wider_than_the_window(page, address, width):
     page.open(address, width)
-    page.wait_until(f"{PICTURE} !== null")
-    page.evaluate("[...document.querySelectorAll('button')].at(-1).click()")
+    page.wait_until(f"{EXAMPLES}.length == {NUM_EXAMPLES}")
+    page.evaluate(f"{EXAMPLES}[0].click()")
     page.wait_until("document.querySelector('.katex') !== null")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_nothing_comes_from_elsewhere_and_nothing_is_wrong(page, address):
     urls = [told["request"]["url"] for told in page.told("Network.requestWillBeSent")]
     assert len(urls) > 5
@@ -144,6 +226,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_wrong(page, address):
     assert page.told("Runtime.exceptionThrown") == []
 
 
+@pytest.mark.slow
 def test_no_file_of_the_server_can_be_asked_for(page, address, tmp_path):
     """A request made by hand, with the path of a file that was not uploaded."""
     scene(1).save(tmp_path / "private.png")
@@ -165,6 +248,7 @@ def post(url, body):
         return json.load(answer)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(page, tmp_path):
     path = tmp_path / "large.jpg"
     path.write_bytes(b"\xff\xd8\xff" + bytes(2**25))
@@ -172,6 +256,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(page, tmp_path):
     page.wait_until("document.body.innerText.includes('exceed the maximum allowed size')")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/bad_images beside the repository")
 def test_hostile_files_get_a_kind_message(page):
     """Each either works or is refused by name; after all of them the page still works."""
@@ -187,6 +272,7 @@ def test_hostile_files_get_a_kind_message(page):
     assert not any("Traceback" in text or "Error" in text for text in answers.values())
 
 
+@pytest.mark.slow
 def test_without_gradio_one_line_says_how_to_get_it(run_path):
     if importlib.util.find_spec("gradio"):
         pytest.skip("gradio is installed")

@@ -1,5 +1,6 @@
 """export: the resize against Pillow to the bit, the files against the model, ONNX without torch."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -15,8 +16,15 @@ import torch
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.inference.compare_on import pictures_to_compare_on
-from crossent.inference.export import DYNAMIC, Comparison, Deployed, compare, example, export
+from crossent.inference.export import (
+    DYNAMIC,
+    Comparison,
+    Deployed,
+    compare,
+    example,
+    export,
+    pictures_to_compare_on,
+)
 from crossent.inference.resize import PillowResize
 from data.decode import decode, decode_whole
 from tests.data.pictures import encoded, make_folder, scene
@@ -75,10 +83,9 @@ def test_decode_is_the_whole_picture_resized():
         assert np.array_equal(got, decode(content, 32))
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch"])
-def test_an_export_answers_as_the_model_does(classifier, tmp_path, form):
-    path = tmp_path / "exported"
-    found = export(classifier, form, path, pictures())
+def test_an_export_answers_as_the_model_does(classifier, tmp_path):
+    path = tmp_path / "model.onnx"
+    found = export(classifier, path, pictures())
     assert found.num_images == len(SHAPES)
     assert found.disagreements == [] and found.largest_difference < 1e-4
     assert path.stat().st_size > 50_000
@@ -122,8 +129,23 @@ def test_the_comparison_is_on_every_validation_picture_while_they_are_there(clas
     assert source.startswith("drawings, as the pictures of the run are gone") and list(found)
 
 
-def test_a_model_in_training_mode_is_not_what_is_exported(classifier):
-    assert not classifier.model.training
+def test_the_comparison_does_without_settings_of_another_version(classifier):
+    old = replace(classifier, header={**classifier.header, "settings": {"optimizer": {"rate": 1}}})
+    source, found = pictures_to_compare_on(old, None)
+    assert "with other settings" in source and list(found)
+
+
+def test_a_model_in_training_mode_is_exported_in_evaluation_mode(classifier, tmp_path):
+    """In training mode batch normalisation would take the statistics of the batch."""
+    import onnxruntime
+
+    training = replace(classifier, model=copy.deepcopy(classifier.model).train())
+    export(training, tmp_path / "model.onnx", pictures())
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    images = noise(32, 32)[None]
+    (probs,) = session.run(None, {"images": images})
+    expected = classifier.probs(torch.from_numpy(images))
+    torch.testing.assert_close(torch.from_numpy(probs), expected, rtol=1e-4, atol=1e-5)
 
 
 PROGRAM = """
@@ -146,7 +168,7 @@ def test_onnxruntime_alone_classifies_jpegs(crossent, run_path, tmp_path):
         path.write_bytes(encoded(scene(seed, 120, 75)))
     model = tmp_path / "model.onnx"
     out, _ = crossent("export", run_path, "--out", model)
-    assert "drawings of several sizes" in out and "the same answer on all" in out
+    assert "drawings of several sizes" in out and "the same prediction on all" in out
     command = [sys.executable, "-c", PROGRAM, str(model), *map(str, paths)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     metadata, probs = json.loads(result.stdout)
@@ -156,17 +178,6 @@ def test_onnxruntime_alone_classifies_jpegs(crossent, run_path, tmp_path):
     assert json.loads(metadata["class_names"]) == ["dog", "fox", "wolf"]
     assert json.loads(metadata["preprocessing"])["image_size"] == 32
     assert metadata["format_version"] == "1" and len(metadata["sha256"]) == 64
-
-
-def test_pt2_is_read_by_torch_alone(classifier, tmp_path):
-    path = tmp_path / "model.pt2"
-    export(classifier, "torch", path, pictures())
-    notes = {"metadata.json": ""}
-    module = torch.export.load(path, extra_files=notes).module()
-    images = torch.from_numpy(np.stack([noise(40, 90) for _ in range(3)]))
-    expected = Deployed(classifier.model, classifier.preprocessing)(images)
-    torch.testing.assert_close(module(images), expected, rtol=1e-5, atol=1e-6)
-    assert json.loads(json.loads(notes["metadata.json"])["class_names"])[0] == "dog"
 
 
 def test_the_folder_of_the_file_must_exist(crossent, run_path):

@@ -130,14 +130,6 @@ class Browser:
         for kind in ("dragEnter", "dragOver", "drop"):
             self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
-    def move_to(self, x: float, y: float) -> None:
-        """The mouse pointer, in pixels of the window."""
-        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-
-    def press(self, key: str) -> None:
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
-
     def screenshot(self, path: Path) -> None:
         """All of the page, however long."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]

@@ -1,18 +1,18 @@
 """A tiny training, in seconds: what the tests of the loop share."""
 
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from crossent import CrossEntropyLoss
 from crossent.evaluation.evaluate import Evaluator
-from crossent.training.distributed import ALONE, World
-from crossent.training.fit import Run
-from crossent.training.loop import Trainer
+from crossent.training.distributed import ALONE, Processes
+from crossent.training.optim import Schedule, WeightAverage
+from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
-from crossent.training.schedule import lr_at
+from crossent.training.trainer import Trainer
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.images import ImageSet
@@ -41,7 +41,7 @@ def make_trainer(
     dropout: float = 0.2,
     mixup: float = 0.3,
     weight: torch.Tensor | None = None,
-    world: World = ALONE,
+    processes: Processes = ALONE,
 ) -> Trainer:
     """With everything random on: mixup, crops, colours, dropout, balanced sampling."""
     torch.manual_seed(0)
@@ -55,8 +55,8 @@ def make_trainer(
         augmentation=Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup),
         preprocessing=preprocessing,
         device=CPU,
-        rank=world.rank,
-        num_ranks=world.size,
+        rank=processes.rank,
+        num_ranks=processes.size,
     )
     val = image_set(15, seed=2, size=16)
     return Trainer(
@@ -64,13 +64,19 @@ def make_trainer(
         criterion=CrossEntropyLoss(weight, label_smoothing=0.1),
         optimizer=torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
         batches=batches,
-        evaluator=Evaluator(val, preprocessing, CPU, "fp32", world.share(len(val))),
-        lr_at=partial(lr_at, num_steps=epochs * len(batches), lr=lr, warmup=0.2, final=0.0),
-        world=world,
+        evaluator=Evaluator(val, preprocessing, CPU, "fp32", processes.part_of(len(val))),
+        schedule=Schedule(num_steps=epochs * len(batches), lr=lr, warmup=0.2, final=0.0),
+        processes=processes,
     )
 
 
-def make_run(path: Path, epochs: int = EPOCHS) -> Run:
+def make_run(
+    path: Path,
+    epochs: int = EPOCHS,
+    half_life: float | None = None,
+    processes: Processes = ALONE,
+    **options: Any,
+) -> Run:
     folder = RunFolder(path)
     if not path.exists():
         folder.create("seed: 0\n")
@@ -79,7 +85,10 @@ def make_run(path: Path, epochs: int = EPOCHS) -> Run:
         "model": {"name": "small_cnn", "arguments": {"width": 4, "dropout": 0.2}},
         "preprocessing": Preprocessing(16).to_dict(),
         "precision": "fp32",
-        "settings": {},
+        "settings": {"train": {"epochs": epochs}},
         "data_fingerprint": "none",
     }
-    return Run(make_trainer(epochs=epochs), folder, epochs, description)
+    trainer = make_trainer(epochs=epochs, processes=processes)
+    if half_life:
+        trainer.average = WeightAverage(trainer.model, half_life)
+    return Run(trainer, folder, epochs, description, **options)

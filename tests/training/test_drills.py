@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from crossent.drill import PLACES
-from crossent.same_run import first_difference
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
+from tests.drill import PLACES
 from tests.forked import Mishap, end_of, start_run
 
 KILLED, DONE = -9, 0

@@ -4,12 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from crossent.training.event_log import EventLog, sheet
+from crossent.training.event_log import EventLog
 from tests.training.parts import make_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,14 +86,6 @@ def test_a_resumed_run_has_every_epoch_once(make_logged_run):
     assert curve(found, "E/train") == expected(resumed.folder, "train", "E")
     assert [step for step, _ in curve(found, "E/val")] == [0, 1, 2, 3]
     assert len(found.Images("augmented training pictures")) == 1
-
-
-def test_the_sheet_has_the_pictures_row_by_row():
-    images = torch.arange(9.0).view(9, 1, 1, 1).expand(9, 3, 2, 2)
-    found = sheet(images)
-    assert found.shape == (3, 4, 16)
-    np.testing.assert_allclose(found[0, ::2, ::2][0] * 8, np.arange(8), atol=1e-6)
-    assert found[0, 2, 0] == 1 and found[0, 2:, 2:].max() == 0
 
 
 def test_training_alone_imports_tensorboard():

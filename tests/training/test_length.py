@@ -5,63 +5,102 @@ import itertools
 import pytest
 import torch
 
+from crossent.config import Settings
+from crossent.errors import UserError
+from crossent.resume import is_finished
+from crossent.tensor_file import write_tensors
 from crossent.training.find_lr import HIGHEST, LOWEST, Finding, draw_finding, find_lr
-from crossent.training.speed import seconds_an_epoch
+from crossent.training.run_folder import RunFolder
+from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
+from crossent.verify_resume import first_difference, without_times
 from tests.training.parts import make_run, make_trainer
-from tests.training.test_fit import assert_same_run, without_times
 
 
-def test_patience_stops_after_so_many_epochs_without_a_smaller_E(tmp_path):
-    run = make_run(tmp_path / "run", epochs=9)
-    run.patience = 2
+def test_patience_stops_after_so_many_epochs_without_a_smaller_E(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", epochs=9, patience=2)
     losses = iter([1.0, 0.8, 0.9, 0.85, 0.1])
     run.start()
-    finish_epoch = run.trainer.finish_epoch
+    finish_epoch = Trainer.finish_epoch
 
-    def given(val):
-        record = finish_epoch(val)
+    def given(trainer, val):
+        record = finish_epoch(trainer, val)
         record["val"]["E"] = next(losses)
         return record
 
-    run.trainer.finish_epoch = given
+    monkeypatch.setattr(Trainer, "finish_epoch", given)
     run.fit()
     assert [r["epoch"] for r in run.folder.records() if r["kind"] == "epoch"] == [1, 2, 3, 4]
     end = run.folder.records()[-1]
     assert (end["kind"], end["best_epoch"], end["best_E"]) == ("end", 2, 0.8)
-    again = make_run(tmp_path / "run", epochs=9)
-    again.patience = 2
+
+
+def test_a_run_that_patience_has_ended_is_finished(tmp_path):
+    settings = Settings(train={"epochs": 9, "patience": 2})
+    progress = Progress(epoch=4, best_epoch=2, best_E=0.8, done=True, num_records=6)
+    folder = checkpoint_of(tmp_path, settings, progress)
+    assert is_finished(folder, settings)
+    assert is_finished(folder, Settings(train={"epochs": 20, "patience": 2}))
+    progress.done = False
+    assert not is_finished(checkpoint_of(tmp_path, settings, progress), settings)
+
+
+def checkpoint_of(path, settings, progress):
+    """A folder with a checkpoint that knows nothing but how far it came."""
+    folder = RunFolder(path)
+    header = {"kind": "checkpoint", "settings": settings.model_dump(mode="json")}
+    write_tensors(folder.last, {}, header | {"progress": progress.to_dict()})
+    return folder
+
+
+def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
+    """20 was the default that nobody had asked for: the minutes decided on 37."""
+    old = Settings(train={"epochs": 20, "minutes": 1})
+    folder = checkpoint_of(tmp_path, old, Progress(epoch=37, epochs=37, done=True))
+    more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (40, 30))
+    assert is_finished(folder, old)
+    assert not is_finished(folder, more)
+    with pytest.raises(UserError, match=r"train\.epochs=30 would shorten .* decided on 37 epochs"):
+        is_finished(folder, fewer)
+    progress = Progress(epochs=37)
+    assert progress.epochs_to_do(40, 20) == 40 and progress.epochs_to_do(20, 20) == 37
+
+
+def test_a_resumed_run_of_minutes_trains_the_epochs_that_were_added(tmp_path, steady):
+    run = timed(tmp_path / "run", epochs=2)
+    run.start()
+    run.fit()
+    again = timed(tmp_path / "run", epochs=4)
     again.resume()
     again.fit()
-    assert run.folder.records() == again.folder.records(), "it stays finished"
+    kinds = [r["kind"] for r in again.folder.records()]
+    assert kinds == ["start", *["epoch"] * 4, "end"]
 
 
 def test_measuring_the_speed_leaves_no_trace():
     trainer, untouched = make_trainer(), make_trainer()
     state = torch.get_rng_state()
-    assert seconds_an_epoch(trainer) > 0
+    assert seconds_per_epoch(trainer) > 0
     assert torch.equal(torch.get_rng_state(), state)
     assert trainer.progress == untouched.progress and not trainer.optimizer.state
     for name, tensor in trainer.model.state_dict().items():
         assert torch.equal(tensor, untouched.model.state_dict()[name]), name
-    assert trainer.lr_at(0) == untouched.lr_at(0)
+    assert trainer.schedule == untouched.schedule
 
 
 def test_an_epoch_is_its_steps_and_a_validation():
     """With a clock that goes on by a second at every look: 6 steps and a validation of 1 s."""
     trainer = make_trainer()
-    assert seconds_an_epoch(trainer, clock=itertools.count().__next__) == len(trainer.batches) + 1
+    assert seconds_per_epoch(trainer, clock=itertools.count().__next__) == len(trainer.batches) + 1
 
 
 @pytest.fixture
 def steady(monkeypatch):
     """An epoch takes ten seconds, as far as anybody measures."""
-    monkeypatch.setattr("crossent.training.fit.seconds_an_epoch", lambda trainer: 10.0)
+    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 10.0)
 
 
-def timed(path):
-    run = make_run(path, epochs=100)
-    run.minutes = 0.5
-    return run
+def timed(path, epochs=100):
+    return make_run(path, epochs, minutes=0.5)
 
 
 def test_minutes_become_epochs_and_the_schedule_fits_them(tmp_path, steady):
@@ -84,11 +123,11 @@ def test_a_resumed_run_keeps_its_plan_on_a_machine_of_another_speed(tmp_path, st
     run.start()
     run.one_epoch()
     run.save()
-    monkeypatch.setattr("crossent.training.fit.seconds_an_epoch", lambda trainer: 0.1)
+    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 0.1)
     resumed = timed(tmp_path / "stopped")
     resumed.resume()
     resumed.fit()
-    assert_same_run(straight.folder, resumed.folder)
+    assert first_difference(straight.folder, resumed.folder) is None
 
 
 def test_the_finder_suggests_where_E_falls_fastest():

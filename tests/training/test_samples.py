@@ -1,11 +1,8 @@
-import pytest
 import torch
 import torch.nn.functional as F
 
-from crossent.errors import UserError
-from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.samples import SampleLosses
-from tests.training.parts import make_run, make_trainer
+from tests.training.parts import make_trainer
 
 
 def test_each_sample_has_the_sum_of_its_own_losses():
@@ -36,13 +33,3 @@ def test_sums_are_the_same_in_any_order():
         samples.add(ids[order].numpy(), logits[order], labels[order])
         totals.append(samples.total)
     assert torch.equal(*totals)
-
-
-def test_a_checkpoint_without_them_is_refused(tmp_path):
-    run = make_run(tmp_path / "run")
-    run.start()
-    tensors, header = read_tensors(run.folder.last)
-    assert tensors.pop("samples.total").shape == (44,)
-    write_tensors(run.folder.last, tensors, header)
-    with pytest.raises(UserError, match=r"last\.safetensors .* no samples\.total"):
-        make_run(tmp_path / "run").resume()

@@ -1,0 +1,123 @@
+"""Compare runs, or groups of runs, on the same pictures: as text and as JSON."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossent.errors import UserError
+from crossent.evaluation.compare import Comparison, Side, compare
+from crossent.evaluation.scores import Scores, score
+from crossent.evaluation.table import align
+from crossent.experiments.group import Group, Measured, measure_run, pooled
+
+
+def compare_runs(
+    paths: Sequence[Path], against: Sequence[Path], data_root: str | None, device: torch.device
+) -> tuple[str, dict[str, Any]]:
+    """Measure the runs and compare them, each with the first.
+
+    Args:
+        paths: of runs and groups.
+        against: if there are any, these are the first side, together, and `paths` the second.
+        data_root: a folder of pictures; None takes the validation pictures that they share.
+
+    Returns:
+        the tables, and the same numbers for JSON.
+
+    Raises:
+        UserError: they cannot be compared, as classes or pictures differ.
+    """
+    if len(paths) + len(against) < 2:
+        raise UserError("compare needs two runs or more, such as: compare runs/a runs/b")
+    measured = measure_sides([*against, *paths], data_root, device)
+    runs = [run for side in measured for run in side]
+    if against:
+        num_first = sum(map(len, measured[: len(against)]))
+        sides = [make_side(runs[:num_first]), make_side(runs[num_first:])]
+    else:
+        sides = [make_side(side) for side in measured]
+    comparisons = [compare(sides[0], other) for other in sides[1:]]
+    scores = {run.name: score(run.outputs) for run in runs}
+    return as_text(scores, comparisons), as_dict(scores, comparisons, runs[0].picture_names)
+
+
+def measure_sides(
+    paths: Sequence[Path], data_root: str | None, device: torch.device
+) -> list[list[Measured]]:
+    """Return for each path its runs; all were measured on the same pictures."""
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len({path.resolve() for path in paths}):
+        names = [str(path) for path in paths]
+    sides = [measure_side(*side, data_root, device) for side in zip(paths, names, strict=True)]
+    first, *others = (run for side in sides for run in side)
+    for other in others:
+        check_comparable(first, other)
+    return sides
+
+
+def measure_side(
+    path: Path, name: str, data_root: str | None, device: torch.device
+) -> list[Measured]:
+    """Measure a run; the folds of a group as one run over all pictures; or each of its seeds."""
+    group = Group(path)
+    if not group.exists:
+        return [measure_run(path, name, data_root, device)]
+    runs = [measure_run(run, f"{name}/{run.name}", data_root, device) for run in group.runs]
+    return [pooled(name, runs)] if group.kind == "folds" and data_root is None else runs
+
+
+def check_comparable(first: Measured, other: Measured) -> None:
+    """Raise UserError unless both were measured on the same pictures with the same classes."""
+    if first.class_names != other.class_names:
+        raise UserError(
+            f"{first.name} knows the classes {', '.join(first.class_names)}, {other.name} "
+            f"{', '.join(other.class_names)}: only runs of the same classes can be compared"
+        )
+    same_labels = np.array_equal(first.outputs.labels, other.outputs.labels)
+    if first.key != other.key or not same_labels:
+        raise UserError(
+            f"{first.name} and {other.name} have other validation pictures (another seed, folder, "
+            "data.val_fraction or data.folds): compare them on a folder that is new to both, "
+            "with --data"
+        )
+
+
+def make_side(runs: Sequence[Measured]) -> Side:
+    """Make one side of the runs; several of one group are called after it."""
+    names = [run.name for run in runs]
+    parents = {str(Path(name).parent) for name in names}
+    name = parents.pop() if len(names) > 1 and len(parents) == 1 else " + ".join(names)
+    return Side(" + ".join(names) if name == "." else name, [run.outputs for run in runs])
+
+
+def as_text(scores: Mapping[str, Scores], comparisons: Sequence[Comparison]) -> str:
+    """Return a row per run, a row per comparison, and a sentence about each."""
+    rows = [["run", "accuracy", "E"]]
+    rows += [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scores.items()]
+    differences = [["difference", "accuracy, points", "E", "gained", "lost", "p"]]
+    for c in comparisons:
+        value, low, high = (100 * x for x in c.accuracy)
+        points = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+        counts = [str(len(c.gained)), str(len(c.lost))]
+        name = f"{c.second} minus {c.first}"
+        differences.append([name, points, c.E.text("+.4f"), *counts, f"{c.p_value:.3f}"])
+    title = (
+        f"{comparisons[0].num_images:,} pictures, the same for all; in brackets 95 % intervals; "
+        "p is that of the accuracies"
+    )
+    sentences = "\n".join(f"{c.sentence}." for c in comparisons)
+    return "\n\n".join([title, align(rows), align(differences), sentences])
+
+
+def as_dict(
+    scores: Mapping[str, Scores], comparisons: Sequence[Comparison], picture_names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the same for JSON."""
+    runs = [
+        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
+        for name, s in scores.items()
+    ]
+    return {"runs": runs, "comparisons": [c.to_dict(picture_names) for c in comparisons]}

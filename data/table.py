@@ -1,0 +1,55 @@
+"""The list of files that every way of naming pictures comes down to."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data.images import Unusable
+
+Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One row: a file that should be a picture."""
+
+    path: str  # below the root; may hold bytes that are no text, as names on a disk do
+    label: int  # an index into the class names
+    split: str = ""  # "train" or "val"; "" where the split is still to be drawn
+    group: str = ""  # files of one group stay on one side of the split; "" is no group
+    num_bytes: int = -1  # -1 where not even this could be read
+    mtime_ns: int = -1
+
+    @property
+    def name(self) -> str:
+        """The path, safe to print."""
+        return printable(self.path)
+
+    @property
+    def key(self) -> Key:
+        """What stays equal as long as the content does."""
+        return self.path, self.num_bytes, self.mtime_ns
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """All files of a data set, before any of them is opened."""
+
+    root: Path
+    class_names: Sequence[str]
+    files: Sequence[File]
+    unusable: Sequence[Unusable] = ()  # folders and links of no use
+    warnings: list[str] = field(default_factory=list)
+
+    def path(self, file: File) -> str:
+        """Return the path to open."""
+        return os.path.join(self.root, file.path)
+
+
+def printable(path: str) -> str:
+    """Return a path as text that any terminal and any JSON file takes: `\\xff` for no text."""
+    if path.isascii() and path.isprintable():  # nearly all, and there may be a million
+        return path
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

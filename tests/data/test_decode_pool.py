@@ -1,0 +1,186 @@
+"""The decode pool: what one file does to its process is that file's problem only."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from data import decode_pool
+from data.cpus import num_cpus, quotas
+from data.decode import UnusableImage, decode
+from data.decode_pool import Job, decode_in_order
+from tests.data.pictures import encoded, make_folder, scene
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    folder = make_folder(tmp_path / "animals", {"dog": 12})
+    return [Job(str(path), (16,)) for path in sorted(folder.rglob("*.jpg"))]
+
+
+@pytest.fixture
+def traps(tmp_path, monkeypatch):
+    """No file does this to Pillow, as far as we know; so the workers are told to."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import builtins, os, time\n"
+        "open_ = os.open\n"
+        "def trap(path, *a, **k):\n"
+        "    if str(path).endswith('crash.jpg'): os.abort()\n"
+        "    if str(path).endswith('hang.jpg'): time.sleep(600)\n"
+        "    return open_(path, *a, **k)\n"
+        "os.open = trap\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(decode_pool, "SECONDS_PER_FILE", 5.0)
+
+
+@pytest.mark.slow
+def test_a_crash_and_a_hang_are_one_files_problem_each(jobs, traps, tmp_path):
+    for place, name in enumerate(("crash", "hang", "also_crash")):
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(encoded(scene(600 + place)))
+        jobs.insert(3 * place, Job(str(path), (16,)))
+    results = [str(result)[:22] for result in decode_in_order(jobs, num_workers=2)]
+    found = {Path(j.path).stem: r for j, r in zip(jobs, results, strict=True) if "Insp" not in r}
+    assert found == {
+        "crash": "crashes the decoder",
+        "also_crash": "crashes the decoder",
+        "hang": "too slow: not decoded within 5 s"[:22],
+    }
+
+
+def test_workers_that_do_not_start_are_not_the_files_fault(jobs, monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="do not start"):
+        list(decode_in_order(jobs))
+
+
+def test_results_come_in_order_and_few_at_a_time(jobs):
+    taken = []
+
+    def endless():
+        for number in count():
+            taken.append(number)
+            yield jobs[number % len(jobs)]
+
+    for number, result in enumerate(decode_in_order(endless(), window=5)):
+        assert (result.pixels[0] == decode(jobs[number % len(jobs)].path, 16)).all()
+        assert len(taken) <= number + 5
+        if number == 30:
+            break
+
+
+def test_a_consumer_that_stops_early_leaves_no_process(jobs):
+    results = decode_in_order(jobs, window=4)
+    next(results)
+    results.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_what_libtiff_prints_stays_in_the_worker(tmp_path, capfd):
+    content = encoded(scene(1), "TIFF", compression="tiff_lzw")
+    path = tmp_path / "damaged.tif"
+    path.write_bytes(content[:200] + b"\xff" * (len(content) - 400) + content[-200:])
+    (result,) = decode_in_order([Job(str(path))])
+    assert isinstance(result, UnusableImage)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(UnusableImage):
+        decode(path, 8)
+    assert capfd.readouterr().err != ""  # the file is of the kind that makes libtiff talk
+
+
+DECODE = """
+import sys
+from data.decode_pool import Job, decode_in_order
+for _ in decode_in_order(Job(sys.argv[1], (64,)) for _ in range(100_000)):
+    print("one", flush=True)
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_their_parent(tmp_path, signum):
+    (tmp_path / "a.jpg").write_bytes(encoded(scene(1)))
+    command = [sys.executable, "-c", DECODE, str(tmp_path / "a.jpg")]
+    run = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    run.stdout.readline()
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    assert len(children) >= 2
+    os.killpg(run.pid, signum) if signum == signal.SIGINT else run.kill()
+    _, stderr = run.communicate(timeout=10)  # at the end of all that hold the pipe
+    assert stderr.count("Traceback") <= 1  # the workers say nothing
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_workers_do_not_import_torch(tmp_path):
+    """Seconds and hundreds of MB each: `spawn` imports the main module, which must be light."""
+    folder = make_folder(tmp_path / "animals", {"dog": 3, "fox": 3})
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'torch' and '--multiprocessing-fork' in sys.argv:\n"
+        "            raise ImportError('torch in a worker')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+    )
+    words = ["-c", "configs/smoke.yaml", "data.source=folder", f"data.root={folder}"]
+    words += ["data.cache=false", "--dry-run"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "train.py", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "one step done" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("files", "own", "expected"),
+    [
+        ({}, "0::/", []),
+        ({"cpu.max": "max 100000\n"}, "0::/", []),
+        ({"cpu.max": "150000 100000\n"}, "0::/", [1.5]),
+        ({"a/cpu.max": "200000 100000", "a/b/cpu.max": "max 100000"}, "0::/a/b\n", [2.0]),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, "4:cpu:/", []),
+        (
+            {"cpu/x/cpu.cfs_quota_us": "50000", "cpu/x/cpu.cfs_period_us": "100000"},
+            "4:cpuacct,cpu:/x\n2:memory:/y",
+            [0.5],
+        ),
+    ],
+)
+def test_quotas_of_containers(files, own, expected, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "own").write_text(own)
+    assert set(quotas(tmp_path, tmp_path / "own")) == set(expected)
+
+
+def test_num_cpus_is_the_smaller_of_affinity_and_quota(monkeypatch):
+    monkeypatch.setattr("data.cpus.quotas", lambda: iter([0.4]))
+    assert num_cpus() == 1
+    monkeypatch.setattr("data.cpus.quotas", lambda: iter([]))
+    assert num_cpus() == len(os.sched_getaffinity(0))

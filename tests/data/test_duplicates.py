@@ -1,0 +1,37 @@
+"""Near-duplicates: found without comparing all with all, and joined to groups."""
+
+import numpy as np
+from PIL import Image
+
+from data.duplicates import difference_hash, group_ids, near_pairs
+
+
+def test_difference_hash_by_hand():
+    ramp = Image.fromarray(np.tile(np.arange(0, 252, 28, dtype=np.uint8), (9, 1))).convert("RGB")
+    assert difference_hash(ramp) == (2**64 - 1) << 64  # lighter to the right, equal below
+    assert difference_hash(ramp.rotate(270, expand=True)) == 2**64 - 1
+    assert difference_hash(Image.new("RGB", (50, 50), "white")) == 0
+
+
+def test_near_pairs_finds_what_comparing_all_finds():
+    random = np.random.default_rng(0)
+    hashes = [int.from_bytes(random.bytes(16), "big") for _ in range(300)]
+    for number in range(200):
+        flips = random.choice(128, size=random.integers(0, 14), replace=False)
+        hashes.append(hashes[number] ^ sum(1 << int(bit) for bit in flips))
+    wanted = {
+        (i, j)
+        for j in range(len(hashes))
+        for i in range(j)
+        if (hashes[i] ^ hashes[j]).bit_count() <= 10
+    }
+    assert {(min(pair), max(pair)) for pair in near_pairs(hashes).tolist()} == wanted
+
+
+def test_pictures_of_one_colour_are_not_all_the_same():
+    assert len(near_pairs([0, 0, 1, 2**128 - 1])) == 0
+
+
+def test_groups_are_connected_parts():
+    pairs = np.array([[4, 3], [1, 3], [0, 5]])
+    assert group_ids(6, pairs) == [0, 1, 2, 1, 1, 0]

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from crossent.inference.heatmap import NoFeatureMap, grad_cam
+from crossent.model_file import Classifier
+from data.preprocess import Preprocessing
+from models import build_model
+
+CPU = torch.device("cpu")
+
+
+def classifier_of(model, size=16, num_classes=3):
+    names = [f"class {k}" for k in range(num_classes)]
+    return Classifier(model.eval(), names, Preprocessing(size), "fp32", CPU, {})
+
+
+class Colours(nn.Module):
+    """Class 0 is how red the picture is, class 1 how blue; its feature map is the picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Conv2d(3, 3, 1, bias=False)
+        self.pool = nn.AdaptiveAvgPool2d(1)  # its output (N, C, 1, 1) is no map to look at
+        self.features.weight.data = torch.eye(3).view(3, 3, 1, 1)
+
+    def forward(self, x):
+        return self.pool(torch.relu(self.features(x))).flatten(1)[:, [0, 2]]
+
+
+def red_left_blue_right(size=16):
+    image = np.zeros((1, size, size, 3), np.uint8)
+    image[:, :, : size // 2, 0] = 255
+    image[:, :, size // 2 :, 2] = 255
+    return image
+
+
+@pytest.mark.parametrize(("asked", "side"), [(0, slice(0, 8)), (1, slice(8, 16))])
+def test_the_map_shows_what_speaks_for_the_class_asked_for(asked, side):
+    [heat] = grad_cam(
+        classifier_of(Colours(), num_classes=2), red_left_blue_right(), np.array([asked])
+    )
+    assert heat.shape == (16, 16)
+    assert (heat[:, side] == 1).all()
+    assert heat.sum() == heat[:, side].sum(), "nothing on the other side"
+
+
+def test_against_the_definition_by_finite_differences():
+    """The weight of a channel is how E falls when all of the channel rises a little."""
+    torch.manual_seed(0)
+    model = build_model("small_cnn", 3, width=2).double()
+    nn.init.normal_(model.head.weight)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    classes = np.array([2, 0])
+    model.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+    model.head.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+    found = grad_cam(classifier_of(model, 32), images, classes)
+    x = Preprocessing(32).normalise(torch.from_numpy(images)).double()
+    with torch.no_grad():
+        features = model.features(x)  # (2, 16, 2, 2)
+
+        def E(changed):
+            logits = model.head(changed.mean(dim=(2, 3)))
+            return nn.functional.cross_entropy(logits, torch.from_numpy(classes), reduction="none")
+
+        heat = torch.zeros(2, 2, 2, dtype=torch.float64)
+        for c in range(features.shape[1]):
+            step = torch.zeros_like(features)
+            step[:, c] = 1e-6
+            weight = (E(features - step) - E(features + step)) / 2e-6
+            heat += weight.view(2, 1, 1) * features[:, c]
+        expected = heat.relu() / heat.relu().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_an_untrained_model_gives_an_empty_map():
+    images = np.full((1, 16, 16, 3), 7, np.uint8)
+    heat = grad_cam(classifier_of(build_model("small_cnn", 3, width=2), 64), images, np.array([0]))
+    assert not heat.any()
+
+
+def test_a_model_without_a_map_is_told():
+    """What has a height and a width but no gradient, here the picture itself, is no feature map."""
+    flat = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
+    with pytest.raises(NoFeatureMap, match="no feature map"):
+        grad_cam(classifier_of(flat, num_classes=2), red_left_blue_right(), np.array([0]))

@@ -1,0 +1,138 @@
+"""A number that is not finite: named with its layer and its pictures, before it spoils anything."""
+
+import math
+
+import pytest
+import torch
+
+from crossent.evaluation.evaluate import Evaluator
+from crossent.training.not_finite import NotFinite
+from crossent.training.trainer import Trainer
+from tests.forked import Command
+from tests.training.parts import make_run, make_trainer
+
+SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
+
+
+def bad_pixel(trainer, batch):
+    batch.images[2, 0, 3, 3] = math.nan
+
+
+def bad_weight(trainer, batch):
+    next(trainer.model.parameters()).data[0, 0, 0, 0] = math.inf
+
+
+def overflowing_layer(trainer, batch):
+    trainer.model.head.weight.data.fill_(3e38)
+
+
+def bad_loss(trainer, batch):
+    trainer.model.head.register_forward_hook(lambda _, __, logits: spoil(logits))
+
+
+def spoil(logits):
+    logits = logits.clone()
+    logits[4] = math.inf
+    return logits
+
+
+def overflowing_gradient(trainer, batch):
+    trainer.model.head.weight.register_hook(lambda gradient: gradient * math.inf)
+
+
+CAUSES = {
+    bad_pixel: "The pixels of {2} are not finite",
+    bad_weight: "The weight features.0.0.weight was not finite before the step",
+    overflowing_layer: "The output of head is the first that is not finite",
+    bad_loss: "the loss is not for {4}",
+    overflowing_gradient: "The gradient of head.weight is the first, on the way back",
+}
+
+
+@pytest.mark.parametrize("spoil", CAUSES, ids=lambda f: f.__name__)
+def test_the_cause_is_named_and_the_weights_stay(spoil):
+    trainer = make_trainer()
+    batch = next(trainer.batches.epoch(0))
+    spoil(trainer, batch)
+    before = {name: p.clone() for name, p in trainer.model.named_parameters()}
+    names = [trainer.batches.image_set.names[i] for i in batch.sample_ids]
+    with pytest.raises(NotFinite, match=r"epoch 1, step 0: the loss is .* norm of the grad") as e:
+        trainer.train_step(batch)
+    assert CAUSES[spoil].format(*names) in str(e.value)
+    assert "\n" not in str(e.value)
+    for name, p in trainer.model.named_parameters():
+        assert torch.equal(p, before[name]), name
+
+
+def test_the_batch_is_run_again_with_the_same_dropout():
+    trainer = make_trainer(dropout=0.5)
+    batch = next(trainer.batches.epoch(0))
+    seen = []
+    trainer.model.head.weight.data.normal_()
+    trainer.model.head.register_forward_hook(lambda _, __, logits: seen.append(logits.detach()))
+    trainer.model.head.bias.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(NotFinite):
+        trainer.train_step(batch)
+    assert torch.equal(*seen)
+
+
+@pytest.mark.parametrize(
+    ("precision", "warmup", "expected"),
+    [
+        ("bf16", 0.0, "Try train.precision=fp32 or schedule.warmup=0.1 or optim.lr below 0.05"),
+        ("fp32", 0.2, "Try optim.lr below 0.05 (at this step the rate was 0.0125)"),
+    ],
+)
+def test_the_advice_follows_the_settings(precision, warmup, expected):
+    from dataclasses import replace
+
+    trainer = make_trainer()
+    trainer.evaluator = replace(trainer.evaluator, precision=precision)
+    trainer.schedule = replace(trainer.schedule, warmup=warmup)
+    batch = next(trainer.batches.epoch(0))
+    bad_weight(trainer, batch)
+    with pytest.raises(NotFinite) as caught:
+        trainer.train_step(batch)
+    assert expected in str(caught.value)
+
+
+def test_the_last_checkpoint_stays_and_the_best_model_is_saved(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", checkpoint_every_s=None, checkpoint_share=0.0)
+    run.checkpoint_share = 1e-9  # none at the end of an epoch
+    run.start()
+    before = run.folder.last.read_bytes()
+    train_step = Trainer.train_step
+
+    def spoil_later(trainer, batch, lr=None):
+        if trainer.step == 8:
+            bad_weight(trainer, batch)
+        train_step(trainer, batch, lr)
+
+    monkeypatch.setattr(Trainer, "train_step", spoil_later)
+    with pytest.raises(NotFinite):
+        run.fit()
+    assert run.folder.last.read_bytes() == before
+    assert run.folder.model.exists()
+
+
+def test_validation_that_is_not_finite_is_explained(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run")
+    run.start()
+    evaluate = Evaluator.__call__
+
+    def spoil(evaluator, model, answers):
+        model.features[0][1].running_var.fill_(math.nan)
+        return evaluate(evaluator, model, answers)
+
+    monkeypatch.setattr(Evaluator, "__call__", spoil)
+    words = "step 6: E on validation is nan; features.0.1.running_var is not finite"
+    with pytest.raises(NotFinite, match=words):
+        run.fit()
+
+
+def test_the_command_says_it_in_one_line_and_exits_with_3(tmp_path):
+    words = ("optim.lr=1e38", "optim.weight_decay=10", "schedule.warmup=0")
+    _, err = Command(tmp_path, *SMOKE, *words, "--out", tmp_path / "run").end(3)
+    assert "epoch 1, step" in err and err.count("\n") == 1
+    assert "The weight features.0.0.weight was not finite" in err
+    assert "schedule.warmup=0.1" in err

@@ -1,0 +1,78 @@
+"""The learning rate over the steps; the mean of the weights against the sum written out."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from crossent.model_file import load_model
+from crossent.training.optim import Schedule, WeightAverage
+from tests.training.parts import CPU, make_run
+
+
+def rates(**changes):
+    arguments = {"num_steps": 100, "lr": 0.4, "warmup": 0.1, "final": 0.0, **changes}
+    return [Schedule(**arguments).lr_at(step) for step in range(arguments["num_steps"])]
+
+
+def test_warmup_rises_in_equal_steps_to_the_peak():
+    assert rates()[:10] == pytest.approx([0.04 * n for n in range(1, 11)])
+
+
+def test_cosine_falls_from_the_peak_to_the_final_share():
+    lrs = rates()
+    assert lrs[10] == max(lrs) == 0.4
+    assert lrs[55] == pytest.approx(0.2)  # half way down
+    assert all(a > b for a, b in pairwise(lrs[10:]))
+    assert 0 < lrs[-1] < 0.001
+    assert rates(final=0.5)[-1] == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 1.0])
+def test_no_warmup_and_only_warmup(warmup):
+    lrs = rates(warmup=warmup)
+    assert max(lrs) == pytest.approx(0.4)
+    assert all(math.isfinite(lr) and lr > 0 for lr in lrs)
+
+
+def test_one_step():
+    assert rates(num_steps=1) == [0.4]
+
+
+def test_the_mean_is_the_sum_written_out():
+    """Plain at first, then exponential; buffers like weights, counters copied."""
+    model = torch.nn.BatchNorm1d(1)
+    average = WeightAverage(model, half_life=3.0)
+    share = 1 - 0.5 ** (1 / 3.0)
+    values = [5.0, -1.0, 2.0, 7.0, 4.0, 0.5, 3.0, 9.0]
+    expected = 0.0
+    for step, value in enumerate(values, 1):
+        model.weight.data.fill_(value)
+        model.running_mean.fill_(-value)
+        model.num_batches_tracked.fill_(step)
+        average.update(model, step)
+        s = max(share, 1 / step)
+        expected = (1 - s) * expected + s * value
+    assert average.model.weight.item() == pytest.approx(expected, rel=1e-6)
+    assert average.model.running_mean.item() == pytest.approx(-expected, rel=1e-6)
+    assert average.model.num_batches_tracked.item() == len(values)
+
+
+def test_a_long_half_life_gives_the_plain_mean():
+    model = torch.nn.Linear(1, 1)
+    average = WeightAverage(model, half_life=1e9)
+    for step in range(1, 11):
+        model.weight.data.fill_(float(step))
+        average.update(model, step)
+    assert average.model.weight.item() == pytest.approx(5.5, rel=1e-6)
+
+
+def test_the_mean_is_what_is_evaluated_and_stored(tmp_path):
+    run = make_run(tmp_path / "run", half_life=4)
+    run.start()
+    run.fit()
+    classifier = load_model(tmp_path / "run", CPU)
+    stored = run.trainer.evaluator(classifier.model).means()["E"]
+    assert stored == run.folder.records()[-1]["best_E"]
+    assert stored != run.trainer.evaluator(run.trainer.model).means()["E"]
