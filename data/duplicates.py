@@ -18,11 +18,10 @@ NUM_BITS = 128
 MAX_DISTANCE = 10
 # Pictures with little in them (one colour, a gradient) agree in hash without being the same.
 _MIN_BITS_SET, _MAX_BITS_SET = 12, NUM_BITS - 12
-_CHUNK_PAIRS = 2**20  # compared at a time, to bound the memory
 MAX_COMPARISONS = 300_000_000  # some 10 s
 
 Pairs = npt.NDArray[np.int64]  # (P, 2)
-Words = npt.NDArray[np.uint64]
+Keys = npt.NDArray[np.uint64]  # (N,)
 
 
 def difference_hash(image: Image.Image) -> int:
@@ -99,10 +98,11 @@ def _neighbours(keys: Sequence[str | int]) -> Pairs:
 def near_pairs(hashes: Sequence[int], max_distance: int = MAX_DISTANCE) -> Pairs:
     """All pairs of hashes that differ in at most `max_distance` of their 128 bits.
 
-    Of equal hashes only neighbours are paired: enough to group them, where all pairs would not
-    fit. The search is exact (but see `_affordable`) and not quadratic: cut into `max_distance` + 2
-    bands, two such hashes agree wholly in at least two of them. So for every two bands, only
-    hashes that agree in both are compared.
+    Of equal hashes only neighbours are paired, enough to group them. The search is exact and not
+    quadratic: cut into `max_distance` + 2 bands, two such hashes agree wholly in at least two of
+    them, so for every two bands, only hashes that agree in both are compared. Where hundreds of
+    thousands of pictures look much alike (digits, icons), this would still compare nearly all with
+    all, and find pairs that mean nothing: then the distance is the largest with few comparisons.
 
     Shape:
         returns (P, 2) indices i, j into `hashes`.
@@ -112,43 +112,29 @@ def near_pairs(hashes: Sequence[int], max_distance: int = MAX_DISTANCE) -> Pairs
         [[0, 1]]
     """
     telling = [i for i, h in enumerate(hashes) if _MIN_BITS_SET <= h.bit_count() <= _MAX_BITS_SET]
-    indices = np.array(telling, np.int64)
-    equal = indices[_neighbours([hashes[i] for i in telling])]
+    equal = np.array(telling, np.int64)[_neighbours([hashes[i] for i in telling])]
     first_of: dict[int, int] = {}
     for index in telling:
         first_of.setdefault(hashes[index], index)
     first = np.array(list(first_of.values()), np.int64)
-    return np.concatenate([equal, first[_pairs_of_distinct(list(first_of), max_distance)]])
-
-
-def _pairs_of_distinct(hashes: list[int], max_distance: int) -> Pairs:
-    words = np.array([[h >> 64, h & (2**64 - 1)] for h in hashes], np.uint64).reshape(-1, 2)
-    distance, keys = _affordable(words, max_distance)
-    found = [np.empty((0, 2), np.int64)]
-    for key in keys:
-        for candidates in _agreeing(key):
-            differing = words[candidates[:, 0]] ^ words[candidates[:, 1]]
-            num_differing = np.bitwise_count(differing).sum(axis=1)
-            found.append(candidates[num_differing <= distance])
+    packed = np.frombuffer(b"".join(h.to_bytes(16, "big") for h in first_of), np.uint8)
+    packed = packed.reshape(-1, 16)
+    words = packed.view(np.uint64)  # (N, 2)
+    found = [equal]
+    for distance in range(max_distance, 0, -1):
+        keys = list(_keys(packed, distance))
+        if sum(_num_agreeing(key) for key in keys) <= MAX_COMPARISONS:
+            for candidates in (pairs for key in keys for pairs in _agreeing(key)):
+                differing = words[candidates[:, 0]] ^ words[candidates[:, 1]]
+                near = np.bitwise_count(differing).sum(axis=1) <= distance
+                found.append(first[candidates[near]])
+            break
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _affordable(words: Words, max_distance: int) -> tuple[int, list[Words]]:
-    """Choose the largest distance whose comparisons are few enough, and the keys to search it by.
-
-    Where hundreds of thousands of pictures look much alike (digits, icons), a wide search would
-    compare nearly all with all, and find pairs that mean nothing.
-    """
-    for distance in range(max_distance, 0, -1):
-        keys = list(_keys(words, distance))
-        if sum(_num_agreeing(key) for key in keys) <= MAX_COMPARISONS:
-            return distance, keys
-    return 0, []  # equal hashes are found without a search
-
-
-def _keys(words: Words, distance: int) -> Iterator[Words]:
-    """Yield for every two bands a key: the bits of both. (N,) each."""
-    bits = np.unpackbits(words.astype(">u8").view(np.uint8), axis=1)  # (N, 128)
+def _keys(packed: npt.NDArray[np.uint8], distance: int) -> Iterator[Keys]:
+    """Yield for every two bands a key: the bits of both."""
+    bits = np.unpackbits(packed, axis=1)  # (N, 128)
     num_bands = distance + 2
     # Every num_bands-th bit: neighbouring cells look alike, so they go to different bands.
     bands = [
@@ -160,21 +146,18 @@ def _keys(words: Words, distance: int) -> Iterator[Words]:
         yield one.astype(np.uint64) << np.uint64(32) | other.astype(np.uint64) & low_half
 
 
-def _num_agreeing(keys: Words) -> int:
+def _num_agreeing(keys: Keys) -> int:
     counts = np.unique(keys, return_counts=True)[1].astype(np.int64)
     return int((counts * (counts - 1) // 2).sum())
 
 
-def _agreeing(keys: Words) -> Iterator[Pairs]:
-    """Yield all pairs i < j of equal keys, in chunks: sorted, equals stand beside each other."""
+def _agreeing(keys: Keys) -> Iterator[Pairs]:
+    """Yield all pairs of equal keys: sorted, equals stand beside each other."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    starts = np.arange(len(keys))  # of the runs that may still reach `step` further
-    step = 0
+    starts, step = np.arange(len(keys)), 0  # of the runs that may still reach `step` further
     while len(starts):
         step += 1
         starts = starts[starts + step < len(keys)]
         starts = starts[keys[starts] == keys[starts + step]]
-        for chunk in range(0, len(starts), _CHUNK_PAIRS):
-            left = starts[chunk : chunk + _CHUNK_PAIRS]
-            yield np.stack([order[left], order[left + step]], axis=1)
+        yield np.stack([order[starts], order[starts + step]], axis=1)

@@ -14,8 +14,6 @@ SOURCES: dict[str, Callable[..., Data]] = {
     "cifar": load_cifar,
 }
 
-__all__ = ["SOURCES", "load_data"]
-
 
 def load_data(source: str, **arguments: Any) -> Data:
     """Load both splits from one of `SOURCES`, with the arguments of its function.

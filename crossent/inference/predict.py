@@ -11,7 +11,7 @@ from crossent.errors import UserError
 from crossent.evaluation.coverage import Promise, keep_promise
 from crossent.model_file import Classifier
 from data.decode import UnusableImage
-from data.decode_pool import Job, Result, decode_in_order
+from data.decode_pool import Result, decode_in_order
 
 BATCH_SIZE = 64
 WINDOW = 4 * BATCH_SIZE  # files in hand: the next batches are decoded while the model works
@@ -47,8 +47,8 @@ def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Predictio
         paths: taken as they are needed.
     """
     names, to_open = tee(paths)
-    jobs = (Job(path, (classifier.preprocessing.image_size,)) for path in to_open)
-    found = zip(decode_in_order(jobs, WINDOW), names, strict=False)
+    decoded = decode_in_order(to_open, [classifier.preprocessing.image_size], WINDOW)
+    found = zip(decoded, names, strict=False)
     while chunk := list(islice(found, BATCH_SIZE)):
         yield from predict_batch(classifier, chunk)
 
