@@ -1,7 +1,7 @@
 """What we tell people about their data: one sentence each, with what to do about it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 MANY_TIMES = 2.0  # a class so many times larger than another makes a model lean towards it
 MIN_TRAIN_PICTURES = 20  # fewer of a class teach little
@@ -30,44 +30,43 @@ def guessing_loss(counts: Mapping[str, int]) -> float:
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
     """Warn about classes with few pictures to train on or to be validated with."""
+    if len(train) < 2 or not any(train.values()):  # nothing to be trained
+        return []
     sentences = []
     small = [f"{name} ({n})" for name, n in train.items() if n < MIN_TRAIN_PICTURES]
     if small:
         sentences.append(f"few pictures to learn from: {', '.join(small)}; add more")
-    least, most = min(train, key=lambda n: train[n]), max(train, key=lambda n: train[n])
+    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
     if train[most] > MANY_TIMES * train[least] > 0:
         sentences.append(
             f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
             " consider loss.class_weights=balanced"
         )
-    sentences += [
+    return sentences + [
         f"validation has {plural(n, 'picture')} of {name}: its recall says little"
         for name, n in val.items()
         if n < MIN_VAL_PICTURES
     ]
-    return sentences
 
 
-def about_duplicates(pairs: Sequence[tuple[bool, bool]]) -> tuple[list[str], list[str]]:
-    """Return what must be repaired, and what is good to know.
-
-    Args:
-        pairs: of each, whether it goes across classes, and across the splits.
-    """
-    repairs, warnings = [], []
-    if across_classes := sum(classes for classes, _ in pairs):
+def about_duplicates(
+    across_classes: int, across_splits: int, within: int
+) -> tuple[list[str], list[str]]:
+    """Return what must be repaired, and what is good to know, about so many pairs of each kind."""
+    repairs, notes = [], []
+    if across_classes:
         repairs.append(
             f"{plural(across_classes, 'pair')} of files with one picture under two labels:"
             " keep the right one"
         )
-    if across_splits := sum(splits for _, splits in pairs):
+    if across_splits:
         repairs.append(
             f"{plural(across_splits, 'pair')} of files with one picture in both train and"
             " val: remove one of them, or the validation measures memory"
         )
-    if within := sum(not any(pair) for pair in pairs):
-        warnings.append(
+    if within:
+        notes.append(
             f"{plural(within, 'pair')} of files with one picture in one class: they are kept"
             " on one side of the split, but what they show weighs more"
         )
-    return repairs, warnings
+    return repairs, notes

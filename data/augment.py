@@ -96,9 +96,9 @@ def pixel_places(size: int, device: torch.device) -> Tensor:
 
 
 def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
-    """(N, 2, 3): from a place in the result to the place in the picture it is read from.
+    """(N, 2, 3): from a place in the result to that in the picture it is read from, both in -1..1.
 
-    Both run from -1 to 1. The crop has half sides (w, h) around (x, y) inside the picture, turned
+    The crop has half sides (w, h) around (x, y) inside the picture, turned
     by the angle around its own centre; a mirrored one is read from right to left.
     """
     a = augmentation

@@ -44,12 +44,7 @@ def default_cache_dir() -> Path:
 def decode_table(
     table: FileTable, sizes: Sequence[int], use_cache: bool = True, cache_dir: Path | None = None
 ) -> tuple[Rows, Found, list[str]]:
-    """Decode the files of a table, except for those that the cache holds.
-
-    Args:
-        sizes: sides in pixels; every file is decoded to all of them.
-        use_cache: False keeps the pixels in memory.
-        cache_dir: of all caches; `default_cache_dir()` by default.
+    """Decode the files of a table to all sizes, except for those that the cache holds.
 
     Returns:
         the pixels, what was found out of each file, and a warning if the cache could not be used.

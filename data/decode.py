@@ -20,16 +20,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from data.duplicates import difference_hash
 from data.errors import UnusableImage
-from data.limits import (
-    MAX_MEMORY_BYTES,
-    MAX_PIXELS,
-    Source,
-    check_jpeg_scans,
-    check_memory,
-    check_shape,
-    describe_unknown,
-    read_source,
-)
+from data.limits import Source, check_memory, check_shape, describe_unknown, read_source
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
@@ -42,11 +33,8 @@ Pixels = npt.NDArray[np.uint8]
 # A closed list: a format not named here is never tried. (EPS would start Ghostscript.) AVIF came
 # with Pillow 11.3; MPO, of two JPEGs, is what many phones write and opens as JPEG.
 Image.init()
-FORMATS = tuple(
-    name
-    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-    if name in Image.OPEN
-)
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS += ("AVIF",) if "AVIF" in Image.OPEN else ()
 HASH_SIDE = 256  # the picture is hashed as it is decoded for this size, whatever size is wanted
 BACKGROUND = (255, 255, 255)  # transparent parts show white paper, as in a browser
 
@@ -89,12 +77,8 @@ class Inspection:
 def decode(source: Source, size: int) -> Pixels:
     """Turn a file into pixels: the whole picture, upright, stretched to a square.
 
-    The one resize at the end is Pillow's BILINEAR on uint8, a triangle filter as wide as the
-    shrinking asks for: a horizontal pass rounded to uint8, then a vertical one.
-
     Args:
         source: a path, or the bytes of a file.
-        size: side of the result in pixels.
 
     Shape:
         returns (size, size, 3) uint8, RGB.
@@ -158,15 +142,13 @@ def _inspect(
 def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:
     """Decode to upright RGB, a JPEG with sides of at least `side` where it has as many pixels.
 
-    Also gives what is odd, and width and height, upright, before the draft.
+    Returns also what is odd, and width and height, upright, before the draft.
     """
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         check_shape(image)
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
         check_memory(image, (width, height))
-        if "progressive" in image.info:
-            check_jpeg_scans(content)
         odd = _oddities(image, name)  # before load(), which forgets the tiles
         is_tiff = image.format == "TIFF"
         if is_tiff and _orientation(image) != 1:  # load() turns it and forgets
@@ -230,9 +212,9 @@ def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         return describe_unknown(content)
     if isinstance(error, Image.DecompressionBombError):
-        return f"too large: more than {MAX_PIXELS / 1e6:.0f} million pixels"
+        return "too large: far more pixels than a photograph has"
     if isinstance(error, MemoryError):
-        return f"too large: decoding takes more than {MAX_MEMORY_BYTES / 2**20:.0f} MB"
+        return "too large: decoding takes more memory than a photograph needs"
     if "truncated" in str(error).lower():
         return "truncated: the end of the file is missing"
     return f"damaged: {error or type(error).__name__}"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data.advice import about_classes, guessing_loss, plural
+from data.advice import guessing_loss, plural
 from data.cache import decode_files, verdict_of
 from data.decode import ODDITIES, Facts
 from data.errors import DataError
@@ -72,8 +72,8 @@ def examine(root: str | Path, image_size: int, split: Split) -> dict[str, Any]:
     ]
     if unusable:
         repairs.append(f"{plural(len(unusable), 'file')} cannot be used: repair or remove")
-    leaks, copies = catalog.about_duplicates()
-    warnings = [*table.warnings, *([] if NO_CLASS in train else about_classes(train, val)), *copies]
+    leaks, notes = catalog.advice()
+    warnings = [*table.warnings, *notes]
     if small := sum(min(f.width, f.height) < image_size for f in catalog.facts):
         warnings.append(f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged")
     return {

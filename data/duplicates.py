@@ -31,9 +31,6 @@ def difference_hash(image: Image.Image) -> int:
 
     On a grid of 9 x 9 grey cells, 64 bits say whether a cell of the 8 x 8 first ones is darker
     than its neighbour to the right, 64 bits than the one below; 0 for a picture of one colour.
-
-    Args:
-        image: upright RGB, any size.
     """
     # A coarse hash needs no exact filter: reducing_gap averages whole blocks first, 4 x faster.
     small = image.resize((9, 9), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -54,9 +51,6 @@ def duplicate_pairs(
     them, so for every two bands, only hashes that agree in both are compared. Where hundreds of
     thousands of pictures look much alike (digits, icons), this would still compare nearly all with
     all, and find pairs that mean nothing: then the distance is the largest with few comparisons.
-
-    Args:
-        sha256s, hashes: of each file, its content and its difference hash.
 
     Shape:
         returns (P, 2) indices i < j.
@@ -86,14 +80,9 @@ def duplicate_pairs(
 
 
 def group_ids(num_items: int, pairs: Pairs, labels: Sequence[str] = ()) -> list[int]:
-    """Number the connected groups (union-find): items that pairs join, however indirectly.
+    """Return for each item the smallest index that pairs join it to, however indirectly.
 
-    Args:
-        pairs: (P, 2) indices.
-        labels: where given, items of one label that is not empty are joined, too.
-
-    Returns:
-        The smallest index of each item's group.
+    Items of one label that is not empty are joined, too. (Union-find.)
 
     Example:
         >>> group_ids(4, np.array([[1, 3]]), ["a", "", "a", ""])

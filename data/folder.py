@@ -12,8 +12,7 @@ from data.load import Split, load_table
 from data.table import File, FileTable, printable
 
 # What systems and tools leave behind. Names that start with a dot are passed over anyway.
-_DEBRIS = {"__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "@eadir"}
-_DEBRIS |= {"$recycle.bin"}
+_DEBRIS = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
 # Files that people keep beside their pictures. They are counted, not called damaged pictures.
 _SIDECARS = frozenset(
     ".txt .md .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .html .htm .pdf .doc .docx .py"
@@ -39,20 +38,17 @@ def load_folder(
     """Decode every picture of a folder once, in parallel, and keep the result for the next time.
 
     Rows are ordered by the content of the files, and so is the split drawn where there is no val
-    folder: renaming or reordering files changes nothing. A file that is there twice in one class
-    gives two equal rows, on the same side.
+    folder: renaming or reordering files changes nothing.
 
     Args:
         root: folder of the classes, or of train and val.
         image_size: side in pixels of the validation pictures.
         val_fraction: share of each class for validation, above 0 and below 1; not used with val/.
-        seed: of the split.
         train_size: side in pixels of the training pictures; `image_size` by default.
         cache_dir: where decoded pictures are kept; `default_cache_dir()` by default.
         on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
         use_cache: False decodes into memory and writes nothing.
-        num_folds: cut the pictures into so many parts, of which number `fold` (from 1) validates,
-            instead of val_fraction.
+        num_folds, fold: cut the pictures into so many parts, of which this one (from 1) validates.
 
     Raises:
         DataError: what is wrong with the folder, in one sentence.
@@ -82,22 +78,21 @@ def load_folder_for_evaluation(
         DataError: as `load_folder`, or a class that the model does not know.
     """
     table = list_folder(root)
-    strangers = sorted(set(table.class_names) - set(class_names))
-    if strangers:
-        raise DataError(
-            f"{root}: found the class {strangers[0]}; the model knows only {', '.join(class_names)}"
-        )
+    for name in table.class_names:
+        if name not in class_names:
+            raise DataError(
+                f"{root}: found the class {name}; the model knows only {', '.join(class_names)}"
+            )
     has_val = any(file.split == "val" for file in table.files)
-    label_of = {name: label for label, name in enumerate(class_names)}
     files = [
-        replace(file, split="val", label=label_of[table.class_names[file.label]])
+        replace(file, split="val", label=class_names.index(table.class_names[file.label]))
         for file in table.files
         if file.split == "val" or not has_val
     ]
-    found = {file.label for file in files}
-    missing = [f"{root}: no pictures of {n}" for n, label in label_of.items() if label not in found]
+    found = {class_names[file.label] for file in files}
+    missing = [f"{root}: no pictures of {name}" for name in class_names if name not in found]
     warnings = [*table.warnings, *missing]
-    table = FileTable(table.root, class_names, files, table.unusable, warnings)
+    table = replace(table, class_names=class_names, files=files, warnings=warnings)
     return load_table(table, image_size, image_size, None, use_cache=use_cache)
 
 
@@ -150,14 +145,10 @@ def _list_classes(root: Path) -> FileTable:
         if (parent / name).is_dir()
     ]
     table = _search(root, class_names, places)
-    beside = [
-        entry
-        for parent, _ in parents
-        for entry in os.scandir(parent)
-        if _is_visible(entry.name) and not entry.is_dir() and _suffix(entry.name) not in _SIDECARS
-    ]
-    if beside:
-        table.warnings.insert(0, f"{len(beside)} files beside the folders of the classes: not used")
+    names = [name for parent, _ in parents for name in os.listdir(parent) if _is_visible(name)]
+    num_beside = sum(name not in class_names and _suffix(name) not in _SIDECARS for name in names)
+    if num_beside:
+        table.warnings.insert(0, f"{num_beside} files beside the folders of the classes: not used")
     return table
 
 
@@ -186,11 +177,7 @@ def _suffix(name: str) -> str:
 def _search(
     root: Path, class_names: list[str], places: Sequence[tuple[Path, int, str]]
 ) -> FileTable:
-    """Search folders and all below them, each once however links may lead.
-
-    Args:
-        places: a folder, and the label and the split of what it holds.
-    """
+    """Search folders of a label and a split, with all below, each once whatever links say."""
     files: list[File] = []
     unusable: list[Unusable] = []
     sidecars: Counter[str] = Counter()
@@ -215,7 +202,8 @@ def _search(
                 if _suffix(name) in _SIDECARS:
                     sidecars[_suffix(name)] += 1
                 else:
-                    files.append(_file(root, os.path.join(path, name), label, split))
+                    below_root = os.path.join(path, name)[len(os.path.join(root, "")) :]
+                    files.append(File(below_root, label, split, "", *_stamp(path, name)))
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
@@ -223,10 +211,9 @@ def _search(
     return FileTable(root, class_names, files, unusable, warnings)
 
 
-def _file(root: Path, path: str, label: int, split: str) -> File:
+def _stamp(path: str, name: str) -> tuple[int, int]:
     try:
-        status = os.stat(path)
-        stamp = status.st_size, status.st_mtime_ns
+        status = os.stat(os.path.join(path, name))
+        return status.st_size, status.st_mtime_ns
     except OSError:  # it vanished, or is a link to nothing; opening it will say which
-        stamp = -1, -1
-    return File(path[len(os.path.join(root, "")) :], label, split, "", *stamp)
+        return -1, -1

@@ -13,7 +13,6 @@ MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have some 100 MB
 MAX_PIXELS = 128_000_000  # phones reach 108 million
 MAX_SIDES_RATIO = 50  # panoramas end at 20
 MAX_MEMORY_BYTES = 640 * 2**20  # our estimate of what decoding one picture takes at its worst
-MAX_JPEG_SCANS = 100  # a progressive JPEG has about 10
 
 Source = str | Path | bytes
 
@@ -27,15 +26,13 @@ _IMPOSTORS = (
     (rb"\0+\Z", "nothing but zero bytes: an interrupted download or a failing disk"),
     (rb"\xff\xd8|\x89png|gif8", "damaged: it starts as a picture, but its header makes no sense"),
 )
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # none of those within pixel data
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 
 def read_source(source: Source) -> bytes:
     """Return the content of a path or of bytes: read once, so that hash and pixels belong together.
 
     Raises:
-        UnusableImage: unreadable, not a file, empty or larger than `MAX_FILE_BYTES`.
+        UnusableImage: unreadable, not a file, empty or too large.
     """
     content = source if isinstance(source, bytes) else _read_path(source)
     if not content:
@@ -91,11 +88,7 @@ def check_memory(image: Image.Image, full_size: tuple[int, int]) -> None:
 
     Bytes per pixel: Pillow keeps 1 for a palette or grey, 4 for the rest; `to_rgb` adds 4, and 13
     for transparency or 16 bits; WebP, AVIF and TIFF decode through buffers of their own. A
-    progressive JPEG keeps two bytes per coefficient for the whole picture, whatever the draft.
-
-    Args:
-        image: opened, drafted, not loaded.
-        full_size: width and height before the draft.
+    progressive JPEG keeps two bytes per coefficient of the `full_size`, whatever the draft.
     """
     pixel_bytes = 4 if image.mode == "RGB" else 8
     if image.has_transparency_data or image.mode.startswith("I"):
@@ -110,16 +103,3 @@ def check_memory(image: Image.Image, full_size: tuple[int, int]) -> None:
             f"too large: decoding {full_size[0]} x {full_size[1]} pixels would take"
             f" {memory_bytes / 2**20:,.0f} MB, the limit is {MAX_MEMORY_BYTES / 2**20:.0f} MB"
         )
-
-
-def check_jpeg_scans(content: bytes) -> None:
-    """Refuse a progressive JPEG of thousands of scans: each goes over all pixels, for hours."""
-    num_scans, start = 0, 2
-    while marker := _JPEG_MARKER.search(content, start):
-        kind, start = marker[0][1], marker.end()
-        if kind == _END_OF_IMAGE:  # what follows, a film perhaps, is not decoded
-            return
-        num_scans += kind == _START_OF_SCAN
-        if num_scans > MAX_JPEG_SCANS:
-            raise UnusableImage(f"too slow: a JPEG of more than {MAX_JPEG_SCANS} scans")
-        start += int.from_bytes(content[start : start + 2], "big")

@@ -47,22 +47,22 @@ class Catalog:
         pairs = duplicate_pairs([f.sha256 for f in facts], [f.difference_hash for f in facts])
         return cls(table, files, facts, _splits(table, files, facts, pairs, split), pairs)
 
-    def indices(self, split: str) -> list[int]:
-        """Return the files of one split."""
-        return [i for i, of in enumerate(self.splits) if of == split]
-
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of files of each class in a split."""
-        counts = Counter(self.files[i].label for i in self.indices(split))
+        labels = zip(self.files, self.splits, strict=True)
+        counts = Counter(file.label for file, of in labels if of == split)
         return {name: counts[label] for label, name in enumerate(self.table.class_names)}
 
     def across(self, i: int, j: int) -> tuple[bool, bool]:
         """Return whether two files are of different classes, and of different splits."""
         return self.files[i].label != self.files[j].label, self.splits[i] != self.splits[j]
 
-    def about_duplicates(self) -> tuple[list[str], list[str]]:
+    def advice(self) -> tuple[list[str], list[str]]:
         """Return what must be repaired, and what is good to know."""
-        return about_duplicates([self.across(i, j) for i, j in self.pairs.tolist()])
+        kinds = Counter(self.across(i, j) for i, j in self.pairs.tolist())
+        num_labels, num_splits = (sum(n for k, n in kinds.items() if k[at]) for at in (0, 1))
+        repairs, notes = about_duplicates(num_labels, num_splits, kinds[False, False])
+        return repairs, about_classes(self.counts("train"), self.counts("val")) + notes
 
 
 def load_table(
@@ -89,13 +89,11 @@ def load_table(
     unusable = list_unusable(table, found)
     catalog = Catalog.of(table, found, split or Split(0.0, 0))
     _check_usable(catalog, unusable, on_bad)
-    repairs, notes = catalog.about_duplicates()
     if split:
         _check_classes(catalog)
-        notes = about_classes(catalog.counts("train"), catalog.counts("val")) + notes
     sets, content = [], {}
     for side, size in (("train", train_size), ("val", image_size)):
-        indices = catalog.indices(side)
+        indices = [i for i, of in enumerate(catalog.splits) if of == side]
         files = [catalog.files[i] for i in indices]
         rows = np.array([found[file.key][1] for file in files], np.int64)
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
@@ -103,6 +101,7 @@ def load_table(
         sets.append(ImageSet(images, np.array(labels, np.int64), [file.name for file in files]))
         content[side] = [catalog.facts[i].sha256 for i in indices], labels
     train, val = sets
+    repairs, notes = catalog.advice()
     return Data(
         train,
         val,

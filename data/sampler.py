@@ -48,6 +48,6 @@ class EpochSampler:
 
 
 def fill(ids: Ids, size: int, rng: np.random.Generator) -> Ids:
-    """Return `size` entries in which each id stands as often as the others, give or take one."""
+    """Repeat ids to `size` entries, each as often as the others, give or take one."""
     whole, rest = divmod(size, len(ids))
     return np.concatenate([np.tile(ids, whole), rng.permutation(ids)[:rest]])

@@ -16,9 +16,5 @@ SOURCES: dict[str, Callable[..., Data]] = {
 
 
 def load_data(source: str, **arguments: Any) -> Data:
-    """Load both splits from one of `SOURCES`, with the arguments of its function.
-
-    Raises:
-        DataError: the pictures cannot be used as they are; the message says why.
-    """
+    """Load both splits from one of `SOURCES`, with the arguments of its function."""
     return SOURCES[source](**arguments)

@@ -16,26 +16,21 @@ def split_train_val(
     val_fraction: float,
     seed: int,
 ) -> list[str]:
-    """Give each class's share to validation, and never part the pictures of one group.
+    """Give each class's share to validation; return "train" or "val" for each file.
 
-    A group goes to validation while all its classes have room there.
+    A group goes to validation while all its classes have room there. At least one picture stays on
+    either side where a class has two.
 
     Args:
-        sha256s: of each file's content (hex).
-        labels: class of each file.
+        sha256s, labels: of each file, its content (hex) and its class.
         group_ids: equal for files that must stay together (near-duplicates).
-        val_fraction: share of each class, 0 to 1; rounded, and at least one picture stays on
-            either side where a class has two.
-
-    Returns:
-        "train" or "val" for each file.
 
     Example:
         >>> split_train_val(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 0.5, seed=0)
         ['train', 'val', 'val', 'train']
     """
-    counts = Counter(labels)
-    room = Counter({k: min(max(round(n * val_fraction), 1), n - 1) for k, n in counts.items()})
+    sizes = Counter(labels).items()
+    room = Counter({label: min(max(round(n * val_fraction), 1), n - 1) for label, n in sizes})
     splits = ["train"] * len(labels)
     for group in _groups_in_order(sha256s, group_ids, seed):
         needed = Counter(labels[index] for index in group)
@@ -53,16 +48,10 @@ def draw_folds(
     num_folds: int,
     seed: int,
 ) -> list[int]:
-    """Deal the pictures of each class to folds alike, and never part those of one group.
+    """Deal the pictures of each class to folds alike; return the fold of each file, from 1.
 
     The large groups come first. Each goes to the fold that has the fewest of its classes so far,
-    of these to the smallest one.
-
-    Args:
-        sha256s, labels, group_ids, seed: as in `split_train_val`.
-
-    Returns:
-        the fold of each file, from 1 to num_folds.
+    of these to the smallest one. Arguments are those of `split_train_val`.
 
     Example:
         >>> draw_folds(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 2, seed=0)

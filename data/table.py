@@ -45,7 +45,7 @@ class FileTable:
 
 
 def printable(path: str) -> str:
-    """Return a path as text that any terminal and any JSON file takes: `\\xff` for no text."""
+    """Return a path as text that any terminal and any JSON file takes."""
     if path.isascii() and path.isprintable():  # nearly all, and there may be a million
         return path
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
