@@ -72,7 +72,7 @@ def test_the_last_picture_of_a_batch_is_mixed_with_the_first():
     plain = train_batches(Augmentation(), batch_size=20)
     (mixed,), (pure,) = batches.epoch(0), plain.epoch(0)
     (slots,) = batches.order.batches(0)
-    lam = float(batches.augmentation.draw(5, 0, 20).lam[slots[-1]])
+    lam = float(batches.augmentation.draw(5, 0, 20)[1][slots[-1]])
     expected = lam * pure.images[-1] + (1 - lam) * pure.images[0]
     torch.testing.assert_close(mixed.images[-1], expected)
 

@@ -13,7 +13,7 @@ from data.decode import Inspection
 from data.decode_pool import decode_in_order
 from tests.data.pictures import SHARED, encoded, scene
 
-NUM_MUTANTS = 4_000
+NUM_MUTANTS = 2_500
 
 
 def originals():
@@ -93,9 +93,7 @@ def test_thousands_of_mutants(tmp_path, monkeypatch):
 
 LARGE = {
     "transparent.png": ("RGBA", 6200, {"compress_level": 1}),
-    "grey.png": ("I;16", 6200, {"compress_level": 1}),
     "colour.webp": ("RGB", 7400, {"method": 0}),
-    "palette.gif": ("P", 9100, {}),
     "progressive.jpg": ("RGB", 10200, {"progressive": True, "subsampling": 0}),
     "strip.tif": ("RGB", 7400, {"compression": "tiff_lzw"}),
 }
