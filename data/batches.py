@@ -49,10 +49,9 @@ class TrainBatches:
     def epoch(
         self, epoch: int, start: int = 0, lap: Callable[[str], None] = lambda name: None
     ) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on, as if the earlier ones had been made.
+        """Yield the batches of an epoch from number `start` on, as if the earlier ones were made.
 
-        Args:
-            lap: told what has just been done for a batch: to "wait" for its pixels, to "augment".
+        `lap` is told what has just been done for a batch: to "wait" for its pixels, to "augment".
         """
         batches = self.order.batches(epoch)
         if self.only_first:
@@ -85,14 +84,10 @@ class TrainBatches:
 
 
 def mix(images: Tensor, target: Tensor, lam: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Mixup: each picture and its label blended with those of the next one.
+    """Mixup: each of B pictures and its label blended with the next one of B + 1.
 
     x_i <- lam_i x_i + (1 - lam_i) x_(i+1), and t_i likewise: the soft t_k of the article's (5.2).
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
-
-    Shape:
-        images (B + 1, C, H, W), target (B + 1,), lam (B,);
-        returns (B, C, H, W) and (B, K).
     """
     probs = F.one_hot(target, num_classes).float()  # (B + 1, K)
     share = lam.view(-1, 1)

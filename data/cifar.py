@@ -34,12 +34,7 @@ def load_cifar(
 
     Args:
         root: folder of the archives, made if it is missing.
-        image_size: side in pixels of the validation pictures; 32 is what CIFAR has.
         seed: which 500 of the 5,000 dogs (and 100 of the 1,000).
-        train_size: side in pixels of the training pictures; `image_size` by default.
-
-    Raises:
-        DataError: the archives are neither there nor can be fetched; what to do.
     """
     sets, content = [], {}
     for split, size in (("train", train_size or image_size), ("val", image_size)):

@@ -178,11 +178,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB of 8 bits: 16 bits scaled (not clipped), transparency laid on `BACKGROUND`.
-
-    Raises:
-        UnusableImage: for samples without an agreed range (floating point, 32-bit integers).
-    """
+    """Convert to RGB of 8 bits: 16 bits scaled (not clipped), transparency laid on `BACKGROUND`."""
     if image.mode == "F":
         raise UnusableImage("floating-point pixels have no agreed range: convert it to 8 bits")
     if image.mode.startswith("I"):

@@ -79,10 +79,7 @@ def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
 def _decode(in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int]) -> Iterator[Result]:
     """Yield the results of the files in hand, and replace each by the next one to do.
 
-    Ends early after a file that took too long, whose worker is stopped.
-
-    Raises:
-        BrokenProcessPool: a worker died; the files without a result are still in hand.
+    Ends early after a file that took too long, or in BrokenProcessPool after one that crashed.
     """
     with start_workers(min(num_cpus(), len(in_hand))) as pool:
         futures = deque(pool.submit(_inspect, path, sizes) for path in in_hand)

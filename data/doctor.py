@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,18 +25,11 @@ def run_doctor(
     split: Split = Split(0.2, seed=0),  # noqa: B008 - it never changes
     training_s: Callable[[Mapping[str, int]], float] | None = None,
 ) -> int:
-    """Examine a folder and print what was found.
+    """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
 
     Args:
-        root: folder of the classes, or of train and val. The files of any other folder are
-            examined all the same, and what is wrong with the folder is the first of `repairs`.
-        as_json: one JSON object instead of a page.
-        image_size: side in pixels that the training will use.
-        split: as the training will draw it.
+        image_size, split: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
-
-    Returns:
-        The exit status: 1 if something must be repaired, else 0.
 
     Raises:
         DataError: no such folder.
@@ -53,15 +45,11 @@ def run_doctor(
 def examine(root: str | Path, image_size: int, split: Split) -> dict[str, Any]:
     """Open every file once, in parallel, and draw the split that a training would draw.
 
-    Returns:
-        The findings, as JSON takes them. `repairs` must be put right before a training can be
-        trusted, `warnings` are good to know.
+    The files of any folder are examined; what is wrong with the folder is the first of `repairs`.
     """
     table, repairs = _list(root)
-    started = time.perf_counter()
     decoded = decode_files(table, table.files, [image_size], "examining")
     found = {file.key: (verdict_of(result), -1) for file, result in decoded}
-    decode_s = time.perf_counter() - started
     catalog = Catalog.of(table, found, split)
     train, val = catalog.counts("train"), catalog.counts("val")
     unusable = list_unusable(table, found)
@@ -86,7 +74,6 @@ def examine(root: str | Path, image_size: int, split: Split) -> dict[str, Any]:
         "sizes": _sizes(catalog.facts),
         "guessing_E": guessing_loss(train) if catalog.files else None,
         "image_size": image_size,
-        "decode_s": round(decode_s, 3),
         "repairs": repairs + leaks,
         "warnings": warnings,
     }
@@ -104,7 +91,6 @@ def _list(root: str | Path) -> tuple[FileTable, list[str]]:
 
 
 def _odd(catalog: Catalog) -> list[dict[str, Any]]:
-    """Return the names of the files with each oddity, for those that occur."""
     both = list(zip(catalog.files, catalog.facts, strict=True))
     names = {kind: sorted(f.name for f, facts in both if kind in facts.odd) for kind in ODDITIES}
     return [
@@ -125,7 +111,6 @@ def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
 
 
 def _sizes(facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
-    """Return width and height of the smallest, the median and the largest picture, by area."""
     sizes = sorted(((f.width, f.height) for f in facts), key=lambda s: (s[0] * s[1], s))
     return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]} if sizes else {}
 
@@ -183,12 +168,10 @@ def _classes(found: Mapping[str, Any]) -> list[str]:
 def _cost(found: Mapping[str, Any]) -> list[str]:
     sizes = {name: f"{width} x {height}" for name, (width, height) in found["sizes"].items()}
     lines = [
-        f"Sizes: smallest {sizes['min']}, median {sizes['median']}, largest {sizes['max']} pixels.",
-        f"Time:  decoding to {found['image_size']} pixels took {found['decode_s']:.1f} s; training"
-        " does it once and keeps the result.",
+        f"Sizes: smallest {sizes['min']}, median {sizes['median']}, largest {sizes['max']} pixels."
     ]
     if "training_s" in found:
-        lines.append(f"       Training will take about {found['training_s'] / 60:,.1f} minutes.")
+        lines.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
     return lines
 
 

@@ -69,10 +69,7 @@ def load_folder(
 def load_folder_for_evaluation(
     root: str | Path, class_names: Sequence[str], image_size: int, use_cache: bool = True
 ) -> Data:
-    """Load all pictures of a folder as one validation set, its classes those of a model, by name.
-
-    Of a folder with train and val, val is taken. Classes of the model that the folder lacks are a
-    warning.
+    """Load all pictures of a folder, or its val, as one validation set with the classes of a model.
 
     Raises:
         DataError: as `load_folder`, or a class that the model does not know.
@@ -97,11 +94,7 @@ def load_folder_for_evaluation(
 
 
 def list_folder(root: str | Path) -> FileTable:
-    """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*.
-
-    Raises:
-        DataError: no such folder, no classes, or a class in val that train lacks.
-    """
+    """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*."""
     try:
         return _list_classes(_checked(root))
     except OSError as error:

@@ -74,12 +74,7 @@ class Data:
 def fingerprint(
     class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
 ) -> str:
-    """Name a data set by what is in it: SHA-256 (hex) over classes, contents and labels, in order.
-
-    Args:
-        class_names: in the order of the labels.
-        rows: for each split the hash of the content, and the label, of every picture.
-    """
+    """Name a data set by its classes and, for each split, the hashes and labels of its pictures."""
     content = {split: [list(sha256s), list(labels)] for split, (sha256s, labels) in rows.items()}
     text = json.dumps([list(class_names), content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

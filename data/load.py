@@ -74,11 +74,7 @@ def load_table(
     use_cache: bool = True,
     cache_dir: str | Path | None = None,
 ) -> Data:
-    """Decode the files of a table, and split them.
-
-    Args:
-        split: None where all is for validation, so that train may be empty.
-        image_size, train_size, on_bad, use_cache, cache_dir: as in `load_folder`.
+    """Decode the files of a table, and split them; `split` is None where all is for validation.
 
     Raises:
         DataError: nothing is left to train on, or on_bad is "error" and a file cannot be used.

@@ -17,11 +17,7 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(pixel / 255 - mean) / std.
-
-        Shape:
-            (N, S, S, 3) uint8 to (N, 3, S, S) float32, channels last in memory.
-        """
+        """(pixel / 255 - mean) / std: (N, S, S, 3) uint8 to (N, 3, S, S) float32."""
         return normalised(images, *self.scale_and_shift(images.device))
 
     @lru_cache(maxsize=4)  # noqa: B019 - a few numbers, for each batch

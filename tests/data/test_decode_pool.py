@@ -25,8 +25,8 @@ def paths(tmp_path):
     return [str(path) for path in sorted(folder.rglob("*.jpg"))]
 
 
-@pytest.fixture
-def traps(tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_crash_and_a_hang_are_one_files_problem_each(paths, monkeypatch, tmp_path):
     """No file does this to Pillow, as far as we know; so the workers are told to."""
     (tmp_path / "sitecustomize.py").write_text(
         "import builtins, os, time\n"
@@ -39,20 +39,14 @@ def traps(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(decode_pool, "SECONDS_PER_FILE", 5.0)
-
-
-@pytest.mark.slow
-def test_a_crash_and_a_hang_are_one_files_problem_each(paths, traps, tmp_path):
     for place, name in enumerate(("crash", "hang", "also_crash")):
-        path = tmp_path / f"{name}.jpg"
-        path.write_bytes(encoded(scene(600 + place)))
-        paths.insert(3 * place, str(path))
-    results = [str(result)[:22] for result in decode_in_order(paths, [16])]
-    found = {Path(p).stem: r for p, r in zip(paths, results, strict=True) if "Insp" not in r}
+        paths.insert(3 * place, str(tmp_path / f"{name}.jpg"))
+    results = dict(zip(paths, decode_in_order(paths, [16]), strict=True))
+    found = {Path(p).stem: str(r) for p, r in results.items() if isinstance(r, UnusableImage)}
     assert found == {
         "crash": "crashes the decoder",
         "also_crash": "crashes the decoder",
-        "hang": "too slow: not decoded within 5 s"[:22],
+        "hang": "too slow: not decoded within 5 s",
     }
 
 
@@ -77,18 +71,6 @@ def test_results_come_in_order_and_few_at_a_time(paths):
         if number == 30:  # a consumer that stops early leaves no process
             break
     assert multiprocessing.active_children() == []
-
-
-def test_what_libtiff_prints_stays_in_the_worker(tmp_path, capfd):
-    content = encoded(scene(1), "TIFF", compression="tiff_lzw")
-    path = tmp_path / "damaged.tif"
-    path.write_bytes(content[:200] + b"\xff" * (len(content) - 400) + content[-200:])
-    (result,) = decode_in_order([str(path)], [])
-    assert isinstance(result, UnusableImage)
-    assert capfd.readouterr().err == ""
-    with pytest.raises(UnusableImage):
-        decode(path, 8)
-    assert capfd.readouterr().err != ""  # the file is of the kind that makes libtiff talk
 
 
 DECODE = """
