@@ -76,7 +76,6 @@ def decode_files(
 
 
 def verdict_of(result: Result) -> Verdict:
-    """Drop the pixels."""
     return result.facts if isinstance(result, Inspection) else result
 
 
@@ -95,7 +94,7 @@ def _decode_with_cache(
 
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / "lock"):
-            cache = _Cache.read(folder, sizes)  # again: another run may have filled it meanwhile
+            cache = _Cache.read(folder, sizes)  # another run may have filled it meanwhile
             num_used = sum(cache.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
             if cache.num_rows > 2 * num_used or not cache.found:
                 cache = _Cache.start(folder, sizes)

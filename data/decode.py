@@ -68,10 +68,10 @@ ODDITIES = {
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Facts about a file and its pixels at every size asked for, from one reading of it."""
+    """Facts about a file and its pixels, from one reading of it."""
 
     facts: Facts
-    pixels: list[Pixels]  # (size, size, 3) for each size, in the order asked for
+    pixels: list[Pixels]  # (size, size, 3) for each size asked for
 
 
 def decode(source: Source, size: int) -> Pixels:

@@ -145,8 +145,7 @@ def _splits(
 def _check_usable(catalog: Catalog, unusable: list[Unusable], on_bad: str) -> None:
     root = catalog.table.root
     named = "; ".join(f"{u.path}: {u.reason}" for u in unusable[:5]) or "the folders are empty"
-    if len(unusable) > 5:
-        named += f"; and {len(unusable) - 5} more"
+    named += f"; and {len(unusable) - 5} more" if len(unusable) > 5 else ""
     if unusable and on_bad == "error":
         raise DataError(
             f"{root}: {len(unusable)} files cannot be used ({named}); repair or remove them, or set"
