@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
 
 
-PRINT_A_FOX = "from crossent.cli import run_main; run_main(lambda words: print('狐') or 0, [])"
+PRINT_A_FOX = "from crossent.errors import run_main; run_main(lambda words: print('狐') or 0, [])"
 
 
 def start(*words, **options):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossent.build import labelled_folder, validation_of
+from crossent.build import data_to_evaluate
 from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
@@ -236,7 +236,7 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
         UserError: there is no model, or its pictures have changed.
     """
     classifier = load_model(path, device)
-    data = labelled_folder(classifier, data_root) if data_root else validation_of(classifier)
+    data = data_to_evaluate(classifier, data_root)
     outputs = outputs_of(classifier, data.val)
     key = data.fingerprint if data_root else pictures_key(classifier, data.fingerprint)
     return Measured(name, classifier.class_names, data.val.names, outputs, key)

@@ -32,10 +32,10 @@ from crossent.experiments.sweep import (
 )
 from crossent.experiments.trials import attempts, ended, report_trials
 from crossent.pretrained import PretrainedWeights
-from crossent.verify_resume import first_difference
 from crossent.train_run import Caller, Outcome, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
+from crossent.verify_resume import first_difference
 from data.preprocess import Preprocessing
 from tests import forked
 from tests.experiments.parts import draw_folder
