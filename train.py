@@ -132,19 +132,19 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
 
     caller = Caller(f"python train.py --resume {path}")
     outcome = train_run(loaded, path, is_old, caller, processes)
-    run = outcome.run
+    status, run = outcome.status, outcome.run
     if run is not None and processes.is_first:
         try:
             with caller.stop.raising():
                 draw_curve(run.folder.records(), run.folder.curve, run.keep)
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
+            print(f"see {run.folder.report}; next: python -m crossent evaluate {path}")
         except Interrupted as stop:
             print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
-            return stop.exit_status
-        print(f"see {run.folder.report}; next: python -m crossent evaluate {path}")
+            status = stop.exit_status
     if run is not None:
         processes.wait()  # a connection torn down early can abort the other end
-    return outcome.status
+    return status
 
 
 if __name__ == "__main__":

@@ -8,13 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from crossent.config import Settings, settings_from_dict
-from crossent.device import (
-    choose_device,
-    choose_precision,
-    compute_the_same_every_time,
-    keep_freed_memory,
-    prepare,
-)
+from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import CrossEntropyLoss
@@ -53,8 +47,7 @@ def build(
 ) -> Run:
     """Return a run with all its parts, ready to start or to resume."""
     train = settings.train
-    keep_freed_memory()
-    compute_the_same_every_time(train.threads)
+    set_up(train.threads)
     device = choose_device(train.device)
     precision = choose_precision(train.precision, device)
     torch.manual_seed(settings.seed)  # the first weights: the same in all processes
@@ -75,10 +68,7 @@ def build(
         batches=batches,
         evaluator=Evaluator(data.val, preprocessing, device, precision, rows),
         schedule=Schedule(
-            num_steps=train.epochs * len(batches),
-            lr=settings.optim.lr,
-            warmup=settings.schedule.warmup,
-            final=settings.schedule.final,
+            train.epochs * len(batches), settings.optim.lr, **settings.schedule.model_dump()
         ),
         processes=processes,
         average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
@@ -111,11 +101,7 @@ def build(
 
 
 def make_data(settings: Settings) -> Data:
-    """Load both splits; training pictures a quarter larger, so that crops keep their detail.
-
-    Raises:
-        UserError: the pictures cannot be used as they are.
-    """
+    """Load both splits; training pictures a quarter larger, so that crops keep their detail."""
     from data.cache import default_cache_dir  # not above: whoever imports `build` need not decode
     from data.sources import load_data
 
@@ -152,11 +138,7 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 def make_batches(
     settings: Settings, data: Data, device: torch.device, processes: Processes
 ) -> TrainBatches:
-    """The training pictures in augmented batches.
-
-    Raises:
-        UserError: a batch has fewer samples than there are processes.
-    """
+    """The training pictures in augmented batches, each with a sample for every process."""
     d, t = settings.data, settings.train
     order = EpochSampler(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
     smallest = order.num_slots // order.num_batches

@@ -57,8 +57,8 @@ def prepare(model: nn.Module, device: torch.device) -> nn.Module:
     return prepared
 
 
-def compute_the_same_every_time(threads: int | None = None) -> None:
-    """Ask torch for algorithms that give the same bits for the same input; before the first use.
+def set_up(threads: int | None = None) -> None:
+    """Before the first use of torch: the same bits for the same input, and freed memory kept.
 
     Args:
         threads: of the CPU; sums are cut into as many parts, so other numbers give other bits.
@@ -70,14 +70,8 @@ def compute_the_same_every_time(threads: int | None = None) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what a step frees for the next one.
-
-    By default it returns large pieces to the system, which clears each page before it hands it out
-    again: 2,000 pages a step of the small CNN, a tenth of its time. (glibc only.)
-    """
+    # By default glibc returns large pieces of memory to the system, which clears each page before
+    # it hands it out again: 2,000 pages a step of the small CNN, a tenth of its time.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)

@@ -47,7 +47,9 @@ def test_the_estimate_counts_slots(examined, tmp_path, monkeypatch, sampling, nu
 
     monkeypatch.setattr("crossent.train_run.seconds_per_epoch", measured)
     config = tmp_path / "more.yaml"
-    config.write_text(f"base: config.yaml\ndata: {{sampling: {sampling}}}\ntrain: {{epochs: 7}}\n")
+    config.write_text(
+        f"base: config.yaml\ndata: {{sampling: {sampling}}}\ntrain: {{epochs: 7, batch_size: 8}}\n"
+    )
     examined("")
     settings = load_settings(config, []).settings
     assert training_seconds(settings, {"dog": 9, "fox": 6}) == 7 * num_slots / 10
