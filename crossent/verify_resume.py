@@ -74,25 +74,23 @@ def train(words: Sequence[str], folder: RunFolder, delay: float | None = None) -
     """
     path, begun = str(folder.path), written(folder)
     words = ["--resume", path] if folder.config.exists() else [*words, "--out", path]
-    command = [sys.executable, str(ROOT / "train.py"), *words]
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(
-        command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
         try:
-            if delay is not None:
-                while process.poll() is None and written(folder) == begun:  # importing, decoding
-                    time.sleep(POLL_S)
-                deadline = time.monotonic() + delay
-                while process.poll() is None and time.monotonic() < deadline:
-                    time.sleep(POLL_S)
-                process.kill()
-            _, said = process.communicate()
+            while delay and process.poll() is None and written(folder) == begun:
+                time.sleep(POLL_S)  # it imports, it decodes
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            pass  # it is time to kill it
         finally:
-            process.kill()  # if this process is interrupted, nobody else ends it
-    was_killed = delay is not None and process.returncode == -SIGKILL
+            process.kill()  # also if this process is interrupted: nobody else ends it
+        was_killed = delay is not None and process.wait() == -SIGKILL
+        said.seek(0)
+        last = said.read().strip().removeprefix("error: ").splitlines() or ["no word"]
     if process.returncode != EXIT_DONE and not was_killed:
-        last = said.strip().removeprefix("error: ").splitlines() or ["no word"]
         raise UserError(f"the training ended with status {process.returncode}: {last[-1]}")
     return was_killed
 
