@@ -65,9 +65,8 @@ def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
     classifier = load(run, device)
     pictures = data_to_evaluate(classifier, data)
     findings = examine(classifier, pictures.val)
-    unusable = {"unusable": [asdict(unusable) for unusable in pictures.unusable]}
-    names = classifier.class_names
-    facts = findings.to_dict(names) | unusable
+    names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
+    facts = findings.to_dict(names) | {"unusable": unusable}
     print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable))
 
 
