@@ -25,7 +25,7 @@ import torch._dynamo  # every optimizer imports it, which takes a second
 
 import crossent.__main__
 import train
-from crossent.cli import run_main
+from crossent.errors import run_main
 from tests import drill
 from tests.training.parts import make_run
 

@@ -10,8 +10,7 @@ import time
 import pytest
 import torch
 
-from crossent.cli import run_main
-from crossent.errors import UserError
+from crossent.errors import UserError, run_main
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference

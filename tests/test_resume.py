@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from crossent.__main__ import main as crossent_main
-from crossent.cli import run_main
 from crossent.config import Settings, load_settings
 from crossent.environment import changes
+from crossent.errors import run_main
 from crossent.resume import FREE, refused_differences
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder

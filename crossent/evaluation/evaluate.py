@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +12,12 @@ from crossent.device import autocast
 from crossent.errors import UserError
 from crossent.evaluation.outputs import Outputs
 from crossent.loss import cross_entropy
-from crossent.model_file import Classifier
 from data.batches import Batch, val_batches
 from data.images import ImageSet
 from data.preprocess import Preprocessing
+
+if TYPE_CHECKING:
+    from crossent.model_file import Classifier
 
 
 @dataclass
@@ -82,7 +85,7 @@ class Evaluator:
         return totals
 
 
-def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
+def outputs_of(classifier: "Classifier", image_set: ImageSet) -> Outputs:
     """Return the answers of a trained model to labelled pictures.
 
     Raises:

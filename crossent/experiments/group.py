@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from crossent.build import labelled_folder, validation_of
 from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
@@ -27,9 +26,11 @@ from crossent.evaluation.table import align, confusion, headline, per_class_tabl
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model
 from crossent.resume import is_finished
-from crossent.train_run import Caller, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
+
+if TYPE_CHECKING:
+    from crossent.train_run import Caller
 
 Variant = dict[str, Any]  # values by dotted name
 MIN_SEEDS = 2
@@ -180,6 +181,8 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
     Returns:
         the exit status.
     """
+    from crossent.train_run import Caller
+
     group, caller = Group(path), Caller(f"python train.py --resume {path}")
     with RunFolder(path).in_use():
         if is_old:
@@ -198,12 +201,16 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
     return EXIT_DONE
 
 
-def train_runs(group: Group, caller: Caller, after_each: Callable[[], None] = lambda: None) -> int:
+def train_runs(
+    group: Group, caller: "Caller", after_each: Callable[[], None] = lambda: None
+) -> int:
     """Train what is not done yet of each run, one after the other.
 
     Returns:
         the exit status of the first run that did not end well, else that all is done.
     """
+    from crossent.train_run import train_run
+
     common = load_settings(group.config)
     for name, own in group.variants.items():
         path = group.path / name
@@ -235,8 +242,10 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
     Raises:
         UserError: there is no model, or its pictures have changed.
     """
+    from crossent.build import data_to_evaluate
+
     classifier = load_model(path, device)
-    data = labelled_folder(classifier, data_root) if data_root else validation_of(classifier)
+    data = data_to_evaluate(classifier, data_root)
     outputs = outputs_of(classifier, data.val)
     key = data.fingerprint if data_root else pictures_key(classifier, data.fingerprint)
     return Measured(name, classifier.class_names, data.val.names, outputs, key)

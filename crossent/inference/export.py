@@ -168,8 +168,9 @@ def pictures_to_compare_on(
     size = classifier.preprocessing.image_size
     if folder is not None:
         return folder, decoded(find_pictures([folder]), size)
+    settings = run_settings(classifier)
     try:
-        paths = validation_files(run_settings(classifier))
+        paths = validation_files(settings)
     except UserError as error:
         return f"drawings, as the pictures of the run are gone ({error})", drawings(size)
     if paths:

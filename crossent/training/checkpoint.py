@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from crossent.device import set_generators
 from crossent.errors import UserError
-from crossent.tensor_file import read_tensors, write_tensors
+from crossent.tensor_file import check_finite, load_weights, read_tensors, write_tensors
 from crossent.training.distributed import Processes
-from crossent.weights import check_finite, load_weights
 
 KIND = "checkpoint"
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from crossent.device import autocast, set_generators
 from crossent.loss import cross_entropy
-from crossent.weights import first_not_finite
+from crossent.tensor_file import first_not_finite
 from data.batches import Batch
 
 if TYPE_CHECKING:
