@@ -18,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from crossent.build import labelled_folder, validation_of
     from crossent.device import choose_device
-    from crossent.evaluation.measure import examine
-    from crossent.evaluation.table import as_text
+    from crossent.evaluation.measure import as_text, examine
     from crossent.model_file import load_model
 
     classifier = load_model(args.run, choose_device(args.device))

@@ -4,14 +4,14 @@ import torch
 from scipy import optimize
 from sklearn.calibration import calibration_curve
 
-from crossent.evaluation.calibration import (
+from crossent.evaluation.confidence import (
     calibrate,
     error_by_chance,
     expected_calibration_error,
     fit_temperature,
     reliability,
 )
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from tests.evaluation.parts import make_outputs
 
 

@@ -13,7 +13,7 @@ from crossent.evaluation.compare import (
     pictures_missing,
 )
 from crossent.evaluation.intervals import NUM_RESAMPLES
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from tests.evaluation.parts import make_outputs
 
 

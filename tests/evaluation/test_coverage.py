@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossent.evaluation.coverage import Promise, cover, keep_promise, rejection_curve
+from crossent.evaluation.confidence import Promise, cover, keep_promise, rejection_curve
 from crossent.evaluation.intervals import wilson
 from tests.evaluation.parts import make_outputs
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from crossent.evaluation.calibration import calibrate
+from crossent.evaluation.confidence import calibrate
 from crossent.evaluation.intervals import bootstrap, resamples
-from crossent.evaluation.outputs import Outputs
-from crossent.evaluation.scores import Metrics, resampled_by_class, resampled_means, score
-from crossent.evaluation.table import headline
+from crossent.evaluation.measure import headline
+from crossent.evaluation.scores import Metrics, Outputs, resampled_by_class, resampled_means, score
 from tests.evaluation.parts import make_outputs
 
 

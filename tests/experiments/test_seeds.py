@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from crossent.evaluation.compare import paired_bootstrap, spread_interval
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from crossent.experiments.group import Measured, about_seeds
 from tests.experiments.parts import answers
 from tests.forked import Command
