@@ -31,6 +31,7 @@ from crossent.training.signals import Interrupted
 
 Variant = dict[str, Any]  # values by dotted name
 MIN_SEEDS = 2
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,6 @@ class Group:
     @property
     def facts(self) -> Path:
         return self.path / "group.json"
-
-    @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
 
     @property
     def curves(self) -> Path:
@@ -170,7 +167,7 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
         except Interrupted as interrupted:
             print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status
-    print(f"see {group.curves} and {group.summary}")
+    print(f"see {group.curves} and {path / SUMMARY}")
     return EXIT_DONE
 
 
@@ -244,7 +241,7 @@ def summarise(group: Group, device: torch.device) -> str:
         of_each.append({"run": run.name, "num_images": num, "accuracy": accuracy, "E": E})
         rows.append([run.name, str(num), f"{accuracy:.1%}", f"{E:.4f}"])
     facts = {"kind": group.kind, **facts, group.kind: of_each}
-    write_text(group.summary, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    write_text(group.path / SUMMARY, json.dumps(facts, indent=2, allow_nan=False) + "\n")
     return f"{text}\n\n{align(rows)}"
 
 

@@ -4,6 +4,7 @@ SWEEP/sweep.yaml   what is tried          SWEEP/trial-001, ...   ordinary run fo
 SWEEP/study.db     optuna's storage       SWEEP/trials.csv, best.yaml, *.png   the results
 """
 
+import gc
 import os
 import warnings
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from crossent.build import make_data
 from crossent.config import FIELDS, Loaded, Settings
@@ -151,15 +152,16 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
     Raises:
         Interrupted: a signal came; all is saved.
     """
+
+    def tell(study: optuna.Study, trial: FrozenTrial) -> None:
+        print(in_words(trial), flush=True)
+        if trial.state == TrialState.FAIL:
+            gc.collect()  # a trial out of memory must not leave the next one without
+
     missing = sweep.num_trials - len(ended(study))
     if missing > 0:
-        study.optimize(
-            partial(train_trial, folder, sweep, caller),
-            n_trials=missing,
-            catch=(Exception,),
-            callbacks=[lambda study, trial: print(in_words(trial), flush=True)],
-            gc_after_trial=True,  # one out of memory must not leave the next one without
-        )
+        objective = partial(train_trial, folder, sweep, caller)
+        study.optimize(objective, n_trials=missing, catch=(Exception,), callbacks=[tell])
 
 
 def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:

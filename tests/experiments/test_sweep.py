@@ -11,6 +11,7 @@ import signal
 from typing import Any
 
 import pytest
+import sqlalchemy
 import torch
 from optuna.trial import FixedTrial
 
@@ -38,8 +39,17 @@ from tests.experiments.parts import InSecond, draw_folder
 from tests.forked import ROOT, Command
 from tests.training.parts import CPU
 
-EPOCHS = 6
+EPOCHS = 3
 SPACE = {"optim.lr": Range(low=0.001, high=1.0, log=True), "train.mixup": Choices((0.0, 1.0))}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    hurry = lambda connection, record: connection.execute("PRAGMA synchronous=OFF")  # noqa: E731
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", hurry)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", hurry)
 
 
 def make_sweep(space=SPACE, keep="best", **plan):
@@ -111,17 +121,9 @@ def refused(loaded, path, is_old, caller):
     raise UserError("data.image_size is 64; vit takes 224 only")
 
 
-def broken(loaded, path, is_old, caller):
-    raise KeyError("a mistake of ours")
-
-
 def out_of_memory(loaded, path, is_old, caller):
     """As torch on a CPU: a plain RuntimeError."""
     torch.empty(1 << 60)
-
-
-def not_finite(loaded, path, is_old, caller):
-    return Outcome(EXIT_NOT_FINITE)
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
@@ -135,23 +137,20 @@ def test_a_trial_has_its_settings_in_its_folder_and_E_of_the_epoch_that_is_kept(
         assert trial.value == found.optim.lr * (1 if keep == "best" else EPOCHS)
 
 
-@pytest.mark.parametrize("strategy", ["random", "tpe"])
-def test_the_seed_decides_what_is_tried_and_going_on_repeats_nothing(tmp_path, strategy):
-    plan = {"strategy": strategy, "trials": 4, "prune": False}
-    first, again = (run(tmp_path / name, make_sweep(**plan)) for name in ("a", "b"))
+def test_the_seed_decides_what_is_tried_and_going_on_repeats_nothing(tmp_path):
+    first, again = (run(tmp_path / name, make_sweep()) for name in ("a", "b"))
     assert params(first) == params(again)
-    assert params(run(tmp_path / "c", make_sweep(seed=1, **plan))) != params(first)
-    more = params(run(tmp_path / "a", make_sweep(**plan | {"trials": 7})))
-    assert more[:4] == params(again)
-    assert len({trial["optim.lr"] for trial in more}) == 7
+    assert params(run(tmp_path / "c", make_sweep(seed=1))) != params(first)
+    more = params(run(tmp_path / "a", make_sweep(trials=7, strategy="tpe")))
+    assert more[:4] == params(again) and len({trial["optim.lr"] for trial in more}) == 7
 
 
-@pytest.mark.parametrize("name", ["trial-002", "trial-006"])
-def test_a_grid_is_gone_through_once_also_with_a_kill(tmp_path, name):
+def test_a_grid_is_gone_through_once_also_with_kills(tmp_path):
     space = {"optim.lr": Choices((0.1, 0.2, 0.3)), "train.mixup": Range(low=0, high=0.5, step=0.5)}
     sweep = make_sweep(space, strategy="grid", trials=None)
-    with pytest.raises(Killed):
-        run(tmp_path, sweep, in_trial(name, killed))
+    for name in ("trial-002", "trial-006"):
+        with pytest.raises(Killed):
+            run(tmp_path, sweep, in_trial(name, killed))
     points = [tuple(trial.values()) for trial in params(run(tmp_path, sweep))]
     assert sorted(points) == [(lr, mixup) for lr in (0.1, 0.2, 0.3) for mixup in (0.0, 0.5)]
 
@@ -160,9 +159,7 @@ def test_a_grid_is_gone_through_once_also_with_a_kill(tmp_path, name):
     ("name", "axis", "expected"),
     [
         ("train.batch_size", Range(low=8, high=30, step=8), {8, 16, 24}),
-        ("train.epochs", Range(low=3, high=5), {3, 4, 5}),
         ("data.crop", Range(low=0.2, high=0.9, step=0.3), {0.2, 0.5, 0.8}),
-        ("train.ema", Choices((None, 5.0)), {None, 5.0}),
     ],
 )
 def test_the_values_that_optuna_may_choose(name, axis, expected):
@@ -171,8 +168,7 @@ def test_the_values_that_optuna_may_choose(name, axis, expected):
         suggest(trial, name, axis, is_grid=False)
         found: Any = trial.distributions[name]
         assert found._contains(found.to_internal_repr(value))
-    if isinstance(axis, Range):
-        assert found.high == pytest.approx(max(expected))
+    assert found.high == pytest.approx(max(expected))
 
 
 def test_a_killed_trial_is_tried_once_more_in_its_folder(tmp_path):
@@ -187,10 +183,9 @@ def test_a_killed_trial_is_tried_once_more_in_its_folder(tmp_path):
     goes_on = pretend(away_from_a_tenth, epochs=range(3, EPOCHS + 1))
     study = run(tmp_path, make_sweep(), in_trial("trial-002", goes_on))
     assert states(study) == ["COMPLETE"] * 4
-    left = study.trials[1]
-    again = ended(study)[1]
+    left, again = study.trials[1], ended(study)[1]
     assert (left.state.name, left.params) == ("FAIL", again.params)
-    assert list(again.intermediate_values) == [1, 2, 3, 4, 5, 6]
+    assert list(again.intermediate_values) == [1, 2, 3]
     assert again.intermediate_values[2] == 3.0
     assert len(list(tmp_path.glob("trial-*"))) == 4
 
@@ -217,7 +212,7 @@ def test_a_hopeless_trial_is_stopped(tmp_path, prune):
     study = run(tmp_path, make_sweep(trials=6, prune=prune), pretend(E_of))
     assert states(study) == [*["COMPLETE"] * 5, "PRUNED" if prune else "COMPLETE"]
     worst = ended(study)[5]
-    assert (worst.value, worst.last_step) == ((2.5, 2) if prune else (5 / 6, 6))
+    assert (worst.value, worst.last_step) == ((5.0, 1) if prune else (5 / 3, 3))
 
 
 @pytest.mark.parametrize(
@@ -225,8 +220,8 @@ def test_a_hopeless_trial_is_stopped(tmp_path, prune):
     [
         (refused, "data.image_size is 64; vit takes 224 only"),
         (out_of_memory, "out of memory: "),
-        (broken, "KeyError: 'a mistake of ours'"),
-        (not_finite, "a number was not finite"),
+        (lambda *arguments: {}["mistake"], "KeyError: 'mistake'"),
+        (lambda *arguments: Outcome(EXIT_NOT_FINITE), "a number was not finite"),
     ],
 )
 def test_a_trial_that_fails_for_whatever_reason_does_not_end_the_sweep(tmp_path, happen, reason):
@@ -260,9 +255,8 @@ def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
     assert failed == ["c"]
 
 
-@pytest.mark.parametrize("tried", ["weights: [null, a]", "name: [resnet9, small_cnn]"])
-def test_what_its_weights_decide_stays_open_until_then(tmp_path, tried):
-    text = f"data: {{image_size: null}}\nspace: {{model: {{{tried}}}}}\n"
+def test_what_its_weights_decide_stays_open_until_then(tmp_path):
+    text = "data: {image_size: null}\nspace: {model: {weights: [null, a]}}\n"
     (tmp_path / "own.yaml").write_text(text)
     _, sweep = new_sweep(tmp_path / "own.yaml", [], tmp_path / "sweep")
     (tmp_path / "sweep.yaml").write_text(sweep.to_yaml())
@@ -273,15 +267,15 @@ def test_table_files_and_plots(tmp_path, monkeypatch):
     """There are no models to measure, so `judge` is left to the test of the command."""
     monkeypatch.setattr(trials_module, "judge", lambda *arguments: "")
     space = {**SPACE, "train.ema": Choices((None, 5.0)), "data.flip": Choices((0.0, 0.5))}
-    sweep = make_sweep(space, trials=20)
+    sweep = make_sweep(space, trials=12)
     study = run(tmp_path, sweep, in_trial("trial-003", refused))
     text = report_trials(study, tmp_path, sweep, CPU)
     rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
-    assert [row["trial"] for row in rows] == [f"trial-{n:03}" for n in range(1, 21)]
+    assert [row["trial"] for row in rows] == [f"trial-{n:03}" for n in range(1, 13)]
     assert (rows[2]["state"], rows[2]["E"]) == ("failed", "") and "vit" in rows[2]["reason"]
     done = [row for row in rows if row["state"] == "done"]
-    num_pruned = 19 - len(done)
-    assert text.startswith(f"20 of 20 trials: {len(done)} done, {num_pruned} pruned, 1 failed")
+    num_pruned = 11 - len(done)
+    assert text.startswith(f"12 of 12 trials: {len(done)} done, {num_pruned} pruned, 1 failed")
     best = min(done, key=lambda row: float(row["E"]))
     assert text.splitlines()[3].split()[:2] == [best["trial"], f"{float(best['E']):.4f}"]
     assert load_settings(tmp_path / "best.yaml").settings.optim.lr == float(best["optim.lr"])
@@ -408,10 +402,8 @@ def test_going_on_one_process_works_on_it_and_more_trials_can_be_asked_for(confi
         (["-c", "missing.yaml"], "missing.yaml does not exist"),
         (["--resume", "configs"], "configs holds no sweep"),
         (["-c", "configs/smoke.yaml"], "configs/smoke.yaml:1: a sweep needs a section space"),
-        (["-c", "configs/sweeps/photos.yaml", "data.root=missing"], "missing"),
         (["-c", "configs/sweeps/photos.yaml", "data.root=a", "train.patience=3"], "patience"),
         (["--resume", "SWEEP", "optim.lr=0.2"], "only sweep.trials may differ: .*optim.lr=0.2"),
-        (["--resume", "SWEEP", "sweep.strategy=random"], "only sweep.trials may differ"),
         (["--resume", "SWEEP", "--out", "elsewhere"], "leave out --out"),
     ],
     ids=lambda value: " ".join(value[1:])[:40],
@@ -421,6 +413,12 @@ def test_a_mistake_is_one_sentence(words, message, monkeypatch, finished):
     with pytest.raises(UserError, match=message) as caught:
         main(["sweep", *(word.replace("SWEEP", str(finished[0])) for word in words)])
     assert "\n" not in str(caught.value)
+
+
+def test_torchrun_is_refused(monkeypatch):
+    monkeypatch.setitem(os.environ, "TORCHELASTIC_RUN_ID", "1")
+    with pytest.raises(UserError, match="leave out torchrun"):
+        main(["sweep", "-c", "configs/sweeps/smoke.yaml"])
 
 
 def test_a_used_folder_is_refused_before_any_picture_is_decoded(tmp_path, monkeypatch):
@@ -437,9 +435,3 @@ def test_pictures_that_are_gone_cost_no_trial(tmp_path):
     with pytest.raises(UserError, match="gone"):
         main(["sweep", "--resume", str(tmp_path)])
     assert not (tmp_path / "study.db").exists()
-
-
-def test_torchrun_is_refused(monkeypatch):
-    monkeypatch.setitem(os.environ, "TORCHELASTIC_RUN_ID", "1")
-    with pytest.raises(UserError, match="leave out torchrun"):
-        main(["sweep", "-c", "configs/sweeps/smoke.yaml"])
