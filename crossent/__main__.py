@@ -59,8 +59,7 @@ def load(run: Path, device: str) -> "Classifier":
 def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
     """measure a trained model on its validation pictures or on another folder"""
     from crossent.build import data_to_evaluate
-    from crossent.evaluation.measure import examine
-    from crossent.evaluation.table import as_text
+    from crossent.evaluation.measure import as_text, examine
 
     classifier = load(run, device)
     pictures = data_to_evaluate(classifier, data)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from crossent.device import autocast
 from crossent.errors import UserError
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from crossent.loss import cross_entropy
 from data.batches import Batch, val_batches
 from data.images import ImageSet
@@ -67,11 +67,8 @@ class Evaluator:
         """Sum up E and right answers: the plain cross-entropy, without smoothing or weights.
 
         Args:
-            answers: filled with what a rejection curve is made of, the largest y of each picture
-                and whether it is right; rows of pictures that other processes have stay.
-
-        Shape:
-            answers (N, 2) float64 on the CPU.
+            answers: (N, 2) float64 on the CPU, filled with what a rejection curve is made of: the
+                largest y of each picture and whether it is right; rows of other processes stay.
         """
         totals = Totals()
         for batch, logits in self.logits(model):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from crossent.errors import UserError
-from crossent.evaluation.coverage import Promise, keep_promise
+from crossent.evaluation.confidence import Promise, keep_promise
 from crossent.model_file import Classifier
 from data.decode import UnusableImage
 from data.decode_pool import Result, decode_in_order

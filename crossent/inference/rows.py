@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from crossent.errors import UserError
-from crossent.evaluation.coverage import Promise
+from crossent.evaluation.confidence import Promise
 from crossent.inference.predict import Prediction, predict, promise_of
 from crossent.model_file import Classifier
 from data.table import printable

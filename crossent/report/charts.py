@@ -12,8 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from crossent.evaluation.calibration import Calibration
-from crossent.evaluation.coverage import Coverage
+from crossent.evaluation.confidence import Calibration, Coverage
 
 Options = dict[str, Any]  # keyword arguments of matplotlib
 # Of Okabe and Ito, told apart without red and green; dashes and marks do without any colour.

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from crossent.config import FIELDS, flat_values, format_value
-from crossent.evaluation.coverage import SHARES
+from crossent.evaluation.confidence import SHARES
 from crossent.evaluation.scores import Metrics, Scores
 from crossent.files import write_text
 from crossent.model_file import Classifier

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast, generator_states, set_generators
-from crossent.evaluation.coverage import rejection_curve
+from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.training.distributed import ALONE, Processes
 from crossent.training.not_finite import NotFinite, explain_step, explain_validation

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from crossent.model_file import Classifier
 from crossent.report.pictures import Gallery, fitted, original
 from crossent.report.report import make_environment, shorten, thin, write_report
