@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
             return train(replace(loaded, settings=settings), path, is_old, processes)
         status = train_group(settings, path, is_old, args.seeds)
         if status == EXIT_DONE:
-            from crossent.report.curve import draw_curves  # imports matplotlib
+            from crossent.report.charts import draw_curves  # imports matplotlib
 
             draw_curves(path)
         return status
@@ -125,7 +125,7 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
 
 def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") -> int:
     """Train one run, then draw its curve and write its report; return the exit status."""
-    from crossent.report.curve import draw_curve
+    from crossent.report.charts import draw_curve
     from crossent.report.report import write_report
     from crossent.train_run import Caller, train_run
     from crossent.training.signals import Interrupted

@@ -129,7 +129,7 @@ def predict(
 ) -> None:  # fmt: skip
     """name what is on pictures"""
     from crossent.inference.paths import find_pictures
-    from crossent.inference.rows import print_predictions
+    from crossent.inference.predict import print_predictions
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
@@ -245,8 +245,7 @@ def explain(
     run: Path | None, image: str | None, label: str | None, format: str, language: str, device: str
 ) -> None:
     """the derivation of E step by step: the article's example, or a picture of yours"""
-    from crossent.inference.derivation import in_words
-    from crossent.inference.explain import ARTICLE, explain
+    from crossent.inference.explain import ARTICLE, explain, in_words
 
     if (run or label) and not image:
         raise UserError("explain: the IMAGE is missing; --label is for a RUN and an IMAGE")

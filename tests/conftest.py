@@ -1,7 +1,11 @@
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
+
+from tests.report.browser import Browser, find_browser, skip_but_not_in_ci
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -14,3 +18,14 @@ def one_thread():
 def own_cache(tmp_path_factory):
     """Decoded pictures of the tests stay out of the user's cache folder."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for all pages."""
+    if find_browser() is None:
+        skip_but_not_in_ci("no Chromium on this machine: apt-get install chromium")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        found = Browser(Path(profile))
+        yield found
+        found.close()

@@ -4,8 +4,9 @@ import copy
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
-from crossent.inference.paths import find_pictures, run_settings, validation_files
+from crossent.inference.paths import find_pictures, validation_files
 from crossent.inference.resize import PillowResize
 from crossent.model_file import Classifier
 from data.decode import UnusableImage, inspect
@@ -24,11 +25,16 @@ from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
 NUM_DRAWINGS = 30
-# Every size of these is open: pictures at once, height, width.
-DYNAMIC = ({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC},)
 
 Pixels = npt.NDArray[np.uint8]
 Predictor = Callable[[Pixels], npt.NDArray[np.float32]]  # (N, H, W, 3) to (N, K)
+
+
+class Comparison(NamedTuple):
+    """On how many pictures export and original were compared, and how far y was apart at most."""
+
+    num_images: int
+    largest_difference: float
 
 
 class Deployed(nn.Module):
@@ -50,26 +56,6 @@ class Deployed(nn.Module):
         return logits.float().softmax(dim=1)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How far the exported model was from the original, picture by picture."""
-
-    num_images: int
-    largest_difference: float  # of a probability
-    disagreements: list[str]  # pictures with another most probable class
-
-    def check(self) -> None:
-        """Raise UserError if the two are not the same model for all that matters."""
-        if self.disagreements or not self.largest_difference <= TOLERANCE:
-            named = ", ".join(self.disagreements[:5]) or "none"
-            raise UserError(
-                f"the exported model does not answer as the original does: probabilities differ "
-                f"by up to {self.largest_difference:.2g} (allowed: {TOLERANCE:g}), the answer on "
-                f"{len(self.disagreements)} of {self.num_images} pictures ({named}); nothing was "
-                "written"
-            )
-
-
 def export(
     classifier: Classifier, path: Path, pictures: Iterable[tuple[str, Pixels]]
 ) -> Comparison:
@@ -77,7 +63,6 @@ def export(
 
     Args:
         classifier: the trained model, on the CPU.
-        path: the file to write.
         pictures: to compare on: name and (H, W, 3) pixels each.
 
     Raises:
@@ -87,16 +72,14 @@ def export(
         raise UserError(f"--out {path}: no such folder")
     model = copy.deepcopy(classifier.model).eval()  # whatever mode its owner has left it in
     classifier = replace(classifier, model=model, precision="fp32")
-    deployed = Deployed(model, classifier.preprocessing).eval()
-    content, predictor = to_onnx(deployed, metadata(classifier))
+    content, predictor = to_onnx(Deployed(model, classifier.preprocessing), metadata(classifier))
     comparison = compare(classifier, predictor, pictures)
-    comparison.check()
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
     return comparison
 
 
 def metadata(classifier: Classifier) -> dict[str, str]:
-    """What another program needs to know; all values are text, as ONNX asks."""
+    """Return what another program needs to know; all values are text, as ONNX asks."""
     header = classifier.header
     return {
         "class_names": json.dumps(classifier.class_names, ensure_ascii=False),
@@ -110,20 +93,17 @@ def metadata(classifier: Classifier) -> dict[str, str]:
     }
 
 
-def example() -> Tensor:
-    """A batch of an odd size: two pictures, since a size of 1 would be taken for a constant."""
-    return torch.zeros(2, 70, 50, 3, dtype=torch.uint8)
-
-
-def to_onnx(deployed: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predictor]:
-    """The content of an ONNX file, and onnxruntime ready to run it."""
+def to_onnx(module: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predictor]:
+    """Return the content of an ONNX file, and what runs it, for any number of pictures and size."""
     import onnxruntime
 
+    is_open = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
-        deployed,
-        (example(),),
+        module.eval(),
+        # a size of 1 would be taken for a constant
+        (torch.zeros(2, 70, 50, 3, dtype=torch.uint8),),
         dynamo=True,
-        dynamic_shapes=DYNAMIC,
+        dynamic_shapes=({0: is_open, 1: is_open, 2: is_open},),
         input_names=["images"],
         output_names=["probs"],
         verbose=False,
@@ -137,24 +117,29 @@ def to_onnx(deployed: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predicto
 
 @torch.inference_mode()
 def compare(
-    classifier: Classifier, predictor: Predictor, pictures: Iterable[tuple[str, Pixels]]
+    original: Classifier, predictor: Predictor, pictures: Iterable[tuple[str, Pixels]]
 ) -> Comparison:
-    """Ask both about the same pixels: the original after Pillow's own resize, in float32."""
-    original = replace(classifier, precision="fp32")
-    size = (classifier.preprocessing.image_size,) * 2
-    num_images, largest, disagreements = 0, 0.0, []
+    """Ask both about the same pixels: the original after Pillow's own resize.
+
+    Raises:
+        UserError: the two are not the same model for all that matters, or there are no pictures.
+    """
+    size = (original.preprocessing.image_size,) * 2
+    num_images, largest = 0, 0.0
     for name, pixels in pictures:
         square = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
         expected = original.probs(torch.from_numpy(square)[None])[0]
         got = torch.from_numpy(predictor(pixels[None]))[0]
-        # max() of Python would drop a NaN; that of numpy keeps it
-        largest = float(np.maximum(largest, (got - expected).abs().max().item()))
-        if got.argmax() != expected.argmax():
-            disagreements.append(name)
-        num_images += 1
+        difference = (got - expected).abs().max().item()
+        if got.argmax() != expected.argmax() or not difference <= TOLERANCE:  # or it is a NaN
+            raise UserError(
+                f"the exported model does not answer as the original does: on {name} probabilities "
+                f"differ by up to {difference:.2g} (allowed: {TOLERANCE:g}); nothing was written"
+            )
+        num_images, largest = num_images + 1, max(largest, difference)
     if num_images == 0:
         raise UserError("export: no picture to compare on that can be used; name a folder: --data")
-    return Comparison(num_images, largest, disagreements)
+    return Comparison(num_images, largest)
 
 
 def pictures_to_compare_on(
@@ -162,15 +147,14 @@ def pictures_to_compare_on(
 ) -> tuple[str, Iterator[tuple[str, Pixels]]]:
     """Return where they come from, in words, and the pictures: name and (H, W, 3) pixels each.
 
-    Those of the folder that is named; else the run's validation pictures, if they are files that
-    are still there; else drawings, which are always to be had.
+    Without a folder: the run's validation pictures, if they are files that are still there; else
+    drawings.
     """
     size = classifier.preprocessing.image_size
     if folder is not None:
         return folder, decoded(find_pictures([folder]), size)
-    settings = run_settings(classifier)
     try:
-        paths = validation_files(settings)
+        _, paths = validation_files(classifier)
     except UserError as error:
         return f"drawings, as the pictures of the run are gone ({error})", drawings(size)
     if paths:

@@ -78,6 +78,13 @@ def noted_maps(model: nn.Module) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
+def in_shape(pixels: npt.NDArray[np.uint8], width: int, height: int, side: int) -> Image.Image:
+    """Return square pixels in this shape, its longer side `side`; a sliver keeps a quarter."""
+    scale = side / max(width, height)
+    size = (max(side // 4, round(width * scale)), max(side // 4, round(height * scale)))
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
 def spotlit(picture: Image.Image, heat: Floats) -> Image.Image:
     """Return the picture bright and in colour where the heat is, dark and grey elsewhere.
 
@@ -89,11 +96,7 @@ def spotlit(picture: Image.Image, heat: Floats) -> Image.Image:
     )
     dark = picture.convert("L").point(lambda value: value * DIM).convert("RGB")
     lit = Image.composite(picture, dark, mask)
-    lit.paste(OUTLINE, mask=outline(mask))
-    return lit
-
-
-def outline(mask: Image.Image) -> Image.Image:
-    """Return a line around where the heat is more than half, seen on dark pictures too."""
+    # a line around where the heat is more than half, seen on dark pictures too
     hot = mask.point(lambda value: 255 if value > 127 else 0)
-    return ImageChops.subtract(hot, hot.filter(ImageFilter.MinFilter(3)))
+    lit.paste(OUTLINE, mask=ImageChops.subtract(hot, hot.filter(ImageFilter.MinFilter(3))))
+    return lit

@@ -3,14 +3,11 @@
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from crossent.build import make_data
 from crossent.config import Settings, settings_from_dict
 from crossent.errors import UserError
 from crossent.model_file import Classifier
-
-STDIN = "-"
 
 
 def find_pictures(words: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator[str]:
@@ -26,31 +23,28 @@ def find_pictures(words: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator
         UserError: at once, if a word names nothing; while going on, if a folder has no file.
     """
     for word in words:
-        if word != STDIN and not os.path.lexists(word) and not glob.has_magic(word):
+        if word != "-" and not os.path.lexists(word) and not glob.has_magic(word):
             raise UserError(f"{word}: no such file or folder")
-    return _files(words, stdin)
+    return (path for word in words for path in _files(word, stdin))
 
 
-def _files(words: Sequence[str], stdin: Iterable[bytes]) -> Iterator[str]:
-    for word in words:
-        if word == STDIN:
-            yield from filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
-        elif os.path.isdir(word):
-            yield from _not_empty(_below(Path(word)), f"{word}: the folder has no files")
-        elif os.path.lexists(word):
-            yield word
-        else:
-            found = (path for path in glob.iglob(word, recursive=True) if os.path.isfile(path))
-            yield from _not_empty(found, f"{word}: no file has such a name")
+def _files(word: str, stdin: Iterable[bytes]) -> Iterator[str]:
+    if word == "-":
+        yield from filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
+    elif os.path.isdir(word):
+        yield from _not_empty(_below(word), f"{word}: the folder has no files")
+    elif os.path.lexists(word):
+        yield word
+    else:
+        found = filter(os.path.isfile, glob.iglob(word, recursive=True))
+        yield from _not_empty(found, f"{word}: no file has such a name")
 
 
-def _below(folder: Path) -> Iterator[str]:
+def _below(folder: str) -> Iterator[str]:
     """Every file below a folder in the order of names; hidden files and folders are left out."""
     for path, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield os.path.join(path, name)
+        yield from (os.path.join(path, name) for name in sorted(files) if name[0] != ".")
 
 
 def _not_empty(paths: Iterator[str], message: str) -> Iterator[str]:
@@ -61,21 +55,14 @@ def _not_empty(paths: Iterator[str], message: str) -> Iterator[str]:
     yield from paths
 
 
-def run_settings(classifier: Classifier) -> Settings:
-    """Return the settings that a model was trained with.
+def validation_files(classifier: Classifier) -> tuple[Settings, list[str]]:
+    """Return the settings of a model's run, and the paths of its validation pictures, if any.
 
     Raises:
-        UserError: they are of another version of this program.
+        UserError: the settings are of another version of this program, or the pictures are gone.
     """
-    return settings_from_dict(classifier.header["settings"], "the model")
-
-
-def validation_files(settings: Settings) -> list[str]:
-    """Return the paths of the run's validation pictures; none if they are no files.
-
-    Raises:
-        UserError: the pictures are gone.
-    """
+    settings = settings_from_dict(classifier.header["settings"], "the model")
     if settings.data.source != "folder" or settings.data.root is None:
-        return []
-    return [str(Path(settings.data.root) / name) for name in make_data(settings).val.names]
+        return settings, []
+    names = make_data(settings).val.names
+    return settings, [os.path.join(settings.data.root, name) for name in names]

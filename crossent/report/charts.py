@@ -1,10 +1,15 @@
-"""Charts of matplotlib: a PNG for a file, or an SVG that takes its colours from the page."""
+"""Charts of matplotlib: a PNG for a file, or an SVG that takes its colours from the page.
+
+How E falls from ln K is one drawing: for E-curve.png, for the report, and for a group of runs.
+"""
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -13,8 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crossent.evaluation.confidence import Calibration, Coverage
+from crossent.experiments.group import Group
+from crossent.files import write_atomic
+from crossent.training.run_folder import RunFolder
 
 Options = dict[str, Any]  # keyword arguments of matplotlib
+Record = dict[str, Any]  # a line of metrics.jsonl
 # Of Okabe and Ito, told apart without red and green; dashes and marks do without any colour.
 # In an SVG each becomes var(--name), which page.css defines for light and for dark pages.
 COLOURS = {
@@ -32,10 +41,10 @@ STYLE: Options = {
     "axes.grid": True, "axes.grid.axis": "y", "grid.color": COLOURS["rule"],
     "axes.axisbelow": True, "legend.frameon": False, "lines.linewidth": 1.8,
 }  # fmt: skip
+NUM_CLASSES = (1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 300, 1000)  # for the right scale of E
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(NamedTuple):
     """A drawing with its title and a sentence that tells the same to those who cannot see it."""
 
     title: str
@@ -43,15 +52,12 @@ class Chart:
     sentence: str
 
 
-def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
-    """Draw a chart for a page: the same bytes each time, and no id twice on the page."""
-    no_date = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    svg = draw_file(draw, (4.2, 2.9), title, format="svg", transparent=True, metadata=no_date)
-    text = re.sub(r'<g id="[^"]*">', "<g>", svg[svg.index(b"<svg") :].decode())
-    for name, colour in COLOURS.items():
-        text = text.replace(colour, f"var(--{name})")
-    text = text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
-    return Chart(title, Markup(text), sentence)
+class Curve(NamedTuple):
+    """E from the epoch `first` on; 0 is the untrained model."""
+
+    E: Sequence[float]
+    first: int
+    style: Options  # of matplotlib's `plot`
 
 
 def draw_file(
@@ -60,7 +66,6 @@ def draw_file(
     """Return the file of what `draw` draws in a pair of axes, with the legend above them.
 
     Args:
-        draw: takes the axes.
         size: width and height in inches.
         salt: of the ids in an SVG.
         options: of matplotlib's `savefig`.
@@ -75,6 +80,102 @@ def draw_file(
     return file.getvalue()
 
 
+def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
+    """Draw a chart for a page: the same bytes each time, and no id twice on the page."""
+    no_date = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    file = draw_file(draw, (4.2, 2.9), title, format="svg", transparent=True, metadata=no_date)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", file[file.index(b"<svg") :].decode())
+    for name, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    return Chart(title, Markup(svg), sentence)
+
+
+def draw_curve(records: list[Record], path: Path, keep: str = "best") -> None:
+    """Write E on train and validation over the epochs as a PNG.
+
+    Args:
+        records: the lines of metrics.jsonl, a "start" first.
+        keep: the epoch to mark, whose model is kept: "best" or "last".
+    """
+    write_png(path, records[0], curves_of(records, keep))
+
+
+def draw_curves(path: Path) -> None:
+    """Write E on validation over the epochs of a group: a thin line per run, and their mean."""
+    group = Group(path)
+    logs = [RunFolder(run).records() for run in group.runs]
+    runs = [E_on_val(log) for log in logs]
+    mean = np.mean([run[: min(map(len, runs))] for run in runs], axis=0).tolist()
+    thin: Options = {"color": VAL["color"], "linewidth": 0.8, "alpha": 0.5}
+    curves = [Curve(run, 0, thin) for run in runs]
+    name = f"{group.runs[0].name} to {group.runs[-1].name}"
+    curves[0] = Curve(runs[0], 0, {**thin, "label": name})
+    curves.append(Curve(mean, 0, {**VAL, "label": f"mean of {len(runs)} runs"}))
+    write_png(group.curves, logs[0][0], curves)
+
+
+def write_png(path: Path, start: Record, curves: Sequence[Curve]) -> None:
+    content = draw_file(partial(draw_E, start, curves), (8, 4.5), "", format="png")
+    write_atomic(path, lambda temporary: temporary.write_bytes(content))
+
+
+def chart_of_E(records: list[Record], keep: str) -> Chart:
+    """Draw the same as `draw_curve`, for the report."""
+    E = E_on_val(records)
+    sentence = f"E on validation is {E[0]:.4f} nats for the untrained model"
+    if len(E) > 1:
+        epoch = kept_epoch(E, keep)
+        sentence += (
+            f" and {E[epoch]:.4f} nats = {E[epoch] / math.log(2):.3f} bits for the kept model, of "
+            f"epoch {epoch}: as unsure as between {math.exp(min(E[epoch], 700)):.2f} classes"
+        )
+    draw = partial(draw_E, records[0], curves_of(records, keep))
+    return make_chart("Cross-entropy E", f"{sentence}.", draw)
+
+
+def draw_E(start: Record, curves: Sequence[Curve], axes: Any) -> None:
+    """Draw curves and the line of ln K; the right scale is exp(E)."""
+    baseline, num_classes = start["baseline"], len(start["class_names"])
+    for curve in curves:
+        axes.plot(range(curve.first, curve.first + len(curve.E)), curve.E, **curve.style)
+    axes.axhline(baseline, label=f"ln {num_classes} = {baseline:.4f}, untrained", **REFERENCE)
+    highest = max(baseline, *(E for curve in curves for E in curve.E))
+    top = 1.06 * min(highest, 3 * baseline)  # one wild epoch must not flatten the others
+    axes.set(ylabel="E, nats per picture", ylim=(0, top))
+    count_epochs(axes)
+    # matplotlib asks beyond the ends of the scale, where there is no logarithm
+    scale = np.exp, lambda counts: np.log(np.maximum(counts, 1e-9))
+    right = axes.secondary_yaxis("right", functions=scale)
+    ticks = [1.0]
+    for count in NUM_CLASSES:
+        if math.log(count / ticks[-1]) > top / 9 and math.log(count) < top:
+            ticks.append(count)  # far enough from the one below
+    right.set_yticks(ticks, [f"{count:g}" for count in ticks])
+    right.set_ylabel("exp(E), classes in doubt")
+
+
+def curves_of(records: list[Record], keep: str) -> list[Curve]:
+    """Return train, validation, and the point of the epoch whose model is kept."""
+    val = E_on_val(records)
+    train = [r["train"]["E"] for r in records if r["kind"] == "epoch"]
+    if not train:
+        return [Curve(val, 0, {**VAL, "marker": "o"})]
+    epoch = kept_epoch(val, keep)
+    label = f"kept: epoch {epoch}, E = {val[epoch]:.4f}"
+    mark: Options = {"color": VAL["color"], "marker": "o", "linestyle": "none", "label": label}
+    return [Curve(train, 1, TRAIN), Curve(val, 0, VAL), Curve([val[epoch]], epoch, mark)]
+
+
+def kept_epoch(E: Sequence[float], keep: str) -> int:
+    return len(E) - 1 if keep == "last" else 1 + int(np.argmin(E[1:]))
+
+
+def E_on_val(records: list[Record]) -> list[float]:
+    """Return E on validation, of the untrained model and after each epoch."""
+    return [records[0]["E"], *(r["val"]["E"] for r in records if r["kind"] == "epoch")]
+
+
 def count_epochs(axes: Any) -> None:
     axes.set(xlabel="epoch", xlim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -85,7 +186,7 @@ def count_correct(axes: Any) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def chart_of_accuracy(epochs: Sequence[dict[str, Any]], num_classes: int) -> Chart:
+def chart_of_accuracy(epochs: Sequence[Record], num_classes: int) -> Chart:
     """Draw the accuracy over the epochs, from guessing up."""
     x, guess = [r["epoch"] for r in epochs], 1 / num_classes
     train, val = ([r[split]["accuracy"] for r in epochs] for split in ("train", "val"))
@@ -105,18 +206,18 @@ def chart_of_accuracy(epochs: Sequence[dict[str, Any]], num_classes: int) -> Cha
     return make_chart("Accuracy", sentence, draw)
 
 
-def chart_of_lr(epochs: Sequence[dict[str, Any]]) -> Chart:
+def chart_of_lr(epochs: Sequence[Record]) -> Chart:
     """Draw the learning rate at the end of each epoch."""
-    x, lr = [r["epoch"] for r in epochs], [r["lr"] for r in epochs]
+    lr = [r["lr"] for r in epochs]
 
     def draw(axes: Any) -> None:
-        axes.plot(x, lr, color=COLOURS["third"], label="at the end of each epoch")
+        label = "at the end of each epoch"
+        axes.plot([r["epoch"] for r in epochs], lr, color=COLOURS["third"], label=label)
         axes.set(ylabel="learning rate", ylim=(0, None))
         count_epochs(axes)
 
-    return make_chart(
-        "Learning rate", f"The highest is {max(lr):.3g}, the last {lr[-1]:.3g}.", draw
-    )
+    sentence = f"The highest is {max(lr):.3g}, the last {lr[-1]:.3g}."
+    return make_chart("Learning rate", sentence, draw)
 
 
 def chart_of_reliability(calibration: Calibration) -> Chart:

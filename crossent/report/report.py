@@ -1,6 +1,8 @@
 """report.html: a run on one page that one can send, without a server and without a network."""
 
+import csv
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,22 +13,24 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from crossent.config import FIELDS, flat_values, format_value
+from crossent.build import make_data
+from crossent.config import FIELDS, Settings, flat_values, format_value, load_settings
+from crossent.errors import UserError
 from crossent.evaluation.confidence import SHARES
-from crossent.evaluation.scores import Metrics, Scores
+from crossent.evaluation.measure import examine
 from crossent.files import write_text
-from crossent.model_file import Classifier
+from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import (
     chart_of_accuracy,
     chart_of_coverage,
+    chart_of_E,
     chart_of_lr,
     chart_of_reliability,
 )
-from crossent.report.curve import chart_of_E
 from crossent.report.pictures import VIEW_TITLES, Gallery, in_units, shares_as_image
-from crossent.report.run import RecordedRun, read_run
+from crossent.tensor_file import read_tensors
 from crossent.training.console import duration
-from crossent.training.run_folder import RunFolder
+from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
 MAX_EPOCHS = 100  # rows of the table
@@ -41,13 +45,16 @@ def write_report(folder: RunFolder, device: torch.device, data: Data | None = No
     """Write RUN/report.html from what the folder holds now; at any time, also while it trains.
 
     Args:
-        data: the pictures, if the caller has them already.
+        data: the pictures, if the caller has them already; else they are loaded again.
 
     Raises:
         UserError: this is no run folder, or a file in it is damaged.
     """
-    run = read_run(folder, device, data)
-    write_text(folder.report, make_environment().get_template("report.html").render(contents(run)))
+    model_path(folder.path)
+    if not folder.config.is_file():
+        raise UserError(f"{folder.path} is not a run folder: it has no config.yaml")
+    template = make_environment().get_template("report.html")
+    write_text(folder.report, template.render(contents(folder, device, data)))
 
 
 def make_environment() -> Environment:
@@ -68,12 +75,9 @@ def readable(value: object) -> object:
     """Mark what no HTML file may hold, control characters and lone surrogates, in any text."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(c if is_readable(c) else "\N{REPLACEMENT CHARACTER}" for c in value)
-
-
-def is_readable(character: str) -> bool:
-    code = ord(character)
-    return character in "\t\n" or (code >= 0x20 and not 0x7F <= code < 0xA0 and code >> 11 != 0x1B)
+    return re.sub(
+        r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", value
+    )
 
 
 def shorten(text: str, most: int = 60) -> str:
@@ -84,44 +88,72 @@ def shorten(text: str, most: int = 60) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def contents(run: RecordedRun) -> dict[str, Any]:
-    """Return all that the template shows, by name."""
-    charts = []
-    if run.start:
-        charts.append(chart_of_E(run.records, run.settings.train.keep))
-    if run.start and run.epochs:
-        charts += [chart_of_accuracy(run.epochs, len(run.class_names)), chart_of_lr(run.epochs)]
-    values = flat_values(run.settings)
+def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict[str, Any]:
+    """Return all that the template shows, by name; what is not there yet is None, or empty."""
+    settings, environment = load_settings(folder.config).settings, read_json(folder.environment)
+    problem = ""
+    if data is None:
+        data, problem = load_again(settings, environment.get("data_fingerprint"))
+    classifier = load_model(folder.model, device) if folder.model.exists() else None
+    losses, time_s = read_checkpoint(folder.last)
+    records, origins = folder.records(), read_json(folder.origins)
+    epochs = [r for r in records if r["kind"] == "epoch"]
+    names = records[0]["class_names"] if records else []
+    charts = [chart_of_E(records, settings.train.keep)] if records else []
+    if epochs:
+        charts += [chart_of_accuracy(epochs, len(names)), chart_of_lr(epochs)]
+    can_examine = classifier is not None and data is not None and len(data.val) > 0
+    root = settings.data.root if settings.data.source == "folder" else None
     return {
-        "run": run,
-        "name": run.folder.path.resolve().name,
+        "name": folder.path.resolve().name,
+        "config": settings,
+        "class_names": classifier.class_names if classifier else names,
+        "start": records[0] if records else None,
+        "is_over": bool(records) and records[-1]["kind"] == "end",
+        "num_epochs": len(epochs),
+        "epochs": thin(epochs, MAX_EPOCHS),
+        "images_per_s": np.mean([r["images_per_s"] for r in epochs]) if epochs else None,
         "charts": charts,
-        "epochs": thin(run.epochs, MAX_EPOCHS),
+        "data": data,
+        "problem": problem,
+        "unusable": read_unusable(folder.path / "unusable.csv"),
+        "has_model": classifier is not None,
+        "model": contents_of_model(classifier, data, losses, root) if can_examine else None,  # type: ignore[arg-type]
+        "time_s": records[-1].get("time_s", time_s) if records else time_s,
         "settings": [
-            (name, format_value(value), run.origins.get(name, "default"), FIELDS[name].description)
-            for name, value in values.items()
+            (name, format_value(value), origins.get(name, "default"), FIELDS[name].description)
+            for name, value in flat_values(settings).items()
         ],
-        "environment": {name: in_words(value) for name, value in run.environment.items()},
-        "commands": commands(run),
-        "model": contents_of_model(run),
+        "environment": {name: in_words(value) for name, value in environment.items()},
+        "path": shlex.quote(str(folder.path)),
+        "revision": environment.get("git_revision", ""),
     }
 
 
-def contents_of_model(run: RecordedRun) -> dict[str, Any] | None:
-    """Return what takes a model and its pictures; None without them."""
-    found, classifier, data = run.findings, run.classifier, run.data
-    if found is None or classifier is None or data is None:
-        return None
-    gallery = Gallery(data.val, classifier, run.root)
+def contents_of_model(
+    classifier: Classifier, data: Data, losses: torch.Tensor | None, root: str | None
+) -> dict[str, Any]:
+    """Return what takes a model and its pictures.
+
+    Args:
+        losses: mean E of each training picture; nan where it was never drawn.
+        root: the folder of the pictures, if they are files.
+    """
+    found = examine(classifier, data.val)
+    gallery = Gallery(data.val, classifier, root)
     outputs, metrics = found.outputs, found.scores.metrics
     order = np.argsort(-outputs.losses, kind="stable").tolist()
     num_best = min(NUM_BEST, len(order) // 2)
     num_worst = min(NUM_WORST, len(order) - num_best)
+    shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
+    worst_f1 = np.argsort([i.value for i in found.scores.f1])[:MAX_CLASSES].tolist()
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "scores": found.scores,
-        "confusion": confusion(metrics),
-        "classes": classes_to_show(found.scores),
+        "counts": metrics.confusion.tolist(),
+        "shares_of_row": shares.tolist(),
+        "matrix": shares_as_image(shares) if len(shares) > MAX_CELLS else None,
+        "classes": sorted(worst_f1),
         "pairs": [
             (true, predicted, count, gallery.confused(outputs, true, predicted))
             for true, predicted, count in metrics.most_confused()[:NUM_PAIRS]
@@ -129,42 +161,27 @@ def contents_of_model(run: RecordedRun) -> dict[str, Any] | None:
         "calibration": found.calibration,
         "charts": [chart_of_reliability(found.calibration), chart_of_coverage(found.coverage)],
         "shares": [(share, *found.coverage.at(share)) for share in SHARES],
-        "worst": gallery.cards(outputs, order[:num_worst]),
-        "best": gallery.cards(outputs, order[::-1][:num_best]),
+        "worst": [gallery.card(outputs, row) for row in order[:num_worst]],
+        "best": [gallery.card(outputs, row) for row in order[::-1][:num_best]],
         "shortcuts": found.shortcuts,
         "view_titles": VIEW_TITLES,
         "views": gallery.views(outputs),
-        **suspects(run, classifier, data),
+        **suspects(Gallery(data.train, classifier, root), losses),
     }
 
 
-def confusion(metrics: Metrics) -> dict[str, Any]:
-    """Return the shares of each row, and of many classes a picture of them."""
-    shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
-    image = shares_as_image(shares) if len(shares) > MAX_CELLS else None
-    return {"counts": metrics.confusion.tolist(), "shares": shares.tolist(), "image": image}
-
-
-def classes_to_show(scores: Scores) -> Sequence[int]:
-    """Return all classes, or of very many those with the smallest F1."""
-    if len(scores.f1) <= MAX_CLASSES:
-        return range(len(scores.f1))
-    worst: list[int] = np.argsort([i.value for i in scores.f1])[:MAX_CLASSES].tolist()
-    return worst
-
-
-def suspects(run: RecordedRun, classifier: Classifier, data: Data) -> dict[str, Any]:
+def suspects(gallery: Gallery, mean_losses: torch.Tensor | None) -> dict[str, Any]:
     """Return the training pictures whose mean E over all epochs was above that of guessing.
 
     Source: the idea of Huang et al. 2019, "O2U-Net: a simple noisy label detection approach".
     """
-    if run.sample_losses is None:
+    if mean_losses is None:
         return {"suspects": None}
-    losses = np.nan_to_num(run.sample_losses.numpy())
-    above = losses > math.log(len(classifier.class_names))
-    rows = np.argsort(-losses, kind="stable")[: min(MAX_SUSPECTS, int(above.sum()))].tolist()
-    shown = Gallery(data.train, classifier, run.root).suspects(losses, rows) if rows else []
-    return {"suspects": shown, "num_suspects": int(above.sum()), "num_train": len(data.train)}
+    losses = np.nan_to_num(mean_losses.numpy())
+    num = int((losses > math.log(len(gallery.classifier.class_names))).sum())
+    rows = np.argsort(-losses, kind="stable")[: min(MAX_SUSPECTS, num)].tolist()
+    shown = gallery.suspects(losses, rows)
+    return {"suspects": shown, "num_suspects": num, "num_train": len(losses)}
 
 
 def thin(rows: Sequence[Any], most: int) -> list[Any]:
@@ -180,9 +197,31 @@ def in_words(value: object) -> str:
     return shlex.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def commands(run: RecordedRun) -> list[str]:
-    """Return the commands that make this run again."""
-    path = shlex.quote(str(run.folder.path))
-    revision = run.environment.get("git_revision")
-    checkout = [f"git checkout {revision.removesuffix('+changes')}"] if revision else []
-    return [*checkout, f"python train.py -c {path}/config.yaml --out {path}-again"]
+def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None, str]:
+    """Load the pictures, if they are still those of the run; else say why not."""
+    try:
+        data = make_data(settings)
+    except UserError as error:
+        return None, str(error)
+    if fingerprint not in (None, data.fingerprint):
+        return None, "the pictures have changed since this run was trained"
+    return data, ""
+
+
+def read_unusable(path: Path) -> list[dict[str, str]]:
+    """Return path and reason of each file that was left out."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_checkpoint(path: Path) -> tuple[torch.Tensor | None, dict[str, float]]:
+    """Return the mean loss of each training picture, and the seconds spent so far."""
+    if not path.is_file():
+        return None, {}
+    tensors, header = read_tensors(path)
+    time_s = header["progress"].get("time_s", {})
+    if "samples.total" not in tensors:
+        return None, time_s
+    return tensors["samples.total"] / tensors["samples.count"], time_s
