@@ -125,6 +125,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
             print(
                 f"{interrupted}: the run is saved; for its page: python -m crossent report {path}"
             )
+            processes.wait()
             return interrupted.exit_status
         print(f"see {folder.report}; next: python -m crossent evaluate {path}")
     processes.wait()  # all leave together: a connection torn down early can abort the other end
