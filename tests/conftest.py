@@ -14,3 +14,14 @@ def one_thread():
 def own_cache(tmp_path_factory):
     """Decoded pictures of the tests stay out of the user's cache folder."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """The folder of a run of configs/smoke.yaml that ended well, to compare with and to copy."""
+    from crossent.training.run_folder import RunFolder
+    from tests.forked import SMOKE, Command
+
+    folder = tmp_path_factory.mktemp("smoke")
+    Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
+    return RunFolder(folder / "run")

@@ -1,5 +1,6 @@
 """last.safetensors: everything that a run needs to go on as if it had never stopped."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,10 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     found = read_checkpoint(path) if trainer.processes.is_first else None
     tensors, header = trainer.processes.send(found)
     check_same_data(path, header, description)
-    groups: dict[str, dict[str, Tensor]] = {"average": {}, "optimizer": {}, "samples": {}}
+    groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for full_name, tensor in tensors.items():
         group, name = full_name.split(".", 1)
-        groups.setdefault(group, {})[name] = tensor
+        groups[group][name] = tensor
     load_weights(trainer.model, groups["model"], path)
     if trainer.average:
         load_weights(trainer.average.model, groups["average"], path)
@@ -67,10 +68,7 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     rank = trainer.processes.rank
     own = {name: rows[rank] for name, rows in groups["generator"].items() if rank < len(rows)}
     set_generators(own, trainer.evaluator.device)
-    for row, name in zip(trainer.losses, ("total", "count"), strict=True):
-        if name not in groups["samples"] or groups["samples"][name].shape != row.shape:
-            raise UserError(f"{path} belongs to other pictures: it has no samples.{name} for them")
-        row.copy_(groups["samples"][name])
+    trainer.losses = torch.stack([groups["samples"][name] for name in ("total", "count")])
     return header  # type: ignore[no-any-return]
 
 

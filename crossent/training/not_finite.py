@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from crossent.device import autocast, set_generators
 from crossent.loss import cross_entropy
@@ -76,22 +77,20 @@ def find_cause(trainer: "Trainer", batch: Batch) -> str:
 
 def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
     """Return the first layer whose output is not finite, and the loss of each picture (B,)."""
+    # a Sequential gives what its last layer gave
+    names = {m: n for n, m in trainer.model.named_modules() if not isinstance(m, nn.Sequential)}
     bad: list[str] = []
 
-    def look(name: str, output: object) -> None:
-        if isinstance(output, Tensor) and not torch.isfinite(output).all():
+    def look(module: nn.Module, _: object, output: object) -> None:
+        name = names.get(module)
+        if name and isinstance(output, Tensor) and not torch.isfinite(output).all():
             bad.append(name)
 
-    handles = [
-        module.register_forward_hook(lambda _, __, output, name=name: look(name, output))
-        for name, module in trainer.model.named_modules()
-        if name and not isinstance(module, nn.Sequential)  # gives what its last layer gave
-    ]
-    with torch.no_grad(), autocast(trainer.evaluator.device, trainer.evaluator.precision):
+    device, precision = trainer.evaluator.device, trainer.evaluator.precision
+    with register_module_forward_hook(look), torch.no_grad(), autocast(device, precision):
         logits = trainer.model(batch.images)
-    for handle in handles:
-        handle.remove()
-    return next(iter(bad), None), cross_entropy(logits.float(), batch.target, reduction="none")
+    losses = cross_entropy(logits.float(), batch.target, reduction="none")
+    return next(iter(bad), None), losses
 
 
 def names_of(trainer: "Trainer", batch: Batch, bad: Tensor) -> str:

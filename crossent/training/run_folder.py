@@ -103,9 +103,8 @@ class RunFolder:
         return f"saved in {self.last}" if self.last.exists() else "there is nothing to save yet"
 
     def keep_config(self, config: str) -> None:
-        """Write config.yaml anew if a resumed run goes on with other settings."""
-        if self.config.read_text(encoding="utf-8") != config:
-            write_text(self.config, config)
+        """Write config.yaml anew: a resumed run may go on with other settings."""
+        write_text(self.config, config)
 
     def keep_origins(self, origins: dict[str, str]) -> None:
         """origins.json: where each setting came from; a run that goes on adds its arguments."""

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from crossent.device import generator_states, prepare, set_generators
-from crossent.errors import UserError
-from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
-from tests.training.parts import CPU, make_run, make_trainer
+from tests.training.parts import CPU, make_trainer
 
 
 @pytest.mark.parametrize("name", ["cuda:1", "mps"])
 def test_the_generator_of_the_device_in_use_is_saved(monkeypatch, name):
-    device, states = torch.device(name), {}
+    device = torch.device(name)
+    states: dict[torch.device | None, torch.Tensor] = {}
     key = device if device.type == "cuda" else None  # torch.mps has one device only
     module = torch.get_device_module(device)
     monkeypatch.setattr(module, "get_rng_state", lambda device=None: states[device])
@@ -54,13 +53,3 @@ def test_momentum_comes_back_in_the_layout_of_its_weights(tmp_path):
         assert momentum.stride() == q.stride()
         num_last += q.ndim == 4 and not q.is_contiguous()
     assert num_last > 0
-
-
-def test_a_checkpoint_without_the_losses_of_the_samples_is_refused(tmp_path):
-    run = make_run(tmp_path / "run")
-    run.start()
-    tensors, header = read_tensors(run.folder.last)
-    assert tensors.pop("samples.total").shape == (44,)
-    write_tensors(run.folder.last, tensors, header)
-    with pytest.raises(UserError, match=r"last\.safetensors .* no samples\.total"):
-        make_run(tmp_path / "run").resume()

@@ -9,10 +9,8 @@ import torch
 from crossent.evaluation.evaluate import Evaluator
 from crossent.training.not_finite import NotFinite
 from crossent.training.trainer import Trainer
-from tests.forked import Command
+from tests.forked import SMOKE, Command
 from tests.training.parts import make_run, make_trainer
-
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
 
 
 def bad_pixel(trainer, batch):
