@@ -7,7 +7,6 @@ could not be stopped.
 
 import os
 import resource
-import signal
 import sys
 import threading
 from collections import deque
@@ -79,7 +78,7 @@ def _decode(in_hand: deque[Job], todo: Iterator[Job], num_workers: int) -> Itera
     Raises:
         BrokenProcessPool: a worker died; the jobs without a result are still in hand.
     """
-    with _workers(num_workers) as pool:
+    with start_workers(num_workers) as pool:
         futures = deque(pool.submit(_inspect, job) for job in in_hand)
         while futures:
             try:  # files are begun in order: this one has begun when all before it are done
@@ -97,7 +96,7 @@ def _decode(in_hand: deque[Job], todo: Iterator[Job], num_workers: int) -> Itera
 
 
 @contextmanager
-def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
+def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool whose processes end with the block, whatever ends that."""
     name = "OPENBLAS_NUM_THREADS"  # numpy's threads would only hinder the other workers
     before = os.environ.get(name)
@@ -118,7 +117,7 @@ def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 def _check_workers_start() -> None:
     """Tell a worker that a file has ended from one that never comes to life."""
     try:
-        with _workers(1) as pool:
+        with start_workers(1) as pool:
             pool.submit(os.getpid).result()
     except BrokenProcessPool as error:
         raise RuntimeError("the decode workers do not start; see what they print above") from error
@@ -126,7 +125,7 @@ def _check_workers_start() -> None:
 
 def _start_worker() -> None:
     """Make this process fit to decode hostile files."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    os.setsid()  # Ctrl-C is for the parent; Linux shares a busy CPU among sessions
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _silence_libraries()
     if sys.platform == "linux":  # elsewhere the kernel does not count the heap under this name

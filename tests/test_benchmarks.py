@@ -36,7 +36,7 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.parametrize("other", [False, True], ids=["contenders", "two checkouts"])
 def test_each_contender_gets_a_row(pictures, other):
     words = ["--rounds=1", "--epochs=1", "--image-size=32", "--batch-size=8"]
@@ -49,7 +49,7 @@ def test_each_contender_gets_a_row(pictures, other):
     assert all(number(cell) > 0 for row in rows for cell in row[1:])
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 def test_memory_stays_flat_when_the_folder_grows():
     sizes = (100, 4000)  # the pixels of 4,000 pictures take 71 MB
     words = ["--sizes", *sizes, "--rounds=1", "data.image_size=64", "model.width=4"]
@@ -59,7 +59,7 @@ def test_memory_stays_flat_when_the_folder_grows():
     assert number(many[4]) - number(few[4]) < 50
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 def test_checkpoints_and_starts_are_measured(pictures):
     rows = rows_of("benchmarks.scale", "checkpoint", "--rounds=1", "data.image_size=32")
     assert all(number(row[2]) > number(row[1]) for row in rows) and len(rows) == 3

@@ -1,8 +1,14 @@
 """Settings: what may be set, where the values come from, and how they are shown."""
 
-from crossent.config.load import Loaded, load_settings, settings_from_dict
-from crossent.config.render import differences, render, to_yaml
-from crossent.config.settings import FIELDS, Settings, flat_values, with_values
+from crossent.config.load import Loaded, load_settings, render, settings_from_dict
+from crossent.config.settings import (
+    FIELDS,
+    Settings,
+    differences,
+    flat_values,
+    to_yaml,
+    with_values,
+)  # fmt: skip
 from crossent.config.yaml_text import format_value
 
 __all__ = [

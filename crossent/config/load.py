@@ -5,14 +5,15 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from crossent.config import yaml_text
-from crossent.config.settings import SECTIONS, Section, Settings, fields_of, nested
-from crossent.config.yaml_text import Lined, format_value, parse_scalar, read_yaml, shorten
+from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, fields_of, nested, to_yaml
+from crossent.config.yaml_text import Lined, format_value, read_word, read_yaml, shorten
 from crossent.errors import UserError
 
 MAX_MISTAKES = 100  # more help nobody
@@ -46,7 +47,6 @@ def load_settings(
     config: str | Path | None,
     overrides: Sequence[str] = (),
     model_names: Sequence[str] | None = None,
-    also: Sequence[str] = (),
 ) -> Loaded:
     """Read and check all settings, and report all mistakes at once.
 
@@ -54,7 +54,6 @@ def load_settings(
         config: path of a YAML file; None for configs/default.yaml of this repository.
         overrides: `section.key=value` each; they have the last word.
         model_names: what `model.name` may be; None accepts any name.
-        also: sections that are ignored here, such as those of a sweep.
 
     Raises:
         UserError: one line per mistake, each with its file and line, or its argument.
@@ -64,8 +63,7 @@ def load_settings(
         'argument optim.lr=0.5'
     """
     mistakes: list[str] = []
-    layers = read_layers(config, overrides, mistakes)
-    loaded = merge(without(layers, also), model_names, mistakes)
+    loaded = merge(read_layers(config, overrides, mistakes), model_names, mistakes)
     refuse(mistakes)
     return loaded
 
@@ -86,13 +84,17 @@ def settings_from_dict(values: object, where: str | Path) -> Settings:
         ) from None
 
 
+def render(loaded: Loaded) -> str:
+    """Write every setting with its origin and meaning as comments, for --print-config."""
+    width = max(map(len, loaded.origins.values()))
+    comments = {n: f"# {o:<{width}}  {FIELDS[n].description}" for n, o in loaded.origins.items()}
+    return to_yaml(loaded.settings, comments)
+
+
 def refuse(mistakes: Sequence[str]) -> None:
-    """Raise a UserError with all mistakes, if there are any."""
-    if len(mistakes) > MAX_MISTAKES:
-        more = f"and {len(mistakes) - MAX_MISTAKES:,} more mistakes"
-        mistakes = [*mistakes[:MAX_MISTAKES], more]
+    """Raise a UserError with the mistakes, if there are any."""
     if mistakes:
-        raise UserError("\n".join(mistakes))
+        raise UserError("\n".join(mistakes[:MAX_MISTAKES]))
 
 
 def read_layers(
@@ -143,17 +145,15 @@ def file_layer(path: str, sections: Sequence[str], seen: set[str], mistakes: lis
         raise UserError(f"{shown} starts from itself; remove one base of the circle")
     seen.add(os.path.realpath(path))
     try:
-        with open(path, "rb") as file:
-            values, problems = read_yaml(file.read(yaml_text.MAX_BYTES + 1))
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            values, problems = read_yaml(file.read(yaml_text.MAX_CHARS + 1))
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}") from None
-    mistakes += [f"{shown}:{problem.line}: {problem}" for problem in problems]
-    if values is None:  # an empty file says nothing, and that is fine
-        return {}
-    if not isinstance(values, Lined):
-        mistakes.append(f"{shown}:1: expected settings such as seed: 1, one key per line")
-        return {}
-    return flatten(values, shown, sections)
+    if not isinstance(values, Lined | None):
+        problems.append((1, "expected settings such as seed: 1, one key per line"))
+    mistakes += [f"{shown}:{line}: {problem}" for line, problem in problems]
+    # An empty file says nothing, and that is fine.
+    return flatten(values, shown, sections) if isinstance(values, Lined) else {}
 
 
 def flatten(values: Lined, path: str, sections: Sequence[str], prefix: str = "") -> Layer:
@@ -173,32 +173,16 @@ def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
     layer: Layer = {}
     for argument in overrides:
         origin = f"argument {shorten(argument, 100)}"
-        name, equals, text = (part.strip() for part in argument.partition("="))
-        try:
-            if not (name and equals):
-                raise UserError("expected section.key=value, such as optim.lr=0.1")
-            layer[name] = Given(argument_value(text), origin)
-        except ValueError as error:
-            mistakes.append(f"{origin}: {error}")
+        name, _, text = (part.strip() for part in argument.partition("="))
+        # A path may hold `: ` or ` #`: only what begins like a list, a mapping or quotes is YAML.
+        value, problems = read_yaml(text) if text[:1] in "[{\"'" else (read_word(text), [])
+        if not (name and text):
+            problems = [(1, "expected section.key=value, such as optim.lr=0.1; nothing is null")]
+        if problems:
+            mistakes.append(f"{origin}: {problems[0][1]}")
+        else:
+            layer[name] = Given(value, origin)
     return layer
-
-
-def argument_value(text: str) -> Any:
-    """Read a value. A path may hold `: ` or ` #`, so only text that starts like a list, a mapping
-    or quotes is YAML; any other text is one word."""
-    if not text:
-        raise UserError("a value is missing after =; null is written null")
-    if text[0] not in "[{\"'":
-        return parse_scalar(text)
-    value, problems = read_yaml(text.encode("utf-8", "surrogatepass"))
-    if problems:
-        raise UserError(str(problems[0]))
-    return value
-
-
-def without(layers: Sequence[Layer], sections: Sequence[str]) -> list[Layer]:
-    """Return the layers without the sections that others read."""
-    return [{n: g for n, g in x.items() if n.partition(".")[0] not in sections} for x in layers]
 
 
 def merge(
@@ -212,16 +196,16 @@ def merge(
     Where there are mistakes, the settings returned are the defaults.
     """
     given: Layer = {}
-    known = list(fields_of(model))
     settings: Settings | None = None
     wrong: dict[str, str] = {}
     for layer in layers:
         given |= layer
         settings, wrong = check(model, given, model_names)
-        mistakes += complaints(layer, wrong, known)
-    for section in wrong.keys() & {*SECTIONS}:
+        mistakes += [f"{layer[name].origin}: {wrong[name]}" for name in layer if name in wrong]
+    for section in wrong.keys() - given.keys():
         for contradiction in wrong[section].split("\n"):  # begins with a name
             mistakes.append(f"{given[contradiction.partition(' ')[0]].origin}: {contradiction}")
+    known = fields_of(model)
     origins = {name: given[name].origin if name in given else "default" for name in known}
     return Loaded(settings or model(), origins)
 
@@ -233,56 +217,42 @@ def check(
 
     Contradictions stand under the name of their section, one per line.
     """
-    known = fields_of(model)
+    known = tuple(fields_of(model))
+    sections = {name.rpartition(".")[0] for name in known}
     # Unknown keys stay in their section: as long as there is one, nothing is a contradiction.
-    sections = {name.partition(".")[0] for name in known if "." in name}
-    names = [name for name in given if name in known or name.rpartition(".")[0] in sections]
+    names = [n for n in given if n.rpartition(".")[0] in sections and n not in sections]
     values = nested({name: given[name].value for name in names})
+    unknown = {name: unknown_name(name, known) for name in given if name not in known}
     try:
-        return model.model_validate(values, context={"model_names": model_names}), {}
+        return model.model_validate(values, context={"model_names": model_names}), unknown
     except ValidationError as error:
-        return None, in_words(error)
+        return None, in_words(error) | unknown
 
 
 def in_words(error: ValidationError) -> dict[str, str]:
-    """Return a sentence for each setting that pydantic refuses."""
+    """Return a sentence by the name of each wrong setting, or section that contradicts itself."""
     found = {}
     for item in error.errors(include_url=False):
-        name, text = ".".join(map(str, item["loc"][:2])), item["msg"]
+        name, text = ".".join(map(str, item["loc"][:2])), item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             text = f"{name} is not a setting"
-        elif item["type"] != "contradiction":
-            text = wrong_value(name, item["input"], text)
+        elif " should " in text:  # "Input should be a valid number"
+            text = text.replace("a valid boolean", "true or false")
+            near = did_you_mean(item["input"], re.findall("'([^']+)'", text))
+            text = re.sub(r"^\w+ should", f"{name or 'the settings'} must", text)
+            text = f"{text}; got {quoted(item['input'])}{near}"
         found[name] = text
     return found
 
 
-def complaints(layer: Layer, wrong: dict[str, str], known: Sequence[str]) -> list[str]:
-    """Return one line for each value of a layer that is wrong by itself."""
-    texts = {n: wrong.get(n) if n in known else unknown_name(n, known) for n in layer}
-    return [f"{layer[name].origin}: {text}" for name, text in texts.items() if text]
+def quoted(value: Any) -> str:
+    """Write a wrong value for a message."""
+    return f"'{shorten(value)}'" if isinstance(value, str) else shorten(format_value(value))
 
 
-def wrong_value(name: str, value: Any, expected: str) -> str:
-    """Say what a setting must be, and what it was given.
-
-    Example:
-        >>> wrong_value("optim.lr", "abc", "Input should be a valid number")
-        "optim.lr must be a valid number; got 'abc'"
-    """
-    expected = expected.replace("a valid boolean", "true or false")
-    words = re.sub(r"^\w+ should", f"{name or 'the settings'} must", expected)
-    got = f"'{shorten(value)}'" if isinstance(value, str) else shorten(format_value(value))
-    return f"{words}; got {got}" + did_you_mean(value, re.findall("'([^']+)'", expected))
-
-
-def unknown_name(name: str, known: Sequence[str]) -> str:
-    """Say that a name is no setting: a typing error, another section's, or a section's own name.
-
-    Example:
-        >>> unknown_name("train.lr", ["optim.lr", "train.epochs"])
-        'train.lr is not a setting; did you mean optim.lr?'
-    """
+@cache  # each layer is checked again, together with those before it
+def unknown_name(name: str, known: tuple[str, ...]) -> str:
+    """Say that a name is no setting: a typing error, another section's, or a section's own name."""
     inside = [other for other in known if other.startswith(f"{name}.")]
     if inside:
         return f"{name} is a section, not a value; its settings stand below it, as {inside[0]}"
@@ -290,15 +260,12 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
         return "base can only stand in a file; on the command line use -c"
     key = name.rpartition(".")[2]
     elsewhere = [other for other in known if other.rpartition(".")[2] == key]
-    sections = dict.fromkeys(other.partition(".")[0] for other in known)
-    near = did_you_mean(name, [*known, *sections, "base"])
-    shown = shorten(name) if re.fullmatch(r"[\w.-]+", name) else f"'{shorten(name)}'"
+    near = did_you_mean(name, [*known, *(other.partition(".")[0] for other in known), "base"])
+    shown = shorten(format_value(name))
     return f"{shown} is not a setting" + (f"; did you mean {elsewhere[0]}?" if elsewhere else near)
 
 
 def did_you_mean(word: Any, names: Iterable[str]) -> str:
     """Return "; did you mean X?" with the nearest of the names, or nothing where none is near."""
-    if not isinstance(word, str) or len(word) > yaml_text.MAX_SHOWN:  # difflib is slow over those
-        return ""
-    near = difflib.get_close_matches(word, list(names), n=1)
+    near = difflib.get_close_matches(str(word)[:200], list(names), n=1)
     return f"; did you mean {near[0]}?" if near else ""

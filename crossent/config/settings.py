@@ -1,7 +1,7 @@
 """Every setting, written once: its name, type, default, bounds, unit and reason."""
 
 import os.path
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
@@ -10,42 +10,45 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     WrapValidator,
-    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+
+from crossent.config.yaml_text import format_value, yaml_lines
 
 MAX_SEED = 2**63 - 1
-EXPECTED = "Input should be {words}"  # as in pydantic's own messages
 
 
 def expect(words: str) -> WrapValidator:
     """Say what is expected in these words; pydantic has an error for each type of a union."""
 
-    def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    def validate(value: Any, pydantic_s: Callable[[Any], Any]) -> Any:
         try:
-            return handler(value)
-        except ValidationError:
-            raise PydanticCustomError("expected", EXPECTED, {"words": words}) from None
+            return pydantic_s(value)
+        except ValueError:
+            raise ValueError(f"Input should be {words}") from None
 
     return WrapValidator(validate)
 
 
-def contradiction(words: str) -> PydanticCustomError:
-    """Return the error for settings that are right by themselves, but not together."""
-    return PydanticCustomError("contradiction", "{words}", {"words": words})
-
-
 def setting(default: Any, description: str, **bounds: Any) -> Any:
-    """Declare a setting; `bounds` are pydantic's: gt, ge, lt, le, min_length."""
+    """Declare a setting; `bounds` are pydantic's: gt, ge, lt, le."""
     return Field(default=default, description=description, **bounds)
 
 
+def known_model(name: str, info: ValidationInfo) -> str:
+    """Look among the context's `model_names`; "family/NAME" stands for any of a family."""
+    names = (info.context or {}).get("model_names") or [name]
+    families = tuple(known.removesuffix("NAME") for known in names if known.endswith("/NAME"))
+    if name not in names and not name.startswith(families):
+        words = ", ".join(f"'{known}'" for known in names)
+        raise ValueError(f"Input should be one of {words}")
+    return name
+
+
+ModelName = Annotated[str, Field(min_length=1), AfterValidator(known_model)]
 # Not empty and without NUL, which no file system takes. Relative to the working directory, as in a
 # shell; `~` is the home folder.
 PathText = Annotated[
@@ -54,12 +57,27 @@ PathText = Annotated[
     AfterValidator(os.path.expanduser),
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
-Share = Annotated[float, Field(gt=0, le=1)]
-RGB = Annotated[tuple[Share, Share, Share], Field(strict=False), expect("three numbers in (0, 1]")]
-Weights = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]
-Seconds = Annotated[float, Field(gt=0)]
-Steps = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} steps?$")]
-NthGPU = Annotated[str, Field(pattern=r"^cuda:[0-9]{1,3}$")]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+ShareAbove0 = Annotated[float, Field(gt=0, le=1)]
+RGB = Annotated[
+    tuple[ShareAbove0, ShareAbove0, ShareAbove0],
+    Field(strict=False),
+    expect("three numbers in (0, 1]"),
+]
+Weights = Annotated[
+    Literal["none", "balanced"] | Annotated[tuple[Positive, ...], Field(strict=False)],
+    expect("'none', 'balanced' or a list with a number above 0 for each class"),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"] | Annotated[str, Field(pattern=r"^cuda:[0-9]{1,3}$")],
+    expect("'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'"),
+]
+Every = Annotated[
+    Positive | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} steps?$")],
+    expect("a number of seconds above 0, or steps such as '500 steps'"),
+]
 
 
 class Section(BaseModel):
@@ -73,37 +91,27 @@ class Section(BaseModel):
 class DataSettings(Section):
     """The pictures, and how training varies them."""
 
-    source: Literal["drawings", "folder", "cifar"] = setting(
-        "drawings", "drawings: made here, no download; folder: root/CLASS/*.jpg"
-    )
+    source: Literal["drawings", "folder", "cifar"] = setting("drawings", "folder: root/CLASS/*.jpg")
     root: PathText | None = setting(None, "the folder of the pictures")
-    image_size: int | None = setting(
-        64, "side of the input, pixels; null: as model.weights, or 64", ge=16, le=1024
-    )
+    image_size: int | None = setting(64, "pixels; null: as model.weights, or 64", ge=16, le=1024)
     mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
     std: RGB | None = setting(None, "R, G, B are divided by this; null: as model.weights, or 0.25")
     val_fraction: float = setting(0.2, "share for validation if there is no val folder", gt=0, lt=1)
     folds: int | None = setting(None, "parts for cross-validation, one run for each", ge=2, le=100)
     fold: int | None = setting(None, "train only this fold, counted from 1", ge=1, le=100)
-    seed: int | None = setting(
-        None, "seed of the split and the drawings; null: as seed", ge=0, le=MAX_SEED
-    )
+    seed: Seed | None = setting(None, "seed of the split and the drawings; null: as seed")
     num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
-    sampling: Literal["natural", "balanced"] = setting(
-        "natural", "balanced: rare classes are drawn as often as common ones"
-    )
+    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: rare classes as often")
     cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
     cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
-    on_bad: Literal["skip", "error"] = setting(
-        "skip", "pictures that cannot be used: leave them out and name them, or stop"
-    )
-    crop: float = setting(0.5, "smallest share of the area that a crop keeps; 1: off", gt=0, le=1)
+    on_bad: Literal["skip", "error"] = setting("skip", "pictures that cannot be used: skip or stop")
+    crop: ShareAbove0 = setting(0.5, "smallest share of the area that a crop keeps; 1: off")
     aspect: float = setting(1.33, "largest stretch of the sides of a crop; 1: off", ge=1, le=4)
-    flip: float = setting(0.5, "probability that a picture is mirrored", ge=0, le=1)
+    flip: Share = setting(0.5, "probability that a picture is mirrored")
     rotation: float = setting(10.0, "largest angle, degrees", ge=0, le=180)
-    brightness: float = setting(0.2, "largest relative change", ge=0, le=1)
-    contrast: float = setting(0.2, "largest relative change", ge=0, le=1)
-    saturation: float = setting(0.2, "largest relative change", ge=0, le=1)
+    brightness: Share = setting(0.2, "largest relative change")
+    contrast: Share = setting(0.2, "largest relative change")
+    saturation: Share = setting(0.2, "largest relative change")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -120,47 +128,31 @@ class DataSettings(Section):
         elif self.folds is not None and self.source != "folder":
             found.append("data.folds needs data.source folder: other sources have a fixed split")
         if found:
-            raise contradiction("\n".join(found))
+            raise ValueError("\n".join(found))
         return self
 
 
 class ModelSettings(Section):
     """The network."""
 
-    name: str = setting("small_cnn", "a name in models/, or torchvision/resnet18", min_length=1)
+    name: ModelName = setting("small_cnn", "a name in models/, or torchvision/resnet18")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
-    weights: PathText | None = setting(
-        None, "start from DEFAULT, a run or a file; null: from scratch"
-    )
-
-    @field_validator("name")
-    @classmethod
-    def _exists(cls, name: str, info: ValidationInfo) -> str:
-        """Look among the context's `model_names`; "family/NAME" stands for any of a family."""
-        names = (info.context or {}).get("model_names") or [name]
-        families = tuple(known.removesuffix("NAME") for known in names if known.endswith("/NAME"))
-        if name not in names and not name.startswith(families):
-            words = ", ".join(f"'{known}'" for known in names)
-            raise PydanticCustomError("expected", EXPECTED, {"words": f"one of {words}"})
-        return name
+    weights: PathText | None = setting(None, "DEFAULT, a run or a file; null: from scratch")
 
 
 class LossSettings(Section):
     """The loss E."""
 
     label_smoothing: float = setting(0.0, "share of each label spread over all classes", ge=0, lt=1)
-    class_weights: Annotated[
-        Literal["none", "balanced"] | Weights,
-        expect("'none', 'balanced' or a list with a number above 0 for each class"),
-    ] = setting("none", "balanced: rare classes weigh more; or one weight per class")
+    class_weights: Weights = setting("none", "balanced: rare classes weigh more; or one per class")
 
 
 class OptimSettings(Section):
     """SGD."""
 
-    lr: float = setting(0.1, "highest learning rate", gt=0)
-    body_lr: float = setting(1.0, "rate of all layers but the last, as a share of lr", gt=0, le=1)
+    lr: Positive = setting(0.1, "highest learning rate")
+    body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
     momentum: float = setting(0.9, "share of the last step that is kept", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "pull of the weights towards 0", ge=0)
     nesterov: bool = setting(True, "Nesterov's momentum: look one step ahead")
@@ -169,39 +161,26 @@ class OptimSettings(Section):
 class ScheduleSettings(Section):
     """The learning rate: a linear warm-up, then half a cosine."""
 
-    warmup: float = setting(0.1, "share of all steps", ge=0, le=1)
-    final: float = setting(0.0, "last learning rate, as a share of lr", ge=0, le=1)
+    warmup: Share = setting(0.1, "share of all steps")
+    final: Share = setting(0.0, "last learning rate, as a share of lr")
 
 
 class TrainSettings(Section):
     """How long to train, in what batches, on what device."""
 
     epochs: int = setting(20, "passes over the training pictures", ge=1, le=100_000)
-    minutes: float | None = setting(None, "train for this long instead of epochs", gt=0)
+    minutes: Positive | None = setting(None, "train for this long instead of epochs")
     patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
-    ema: float | None = setting(
-        None, "half-life of the running mean of the weights, epochs; null: off", gt=0
-    )
+    ema: Positive | None = setting(None, "half-life of the mean of the weights, epochs; null: off")
     batch_size: int = setting(32, "pictures per step, on all processes together", ge=1, le=65_536)
-    precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto", "auto: bf16 where the device is fast at it"
-    )
-    keep: Literal["best", "last"] = setting(
-        "best", "the epoch whose model is kept; best: smallest E"
-    )
+    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
+    keep: Literal["best", "last"] = setting("best", "epoch whose model is kept; best: smallest E")
     overfit_batch: bool = setting(False, "a test: train on one batch only; E must fall to 0")
     freeze: bool = setting(False, "true: only the last layer learns")
-    mixup: float = setting(
-        0.0, "alpha of the Beta distribution that blends pairs; 0: off", ge=0, le=100
-    )
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"] | NthGPU,
-        expect("'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'"),
-    ] = setting("auto", "auto: a GPU where there is one")
-    checkpoint_every: Annotated[
-        Seconds | Steps, expect("a number of seconds above 0, or steps such as '500 steps'")
-    ] = setting(60.0, "seconds, or 500 steps; a killed run loses at most this much")
-    timeout_s: float = setting(600.0, "seconds that a process waits for another", gt=0)
+    mixup: float = setting(0.0, "alpha of the Beta that blends pairs; 0: off", ge=0, le=100)
+    device: Device = setting("auto", "auto: a GPU where there is one")
+    checkpoint_every: Every = setting(60.0, "seconds, or 500 steps; a killed run loses no more")
+    timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
     threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
 
     @property
@@ -219,7 +198,7 @@ class TrainSettings(Section):
 class Settings(Section):
     """All settings of a run."""
 
-    seed: int = setting(0, "seed of everything random", ge=0, le=MAX_SEED)
+    seed: Seed = setting(0, "seed of everything random")
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
@@ -270,3 +249,20 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         ValidationError: a value is out of range, not known, or contradicts another one.
     """
     return Settings.model_validate(nested({**flat_values(settings), **values}))
+
+
+def to_yaml(settings: Settings, comments: Mapping[str, str] | None = None) -> str:
+    """Write every setting; read with -c, the text gives the same settings again.
+
+    Example:
+        >>> to_yaml(Settings()).splitlines()[:3]
+        ['seed: 0', 'data:', '  source: drawings']
+    """
+    return yaml_lines(flat_values(settings), comments)
+
+
+def differences(a: Settings, b: Settings) -> list[str]:
+    """Return one line per setting that differs: "optim.lr: 0.1 -> 0.2"."""
+    old, new = flat_values(a), flat_values(b)
+    changed = [name for name in FIELDS if old[name] != new[name]]
+    return [f"{name}: {format_value(old[name])} -> {format_value(new[name])}" for name in changed]

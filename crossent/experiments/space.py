@@ -15,9 +15,8 @@ from pydantic import Field, model_validator
 
 from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given, Layer
-from crossent.config.render import yaml_lines
-from crossent.config.settings import SECTIONS, Section, contradiction, expect, setting
-from crossent.config.yaml_text import Lined
+from crossent.config.settings import SECTIONS, Section, expect, setting
+from crossent.config.yaml_text import Lined, yaml_lines
 from crossent.errors import UserError
 
 # They decide which pictures validate, or how a run is judged: trials could not be compared.
@@ -35,12 +34,8 @@ Step = Annotated[int | float, Field(gt=0), expect("a number above 0")]
 class SweepSettings(Section):
     """How to go through a space."""
 
-    strategy: Literal["grid", "random", "tpe"] = setting(
-        "tpe", "all combinations; at random; near what was good so far"
-    )
-    trials: int | None = setting(
-        None, "number of trials; null: all of a grid, else 20", ge=1, le=100_000
-    )
+    strategy: Literal["grid", "random", "tpe"] = setting("tpe", "tpe: near what was good so far")
+    trials: int | None = setting(None, "null: all of a grid, else 20", ge=1, le=100_000)
     seed: int = setting(0, "seed of what is tried", ge=0, le=2**32 - 1)
     prune: bool = setting(True, "stop a trial that is worse than most were at that epoch")
 
@@ -69,7 +64,7 @@ class Range(Section):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.low >= self.high or (self.log and (self.low <= 0 or self.step)):
-            raise contradiction("low must be below high; a log range starts above 0, without step")
+            raise ValueError("low must be below high; a log range starts above 0, without step")
         return self
 
 
@@ -142,7 +137,11 @@ def load_sweep(
     layers = load.read_layers(path, overrides, mistakes, (*SECTIONS, "sweep"))
     if len(layers) == 1:  # the arguments only
         load.refuse(mistakes)
-    loaded = load.merge(load.without(layers, ["space"]), model_names, mistakes, SweepFile)
+    layers_of_settings = [
+        {name: item for name, item in layer.items() if name.partition(".")[0] != "space"}
+        for layer in layers
+    ]
+    loaded = load.merge(layers_of_settings, model_names, mistakes, SweepFile)
     assert isinstance(loaded.settings, SweepFile)
     if loaded.settings.train.minutes is not None:
         words = "train.minutes is given, but trials are compared epoch by epoch; set train.epochs"
@@ -183,7 +182,7 @@ def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Choic
         UserError: it cannot be tried, or not with these values.
     """
     if name not in FIELDS:
-        raise UserError(load.unknown_name(name, list(FIELDS)))
+        raise UserError(load.unknown_name(name, tuple(FIELDS)))
     if name in FIXED:
         words = "trials are compared epoch by epoch, on the same pictures"
         raise UserError(f"{name} cannot be tried: {words}")
@@ -197,7 +196,7 @@ def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Choic
         axis, values = Choices(tuple(value)), tuple(value)
     else:
         words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
-        raise UserError(load.wrong_value(name, value, f"Input should be {words}"))
+        raise UserError(f"{name} must be {words}; got {load.quoted(value)}")
     wrong = [load.check(Settings, {name: Given(v, "")}, model_names)[1] for v in values]
     load.refuse([text for texts in wrong for text in texts.values()])
     if isinstance(axis, Range) and FIELDS[name].annotation not in NUMBERS:
@@ -206,11 +205,11 @@ def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Choic
 
 
 def read_range(name: str, values: Lined) -> Range:
-    given = {key: Given(value, name) for key, value in values.items()}
-    axis, wrong = load.check(Range, given)
-    load.refuse(load.complaints(given, wrong, list(Range.model_fields)))
+    if not values.keys() >= {"low", "high"}:
+        raise UserError(f"{name}: a range needs low and high")
+    axis, wrong = load.check(Range, {key: Given(value, name) for key, value in values.items()})
     if axis is None:
-        raise UserError(f"{name}: {wrong.get('', 'a range needs low and high')}")
+        raise UserError("\n".join(f"{name}: {text}" for text in wrong.values()))
     return axis
 
 

@@ -38,7 +38,7 @@ def can_be_blocked(logits: Tensor, target: Tensor, weight: Tensor | None) -> boo
 class BlockedLoss(torch.autograd.Function):
     """The cross-entropy of checked arguments, with its derivative with respect to the logits.
 
-    Forward forms the gradient. Backward multiplies it and gives it away, so that nothing is kept; a
+    Forward forms the gradient. Backward multiplies it in place and returns it without keeping it; a
     second backward through a retained graph forms it again by the same operations: the same bits.
     `plain` is the same loss in operations that can be differentiated twice.
     """
@@ -108,31 +108,28 @@ def blocked_cross_entropy(
 class Label(NamedTuple):
     """The coefficients of a block: c_nk = even_nk + spike_n in the place of a class index."""
 
-    total: Tensor  # (N, 1, D) sum_k c_nk
+    total: Tensor | None = None  # (N, 1, D) sum_k c_nk; None: 1
     even: Tensor | None = None  # (N, K, D), or 1 where all are the same; None: 0
     place: Tensor | None = None  # (N, 1, D) int64, the class index; None: no spikes
-    spike: Tensor | None = None  # (N, 1, D)
+    spike: Tensor | None = None  # (N, 1, D); None: 1
     ignored: Tensor | None = None  # (N, 1, D) bool, the samples to leave out; None: no sample
 
     def dot(self, logits: Tensor, top: Tensor, room: Tensor) -> Tensor:
         """Return sum_k c_nk (z_nk - top_n), working in `room` (N, K, D).  # (N, 1, D)"""
-        result = None
-        if self.place is not None and self.spike is not None:
-            result = logits.gather(1, self.place).sub_(top).mul_(self.spike)
+        result = torch.zeros_like(top)
+        if self.place is not None:
+            result = logits.gather(1, self.place).sub_(top)
+        if self.spike is not None:
+            result.mul_(self.spike)
         if self.even is not None:  # else other classes take no part, not even with 0 * -inf
-            torch.sub(logits, top, out=room)
-            if self.even.size(1) == 1:
-                shared = room.sum(1, keepdim=True).mul_(self.even)
-            else:
-                shared = room.mul_(self.even).sum(1, keepdim=True)
-            result = shared if result is None else result.add_(shared)
-        assert result is not None
+            result += torch.sub(logits, top, out=room).mul_(self.even).sum(1, keepdim=True)
         return result
 
     def subtract_from(self, values: Tensor, scale: Tensor) -> None:
         """Subtract c_nk scale from values, in place."""
-        if self.place is not None and self.spike is not None:
-            values.scatter_add_(1, self.place, self.spike * -scale)
+        if self.place is not None:
+            spike = -scale if self.spike is None else self.spike * -scale
+            values.scatter_add_(1, self.place, spike.expand_as(self.place))
         if self.even is not None:
             values.addcmul_(self.even, scale, value=-1)
 
@@ -172,10 +169,13 @@ def _hard_labels(
         index = index.masked_fill(ignored, 0)
         if not _are_classes(index, num_classes):
             raise out_of_range(target, num_classes, ignore_index)
-    spike = torch.ones_like(index, dtype=dtype) if weight is None else weight[index, 0]
-    spike = spike if ignored is None else spike.masked_fill(ignored, 0)
-    norm, total, even = spike.sum(), spike, None
-    if label_smoothing:
+    total = even = spike = None
+    norm = torch.tensor(index.numel(), dtype=dtype)
+    if weight is not None or ignored is not None or label_smoothing:  # else all c are 0 or 1
+        spike = torch.ones_like(index, dtype=dtype) if weight is None else weight[index, 0]
+        spike = spike if ignored is None else spike.masked_fill(ignored, 0)
+        norm, total = spike.sum(), spike
+    if label_smoothing and spike is not None:
         even = torch.ones(1, 1, 1, dtype=dtype) if weight is None else weight.unsqueeze(0)
         even = even * (label_smoothing / num_classes)
         spike = spike * (1 - label_smoothing)
@@ -218,16 +218,20 @@ def _fill(
 
 
 def _fill_block(
-    logits: Tensor, label: Label, scale: Tensor, losses: Tensor, out: Tensor, slope_wanted: bool
+    logits: Tensor, label: Label, scale: Tensor, losses: Tensor, out: Tensor, wanted: bool
 ) -> None:
     """Write E_n of a block into `losses`, and dE_n/dz_nk times scale into `out` if wanted."""
     top = logits.amax(1, keepdim=True)
     expected = label.dot(logits, top, out)  # sum_k c_nk (z_nk - max z_n)
     log_norm, norm = _exponentials(logits, top, out)
-    torch.mul(log_norm, label.total, out=losses).sub_(expected)  # -sum_k c_nk log y_nk
-    if slope_wanted:
+    share = scale
+    if label.total is None:
+        torch.sub(log_norm, expected, out=losses)
+    else:
+        torch.mul(log_norm, label.total, out=losses).sub_(expected)  # -sum_k c_nk log y_nk
         share = label.total * scale
-        out.mul_(share if norm is None else share.div_(norm))
+    if wanted:
+        out.mul_(share if norm is None else share / norm)
         label.subtract_from(out, scale)  # y_nk sum_j c_nj - c_nk
     if label.ignored is not None:  # whatever was in them, even a nan
         losses.masked_fill_(label.ignored, 0)

@@ -16,13 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossent.loss.arguments import (
-    check_arguments,
-    check_settings,
-    num_classes,
-    out_of_range,
-    result_dtype,
-)
+from crossent.loss.arguments import check_arguments, check_settings, out_of_range, result_dtype
 from crossent.loss.blocked import BlockedLoss, can_be_blocked
 
 
@@ -44,13 +38,9 @@ def cross_entropy(
         E   = sum_n E_n / sum_n w_{target n}       for class indices, over those not ignored
 
     The arguments and results are those of `torch.nn.functional.cross_entropy` (without the two it
-    deprecated). Half precision is computed in float32 and rounded once. As in torch, E is nan
-    where a logit is nan or +inf, where a mean has nothing to average (an empty batch, all ignored,
-    all weights 0), and where a class of probability exactly 0 (logit -inf) takes part with
-    coefficient 0 (probabilities, or weight 0); a class that a class index does not name takes no
-    part. Better than torch: an ignored sample has the gradient 0 even if it holds a nan, the
-    gradient with respect to `weight` exists for class indices too, a negative
-    `label_smoothing` is refused.
+    deprecated), nan where torch's are. Half precision is computed in float32 and rounded once.
+    Better than torch: an ignored sample has the gradient 0 even if it holds a nan, the gradient
+    with respect to `weight` exists for class indices too, a negative `label_smoothing` is refused.
 
     Args:
         input: logits z, any real number, not probabilities.
@@ -84,11 +74,21 @@ def cross_entropy(
     """
     check_arguments(input, target, weight, ignore_index, reduction, label_smoothing)
     input, target, weight = _for_autocast(input, target, weight)
-    arguments = (weight, ignore_index, reduction, label_smoothing)
-    if input.dim() > 1:
-        return _for_batch(input, target, *arguments)
-    target = target.unsqueeze(0) if target.shape == input.shape else target.reshape(1)
-    return _for_batch(input.unsqueeze(0), target, *arguments).reshape(())
+    dtype = result_dtype(input, target, weight)
+    # In float16, 1/N of a gradient would underflow before a GradScaler's factor reaches it.
+    logits = input.float() if input.dtype == torch.float16 else input
+    if input.dim() == 1:
+        target = target.unsqueeze(0) if target.shape == input.shape else target.reshape(1)
+        logits = logits.unsqueeze(0)
+    settings = (ignore_index, reduction, label_smoothing)
+    if logits.size(1) == 0:
+        loss = _without_classes(logits, target, *settings)
+    elif can_be_blocked(logits, target, weight):
+        wanted = torch.is_grad_enabled() and logits.requires_grad
+        loss = BlockedLoss.apply(plain_cross_entropy, wanted, logits, target, weight, *settings)
+    else:
+        loss = plain_cross_entropy(logits, target, weight, *settings)
+    return (loss.reshape(()) if input.dim() == 1 else loss).to(dtype)
 
 
 class CrossEntropyLoss(nn.Module):
@@ -170,7 +170,7 @@ class SampleLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(logits: Tensor, coefficient: Tensor, counted: Tensor | None) -> Tensor:
-        terms = coefficient * surprise(logits)  # -c_nk log y_nk
+        terms = coefficient * neg_log_softmax(logits)  # -c_nk log y_nk
         return _masked(terms, counted).sum(dim=1)  # (5.2): E_n = -sum_k c_nk log y_nk
 
     @staticmethod
@@ -185,9 +185,9 @@ class SampleLoss(torch.autograd.Function):
         grad = grad.unsqueeze(1)
         grad_logits = grad_coefficient = None
         if ctx.needs_input_grad[0]:
-            grad_logits = grad * slope(logits, coefficient)  # y_nk - t_nk
+            grad_logits = grad * gradient(logits, coefficient)  # y_nk - t_nk
         if ctx.needs_input_grad[1]:
-            grad_coefficient = grad * _masked(surprise(logits), counted)  # -log y_nk
+            grad_coefficient = grad * _masked(neg_log_softmax(logits), counted)  # -log y_nk
         return grad_logits, grad_coefficient, None
 
 
@@ -199,13 +199,13 @@ class SampleLossForwardMode(SampleLoss):
         logits, coefficient, counted = ctx.saved_tensors
         derivative = torch.zeros_like(logits)
         if dlogits is not None:
-            derivative = derivative + slope(logits, coefficient) * dlogits
+            derivative = derivative + gradient(logits, coefficient) * dlogits
         if dcoefficient is not None:
-            derivative = derivative + _masked(surprise(logits), counted) * dcoefficient
+            derivative = derivative + _masked(neg_log_softmax(logits), counted) * dcoefficient
         return derivative.sum(dim=1)
 
 
-def surprise(logits: Tensor) -> Tensor:
+def neg_log_softmax(logits: Tensor) -> Tensor:
     """Return -log y for y = softmax(logits), finite for logits of any size.  # (N, K, ...)
 
     y does not change when all logits of a sample move together. Moved so that the largest is 0,
@@ -215,9 +215,9 @@ def surprise(logits: Tensor) -> Tensor:
     return shifted.exp().sum(dim=1, keepdim=True).log() - shifted
 
 
-def slope(logits: Tensor, coefficient: Tensor) -> Tensor:
+def gradient(logits: Tensor, coefficient: Tensor) -> Tensor:
     """Return dE_n/dz_nk = y_nk sum_j c_nj - c_nk: prediction minus label."""
-    probs = surprise(logits).neg().exp()
+    probs = neg_log_softmax(logits).neg().exp()
     return probs * coefficient.sum(dim=1, keepdim=True) - coefficient
 
 
@@ -240,7 +240,7 @@ def _one_hot(target: Tensor, ignore_index: int, logits: Tensor) -> Tensor:
     except RuntimeError as error:
         if "out of bounds" not in str(error):
             raise
-        raise out_of_range(target, num_classes(logits), ignore_index) from None
+        raise out_of_range(target, logits.size(1), ignore_index) from None
 
 
 def _coefficient(label: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
@@ -248,29 +248,6 @@ def _coefficient(label: Tensor, weight: Tensor | None, label_smoothing: float) -
     if label_smoothing:
         label = (1 - label_smoothing) * label + label_smoothing / label.size(1)
     return label if weight is None else label * weight.view(-1, *[1] * (label.dim() - 2))
-
-
-def _for_batch(
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    ignore_index: int,
-    reduction: str,
-    label_smoothing: float,
-) -> Tensor:
-    """Return the cross-entropy of checked arguments with a batch dimension, the fastest way."""
-    dtype = result_dtype(logits, target, weight)
-    # In float16, 1/N of a gradient would underflow before a GradScaler's factor reaches it.
-    logits = logits.float() if logits.dtype == torch.float16 else logits
-    arguments = (weight, ignore_index, reduction, label_smoothing)
-    if logits.size(1) == 0:
-        loss = _without_classes(logits, target, *arguments[1:])
-    elif can_be_blocked(logits, target, weight):
-        wanted = torch.is_grad_enabled() and logits.requires_grad
-        loss = BlockedLoss.apply(plain_cross_entropy, wanted, logits, target, *arguments)
-    else:
-        loss = plain_cross_entropy(logits, target, *arguments)
-    return loss.to(dtype)
 
 
 def _without_classes(
@@ -284,15 +261,10 @@ def _without_classes(
     return losses + math.nan if reduction == "mean" or (hard and label_smoothing) else losses
 
 
-def _for_autocast(
-    input: Tensor, target: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _for_autocast(input: Tensor, *others: Any) -> tuple[Any, ...]:
     """Under autocast, raise half precision to float32, as torch does for its own losses."""
-    device = input.device.type
+    device, tensors = input.device.type, (input, *others)
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
-        return input, target, weight
-    return _raised(input), _raised(target), None if weight is None else _raised(weight)
-
-
-def _raised(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+        return tensors
+    half = (torch.float16, torch.bfloat16)
+    return tuple(t.float() if t is not None and t.dtype in half else t for t in tensors)

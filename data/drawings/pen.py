@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ CUBIC = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) 
 WEIGHTS = STEPS ** np.arange(4) @ CUBIC
 
 
+@lru_cache(4096)  # an outline asks for the same tone again and again
 def mix(a: Color, b: Color, share: float) -> Color:
     """Return the colour between a (share 0) and b (share 1)."""
     return tuple([round(x + (y - x) * share) for x, y in zip(a, b, strict=True)])
@@ -70,7 +72,7 @@ class Pen:
         self, x: float, y: float, wide: float, high: float, color: Color, outline: bool = False
     ) -> None:
         """Fill the ellipse around (x, y); `wide` and `high` are its radii."""
-        self.polygon(CIRCLE * [wide, high] + [x, y], color, outline)
+        self.polygon(CIRCLE * np.array([wide, high]) + np.array([x, y]), color, outline)
 
     def blob(self, points: Points, color: Color, outline: bool = True) -> None:
         """Fill the smooth closed curve through the points; a point given twice is a corner."""

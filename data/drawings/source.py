@@ -1,16 +1,13 @@
 """The drawings as a data set: two balanced splits, drawn on all cores."""
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
 from tqdm import tqdm
 
+from data.cpus import num_cpus
+from data.decode_pool import start_workers
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
 from data.errors import DataError
@@ -70,37 +67,17 @@ def _check(num_train: int, num_val: int, size: int, seed: int) -> None:
 def _draw_split(seed: int, indices: range, size: int) -> ImageSet:
     images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
     draw_one = partial(draw, seed, size=size)
-    num_workers = min(_num_cores(), len(indices) // FEW)
+    num_workers = min(num_cpus(), len(indices) // FEW)
     if num_workers < 2:
         images[:] = [draw_one(index) for index in indices]
     else:
-        # spawn: a fork would copy a process in which torch may have started threads.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(num_workers, context, _start_worker) as pool:
+        with start_workers(num_workers) as pool:
             drawn = pool.map(draw_one, indices, chunksize=16)
             bar = tqdm(drawn, "drawing", len(indices), unit="", leave=False, disable=None)
             for row, image in enumerate(bar):
                 images[row] = image
     labels = np.array([label(index) for index in indices], dtype=np.int64)
     return ImageSet(images, labels, [f"drawing {index}" for index in indices])
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent process, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _fingerprint(*splits: ImageSet) -> str:

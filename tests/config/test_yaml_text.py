@@ -5,131 +5,110 @@ import os
 import time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crossent.config.yaml_text import MAX_BYTES, format_value, parse_scalar, read_yaml, shorten
+from crossent.config.yaml_text import MAX_CHARS, format_value, read_word, read_yaml, shorten
 
+DEEP = "is nested deeper than 20 levels"
 HOSTILE = {
     "tag that runs a command": (
-        b"seed: 1\noptim: !!python/object/apply:os.system ['exit 1']",
+        "a: 1\nb: !!python/object/apply:os.system ['exit 1']",
         2,
-        "the tag tag:yaml.org,2002:python/object/apply:os.system is refused",
+        "the tag",
     ),
-    "tag of plain YAML": (b"seed: !!int 3", 1, "the tag tag:yaml.org,2002:int is refused"),
-    "own tag": (b"seed: !fox 3", 1, "the tag !fox is refused"),
-    "anchor": (b"seed: 1\ndata: &d\n  flip: 1", 2, "&d is refused"),
-    "alias": (b"seed: 1\ndata: *d", 2, "*d is refused"),
-    "alias bomb": (b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", 1, "&a is refused"),
-    "merge key": (b"<<: {seed: 1}", 1, "the merge key << is refused"),
-    "duplicate key": (b"optim:\n  lr: 1\n  lr: 1", 3, "lr is given twice, first in line 2"),
-    "duplicate section": (b"optim:\n  lr: 1\noptim:\n  lr: 1", 3, "optim is given twice"),
-    "dotted key": (b"optim.lr: 1", 1, "optim.lr is for the command line"),
-    "list as key": (b"[a, b]: 1", 1, "a key must be a word"),
-    "second document": (b"seed: 1\n---\nseed: 2", 2, "expected a single document"),
-    "tab": (b"optim:\n\tlr: 1", 2, "found character '\\t' that cannot start any token"),
-    "syntax": (b"optim:\n  lr: [1, 2\nseed: 1", 3, "is not YAML: while parsing a flow sequence"),
-    "NUL": (b"seed: 1\n\0", 2, "the character U+0000 is not allowed"),
-    "escape sequence": (b"seed: 1\n# \x1b[31m", 2, "the character U+001B is not allowed"),
-    "not UTF-8": (b"seed: 1\n# f\xfcchse", 2, "not UTF-8"),
-    "UTF-16": ("seed: 1".encode("utf-16"), 1, "not UTF-8"),
-    "character out of range": (b'seed: 1\nx: "\\UFFFFFFFF"', 2, "a number is out of range"),
-    "version out of range": (b"%YAML 1." + b"9" * 5000, 1, "a number is out of range"),
-    "5,000 digits": (b"seed: " + b"7" * 5000, 1, "a number of 5,000 characters"),
-    "5,000 digits in a list": (b"a:\n - [1,\n  " + b"7" * 5000 + b"]", 3, "a number of 5,000"),
-    "too large": (b"#" * (MAX_BYTES + 1), 1, "is larger than 100 kB"),
-    "too many keys": (b"".join(b"k%d: 1\n" % i for i in range(9000)), 501, "more than 500 keys"),
-    "deep lists": (b"[" * 50_000, 1, "is nested deeper than 20 levels"),
-    "deep blocks": (b"- " * 50_000, 1, "is nested deeper than 20 levels"),
-    "deep mappings": (b"{a: " * 20_000, 1, "is nested deeper than 20 levels"),
-    "deep keys": (b"? " * 50_000, 1, "is nested deeper than 20 levels"),
+    "tag of plain YAML": ("seed: !!int 3", 1, "the tag tag:yaml.org,2002:int is refused"),
+    "own tag": ("seed: !fox 3", 1, "the tag !fox is refused"),
+    "anchor": ("seed: 1\ndata: &d\n  flip: 1", 2, "&d is refused"),
+    "alias": ("seed: 1\ndata: *d", 2, "*d is refused"),
+    "alias bomb": ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", 1, "&a is refused"),
+    "duplicate key": ("optim:\n  lr: 1\n  lr: 1", 3, "lr is given twice, first in line 2"),
+    "duplicate section": ("optim:\n  lr: 1\noptim:\n  lr: 1", 3, "optim is given twice"),
+    "dotted key": ("optim.lr: 1", 1, "optim.lr is for the command line"),
+    "list as key": ("[a, b]: 1", 1, "a key must be a word"),
+    "second document": ("seed: 1\n---\nseed: 2", 2, "expected a single document"),
+    "tab": ("optim:\n\tlr: 1", 2, "found character '\\t' that cannot start any token"),
+    "syntax": ("optim:\n  lr: [1, 2\nseed: 1", 3, "while parsing a flow sequence"),
+    "NUL": ("seed: 1\n\0", 2, "the character U+0000 is not allowed"),
+    "escape sequence": ("seed: 1\n# \x1b[31m", 2, "the character U+001B is not allowed"),
+    "not UTF-8": ("seed: 1\n# f\udcfcchse", 2, "U+DCFC is not allowed; save it as UTF-8"),
+    "character out of range": ('seed: 1\nx: "\\UFFFFFFFF"', 2, "a number is out of range"),
+    "version out of range": ("%YAML 1." + "9" * 5000, 1, "a number is out of range"),
+    "too large": ("#" * (MAX_CHARS + 1), 1, "is larger than 100 kB"),
+    "deep lists": ("[" * 50_000, 1, DEEP),
+    "deep blocks": ("- " * 50_000, 1, DEEP),
+    "deep mappings": ("{a: " * 20_000, 1, DEEP),
+    "deep keys": ("? " * 50_000, 1, DEEP),
 }
 # From the table and the examples of YAML 1.2.2, 10.3.2, and where 1.1 (PyYAML) differs.
-WORDS: dict[str, object] = {
-    "null": None,
-    "~": None,
-    "": None,
-    "true": True,
-    "False": False,
-    "no": "no",
-    "on": "on",
-}
-WORDS |= {"y": "y", "0": 0, "-19": -19, "+7": 7, "010": 10, "0o14": 12, "0xC": 12, "-0.0": -0.0}
-WORDS |= {"12:30:45": "12:30:45", "1_000": "1_000", "0.": 0.0, ".5": 0.5, "+12e03": 12000.0}
-WORDS |= {"1e-3": 0.001, "-2E+05": -200000.0, ".inf": math.inf, "-.Inf": -math.inf}
-WORDS |= {"+.INF": math.inf, ".NaN": math.nan, "inf": "inf", "nan": "nan", "1e": "1e", ".": "."}
-WORDS |= {"1.2.3": "1.2.3", "2024-01-01": "2024-01-01"}
-WORDS |= {"\u0663": "\u0663"}  # a digit to Python, none to YAML
+WORDS = {
+    "null": None, "~": None, "": None, "true": True, "False": False, "no": "no", "on": "on",
+    "y": "y", "0": 0, "-19": -19, "+7": 7, "010": 10, "0o14": 12, "0xC": 12, "-0.0": -0.0,
+    "12:30:45": "12:30:45", "1_000": "1_000", "0.": 0.0, ".5": 0.5, "+12e03": 12000.0,
+    "1e-3": 0.001, "-2E+05": -200000.0, ".inf": math.inf, "-.Inf": -math.inf, "+.INF": math.inf,
+    ".NaN": math.nan, "inf": "inf", "nan": "nan", "1e": "1e", ".": ".", "1.2.3": "1.2.3",
+    "2024-01-01": "2024-01-01", "\u0663": "\u0663",  # a digit to Python, none to YAML
+    "7" * 5000: math.inf, "0x" + "f" * 5000: "0x" + "f" * 5000, "1e" + "9" * 99: math.inf,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_refused(name):
     content, line, words = HOSTILE[name]
     start_s = time.perf_counter()
-    _, (problem,) = read_yaml(content)
+    _, ((found, problem),) = read_yaml(content)
     assert time.perf_counter() - start_s < 10  # measured: under 0.5
-    assert (problem.line, words in str(problem)) == (line, True), problem
-    assert len(str(problem)) < 300 and str(problem).isprintable()
+    assert (found, words in problem) == (line, True), problem
+    assert len(problem) < 300 and problem.isprintable()
 
 
 def test_nothing_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    read_yaml(b"a: !!python/object/apply:os.mkdir [made]")
-    read_yaml(b"!!python/object/new:os.mkdir {args: [made]}: 1")
+    read_yaml("a: !!python/object/apply:os.mkdir [made]")
+    read_yaml("!!python/object/new:os.mkdir {args: [made]}: 1")
     assert os.listdir(tmp_path) == []
 
 
 def test_several_problems_are_noted_in_one_reading():
-    value, problems = read_yaml(b"seed: 1\nseed: 2\nx.y: 3\nz: 4")
+    value, problems = read_yaml("seed: 1\nseed: 2\nx.y: 3\nz: 4")
     assert value == {"seed": 1, "z": 4}
-    assert [problem.line for problem in problems] == [2, 3]
+    assert [line for line, _ in problems] == [2, 3]
 
 
 def test_lines_of_keys_are_known():
-    value, _ = read_yaml(b"# comment\nseed: 1\n\noptim:\n  # comment\n  lr: 2\n")
+    value, _ = read_yaml("# comment\nseed: 1\n\noptim:\n  # comment\n  lr: 2\n")
     assert value.lines == {"seed": 2, "optim": 4}
     assert value["optim"].lines == {"lr": 6}
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"# only a comment\n", b"---\n...\n", b"null", b"\xef\xbb\xbf"]
-)
+@pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n...\n", "null", "\ufeff"])
 def test_empty_document_is_nothing(content):
     assert read_yaml(content) == (None, [])
 
 
-def test_depth_just_within_the_bound_is_read():
-    assert read_yaml(b"[" * 20 + b"]" * 20)[1] == []
-
-
 def test_quoted_text_is_text():
-    value, _ = read_yaml(b"a: '1'\nb: \"true\"\nc: |\n  3\n'<<': x")
+    value, _ = read_yaml("a: '1'\nb: \"true\"\nc: |\n  3\n'<<': x")
     assert value == {"a": "1", "b": "true", "c": "3\n", "<<": "x"}
 
 
-@pytest.mark.parametrize("word", WORDS, ids=lambda word: word or "empty")
+@pytest.mark.parametrize("word", WORDS, ids=lambda word: word[:12] or "empty")
 def test_word_has_its_yaml_1_2_value(word):
-    value = parse_scalar(word)
-    assert (type(value), repr(value)) == (type(WORDS[word]), repr(WORDS[word]))
-
-
-@pytest.mark.parametrize("word", ["0x" + "f" * 5000, "1." + "0" * 5000, "1e" + "9" * 99])
-def test_endless_number_is_refused(word):
-    with pytest.raises(ValueError, match=r"a number of .* characters is too long"):
-        parse_scalar(word)
+    for value in (read_word(word), read_yaml(word)[0]):
+        assert (type(value), repr(value)) == (type(WORDS[word]), repr(WORDS[word]))
 
 
 scalars = st.none() | st.booleans() | st.integers(-(10**90), 10**90)
 scalars |= st.floats(allow_nan=False) | st.text()
 
 
+@settings(deadline=None)
 @given(st.recursive(scalars, lambda inner: st.lists(inner, max_size=4), max_leaves=10))
 @example(["a ", " a", "a #b", "a: b", "a, b", "[c]", *WORDS])
 def test_written_value_is_read_again(value):
     text = format_value(value)
     assert "\n" not in text
     # repr tells 1 from 1.0 and True
-    assert repr(read_yaml(f"key: {text}  # comment".encode())) == repr(({"key": value}, []))
+    assert repr(read_yaml(f"key: {text}  # comment")) == repr(({"key": value}, []))
 
 
 def test_shortened_text_is_one_printable_line():

@@ -78,14 +78,14 @@ def test_workers_draw_what_one_process_draws(many):
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_the_number_of_workers_changes_no_drawing(monkeypatch, num_workers):
     monkeypatch.setattr(source, "FEW", 3)
-    monkeypatch.setattr(source, "_num_cores", lambda: num_workers)
+    monkeypatch.setattr(source, "num_cpus", lambda: num_workers)
     drawn = source._draw_split(1, range(5, 16), 16).images
     np.testing.assert_array_equal(drawn, [drawings.draw(1, index, 16) for index in range(5, 16)])
 
 
 def test_a_worker_that_fails_is_an_error(monkeypatch):
     monkeypatch.setattr(source, "FEW", 2)
-    monkeypatch.setattr(source, "_num_cores", lambda: 2)
+    monkeypatch.setattr(source, "num_cpus", lambda: 2)
     with pytest.raises(ValueError, match="non-negative"):
         source._draw_split(-1, range(4), 16)
 

@@ -15,7 +15,6 @@ import pytest
 import torch
 from optuna.trial import FixedTrial, TrialState
 
-from crossent import drill
 from crossent.__main__ import main
 from crossent.config import Settings, load_settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
@@ -32,12 +31,12 @@ from crossent.experiments.sweep import (
 )
 from crossent.experiments.trials import attempts, ended, report_trials
 from crossent.pretrained import PretrainedWeights
-from crossent.verify_resume import first_difference
 from crossent.train_run import Caller, Outcome, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
+from crossent.verify_resume import first_difference
 from data.preprocess import Preprocessing
-from tests import forked
+from tests import drill, forked
 from tests.experiments.parts import draw_folder
 from tests.forked import ROOT, Command, Mishap
 from tests.training.parts import CPU

@@ -9,7 +9,10 @@ from crossent.loss import blocked
 cross_entropy = import_module("crossent.loss.cross_entropy")  # the module, not the function
 
 
-@pytest.fixture(params=("as called", "small blocks", "long rows", "plain"))
+WAYS = ("as called", "small blocks", "long rows", "plain")
+
+
+@pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
     """Compute `crossent.cross_entropy` by the text of that name, whatever the arguments."""
     if request.param in ("small blocks", "long rows"):

@@ -1,6 +1,7 @@
 """Where numbers get extreme: infinities, nan, emptiness, half precision and autocast."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -75,42 +76,39 @@ def test_an_ignored_row_has_no_part_whatever_is_in_it(bad, label_smoothing):
     assert torch.equal(plainly[1], torch.zeros(3))
 
 
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
 @pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (4, 0), (0, 0), (0,), (0, 0, 3)], ids=str)
-def test_nothing_to_add_up_is_that_of_torch(shape, soft, reduction, label_smoothing):
+def test_nothing_to_add_up_is_that_of_torch(shape, soft):
     logits = torch.zeros(shape, requires_grad=True)
     indices = torch.full(shape[:1] + shape[2:] if len(shape) > 1 else (), -100)
     target = torch.zeros(shape) if soft else indices
-    settings = {"reduction": reduction, "label_smoothing": label_smoothing}
-    ours = crossent.cross_entropy(logits, target, **settings)
-    theirs = F.cross_entropy(logits, target, **settings)
-    torch.testing.assert_close(ours, theirs, equal_nan=True)
-    assert torch.autograd.grad(ours.sum(), logits)[0].shape == shape
+    for reduction, label_smoothing in product(("mean", "sum", "none"), (0.0, 0.1)):
+        settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+        ours = crossent.cross_entropy(logits, target, **settings)
+        theirs = F.cross_entropy(logits, target, **settings)
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
+        assert torch.autograd.grad(ours.sum(), logits)[0].shape == shape
 
 
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 1.0])
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("target", [[0, 1, 2], [0, -100, 2], [[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]]])
 @pytest.mark.parametrize("weight", [[-1.0, 2.0, 0.5], [-1.0, -2.0, -0.5], [0.0, -3.0, 1.0]])
-def test_negative_weights_are_those_of_torch(weight, target, reduction, label_smoothing):
-    settings = {"weight": torch.tensor(weight), "label_smoothing": label_smoothing}
+def test_negative_weights_are_those_of_torch(weight, target):
     logits = [[0.3, -1.0, 2.0], [1.0, 2.0, 3.0], [0.0, 5.0, 1.0]][: len(target)]
-    ours, theirs = (
-        loss_and_gradient(function, logits, target, reduction=reduction, **settings)
-        for function in (crossent.cross_entropy, F.cross_entropy)
-    )
-    torch.testing.assert_close(ours, theirs)
+    for reduction, label_smoothing in product(("mean", "sum", "none"), (0.0, 0.1, 1.0)):
+        settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+        settings["weight"] = torch.tensor(weight)
+        ours = loss_and_gradient(crossent.cross_entropy, logits, target, **settings)
+        theirs = loss_and_gradient(F.cross_entropy, logits, target, **settings)
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_a_mean_over_weights_that_cancel_is_not_finite(label_smoothing):
     settings = {"weight": torch.tensor([-1.0, 1.0, 0.0]), "label_smoothing": label_smoothing}
     for function in (crossent.cross_entropy, F.cross_entropy):
-        loss, slopes = loss_and_gradient(function, [[0.3, -1.0, 2.0]] * 2, [0, 1], **settings)
+        loss, gradient = loss_and_gradient(function, [[0.3, -1.0, 2.0]] * 2, [0, 1], **settings)
         assert not loss.isfinite()
-        assert not slopes.isfinite().any()
+        assert not gradient.isfinite().any()
 
 
 def test_the_mean_of_float16_does_not_overflow():
@@ -118,14 +116,6 @@ def test_the_mean_of_float16_does_not_overflow():
     logits[:, 0] = 100  # the sum of E_n is 409600, more than float16 can hold
     loss = crossent.cross_entropy(logits, torch.ones(4096, dtype=torch.int64))
     assert loss.item() == 100
-
-
-def test_a_gradient_scaler_reaches_float16_before_it_underflows():
-    logits = torch.zeros(1 << 16, 3, dtype=torch.float16, requires_grad=True)
-    loss = crossent.cross_entropy(logits, torch.zeros(1 << 16, dtype=torch.int64))
-    (gradient,) = torch.autograd.grad(loss, logits, torch.tensor(2.0**15, dtype=torch.float16))
-    expected = torch.tensor([-2 / 3, 1 / 3, 1 / 3]) / 2  # without the factor about 1e-5: few digits
-    torch.testing.assert_close(gradient[0].float(), expected, rtol=2**-10, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
@@ -137,15 +127,6 @@ def test_autocast_raises_half_precision_to_float32(dtype, soft):
         ours = crossent.cross_entropy(logits, target)
         theirs = F.cross_entropy(logits, target)
     torch.testing.assert_close(ours, theirs)  # dtype included
-    (our_slope,) = torch.autograd.grad(ours, logits)
-    (their_slope,) = torch.autograd.grad(theirs, logits)
-    torch.testing.assert_close(our_slope, their_slope)
-
-
-def test_weights_may_leave_out_a_class():
-    weight = torch.tensor([1.0, 0.0, 2.0])
-    logits, target = [[0.3, 0.1, 0.2], [1.0, 2.0, 3.0]], [1, 2]
-    ours = loss_and_gradient(crossent.cross_entropy, logits, target, weight=weight)
-    theirs = loss_and_gradient(F.cross_entropy, logits, target, weight=weight)
-    torch.testing.assert_close(ours, theirs)
-    assert torch.equal(ours[1][0], torch.zeros(3))
+    (our_gradient,) = torch.autograd.grad(ours, logits)
+    (their_gradient,) = torch.autograd.grad(theirs, logits)
+    torch.testing.assert_close(our_gradient, their_gradient)

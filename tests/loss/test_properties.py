@@ -1,6 +1,5 @@
 """What must hold for any logits: invariances, sums and special cases, over drawn shapes."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,33 +50,14 @@ def test_moving_all_logits_of_a_sample_together_changes_nothing(case, shift):
 
 @given(cases())
 @settings(deadline=None)
-def test_the_order_of_samples_does_not_matter(case):
-    logits, target, arguments = case
-    order = torch.randperm(len(logits))
-    loss = crossent.cross_entropy(logits, target, reduction="none", **arguments)
-    permuted = crossent.cross_entropy(logits[order], target[order], reduction="none", **arguments)
-    torch.testing.assert_close(permuted, loss[order])
-
-
-@given(cases())
-@settings(deadline=None)
 def test_the_gradient_of_a_sample_adds_up_to_zero(case):
     logits, target, arguments = case
-    slopes = gradient(crossent.cross_entropy(logits, target, reduction="sum", **arguments), logits)
-    torch.testing.assert_close(slopes.sum(1), torch.zeros_like(slopes[:, 0]), rtol=0, atol=1e-12)
-
-
-@given(cases())
-@settings(deadline=None)
-def test_micro_batches_add_up(case):
-    logits, target, arguments = case
-    whole = crossent.cross_entropy(logits, target, reduction="sum", **arguments)
-    half = len(logits) // 2
-    parts = [
-        crossent.cross_entropy(z, t, reduction="sum", **arguments)
-        for z, t in ((logits[:half], target[:half]), (logits[half:], target[half:]))
-    ]
-    torch.testing.assert_close(parts[0] + parts[1], whole)
+    gradients = gradient(
+        crossent.cross_entropy(logits, target, reduction="sum", **arguments), logits
+    )
+    torch.testing.assert_close(
+        gradients.sum(1), torch.zeros_like(gradients[:, 0]), rtol=0, atol=1e-12
+    )
 
 
 @given(st.integers(1, 40), st.integers(0, 2**31))
@@ -87,13 +67,6 @@ def test_two_classes_are_the_binary_cross_entropy(num_samples, seed):
     target = torch.randint(2, (num_samples,))
     binary = F.binary_cross_entropy_with_logits(logits[:, 1] - logits[:, 0], target.double())
     torch.testing.assert_close(crossent.cross_entropy(logits, target), binary)
-
-
-@pytest.mark.parametrize("num_classes", [1, 2, 3, 1000])
-def test_knowing_nothing_costs_ln_k(num_classes):
-    logits = torch.full((4, num_classes), 7.0, dtype=torch.float64)
-    loss = crossent.cross_entropy(logits, torch.zeros(4, dtype=torch.int64))
-    torch.testing.assert_close(loss, torch.tensor(num_classes, dtype=torch.float64).log())
 
 
 def test_the_naive_sum_in_float64_gives_the_same():

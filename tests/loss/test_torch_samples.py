@@ -36,8 +36,8 @@ def test_samples_of_the_function(dtype, way):
         ours = crossent.cross_entropy(sample.input, *sample.args, **sample.kwargs)
         theirs = F.cross_entropy(sample.input, *sample.args, **sample.kwargs)
         assert_close(ours, theirs)
-        slopes = [torch.autograd.grad(loss.sum(), sample.input)[0] for loss in (ours, theirs)]
-        assert_close(*slopes)
+        gradients = [torch.autograd.grad(loss.sum(), sample.input)[0] for loss in (ours, theirs)]
+        assert_close(*gradients)
 
 
 def test_samples_of_the_module(way):
