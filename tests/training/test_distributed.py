@@ -24,7 +24,7 @@ from tests.training.ranks import CASES, batch_norm, first_epoch, one_step
 from train import run_path
 
 SMOKE = ("train.py", "-c", "configs/smoke.yaml", "train.threads=1", "train.mixup=0.2")
-LONG = ("train.epochs=40", "train.batch_size=6")  # long enough to be hit while it runs
+LONG = ("train.epochs=20", "train.batch_size=6")  # long enough to be hit while it runs
 
 
 def torchrun(*words, processes=2, max_restarts=0):
@@ -173,7 +173,7 @@ def workers_of(process):
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-KINDS = ["start", *["epoch"] * 40, "end"]
+KINDS = ["start", *["epoch"] * 20, "end"]
 
 
 @pytest.mark.slow
