@@ -19,7 +19,7 @@ from crossent.errors import UserError
 from crossent.tensor_file import hash_tensors, read_tensors
 from crossent.training.distributed import Processes, join_processes
 from crossent.training.run_folder import RunFolder
-from tests.forked import ROOT
+from tests.forked import ROOT, Command
 from tests.training.ranks import CASES, batch_norm, first_epoch, one_step
 from train import run_path
 
@@ -220,5 +220,5 @@ def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
     os.kill(workers_of(process)[1], signal.SIGTERM)  # one is told, both agree
     _, said = finish(process)
     assert "last.safetensors; go on with: python train.py --resume" in said, said
-    subprocess.run([sys.executable, "train.py", "--resume", run.path], cwd=ROOT, check=True)
+    Command(tmp_path, "--resume", run.path).end(status=0)
     assert [r["kind"] for r in run.records()] == KINDS
