@@ -15,9 +15,8 @@ from crossent.loss import CrossEntropyLoss
 from crossent.model_file import Classifier
 from crossent.pretrained import load_body, read_pretrained
 from crossent.training.batch_norm import use_global_batch_norm
-from crossent.training.console import Console
+from crossent.training.console import Console, EventLog
 from crossent.training.distributed import ALONE, Processes
-from crossent.training.event_log import EventLog
 from crossent.training.optim import SGD, Schedule, WeightAverage
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder

@@ -126,7 +126,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
         ],
         "environment": {name: in_words(value) for name, value in environment.items()},
         "path": shlex.quote(str(folder.path)),
-        "revision": environment.get("git_revision", ""),
+        "revision": environment.get("git_revision") or "",  # null without git
     }
 
 
