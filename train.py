@@ -13,12 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossent.cli import refuse_strangers, run_main
-from crossent.errors import EXIT_DONE, UserError
+from crossent.errors import EXIT_DONE, UserError, run_main
 from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
-    from crossent.config import Loaded, Settings
+    from crossent.config import Loaded
     from crossent.training.distributed import Processes
 
 
@@ -31,9 +30,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from")
     add("overrides", nargs="*", metavar="section.key=value", help="settings that differ from them")
-    add(
-        "--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ..., as a group"
-    )
+    add("--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ...")
     add("--print-config", action="store_true", help="show the settings and stop")
     add("--dry-run", action="store_true", help="build everything, do one step, keep nothing")
     add("--find-lr", action="store_true", help="try rates, draw lr-finder.png, keep no run")
@@ -46,12 +43,28 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     return args
 
 
+def refuse_strangers(unknown: Sequence[str], overrides: Sequence[str]) -> None:
+    """Raise UserError for what is no option and no setting, with what was probably meant."""
+    for word in overrides:
+        if "=" not in word and word.endswith((".yaml", ".yml")):
+            raise UserError(f"{word} is not a setting; did you mean -c {word}?")
+    if unknown:
+        from crossent.config import FIELDS
+
+        key, _, value = unknown[0].lstrip("-").partition("=")
+        key, value = key.replace("-", "_"), value or next(iter(overrides), "...")
+        name = next((n for n in FIELDS if key in (n, n.rpartition(".")[2])), None)
+        hint = f"; did you mean {name}={value}?" if name else "; see --help"
+        raise UserError(f"{unknown[0]} is not an option{hint}")
+
+
 def main(arguments: Sequence[str]) -> int:
     args = parse_arguments(arguments)
     leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
-    from crossent.experiments.group import wants_group
+    from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
+    from crossent.train_run import try_out
     from crossent.training.distributed import join_processes
     from models import MODEL_NAMES
 
@@ -63,22 +76,29 @@ def main(arguments: Sequence[str]) -> int:
     is_group = wants_group(args.resume, settings, args.seeds)
     with join_processes(settings.train.timeout_s, settings.train.device) as processes:
         if args.dry_run or args.find_lr:
-            return try_out(settings, processes, args.find_lr)
+            try_out(settings, processes, args.find_lr)
+            return EXIT_DONE
         path, is_old = run_path(args)
-        if is_group:
-            return group(settings, path, is_old, args.seeds)
-        return train(replace(loaded, settings=settings), path, is_old, processes)
+        if not is_group:
+            return train(replace(loaded, settings=settings), path, is_old, processes)
+        status = train_group(settings, path, is_old, args.seeds)
+        if status == EXIT_DONE:
+            from crossent.report.charts import draw_curves  # imports matplotlib
+
+            draw_curves(path)
+        return status
 
 
 def config_path(args: argparse.Namespace) -> Path | None:
     """The settings to start from: those of the run to go on with, or the ones that -c names."""
-    if args.resume is None:
-        return args.config  # type: ignore[no-any-return]
-    if args.config is not None:
-        raise UserError(f"--resume {args.resume} has its own settings; leave out -c {args.config}")
     from crossent.experiments.group import Group
     from crossent.training.run_folder import RunFolder
 
+    config: Path | None = args.config
+    if args.resume is None:
+        return config
+    if config is not None:
+        raise UserError(f"--resume {args.resume} has its own settings; leave out -c {config}")
     group, folder = Group(args.resume), RunFolder(args.resume)
     if group.exists:
         return group.config
@@ -112,54 +132,19 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
 
     caller = Caller(f"python train.py --resume {path}")
     outcome = train_run(loaded, path, is_old, caller, processes)
-    run, settings = outcome.run, loaded.settings
-    if run is None:
-        return outcome.status
-    if processes.is_first:
-        folder = run.folder
+    status, run = outcome.status, outcome.run
+    if run is not None and processes.is_first:
         try:
             with caller.stop.raising():
-                draw_curve(folder.records(), folder.curve, settings.train.keep)
-                write_report(folder, run.trainer.evaluator.device, outcome.data)
-        except Interrupted as interrupted:
-            print(
-                f"{interrupted}: the run is saved; for its page: python -m crossent report {path}"
-            )
-            return interrupted.exit_status
-        print(f"see {folder.report}; next: python -m crossent evaluate {path}")
-    processes.wait()  # all leave together: a connection torn down early can abort the other end
-    return outcome.status
-
-
-def group(settings: "Settings", path: Path, is_old: bool, num_seeds: int | None) -> int:
-    """Train the folds, or the seeds, and draw the curves of all in one picture."""
-    from crossent.experiments.group import train_group
-    from crossent.report.charts import draw_curves
-
-    status = train_group(settings, path, is_old, num_seeds)
-    if status == EXIT_DONE:
-        draw_curves(path)
+                draw_curve(run.folder.records(), run.folder.curve, run.keep)
+                write_report(run.folder, run.trainer.evaluator.device, outcome.data)
+            print(f"see {run.folder.report}; next: python -m crossent evaluate {path}")
+        except Interrupted as stop:
+            print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
+            status = stop.exit_status
+    if run is not None:
+        processes.wait()  # a connection torn down early can abort the other end
     return status
-
-
-def try_out(settings: "Settings", processes: "Processes", wants_lr: bool) -> int:
-    """Do one step, so that a mistake shows before the long run; or find a learning rate."""
-    from crossent.build import build, make_data
-    from crossent.training.find_lr import E_of_step, draw_finding, find_lr
-    from crossent.training.run_folder import RunFolder
-
-    trainer = build(settings, make_data(settings), RunFolder(Path("unused")), processes).trainer
-    if wants_lr:
-        finding, path = find_lr(trainer), Path("lr-finder.png")
-        text = f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}"
-        if processes.is_first:
-            draw_finding(finding, path)
-    else:
-        E = E_of_step(trainer, next(trainer.batches.epoch(0)))
-        text = f"one step done: E = {E:.4f}; nothing was kept"
-    if processes.is_first:
-        print(text)
-    return EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -1,50 +1,277 @@
-"""python -m crossent COMMAND: everything but training itself, which is train.py."""
+"""python -m crossent COMMAND: everything but training itself, which is train.py.
+
+Each command is a function; its docstring is its help, and heavy imports wait inside it.
+"""
 
 import argparse
-import importlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from crossent.cli import run_main
+from crossent.errors import EXIT_DONE, UserError, run_main
+
+if TYPE_CHECKING:
+    from crossent.model_file import Classifier
 
 PROGRAM = "python -m crossent"
-# Each is a module of crossent.commands with add_arguments(parser) and run(args) -> exit status.
-COMMANDS = {
-    "evaluate": "measure a trained model on its validation pictures or on another folder",
-    "compare": "tell which of several runs is better, if one can tell",
-    "sweep": "try settings, run after run, and show which are better",
-    "report": "write report.html of a run: everything about it on one page",
-    "predict": "name what is on pictures",
-    "doctor": "look at every picture before training: what cannot be used, what is odd, what leaks",
-    "check": "tell a broken pipeline from a hard problem, by three controls, before training",
-    "verify-resume": "kill a training at random moments and see it end in the same bytes",
-    "export": "write a trained model as ONNX, with the preprocessing inside",
-    "demo": "a page in the browser to try a model on (`make demo RUN=...` installs it)",
-    "explain": "the derivation of E step by step: the article's example, or a picture of yours",
-}
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+Function = Callable[..., int | None]
+COMMANDS: dict[str, tuple[Function, tuple[Argument, ...]]] = {}
+to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
+
+
+def argument(*names: str, **options: Any) -> Argument:
+    """What argparse's `add_argument` takes."""
+    return names, options
+
+
+def command(*arguments: Argument) -> Callable[[Function], Function]:
+    """Make a function a command: it takes the arguments by name; None stands for exit status 0."""
+
+    def register(function: Function) -> Function:
+        COMMANDS[function.__name__.replace("_", "-")] = function, arguments
+        return function
+
+    return register
+
+
+RUN = argument("run", type=Path, metavar="RUN", help="a run folder, or its model file")
+CONFIG = argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="what would be trained")
+OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value")
+DATA = argument("--data", metavar="DIR", help="DIR/CLASS/*.jpg; default: the run's validation")
+JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
+DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
+
+
+def load(run: Path, device: str) -> "Classifier":
+    """The trained model of a run folder or a model file."""
+    from crossent.device import choose_device
+    from crossent.model_file import load_model
+
+    return load_model(run, choose_device(device))
+
+
+@command(RUN, DATA, JSON, DEVICE)
+def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
+    """measure a trained model on its validation pictures or on another folder"""
+    from crossent.build import data_to_evaluate
+    from crossent.evaluation.measure import as_text, examine
+
+    classifier = load(run, device)
+    pictures = data_to_evaluate(classifier, data)
+    findings = examine(classifier, pictures.val)
+    names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
+    facts = findings.to_dict(names) | {"unusable": unusable}
+    print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable))
+
+
+@command(
+    argument("runs", nargs="+", type=Path, metavar="RUN", help="the first is the base of all"),
+    argument("--against", nargs="+", type=Path, default=[], metavar="RUN",
+             help="the first side; then RUN... are one side, as seeds of one setting"),
+    DATA, JSON, DEVICE,
+)  # fmt: skip
+def compare(
+    runs: list[Path], against: list[Path], data: str | None, as_json: bool, device: str
+) -> None:
+    """tell which of several runs is better, if one can tell"""
+    from crossent.device import choose_device
+    from crossent.experiments.compare import compare_runs
+
+    text, facts = compare_runs(runs, against, data, choose_device(device))
+    print(to_json(facts) if as_json else text)
+
+
+@command(
+    argument("-c", "--config", type=Path, metavar="SWEEP.yaml", help="what to try"),
+    argument("--resume", metavar="FOLDER", type=Path, help="go on with a sweep"),
+    OVERRIDES,
+    argument("--out", metavar="FOLDER", type=Path, help="folder of the sweep to make"),
+)
+def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | None) -> int:
+    """try settings, run after run, and show which are better"""
+    from crossent.experiments.sweep import sweep
+
+    if bool(config) == bool(resume):
+        raise UserError("sweep: expected either -c SWEEP.yaml or --resume FOLDER")
+    return sweep(config, resume, overrides, out)
+
+
+@command(RUN, DEVICE)
+def report(run: Path, device: str) -> None:
+    """write report.html of a run: everything about it on one page"""
+    from crossent.device import choose_device
+    from crossent.report.report import write_report
+    from crossent.training.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    write_report(folder, choose_device(device))
+    print(f"{folder.report}: open it in a browser")
+
+
+@command(
+    RUN,
+    argument("paths", nargs="+", metavar="PATH", help="pictures, folders, patterns, - for stdin"),
+    argument("--json", dest="form", action="store_const", const="json", help="a line per picture"),
+    argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
+    argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
+    argument("--accuracy", type=float, metavar="A", help='"not sure" where it would be lower'),
+    argument("--strict", action="store_true", help="stop at a file that is no picture"),
+    DEVICE,
+)  # fmt: skip
+def predict(
+    run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None,
+    strict: bool, device: str,
+) -> None:  # fmt: skip
+    """name what is on pictures"""
+    from crossent.inference.paths import find_pictures
+    from crossent.inference.predict import print_predictions
+
+    if top < 1:
+        raise UserError(f"--top {top}: expected a number of classes, 1 or more")
+    found = find_pictures(paths, sys.stdin.buffer)
+    print_predictions(load(run, device), found, form or "text", top, accuracy, strict)
+
+
+@command(
+    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*, or DIR/train and val"),
+    CONFIG, JSON,
+)  # fmt: skip
+def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
+    """look at every picture before training: what cannot be used, what is odd, what leaks"""
+    from crossent.config import load_settings
+    from data.doctor import run_doctor
+    from data.errors import DataError
+    from data.load import Split
+
+    overrides = ["data.source=folder", f"data.root={root}"] if root else []
+    settings, training_s = load_settings(config, overrides).settings, None
+    root = settings.data.root
+    if root is None:
+        raise UserError("name a folder of pictures, or with -c a config whose data.root does")
+    if config:  # imports torch, which takes seconds
+        from crossent.pretrained import follow_weights
+        from crossent.train_run import training_seconds
+
+        settings = follow_weights(settings)
+        training_s = partial(training_seconds, settings)
+    split, size = Split(settings.data.val_fraction, settings.data_seed), settings.data.image_size
+    try:
+        return run_doctor(root, as_json, size or 64, split, training_s)
+    except DataError as error:
+        raise UserError(str(error)) from error
+
+
+@command(
+    CONFIG, OVERRIDES,
+    argument("--seconds", type=float, default=60.0, help="for each control; default: 60"),
+)  # fmt: skip
+def check(config: Path | None, overrides: list[str], seconds: float) -> int:
+    """tell a broken pipeline from a hard problem, by three controls, before training"""
+    from crossent.config import load_settings
+    from crossent.experiments.check import check
+    from crossent.pretrained import follow_weights
+
+    settings = load_settings(config, overrides).settings
+    failed = 0
+    for verdict in check(follow_weights(settings), seconds):
+        print(verdict, flush=True)
+        failed |= not verdict.passed
+    return failed
+
+
+@command(
+    CONFIG, OVERRIDES,
+    argument("--kills", type=int, default=3, metavar="N", help="default: 3"),
+    argument("--seed", type=int, default=0, help="of the moments of the kills"),
+)  # fmt: skip
+def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: int) -> int:
+    """kill a training at random moments and see it end in the same bytes"""
+    from crossent.verify_resume import verify_resume
+
+    return verify_resume(config, overrides, kills, seed)
+
+
+@command(
+    RUN,
+    argument("--format", choices=("onnx",), default="onnx", help="default: onnx"),
+    argument("--out", type=Path, metavar="FILE", help="default: RUN/model.onnx"),
+    DATA,
+)
+def export(run: Path, format: str, out: Path | None, data: str | None) -> None:
+    """write a trained model as ONNX, with the preprocessing inside"""
+    from crossent.inference.export import export, pictures_to_compare_on
+
+    classifier = load(run, "cpu")
+    path = out or (run if run.is_dir() else run.parent) / "model.onnx"
+    source, pictures = pictures_to_compare_on(classifier, data)
+    found = export(classifier, path, pictures)
+    print(
+        f"{path}: compared on {found.num_images} pictures ({source}): the same prediction on all, "
+        f"probabilities differ by {found.largest_difference:.1e} at most"
+    )
+
+
+@command(
+    RUN,
+    argument("examples", nargs="*", metavar="PICTURE", help="default: validation pictures"),
+    argument("--port", type=int, help="default: a free one from 7860 on"),
+    DEVICE,
+)
+def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
+    """a page in the browser to try a model on (`make demo RUN=...` installs it)"""
+    from threading import Event
+
+    from crossent.inference.demo import serving
+
+    with serving(load(run, device), examples, port) as address:
+        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
+        Event().wait()
+
+
+@command(
+    argument("run", nargs="?", type=Path, metavar="RUN", help="default: the article's example"),
+    argument("image", nargs="?", metavar="IMAGE", help="a picture"),
+    argument("--label", metavar="CLASS", help="the true class; default: the predicted one"),
+    argument("--format", choices=("text", "markdown", "json"), default="text"),
+    argument("--language", choices=("en", "ja"), default="en"),
+    DEVICE,
+)
+def explain(
+    run: Path | None, image: str | None, label: str | None, format: str, language: str, device: str
+) -> None:
+    """the derivation of E step by step: the article's example, or a picture of yours"""
+    from crossent.inference.explain import ARTICLE, explain, in_words
+
+    if (run or label) and not image:
+        raise UserError("explain: the IMAGE is missing; --label is for a RUN and an IMAGE")
+    explanation = explain(load(run, device), image, label) if run and image else ARTICLE
+    print(in_words(explanation, format, language))
 
 
 def overview() -> argparse.ArgumentParser:
-    """A parser that knows every command by name, and imports none."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
-        subparsers.add_parser(name, help=text)
+    """A parser that lists the commands."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=(__doc__ or "").partition("\n")[0])
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (function, _) in COMMANDS.items():
+        commands.add_parser(name, help=function.__doc__)
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
-    if not arguments or arguments[0] not in COMMANDS:
-        parser = overview()
-        parser.parse_args(arguments)  # ends here for --help, and for anything but a command
-        parser.error("the COMMAND comes first")
-    name, *words = arguments
-    module = importlib.import_module(f"crossent.commands.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=COMMANDS[name])
-    module.add_arguments(parser)
+    name, *words = arguments or ["--help"]
+    if name not in COMMANDS:
+        overview().parse_args([name])  # ends here, with the list or an error
+    function, options = COMMANDS[name]
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=function.__doc__)
+    for names, details in options:
+        parser.add_argument(*names, **details)
     # so that options may stand between the others: explain RUN --label fox IMAGE
-    status: int = module.run(parser.parse_intermixed_args(words))
-    return status
+    return function(**vars(parser.parse_intermixed_args(words))) or EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -8,22 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from crossent.config import Settings, settings_from_dict
-from crossent.device import (
-    choose_device,
-    choose_precision,
-    compute_the_same_every_time,
-    keep_freed_memory,
-    prepare,
-)
+from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import CrossEntropyLoss
 from crossent.model_file import Classifier
 from crossent.pretrained import load_body, read_pretrained
 from crossent.training.batch_norm import use_global_batch_norm
-from crossent.training.console import Console
+from crossent.training.console import Console, EventLog
 from crossent.training.distributed import ALONE, Processes
-from crossent.training.event_log import EventLog
 from crossent.training.optim import SGD, Schedule, WeightAverage
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
@@ -31,13 +24,10 @@ from crossent.training.signals import StopRequest
 from crossent.training.trainer import Stopwatch, Trainer
 from data.augment import Augmentation
 from data.batches import TrainBatches
-from data.cache import default_cache_dir
 from data.errors import DataError
-from data.folder import load_folder_for_evaluation
 from data.images import Data
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
-from data.sources import load_data
 from models import build_model
 from models.head import freeze_body, is_of_head
 from models.torchvision_models import PREFIX
@@ -54,15 +44,9 @@ def build(
     watch: Callable[[dict[str, Any]], None] | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> Run:
-    """Return a run with all its parts, ready to start or to resume.
-
-    Args:
-        stop, console, watch: see `Run`.
-        stopwatch: that has timed what came before.
-    """
+    """Return a run with all its parts, ready to start or to resume."""
     train = settings.train
-    keep_freed_memory()
-    compute_the_same_every_time(train.threads)
+    set_up(train.threads)
     device = choose_device(train.device)
     precision = choose_precision(train.precision, device)
     torch.manual_seed(settings.seed)  # the first weights: the same in all processes
@@ -74,23 +58,34 @@ def build(
         use_global_batch_norm(model, processes)
         torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
     batches = make_batches(settings, data, device, processes)
-    rows = processes.part_of(len(data.val))
+    preprocessing, rows = batches.preprocessing, processes.part_of(len(data.val))
+    weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
     trainer = Trainer(
         model=model,
-        criterion=make_criterion(settings, data).to(device),
+        criterion=CrossEntropyLoss(weights, label_smoothing=smoothing).to(device),
         optimizer=make_optimizer(settings, model),
         batches=batches,
-        evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
-        schedule=make_schedule(settings, len(batches)),
+        evaluator=Evaluator(data.val, preprocessing, device, precision, rows),
+        schedule=Schedule(
+            train.epochs * len(batches), settings.optim.lr, **settings.schedule.model_dump()
+        ),
         processes=processes,
         average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
         stopwatch=stopwatch or Stopwatch(),
     )
+    description = {  # what model.safetensors says about itself
+        "class_names": data.class_names,
+        "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
+        "preprocessing": preprocessing.to_dict(),
+        "precision": precision,
+        "settings": settings.model_dump(mode="json"),
+        "data_fingerprint": data.fingerprint,
+    }
     return Run(
         trainer,
         folder,
         train.epochs,
-        description=describe(settings, data, trainer),
+        description=description,
         unusable=data.unusable,
         minutes=train.minutes,
         patience=train.patience,
@@ -104,47 +99,31 @@ def build(
     )
 
 
-def describe(settings: Settings, data: Data, trainer: Trainer) -> dict[str, Any]:
-    """What model.safetensors says about itself."""
-    return {
-        "class_names": data.class_names,
-        "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
-        "preprocessing": trainer.batches.preprocessing.to_dict(),
-        "precision": trainer.evaluator.precision,
-        "settings": settings.model_dump(mode="json"),
-        "data_fingerprint": data.fingerprint,
-    }
-
-
 def make_data(settings: Settings) -> Data:
-    """Load both splits.
+    """Load both splits; training pictures a quarter larger, so that crops keep their detail."""
+    from data.cache import default_cache_dir  # not above: whoever imports `build` need not decode
+    from data.sources import load_data
 
-    Raises:
-        UserError: the pictures cannot be used as they are.
-    """
-    data = settings.data
-    arguments: dict[str, Any] = {
-        "image_size": preprocessing_of(settings).image_size,
-        "train_size": train_size(settings),
-        "seed": settings.data_seed,
-    }
-    if data.source == "drawings":
-        arguments |= {"num_images": data.num_images, "val_fraction": data.val_fraction}
-    if data.source == "folder":
-        arguments |= {"root": data.root, "val_fraction": data.val_fraction, "on_bad": data.on_bad}
-        arguments |= {"use_cache": data.cache, "cache_dir": data.cache_dir}
-        arguments |= {"num_folds": data.folds, "fold": data.fold or 1}
-    if data.source == "cifar":
-        arguments |= {"root": data.root or default_cache_dir() / "cifar"}
+    data, size = settings.data, preprocessing_of(settings).image_size
+    own: dict[str, dict[str, Any]] = {
+        "drawings": {"num_images": data.num_images, "val_fraction": data.val_fraction},
+        "folder": {
+            "root": data.root, "val_fraction": data.val_fraction, "on_bad": data.on_bad,
+            "use_cache": data.cache, "cache_dir": data.cache_dir,
+            "num_folds": data.folds, "fold": data.fold or 1,
+        },
+        "cifar": {"root": data.root or default_cache_dir() / "cifar"},
+    }  # fmt: skip
     try:
-        return load_data(data.source, **arguments)
+        return load_data(
+            data.source,
+            image_size=size,
+            train_size=size * 5 // 4,
+            seed=settings.data_seed,
+            **own[data.source],
+        )
     except DataError as error:
         raise UserError(str(error)) from error
-
-
-def train_size(settings: Settings) -> int:
-    """The side of stored training pictures: a quarter more, so that crops keep their detail."""
-    return preprocessing_of(settings).image_size * 5 // 4
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
@@ -158,11 +137,7 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 def make_batches(
     settings: Settings, data: Data, device: torch.device, processes: Processes
 ) -> TrainBatches:
-    """The training pictures in augmented batches.
-
-    Raises:
-        UserError: a batch has fewer samples than there are processes.
-    """
+    """The training pictures in augmented batches, each with a sample for every process."""
     d, t = settings.data, settings.train
     order = EpochSampler(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
     smallest = order.num_slots // order.num_batches
@@ -176,21 +151,15 @@ def make_batches(
         num_classes=len(data.class_names),
         order=order,
         augmentation=Augmentation(
-            crop=d.crop,
-            aspect=d.aspect,
-            flip=d.flip,
-            rotation=d.rotation,
-            brightness=d.brightness,
-            contrast=d.contrast,
-            saturation=d.saturation,
-            mixup=t.mixup,
+            crop=d.crop, aspect=d.aspect, flip=d.flip, rotation=d.rotation,
+            brightness=d.brightness, contrast=d.contrast, saturation=d.saturation, mixup=t.mixup,
         ),
         preprocessing=preprocessing_of(settings),
         device=device,
         rank=processes.rank,
         num_ranks=processes.size,
         only_first=t.overfit_batch,
-    )
+    )  # fmt: skip
 
 
 def model_arguments(settings: Settings) -> dict[str, Any]:
@@ -203,60 +172,39 @@ def model_arguments(settings: Settings) -> dict[str, Any]:
 def make_model(settings: Settings, num_classes: int) -> nn.Module:
     """The untrained model, its body frozen if only the head is to learn.
 
+    It is shown one black picture, without a trace: no layer draws or counts in `eval`.
+
     Raises:
-        UserError: no such model, or one that cannot take pictures of this size.
+        UserError: no such model, or it cannot take pictures of this size: a network may halve a
+            small one once too often, a vision transformer takes one size only.
     """
+    name, size = settings.model.name, preprocessing_of(settings).image_size
     try:
-        model = build_model(settings.model.name, num_classes, **model_arguments(settings))
+        model = build_model(name, num_classes, **model_arguments(settings))
     except ValueError as error:
         raise UserError(f"model.name: {error}") from None
-    size, only = preprocessing_of(settings).image_size, getattr(model, "image_size", None)
-    if only not in (None, size):  # a vision transformer has a place code for each patch
-        raise UserError(f"data.image_size is {size}; {settings.model.name} takes {only} only")
-    check_runs(model, settings.model.name, size)
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"model.name={name} cannot take pictures of data.image_size={size} ({reason})"
+        ) from None
+    model.train()
     if settings.train.freeze:
         freeze_body(model)
     return model
 
 
-@torch.no_grad()
-def check_runs(model: nn.Module, name: str, image_size: int) -> None:
-    """Show the model one black picture, without a trace: no layer draws or counts in `eval`.
-
-    Raises:
-        UserError: such as for a network that halves a small picture once too often.
-    """
-    try:
-        model.eval()(torch.zeros(1, 3, image_size, image_size))
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(
-            f"model.name={name} cannot take pictures of data.image_size={image_size} ({reason})"
-        ) from None
-    model.train()
-
-
-def make_criterion(settings: Settings, data: Data) -> CrossEntropyLoss:
-    """The loss of training: E with its class weights and label smoothing."""
-    return CrossEntropyLoss(
-        weight=class_weights(settings.loss.class_weights, data),
-        label_smoothing=settings.loss.label_smoothing,
-    )
-
-
-def class_weights(setting: str | tuple[float, ...], data: Data) -> Tensor | None:
-    """(K,) weights: `balanced` gives a class N / (K n_k), so that all classes weigh the same.
-
-    Raises:
-        UserError: a list of another length than K.
-    """
+def class_weights(settings: Settings, data: Data) -> Tensor | None:
+    """(K,) weights: `balanced` gives a class N / (K n_k), so that all classes weigh the same."""
+    setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None
-    num_classes = len(data.class_names)
     if setting == "balanced":
         counts = np.bincount(data.train.labels, minlength=num_classes)
-        weights = len(data.train) / (num_classes * counts)
-        return torch.tensor(weights, dtype=torch.float32)
+        return torch.tensor(len(data.train) / (num_classes * counts), dtype=torch.float32)
     if len(setting) != num_classes:
         raise UserError(
             f"loss.class_weights has {len(setting)} numbers; expected {num_classes}, "
@@ -289,22 +237,21 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
     )
 
 
-def make_schedule(settings: Settings, num_batches: int) -> Schedule:
-    """The learning rate of each step."""
-    return Schedule(
-        num_steps=settings.train.epochs * num_batches,
-        lr=settings.optim.lr,
-        warmup=settings.schedule.warmup,
-        final=settings.schedule.final,
-    )
-
-
-def validation_of(classifier: Classifier) -> Data:
-    """The data of the run that made the model, found again by its settings.
+def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
+    """The validation pictures of the run that made the model, or all pictures of another folder.
 
     Raises:
-        UserError: they are not the same pictures any more.
+        UserError: the run's pictures have changed; or the folder has a class that the model does
+            not know, or no picture at all.
     """
+    from data.folder import load_folder_for_evaluation
+
+    if root is not None:
+        size = classifier.preprocessing.image_size
+        try:
+            return load_folder_for_evaluation(root, classifier.class_names, size)
+        except DataError as error:
+            raise UserError(str(error)) from error
     data = make_data(settings_from_dict(classifier.header["settings"], "the model"))
     if data.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
@@ -312,16 +259,3 @@ def validation_of(classifier: Classifier) -> Data:
             "trained on some that would now be validation; name a folder with --data"
         )
     return data
-
-
-def labelled_folder(classifier: Classifier, root: str) -> Data:
-    """The pictures of another folder, all for validation; its classes are matched by name.
-
-    Raises:
-        UserError: a class that the model does not know, or no picture at all.
-    """
-    size = classifier.preprocessing.image_size
-    try:
-        return load_folder_for_evaluation(root, classifier.class_names, size)
-    except DataError as error:
-        raise UserError(str(error)) from error

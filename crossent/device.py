@@ -2,8 +2,6 @@
 
 import ctypes
 import os
-import re
-import sys
 
 import torch
 from torch import Tensor, nn
@@ -27,55 +25,14 @@ def choose_device(name: str) -> torch.device:
             name = "mps"
     try:
         device = torch.device(name)
-        if device.type == "cuda":
-            check_kernels(device)
-        torch.empty(1, device=device)
+        (torch.zeros(1, device=device) + 1).item()  # a GPU may be too new or old for this torch
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"train.device: {name!r} cannot be used here ({reason}); try auto"
+            f"train.device: {name!r} cannot be used here ({reason}); go on with train.device=cpu, "
+            "or install a torch built for it: https://pytorch.org/get-started/locally"
         ) from None
     return device
-
-
-def check_kernels(device: torch.device) -> None:
-    """Refuse a GPU too new or too old for the installed torch: it would crash in the first step.
-
-    Raises:
-        UserError: torch was built without kernels that run on it.
-    """
-    capability = torch.cuda.get_device_capability(device)
-    architectures = torch.cuda.get_arch_list()
-    if not any(runs_on(architecture, capability) for architecture in architectures):
-        major, minor = capability
-        raise UserError(
-            f"train.device: {device} has compute capability {major}.{minor}, for which torch "
-            f"{torch.__version__} has no kernels (only {' '.join(architectures) or 'none'}); "
-            "install a torch built for it, see https://pytorch.org/get-started/locally, "
-            "or go on with train.device=cpu"
-        )
-
-
-def runs_on(architecture: str, capability: tuple[int, int]) -> bool:
-    """Whether kernels built for "sm_86", "sm_90a", "sm_100f" or "compute_90" run on a GPU.
-
-    Machine code (sm) runs on GPUs of its major version with its minor version or a later one;
-    with the ending f likewise, with a on just its own. Intermediate code (compute) is translated
-    for any later GPU, but with an ending, none but those. AMD's names (gfx90a) follow other rules,
-    which its driver checks.
-
-    Source: CUDA C++ Programming Guide, "Binary Compatibility", "PTX Compatibility".
-    """
-    match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", architecture)
-    if match is None:
-        return architecture.startswith("gfx")
-    kind, ending = match[1], match[4]
-    built_for = (int(match[2]), int(match[3]))
-    if ending == "a":
-        return capability == built_for
-    if kind == "sm" or ending == "f":
-        return capability[0] == built_for[0] and capability[1] >= built_for[1]
-    return capability >= built_for
 
 
 def choose_precision(name: str, device: torch.device) -> str:
@@ -85,13 +42,8 @@ def choose_precision(name: str, device: torch.device) -> str:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = device.type == "cpu" and has_cpu_bf16()
+        fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     return "bf16" if fast else "fp32"
-
-
-def has_cpu_bf16() -> bool:
-    """Whether the processor has bfloat16 instructions; emulated ones are slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -105,8 +57,8 @@ def prepare(model: nn.Module, device: torch.device) -> nn.Module:
     return prepared
 
 
-def compute_the_same_every_time(threads: int | None = None) -> None:
-    """Ask torch for algorithms that give the same bits for the same input; before the first use.
+def set_up(threads: int | None = None) -> None:
+    """Before the first use of torch: the same bits for the same input, and freed memory kept.
 
     Args:
         threads: of the CPU; sums are cut into as many parts, so other numbers give other bits.
@@ -118,17 +70,8 @@ def compute_the_same_every_time(threads: int | None = None) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what a step frees for the next one.
-
-    By default it returns large pieces to the system, which clears each page before it hands it out
-    again: 2,000 pages a step of the small CNN, a tenth of its time. (glibc only; elsewhere nothing
-    changes.)
-    """
-    if sys.platform != "linux":
-        return
+    # By default glibc returns large pieces of memory to the system, which clears each page before
+    # it hands it out again: 2,000 pages a step of the small CNN, a tenth of its time.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)

@@ -10,18 +10,22 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
+# What may give a sum other last bits.
+KEYS = ("device", "precision", "threads", "processes", "sums")
 
 
 def current_environment(
     device: torch.device, precision: str, data_fingerprint: str
 ) -> dict[str, Any]:
     """Versions, device, threads, the revision of this program, and which pictures."""
+    is_gpu = device.type == "cuda"
+    chip = torch.cuda.get_device_name(device) if is_gpu else platform.processor()
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "device": device_name(device),
+        "device": f"{device} ({chip or platform.machine()})",
         "precision": precision,
         "threads": torch.get_num_threads(),
         "git_revision": git_revision(),
@@ -31,35 +35,22 @@ def current_environment(
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What has changed since, of all that may give a sum other last bits: "threads: 2 -> 4"."""
-    keys = ("packages", "device", "precision", "threads", "processes", "sums")
-    flat_old, flat_new = ({k: e[k] for k in keys if k in e} for e in (old, new))
-    for flat in (flat_old, flat_new):
-        flat |= flat.pop("packages", {})
+    before, now = (
+        {key: e[key] for key in KEYS if key in e} | e.get("packages", {}) for e in (old, new)
+    )
     return [
-        f"{key}: {flat_old[key]} -> {flat_new[key]}"
-        for key in flat_old
-        if key in flat_new and flat_old[key] != flat_new[key]
+        f"{key}: {before[key]} -> {now[key]}"
+        for key in before
+        if key in now and before[key] != now[key]
     ]
-
-
-def device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({platform.processor() or platform.machine()})"
 
 
 def git_revision() -> str | None:
     """The commit of this program, with "+changes" if files differ from it; None outside git."""
+    words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
     root = Path(__file__).resolve().parents[1]
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+        described = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git here
         return None
-    return described.stdout.strip()
+    return described.stdout.strip() or None

@@ -1,9 +1,9 @@
 """Writing files so that a reader finds the old content or the new, never a torn one."""
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -15,23 +15,17 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: of `path`, whichever file it was: the disk is full, the folder is gone, ...
     """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            write(temporary)
-            temporary.chmod(0o666 & ~umask())  # mkstemp gives the owner alone access
-            fsync(temporary)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write(temporary)
+        fsync(temporary)
+        os.replace(temporary, path)
         fsync(path.parent)
     except OSError as error:
-        raise OSError(
-            error.errno, f"cannot be written: {error.strerror or error}", str(path)
-        ) from error
+        reason = f"cannot be written: {error.strerror or error}"
+        raise OSError(error.errno, reason, str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_temporary_files(folder: Path) -> None:
@@ -52,10 +46,3 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def umask() -> int:
-    """The permission bits that new files go without; reading them means setting them."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

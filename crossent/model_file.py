@@ -10,29 +10,25 @@ from torch import Tensor, nn
 
 from crossent.device import autocast, prepare
 from crossent.errors import UserError
-from crossent.tensor_file import read_tensors, write_tensors
-from crossent.weights import check_finite, load_weights
+from crossent.tensor_file import load_weights, read_tensors, write_tensors
 from data.preprocess import Preprocessing
-from models import build_model
 
 KIND = "model"
-KEYS = ("class_names", "model", "preprocessing", "precision", "settings", "metrics")
 
 
 def write_model(path: Path, weights: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write weights and header.
-
-    Args:
-        weights: the model's `state_dict`.
-        header: class_names; model (name and arguments for `build_model`); preprocessing;
-            precision; settings; metrics; data_fingerprint.
-    """
+    """Write a model's `state_dict`, and the header of `Classifier`."""
     write_tensors(path, weights, {"kind": KIND, **header})
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained model with its preprocessing and the names of its classes, ready to use."""
+    """A trained model with its preprocessing and the names of its classes, ready to use.
+
+    Args:
+        header: class_names; model (name and arguments for `build_model`); preprocessing;
+            precision; settings; metrics; data_fingerprint.
+    """
 
     model: nn.Module
     class_names: list[str]
@@ -75,18 +71,18 @@ def load_model(path: Path, device: torch.device) -> Classifier:
     Raises:
         UserError: missing, damaged, or not a model file of ours; or a group of runs.
     """
+    from models import build_model
+
     path = model_path(path)
     tensors, header = read_tensors(path)
-    if header.get("kind") != KIND or not set(KEYS) <= header.keys():
+    if header.get("kind") != KIND:
         raise UserError(f"{path} is no model file but one of kind {header.get('kind')!r}")
-    class_names = header["class_names"]
-    described = header["model"]
+    class_names, described = header["class_names"], header["model"]
     try:
         model = build_model(described["name"], len(class_names), **described["arguments"])
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: no model can be built from its description: {error}") from None
     load_weights(model, tensors, path)
-    check_finite(tensors, path)
     return Classifier(
         model=prepare(model, device).eval(),
         class_names=class_names,

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from crossent.config import Settings
 from crossent.errors import UserError
-from crossent.tensor_file import read_tensors
-from crossent.weights import check_finite, mismatch, put_tensors
+from crossent.tensor_file import check_finite, load_weights, read_tensors, read_unchecked
 from data.preprocess import Preprocessing
 from models.head import is_of_head
-from models.torchvision_models import PREFIX, Pretrained, fetch, pretrained
+from models.torchvision_models import PREFIX, fetch, pretrained
 
 DEFAULT = "DEFAULT"
 
@@ -38,61 +36,36 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
     Raises:
         UserError: the file is missing, damaged or of no known kind; or cannot be downloaded.
     """
-    own = torchvision_preprocessing(model_name)
-    if weights == DEFAULT:
-        path = default_path(model_name)
-        return PretrainedWeights(path, read_pth(path), own)
+    own = None  # torchvision's weights of that name, and what they expect
+    if model_name.startswith(PREFIX):
+        try:
+            own = pretrained(model_name.removeprefix(PREFIX))
+        except ValueError as error:
+            raise UserError(f"model.name: {error}") from None
+    expected = Preprocessing(own.image_size, own.mean, own.std) if own else None
     path = Path(weights)
+    if weights == DEFAULT:
+        if own is None:
+            raise UserError(
+                f"model.weights: {DEFAULT} is for torchvision's models, such as {PREFIX}resnet18; "
+                f"for {model_name} name a run"
+            )
+        try:
+            path = fetch(own)
+        except ValueError as error:
+            raise UserError(f"model.weights: {error}") from None
     path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"model.weights: {path} does not exist; name a run, a file or {DEFAULT}")
     if path.suffix in (".pth", ".pt"):
-        return PretrainedWeights(path, read_pth(path), own)
-    if "sha256_header" in header_of(path):
-        tensors, header = read_tensors(path)  # a file of ours, with its checksums
-        if "preprocessing" not in header:
-            raise UserError(f"model.weights: {path} is no model; name the run's model.safetensors")
-        return PretrainedWeights(path, tensors, Preprocessing.from_dict(header["preprocessing"]))
-    with safe_open(path, framework="pt") as file:
-        return PretrainedWeights(path, {n: file.get_tensor(n) for n in file.keys()}, own)  # noqa: SIM118
-
-
-def torchvision_preprocessing(model_name: str) -> Preprocessing | None:
-    """That of torchvision's own weights; None for a model of ours."""
-    if not model_name.startswith(PREFIX):
-        return None
-    found = pretrained_or_refuse(model_name)
-    return Preprocessing(found.image_size, found.mean, found.std)
-
-
-def default_path(model_name: str) -> Path:
-    if not model_name.startswith(PREFIX):
-        raise UserError(
-            f"model.weights: {DEFAULT} is for torchvision's models, such as {PREFIX}resnet18; "
-            f"for {model_name} name a run"
-        )
-    try:
-        return fetch(pretrained_or_refuse(model_name))
-    except ValueError as error:
-        raise UserError(f"model.weights: {error}") from None
-
-
-def pretrained_or_refuse(model_name: str) -> Pretrained:
-    try:
-        return pretrained(model_name.removeprefix(PREFIX))
-    except ValueError as error:
-        raise UserError(f"model.name: {error}") from None
-
-
-def header_of(path: Path) -> dict[str, str]:
-    """The description of a safetensors file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"model.weights: {path} is damaged or no safetensors file ({error})"
-        ) from None
+        return PretrainedWeights(path, read_pth(path), expected)
+    tensors, encoded = read_unchecked(path)
+    if "sha256_header" not in encoded:
+        return PretrainedWeights(path, tensors, expected)
+    tensors, header = read_tensors(path)  # a file of ours, with its checksums
+    if "preprocessing" not in header:
+        raise UserError(f"model.weights: {path} is no model; name the run's model.safetensors")
+    return PretrainedWeights(path, tensors, Preprocessing.from_dict(header["preprocessing"]))
 
 
 def read_pth(path: Path) -> dict[str, Tensor]:
@@ -120,16 +93,15 @@ def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
     Raises:
         UserError: they are of another model, or not finite.
     """
-    expected = {n: t for n, t in model.state_dict().items() if not is_of_head(model, n)}
-    found = {n: t for n, t in weights.tensors.items() if not is_of_head(model, n)}
-    reason = mismatch(expected, found)
-    if reason:
+    head = {n: t for n, t in model.state_dict().items() if is_of_head(model, n)}
+    body = {n: t for n, t in weights.tensors.items() if not is_of_head(model, n)}
+    check_finite(body, weights.path)
+    try:
+        load_weights(model, head | body, weights.path)
+    except UserError as error:
         raise UserError(
-            f"model.weights: {weights.path} belongs to another model: {reason}; set model.name "
-            "and model.width to those of the weights"
-        )
-    check_finite(found, weights.path)
-    put_tensors(model, found)
+            f"model.weights: {error}; set model.name and model.width to those of the weights"
+        ) from None
 
 
 def follow_weights(settings: Settings) -> Settings:

@@ -9,15 +9,9 @@ from crossent.training.trainer import Progress
 # These do not change what comes out: another place of the same pictures (the fingerprint is
 # checked), how often to save, and the machine, which changes no more than the last bits.
 FREE = {
-    "data.root",
-    "data.cache",
-    "data.cache_dir",
-    "data.on_bad",
-    "train.checkpoint_every",
-    "train.device",
-    "train.threads",
-    "train.timeout_s",
-}
+    "data.root", "data.cache", "data.cache_dir", "data.on_bad", "train.checkpoint_every",
+    "train.device", "train.threads", "train.timeout_s",
+}  # fmt: skip
 MAY_BE_RAISED = "train.epochs"
 
 
@@ -41,7 +35,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
         )
     progress, asked = Progress.from_dict(header["progress"]), settings.train.epochs
     epochs = progress.epochs_to_do(asked, old.train.epochs)
-    if asked > old.train.epochs and asked < epochs:
+    if old.train.epochs < asked < epochs:
         raise UserError(
             f"train.epochs={asked} would shorten {folder.path}: train.minutes has decided on "
             f"{epochs} epochs; ask for more"
@@ -51,9 +45,11 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:
     """The differences that a resumed run may not have: "optim.lr: 0.1 -> 0.2"."""
-    allowed = FREE | {MAY_BE_RAISED} if new.train.epochs >= old.train.epochs else FREE
-    lines = [line for line in differences(old, new) if line.partition(":")[0] not in allowed]
-    return [
-        f"{line} (it may only be raised)" if line.startswith(f"{MAY_BE_RAISED}:") else line
-        for line in lines
-    ]
+    refused = []
+    for line in differences(old, new):
+        name = line.partition(":")[0]
+        if name == MAY_BE_RAISED and new.train.epochs < old.train.epochs:
+            refused.append(f"{line} (it may only be raised)")
+        elif name not in {MAY_BE_RAISED, *FREE}:
+            refused.append(line)
+    return refused

@@ -1,24 +1,28 @@
 """Train one run: in a new folder, or on from the last checkpoint of an old one."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crossent.build import build, make_data
-from crossent.config import Loaded, to_yaml
+from crossent.config import Loaded, Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE
 from crossent.resume import is_finished
 from crossent.training.console import Console
 from crossent.training.distributed import ALONE, Processes, WorkerLost
+from crossent.training.find_lr import E_of_step, draw_finding, find_lr
 from crossent.training.not_finite import NotFinite
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
-from crossent.training.trainer import Stopwatch
+from crossent.training.trainer import Stopwatch, seconds_per_epoch
 from data.images import Data
+from data.sampler import EpochSampler
 
 
 @dataclass(frozen=True)
@@ -101,18 +105,48 @@ def begin(
         stopwatch("decode")
         console.data(data)
         run = build(
-            settings,
-            data,
-            folder,
-            processes,
-            stop=caller.stop,
-            console=console,
-            watch=caller.watch,
-            stopwatch=stopwatch,
-        )
+            settings, data, folder, processes,
+            stop=caller.stop, console=console, watch=caller.watch, stopwatch=stopwatch,
+        )  # fmt: skip
         stopwatch("start")
         run.start_or_resume()
     if processes.is_first:
         folder.keep_config(to_yaml(settings))
         folder.keep_origins(loaded.origins)
     return run, data
+
+
+def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
+    """Do one step, so that a mistake shows before the long run; or find a learning rate."""
+    trainer = build(settings, make_data(settings), RunFolder(Path("unused")), processes).trainer
+    if wants_lr:
+        finding, path = find_lr(trainer), Path("lr-finder.png")
+        text = f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}"
+        if processes.is_first:
+            draw_finding(finding, path)
+    else:
+        E = E_of_step(trainer, next(trainer.batches.epoch(0)))
+        text = f"one step done: E = {E:.4f}; nothing was kept"
+    if processes.is_first:
+        print(text)
+
+
+def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> float:
+    """How long all epochs take with so many pictures of each class, by a few steps with drawings.
+
+    Of an epoch's slots, not its pictures: balanced sampling draws some of them several times.
+    """
+    few = min(16 * settings.train.batch_size, 1000)
+    changes = {"source": "drawings", "num_images": few, "root": None}
+    data, model = settings.data, settings.model
+    parts = {
+        "data": data.model_copy(update=changes),
+        "model": model.model_copy(update={"weights": None}),
+    }
+    tried = settings.model_copy(update=parts)
+    trainer = build(tried, make_data(tried), RunFolder(Path("unused"))).trainer
+    images_per_s = trainer.batches.order.num_slots / seconds_per_epoch(trainer)
+    labels = np.repeat(np.arange(len(train_counts)), list(train_counts.values()))
+    balanced = settings.data.sampling == "balanced"
+    num_slots = EpochSampler(labels, settings.train.batch_size, 0, balanced).num_slots
+    return settings.train.epochs * num_slots / images_per_s

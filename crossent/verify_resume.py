@@ -6,16 +6,16 @@ resumed each time. At the end both are compared.
 
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
-from crossent.config import Settings
+from crossent.config import load_settings
 from crossent.errors import EXIT_DONE, UserError
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
@@ -26,14 +26,8 @@ POLL_S = 0.01
 TIMES = ("images_per_s", "elapsed_s", "time_s")
 
 
-def verify_resume(settings: Settings, arguments: Sequence[str], num_kills: int, seed: int) -> int:
-    """Train twice, once with kills; print what happens, then PASS or the first difference.
-
-    Args:
-        settings: that the arguments come to.
-        arguments: of train.py: the config and what is to differ from it.
-        num_kills: of the second training.
-        seed: of the moments of the kills.
+def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int, seed: int) -> int:
+    """Train twice, once with kills at moments that `seed` chooses; print PASS or a difference.
 
     Returns:
         the exit status: 0 for PASS, 1 for a difference.
@@ -41,80 +35,62 @@ def verify_resume(settings: Settings, arguments: Sequence[str], num_kills: int, 
     Raises:
         UserError: the training does not work, or nobody could repeat it.
     """
+    settings = load_settings(config, overrides).settings
+    if num_kills < 1:
+        raise UserError(f"--kills {num_kills}: expected 1 or more")
     if settings.train.minutes is not None:
         raise UserError("train.minutes depends on the clock: set train.minutes=null and the epochs")
     if settings.data.folds is not None and settings.data.fold is None:
         raise UserError("verify-resume takes one run: choose a fold, such as data.fold=1")
+    words = [*(["-c", str(config)] if config else []), *overrides]
     with tempfile.TemporaryDirectory(prefix="crossent-verify-") as temporary:
-        straight = RunFolder(Path(temporary, "straight"))
-        start = time.perf_counter()
-        train(arguments, straight)
-        num_steps = straight.records()[-2]["step"]  # the last line is the end
-        print(f"straight: {num_steps} steps in {time.perf_counter() - start:.1f} s", flush=True)
+        straight, killed = (RunFolder(Path(temporary, name)) for name in ("straight", "killed"))
+        train(words, straight)
         training_s = straight.last.stat().st_mtime - straight.environment.stat().st_mtime
-        rng = random.Random(seed)
-        delays = [rng.uniform(0, training_s) for _ in range(num_kills)]
-        killed = RunFolder(Path(temporary, "killed"))
-        difference = train_with_kills(arguments, killed, straight, delays)
+        num_steps = straight.records()[-2]["step"]  # the last line is the end
+        print(f"straight: {num_steps} steps in {training_s:.1f} s", flush=True)
+        rng, difference = random.Random(seed), None
+        for number in range(1, num_kills + 1):
+            delay = rng.uniform(0, training_s)
+            said = f"kill {number} of {num_kills}: {delay:.2f} s after it began"
+            if train(words, killed, delay):
+                epochs = sum(record["kind"] == "epoch" for record in killed.records())
+                print(f"{said}, {epochs} epochs in the log", flush=True)
+                continue
+            print(f"{said} the training was over; once more", flush=True)
+            difference = difference or first_difference(straight, killed)
+            shutil.rmtree(killed.path)
+        train(words, killed)
+        difference = difference or first_difference(straight, killed)
     print(f"FAIL: {difference}" if difference else "PASS: the same tensors, the same lines")
     return EXIT_DIFFERENT if difference else EXIT_DONE
 
 
-def train_with_kills(
-    arguments: Sequence[str], folder: RunFolder, straight: RunFolder, delays: Sequence[float]
-) -> str | None:
-    """Kill and resume a training; return how it differs from the straight one, if it does.
-
-    If it ends before its time to be killed, it is compared, and the next kill meets a new one.
-    """
-    for number, delay in enumerate(delays, start=1):
-        kill = f"kill {number} of {len(delays)}"
-        if train(arguments, folder, delay):
-            epochs = sum(record["kind"] == "epoch" for record in folder.records())
-            print(f"{kill}: {delay:.2f} s after it began, {epochs} epochs in the log", flush=True)
-            continue
-        print(f"{kill}: the training was over; once more", flush=True)
-        difference = first_difference(straight, folder)
-        if difference:
-            return difference
-        shutil.rmtree(folder.path)
-    train(arguments, folder)
-    return first_difference(straight, folder)
-
-
-def train(arguments: Sequence[str], folder: RunFolder, delay: float | None = None) -> bool:
-    """Begin a training, or go on with it, and wait for its end; return whether it was killed.
-
-    Args:
-        delay: seconds after it has begun, or gone on, at which it is killed.
+def train(words: Sequence[str], folder: RunFolder, delay: float | None = None) -> bool:
+    """Begin a training, or go on with it; return whether it was killed, `delay` s after that.
 
     Raises:
         UserError: it ended otherwise; with its own last words.
     """
-    is_old, path = folder.config.exists(), str(folder.path)
-    words = ["--resume", path] if is_old else [*arguments, "--out", path]
-    old = written(folder)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        if delay is not None:
-            while process.poll() is None and written(folder) == old:  # importing, decoding
-                time.sleep(POLL_S)
-            deadline = time.monotonic() + delay
-            while process.poll() is None and time.monotonic() < deadline:
-                time.sleep(POLL_S)
-            process.kill()
-        _, said = process.communicate()
-    finally:
-        process.kill()  # if this process is interrupted, nobody else ends it
-    was_killed = delay is not None and process.returncode == -signal.SIGKILL
+    path, begun = str(folder.path), written(folder)
+    words = ["--resume", path] if folder.config.exists() else [*words, "--out", path]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
+        try:
+            while delay and process.poll() is None and written(folder) == begun:
+                time.sleep(POLL_S)  # it imports, it decodes
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            pass  # it is time to kill it
+        finally:
+            process.kill()  # also if this process is interrupted: nobody else ends it
+        was_killed = delay is not None and process.wait() == -SIGKILL
+        said.seek(0)
+        last = said.read().strip().removeprefix("error: ").splitlines() or ["no word"]
     if process.returncode != EXIT_DONE and not was_killed:
-        last = said.strip().removeprefix("error: ").splitlines() or ["no word"]
         raise UserError(f"the training ended with status {process.returncode}: {last[-1]}")
     return was_killed
 

@@ -30,29 +30,30 @@ def guessing_loss(counts: Mapping[str, int]) -> float:
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
     """Warn about classes with few pictures to train on or to be validated with."""
+    if len(train) < 2 or not any(train.values()):  # nothing to be trained
+        return []
     sentences = []
-    small = {name: count for name, count in train.items() if count < MIN_TRAIN_PICTURES}
+    small = [f"{name} ({n})" for name, n in train.items() if n < MIN_TRAIN_PICTURES]
     if small:
-        listed = ", ".join(f"{name} ({count})" for name, count in small.items())
-        sentences.append(f"few pictures to learn from: {listed}; add more")
-    least, most = min(train, key=lambda n: train[n]), max(train, key=lambda n: train[n])
+        sentences.append(f"few pictures to learn from: {', '.join(small)}; add more")
+    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
     if train[most] > MANY_TIMES * train[least] > 0:
         sentences.append(
             f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
             " consider loss.class_weights=balanced"
         )
-    for name in train:
-        if val.get(name, 0) < MIN_VAL_PICTURES:
-            pictures = plural(val.get(name, 0), "picture")
-            sentences.append(f"validation has {pictures} of {name}: its recall says little")
-    return sentences
+    return sentences + [
+        f"validation has {plural(n, 'picture')} of {name}: its recall says little"
+        for name, n in val.items()
+        if n < MIN_VAL_PICTURES
+    ]
 
 
 def about_duplicates(
     across_classes: int, across_splits: int, within: int
 ) -> tuple[list[str], list[str]]:
     """Return what must be repaired, and what is good to know, about so many pairs of each kind."""
-    repairs, warnings = [], []
+    repairs, notes = [], []
     if across_classes:
         repairs.append(
             f"{plural(across_classes, 'pair')} of files with one picture under two labels:"
@@ -64,8 +65,8 @@ def about_duplicates(
             " val: remove one of them, or the validation measures memory"
         )
     if within:
-        warnings.append(
+        notes.append(
             f"{plural(within, 'pair')} of files with one picture in one class: they are kept"
             " on one side of the split, but what they show weighs more"
         )
-    return repairs, warnings
+    return repairs, notes

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from data.sampler import generator
 
 DRAWS = 2  # the purpose of the generator; EpochSampler has 0 and 1
 NUM_DRAWS = 9  # area, aspect, x, y, mirror, angle, brightness, contrast, saturation
+Floats = npt.NDArray[np.float32]
 GREY = (0.299, 0.587, 0.114)  # luma of RGB, ITU-R BT.601
 
 
@@ -31,55 +33,37 @@ class Augmentation:
     saturation: float = 0.0  # and of their distance from their own grey
     mixup: float = 0.0  # alpha of Beta(alpha, alpha); 0 mixes nothing
 
-    def draw(self, seed: int, epoch: int, num_slots: int) -> "Draws":
-        """All random numbers of an epoch: row i belongs to slot i, whatever asks for it when."""
+    def draw(self, seed: int, epoch: int, num_slots: int) -> tuple[Floats, Floats]:
+        """Draw all random numbers of an epoch: row i belongs to slot i, whatever asks for it when.
+
+        Shape:
+            returns (M, NUM_DRAWS) in [0, 1), and (M,) in [1/2, 1]: a picture's own share in mixup.
+        """
         rng = generator(seed, epoch, DRAWS)
         uniform = rng.random((num_slots, NUM_DRAWS), dtype=np.float32)
         if self.mixup == 0:
-            return Draws(uniform, np.ones(num_slots, np.float32))
-        # An own share lam >= 1/2 keeps a picture the main one in its own row.
+            return uniform, np.ones(num_slots, np.float32)
         lam = rng.beta(self.mixup, self.mixup, num_slots)
-        return Draws(uniform, np.maximum(lam, 1 - lam).astype(np.float32))
+        return uniform, np.maximum(lam, 1 - lam).astype(np.float32)
+
+    def changes(self, uniform: Tensor) -> "Changes":
+        """Work out what the random numbers (M, NUM_DRAWS) do to each picture."""
+        return Changes(crop_matrices(uniform, self), *colour_matrices(uniform, self))
 
 
-@dataclass(frozen=True)
-class Draws:
-    """Shape: uniform (M, NUM_DRAWS) in [0, 1); lam (M,) in [1/2, 1], a picture's own share."""
+class Changes(NamedTuple):
+    """What is done to each picture, a row a picture."""
 
-    uniform: npt.NDArray[np.float32]
-    lam: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What is done to each picture of an epoch, worked out for all of them at once.
-
-    Shape: place (M, 2, 3), see `crop_matrices`; colour (M, 3, 3) and fade (M, 1), see
-        `colour_matrices`.
-    """
-
-    place: Tensor
-    colour: Tensor
-    fade: Tensor
-
-    @classmethod
-    def of(cls, uniform: Tensor, augmentation: Augmentation) -> "Changes":
-        """From the random numbers (M, NUM_DRAWS) in [0, 1), a row a picture."""
-        return cls(crop_matrices(uniform, augmentation), *colour_matrices(uniform, augmentation))
-
-    def __getitem__(self, rows: Tensor) -> "Changes":
-        return Changes(self.place[rows], self.colour[rows], self.fade[rows])
+    place: Tensor  # (M, 2, 3), see `crop_matrices`
+    colour: Tensor  # (M, 3, 3), see `colour_matrices`
+    fade: Tensor  # (M, 1)
 
 
 def augment(images: Tensor, changes: Changes, preprocessing: Preprocessing) -> Tensor:
     """Crop, stretch, mirror, turn, change the light, normalise: one resampling, one colour matrix.
 
-    Args:
-        images: (N, S, S, 3) uint8, S at least the image size.
-        changes: a row a picture.
-
     Shape:
-        returns (N, 3, image_size, image_size) float32, channels last in memory.
+        (N, S, S, 3) uint8 to (N, 3, image_size, image_size) float32, channels last in memory.
     """
     grid = places_to_read(changes.place, preprocessing.image_size)
     pixels = images.permute(0, 3, 1, 2).float()
@@ -95,10 +79,9 @@ def augment(images: Tensor, changes: Changes, preprocessing: Preprocessing) -> T
 
 
 def places_to_read(matrices: Tensor, size: int) -> Tensor:
-    """For each pixel of the result, the (x, y) of the picture: F.affine_grid, as one product.
+    """(N, 2, 3) to (N, size, size, 2): the (x, y) that each pixel of the result is read from.
 
-    Shape:
-        (N, 2, 3) to (N, size, size, 2).
+    F.affine_grid, as one product.
     """
     places = matrices.flatten(0, 1) @ pixel_places(size, matrices.device)  # (2 N, size * size)
     return places.view(-1, 2, size, size).permute(0, 2, 3, 1)
@@ -113,9 +96,9 @@ def pixel_places(size: int, device: torch.device) -> Tensor:
 
 
 def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
-    """(N, 2, 3): from a place in the result to the place in the picture it is read from.
+    """(N, 2, 3): from a place in the result to that in the picture it is read from, both in -1..1.
 
-    Both run from -1 to 1. The crop has half sides (w, h) around (x, y) inside the picture, turned
+    The crop has half sides (w, h) around (x, y) inside the picture, turned
     by the angle around its own centre; a mirrored one is read from right to left.
     """
     a = augmentation

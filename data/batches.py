@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,12 +31,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrainBatches:
-    """The training pictures as batches, epoch by epoch; the same for the same (seed, epoch).
-
-    Args:
-        rank: of `num_ranks` processes that share every batch; each makes its own part only.
-        only_first: an epoch is the very first batch, again and again, changed always alike.
-    """
+    """The training pictures as batches, epoch by epoch; the same for the same (seed, epoch)."""
 
     image_set: ImageSet
     num_classes: int
@@ -45,72 +39,55 @@ class TrainBatches:
     augmentation: Augmentation
     preprocessing: Preprocessing
     device: torch.device
-    rank: int = 0
+    rank: int = 0  # of `num_ranks` processes that share every batch; each makes its own part only
     num_ranks: int = 1
-    only_first: bool = False
+    only_first: bool = False  # an epoch is the first batch, again and again, changed always alike
 
     def __len__(self) -> int:
-        """Batches an epoch."""
         return self.order.num_batches
 
     def epoch(
         self, epoch: int, start: int = 0, lap: Callable[[str], None] = lambda name: None
     ) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on, as if the earlier ones had been made.
+        """Yield the batches of an epoch from number `start` on, as if the earlier ones were made.
 
-        Args:
-            lap: told what has just been done for a batch: to "wait" for its pixels, to "augment".
+        `lap` is told what has just been done for a batch: to "wait" for its pixels, to "augment".
         """
         batches = self.order.batches(epoch)
         if self.only_first:
             epoch, batches = 0, self.order.batches(0)[:1] * len(self)
         sample_ids = self.order.sample_ids(epoch)
-        draws = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
-        uniform = torch.from_numpy(draws.uniform).to(self.device)
-        changes = Changes.of(uniform, self.augmentation)
+        uniform, lam = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
+        changes = self.augmentation.changes(torch.from_numpy(uniform).to(self.device))
         lap("augment")
-        for slots in batches[start:]:
-            images, target = self.make(slots, sample_ids, changes, draws.lam, lap)
+        for batch in batches[start:]:
+            slots = self.own_part(batch)
+            pixels = to_device(self.image_set, sample_ids[slots], self.device)
+            lap("wait")
+            rows = torch.from_numpy(slots).to(self.device)
+            images = augment(pixels, Changes(*(c[rows] for c in changes)), self.preprocessing)
+            target = torch.from_numpy(self.image_set.labels[sample_ids[slots]]).to(self.device)
+            if self.augmentation.mixup:
+                own_share = torch.from_numpy(lam[slots[:-1]]).to(self.device)
+                images, target = mix(images, target, own_share, self.num_classes)
             lap("augment")
-            yield Batch(images, target, sample_ids[slots])
+            yield Batch(images, target, sample_ids[batch])
 
-    def make(
-        self,
-        slots: Ids,
-        sample_ids: Ids,
-        changes: Changes,
-        lam: npt.NDArray[np.float32],
-        lap: Callable[[str], None],
-    ) -> tuple[Tensor, Tensor]:
-        """Images and target of this process's part of a batch.
+    def own_part(self, slots: Ids) -> Ids:
+        """Return this process's part of a batch.
 
         Mixup blends a sample with the next one of the whole batch, which may be another process's:
         so a part has one sample more, to be blended with only.
         """
-        mixup = self.augmentation.mixup > 0
         first, last = (len(slots) * rank // self.num_ranks for rank in (self.rank, self.rank + 1))
-        part = np.arange(first, last + 1 if mixup else last) % len(slots)
-        slots = slots[part]
-        pixels = to_device(self.image_set, sample_ids[slots], self.device)
-        lap("wait")
-        changes = changes[torch.from_numpy(slots).to(self.device)]
-        images = augment(pixels, changes, self.preprocessing)
-        target = torch.from_numpy(self.image_set.labels[sample_ids[slots]]).to(self.device)
-        if not mixup:
-            return images, target
-        own_share = torch.from_numpy(lam[slots[:-1]]).to(self.device)
-        return mix(images, target, own_share, self.num_classes)
+        return slots[np.arange(first, last + bool(self.augmentation.mixup)) % len(slots)]
 
 
 def mix(images: Tensor, target: Tensor, lam: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Mixup: each picture and its label blended with those of the next one.
+    """Mixup: each of B pictures and its label blended with the next one of B + 1.
 
     x_i <- lam_i x_i + (1 - lam_i) x_(i+1), and t_i likewise: the soft t_k of the article's (5.2).
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
-
-    Shape:
-        images (B + 1, C, H, W), target (B + 1,), lam (B,);
-        returns (B, C, H, W) and (B, K).
     """
     probs = F.one_hot(target, num_classes).float()  # (B + 1, K)
     share = lam.view(-1, 1)
@@ -125,11 +102,7 @@ def val_batches(
     batch_size: int = 128,
     rows: range | None = None,
 ) -> Iterator[Batch]:
-    """Every picture once, in order, unchanged but for the normalisation.
-
-    Args:
-        rows: the part to go through; None is all.
-    """
+    """Yield every picture once, or those of some rows, in order, only normalised."""
     rows = range(len(image_set)) if rows is None else rows
     for first in range(rows.start, rows.stop, batch_size):
         ids = np.arange(first, min(first + batch_size, rows.stop))

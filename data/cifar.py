@@ -10,13 +10,11 @@ Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 
 
 import hashlib
 import io
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from data.errors import DataError
@@ -26,88 +24,65 @@ CLASS_NAMES = ["dog", "fox", "wolf"]
 NUM_PER_CLASS = {"train": 500, "val": 100}  # all that CIFAR-100 has, and as many dogs
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
-Pixels = npt.NDArray[np.uint8]
-
 
 def load_cifar(
     root: str | Path, image_size: int = 32, seed: int = 0, train_size: int | None = None
 ) -> Data:
-    """Picks three classes of CIFAR-10 and CIFAR-100, which it downloads if they are not there.
+    """Pick three classes of CIFAR-10 and CIFAR-100, which are downloaded if they are not there.
 
     CIFAR's own test pictures validate. Rows are ordered by content.
 
     Args:
         root: folder of the archives, made if it is missing.
-        image_size: side in pixels of the validation pictures; 32 is what CIFAR has.
         seed: which 500 of the 5,000 dogs (and 100 of the 1,000).
-        train_size: side in pixels of the training pictures; `image_size` by default.
-
-    Raises:
-        DataError: the archives are neither there nor can be fetched; what to do.
     """
-    sources = _open(Path(root))
-    train, train_rows = _image_set(sources, "train", train_size or image_size, seed)
-    val, val_rows = _image_set(sources, "val", image_size, seed)
+    sets, content = [], {}
+    for split, size in (("train", train_size or image_size), ("val", image_size)):
+        ten, hundred = _open(Path(root), is_train=split == "train")
+        found = [
+            picture
+            for label, (name, source) in enumerate(
+                zip(CLASS_NAMES, (ten, hundred, hundred), strict=True)
+            )
+            for picture in _pick(source, name, label, NUM_PER_CLASS[split], seed)
+        ]
+        sha256s, labels, names, pixels = zip(*sorted(found, key=lambda p: p[:2]), strict=True)
+        bilinear = Image.Resampling.BILINEAR  # as in `data.decode`
+        images = [np.asarray(Image.fromarray(p).resize((size, size), bilinear)) for p in pixels]
+        sets.append(ImageSet(np.stack(images), np.array(labels, np.int64), list(names)))
+        content[split] = sha256s, labels
+    train, val = sets
     return Data(
         train,
         val,
         list(CLASS_NAMES),
-        fingerprint(CLASS_NAMES, {"train": train_rows, "val": val_rows}),
+        fingerprint(CLASS_NAMES, content),
         summary=f"{len(train) + len(val):,} pictures of CIFAR in {len(CLASS_NAMES)} classes"
         f" ({len(train):,} train, {len(val):,} val)",
     )
 
 
-def _image_set(
-    sources: list[dict[str, Any]], split: str, size: int, seed: int
-) -> tuple[ImageSet, tuple[Sequence[str], Sequence[int]]]:
-    """The pictures of a split, and the hash and label of each."""
-    found = [
-        picture
-        for label, (name, source) in enumerate(zip(CLASS_NAMES, sources, strict=True))
-        for picture in _pick(source[split], name, label, NUM_PER_CLASS[split], seed)
-    ]
-    sha256s, labels, names, pixels = zip(*sorted(found, key=lambda p: p[:2]), strict=True)
-    images = np.stack([_resize(one, size) for one in pixels])
-    return ImageSet(images, np.array(labels, np.int64), list(names)), (sha256s, labels)
-
-
-def _open(root: Path) -> list[dict[str, Any]]:
-    """For each class the data set it is in, by split."""
+def _open(root: Path, is_train: bool) -> list[Any]:
     from torchvision.datasets import CIFAR10, CIFAR100  # imports torch: seconds
 
     try:
         with redirect_stdout(io.StringIO()):  # it prints how it tries again without https
-            cifar10, cifar100 = (
-                {
-                    "train": dataset(str(root), train=True, download=True),
-                    "val": dataset(str(root), train=False, download=False),
-                }
-                for dataset in (CIFAR10, CIFAR100)
-            )
+            return [one(str(root), is_train, download=True) for one in (CIFAR10, CIFAR100)]
     except (OSError, RuntimeError) as error:  # no network; no disk; a checksum that differs
         raise DataError(
             f"{root}: cannot get CIFAR ({error}); download {' and '.join(ARCHIVES)} from"
             " https://www.cs.toronto.edu/~kriz/cifar.html and put them into that folder"
         ) from error
-    return [cifar10, cifar100, cifar100]
 
 
 def _pick(
     source: Any, class_name: str, label: int, number: int, seed: int
-) -> list[tuple[str, int, str, Pixels]]:
-    """The pictures of a class that the seed draws: (hash, label, name, pixels) each."""
-    wanted = source.class_to_idx[class_name]
+) -> list[tuple[str, int, str, Any]]:
+    """Return the pictures of a class that the seed draws: (hash, label, name, pixels) each."""
     items = []
-    for index in np.flatnonzero(np.array(source.targets) == wanted):
+    for index in np.flatnonzero(np.array(source.targets) == source.class_to_idx[class_name]):
         pixels = source.data[index]
         sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
         items.append((sha256, label, f"{source.base_folder} {class_name} {index}", pixels))
     items.sort(key=lambda item: hashlib.sha256(f"{seed} {item[0]}".encode()).hexdigest())
     return items[:number]
-
-
-def _resize(pixels: Pixels, size: int) -> Pixels:
-    """The resize of `data.decode`."""
-    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image)

@@ -16,22 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from data.duplicates import difference_hash
 from data.errors import UnusableImage
-from data.limits import (
-    MAX_MEMORY_BYTES,
-    MAX_PIXELS,
-    Source,
-    check_jpeg_scans,
-    check_memory,
-    check_shape,
-    describe_unknown,
-    read_source,
-)
+from data.limits import Source, check_memory, check_shape, describe_unknown, read_source
 
-__all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "decode_whole", "inspect"]
+__all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
 # Cached pixels and verdicts are valid for this decoder only: count up when the code below changes
 # what comes out. Pillow's version stands for those of libjpeg, libwebp and so on that it brings.
@@ -42,36 +33,13 @@ Pixels = npt.NDArray[np.uint8]
 # A closed list: a format not named here is never tried. (EPS would start Ghostscript.) AVIF came
 # with Pillow 11.3; MPO, of two JPEGs, is what many phones write and opens as JPEG.
 Image.init()
-FORMATS = tuple(
-    name
-    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-    if name in Image.OPEN
-)
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS += ("AVIF",) if "AVIF" in Image.OPEN else ()
 HASH_SIDE = 256  # the picture is hashed as it is decoded for this size, whatever size is wanted
 BACKGROUND = (255, 255, 255)  # transparent parts show white paper, as in a browser
 
-_SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "MPO": (".jpg", ".jpeg", ".mpo"),
-    "PNG": (".png", ".apng"),
-    "WEBP": (".webp",),
-    "GIF": (".gif",),
-    "BMP": (".bmp", ".dib"),
-    "TIFF": (".tif", ".tiff"),
-    "AVIF": (".avif", ".avifs"),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
-}
+_ORIENTATION = 0x0112  # tag of EXIF
 _RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
-_ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # an MPO's second picture is a depth map
-_TURNS = {  # by EXIF orientation. ImageOps.exif_transpose would fail on half-broken EXIF blocks.
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # The filters of `warnings` belong to the process: two threads must not change them at once.
 _filters_lock = threading.Lock()
 
@@ -84,7 +52,7 @@ class Facts:
     difference_hash: int  # 128 bits
     width: int  # upright, before any resize
     height: int
-    odd: tuple[str, ...] = ()  # what was unusual and is taken care of: keys of `ODDITIES`
+    odd: Sequence[str] = ()  # what was unusual and is taken care of: keys of `ODDITIES`
 
 
 ODDITIES = {
@@ -100,28 +68,17 @@ ODDITIES = {
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Facts about a file and its pixels at every size asked for, from one reading of it."""
+    """Facts about a file and its pixels, from one reading of it."""
 
     facts: Facts
-    pixels: list[Pixels]  # (size, size, 3) for each size, in the order asked for
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    rgb: Image.Image  # upright
-    odd: set[str]
-    size: tuple[int, int]  # width and height, upright, before the draft
+    pixels: list[Pixels]  # (size, size, 3) for each size asked for
 
 
 def decode(source: Source, size: int) -> Pixels:
     """Turn a file into pixels: the whole picture, upright, stretched to a square.
 
-    The one resize at the end is Pillow's BILINEAR on uint8, a triangle filter as wide as the
-    shrinking asks for: a horizontal pass rounded to uint8, then a vertical one.
-
     Args:
-        source: a path, the bytes of a file, or a file open for binary reading.
-        size: side of the result in pixels.
+        source: a path, or the bytes of a file.
 
     Shape:
         returns (size, size, 3) uint8, RGB.
@@ -136,28 +93,13 @@ def decode(source: Source, size: int) -> Pixels:
     return inspect(source, [size]).pixels[0]
 
 
-def decode_whole(source: Source, size: int) -> Pixels:
-    """Return the picture that `decode` would stretch to a square: upright RGB, its sides as is.
-
-    Of a large JPEG this is one whose sides were halved up to three times while decoding, still at
-    least twice `size`.
-
-    Shape:
-        returns (H, W, 3) uint8, RGB.
-
-    Raises:
-        UnusableImage: as `decode`.
-    """
-    return inspect(source, [size], whole=True).pixels[0]
-
-
 def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> Inspection:
     """`decode` for any number of sizes, with what else one pass over the file tells.
 
     Args:
-        source: as for `decode`.
         sizes: sides in pixels, one result each; none for the facts alone.
-        whole: as `decode_whole` in place of `decode`.
+        whole: leave the pictures as they are before `decode` stretches them to squares: upright
+            RGB, the sides of a large JPEG halved, but still at least twice the size.
 
     Raises:
         UnusableImage: with the reason, and the hash of the content where it could be read.
@@ -186,26 +128,27 @@ def _inspect(
     has_scales = content.startswith(b"\xff\xd8")
     side_of = {size: 2 * max(size, HASH_SIDE) if has_scales else 0 for size in (HASH_SIDE, *sizes)}
     decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
-    pictures = [decoded[side_of[size]].rgb for size in sizes]
+    pictures = [decoded[side_of[size]][0] for size in sizes]
     if not whole:
         bilinear = Image.Resampling.BILINEAR
         squares = zip(pictures, sizes, strict=True)
         pictures = [picture.resize((size, size), bilinear) for picture, size in squares]
-    seen = decoded[side_of[HASH_SIDE]]
-    odd = tuple(kind for kind in ODDITIES if kind in seen.odd)
-    facts = Facts(sha256, difference_hash(seen.rgb), *seen.size, odd)
+    rgb, odd, (width, height) = decoded[side_of[HASH_SIDE]]
+    in_order = tuple(kind for kind in ODDITIES if kind in odd)
+    facts = Facts(sha256, difference_hash(rgb), width, height, in_order)
     return Inspection(facts, [np.array(picture) for picture in pictures])  # writable copies
 
 
-def _decode(content: bytes, name: str, side: int) -> _Decoded:
-    """Decode to upright RGB, a JPEG with sides of at least `side` where it has as many pixels."""
+def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:
+    """Decode to upright RGB, a JPEG with sides of at least `side` where it has as many pixels.
+
+    Returns also what is odd, and width and height, upright, before the draft.
+    """
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         check_shape(image)
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
         check_memory(image, (width, height))
-        if "progressive" in image.info:
-            check_jpeg_scans(content)
         odd = _oddities(image, name)  # before load(), which forgets the tiles
         is_tiff = image.format == "TIFF"
         if is_tiff and _orientation(image) != 1:  # load() turns it and forgets
@@ -217,27 +160,25 @@ def _decode(content: bytes, name: str, side: int) -> _Decoded:
         rgb = to_rgb(image)
         if orientation != 1:
             odd.add("turned")
-            rgb = rgb.transpose(_TURNS[orientation])
-        if image.format in _ANIMATED_FORMATS and _is_animated(image):  # it seeks: after the pixels
+            rgb.info.clear()  # of an EXIF block half broken, which exif_transpose would write anew
+            rgb.getexif()[_ORIENTATION] = orientation
+            rgb = ImageOps.exif_transpose(rgb)
+        if _is_animated(image):  # it seeks: after the pixels
             odd.add("animated")
-        return _Decoded(rgb, odd, (height, width) if orientation >= 5 else (width, height))
+        return rgb, odd, (height, width) if orientation >= 5 else (width, height)
 
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 (upright) to 8; 1 where the EXIF block is missing or rubbish."""
     try:
-        value = image.getexif().get(0x0112, 1)
+        value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # the parser fails in as many ways as files are damaged; pixels may be fine
         return 1
-    return value if value in _TURNS else 1
+    return value if value in range(1, 9) else 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB of 8 bits: 16 bits scaled (not clipped), transparency laid on `BACKGROUND`.
-
-    Raises:
-        UnusableImage: for samples without an agreed range (floating point, 32-bit integers).
-    """
+    """Convert to RGB of 8 bits: 16 bits scaled (not clipped), transparency laid on `BACKGROUND`."""
     if image.mode == "F":
         raise UnusableImage("floating-point pixels have no agreed range: convert it to 8 bits")
     if image.mode.startswith("I"):
@@ -267,9 +208,9 @@ def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         return describe_unknown(content)
     if isinstance(error, Image.DecompressionBombError):
-        return f"too large: more than {MAX_PIXELS / 1e6:.0f} million pixels"
+        return "too large: far more pixels than a photograph has"
     if isinstance(error, MemoryError):
-        return f"too large: decoding takes more than {MAX_MEMORY_BYTES / 2**20:.0f} MB"
+        return "too large: decoding takes more memory than a photograph needs"
     if "truncated" in str(error).lower():
         return "truncated: the end of the file is missing"
     return f"damaged: {error or type(error).__name__}"
@@ -288,13 +229,15 @@ def _oddities(image: ImageFile.ImageFile, name: str) -> set[str]:
     if image.mode.startswith("I") or any(_RAW_16_BIT.search(raw_mode) for raw_mode in raw_modes):
         odd.add("16-bit")
     suffix = Path(name).suffix.lower()
-    if suffix and suffix not in _SUFFIXES[str(image.format)]:
+    named = {Image.registered_extensions().get(suffix), image.format}
+    if suffix and len(named - {"MPO"} if "JPEG" in named else named) > 1:
         odd.add("wrong extension")
     return odd
 
 
 def _is_animated(image: Image.Image) -> bool:
     try:
-        return bool(getattr(image, "is_animated", False))
+        # the second picture of an MPO is a depth map
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
     except Exception:  # a second frame that is damaged does not concern the first
         return True

@@ -2,15 +2,14 @@
 
 import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data.advice import about_classes, guessing_loss, plural
+from data.advice import guessing_loss, plural
 from data.cache import decode_files, verdict_of
-from data.decode import ODDITIES
+from data.decode import ODDITIES, Facts
 from data.errors import DataError
 from data.folder import NO_CLASS, list_files, list_folder
 from data.load import Catalog, Split, list_unusable
@@ -26,25 +25,19 @@ def run_doctor(
     split: Split = Split(0.2, seed=0),  # noqa: B008 - it never changes
     training_s: Callable[[Mapping[str, int]], float] | None = None,
 ) -> int:
-    """Examine a folder and print what was found.
+    """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
 
     Args:
-        root: folder of the classes, or of train and val. The files of any other folder are
-            examined all the same, and what is wrong with the folder is the first of `repairs`.
-        as_json: one JSON object instead of a page.
-        image_size: side in pixels that the training will use.
-        split: as the training will draw it.
+        image_size, split: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
-
-    Returns:
-        The exit status: 1 if something must be repaired, else 0.
 
     Raises:
         DataError: no such folder.
     """
     found = examine(root, image_size, split)
     if training_s and found["num_images"]:
-        found["training_s"] = training_s(_train_counts(found))
+        counts = {name: classes["train"] for name, classes in found["classes"].items()}
+        found["training_s"] = training_s(counts)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
     return 1 if found["repairs"] else 0
 
@@ -52,28 +45,25 @@ def run_doctor(
 def examine(root: str | Path, image_size: int, split: Split) -> dict[str, Any]:
     """Open every file once, in parallel, and draw the split that a training would draw.
 
-    Returns:
-        The findings, as JSON takes them. `repairs` must be put right before a training can be
-        trusted, `warnings` are good to know.
+    The files of any folder are examined; what is wrong with the folder is the first of `repairs`.
     """
     table, repairs = _list(root)
-    started = time.perf_counter()
     decoded = decode_files(table, table.files, [image_size], "examining")
     found = {file.key: (verdict_of(result), -1) for file, result in decoded}
-    decode_s = time.perf_counter() - started
     catalog = Catalog.of(table, found, split)
     train, val = catalog.counts("train"), catalog.counts("val")
     unusable = list_unusable(table, found)
-    empty = [f"class {n} has no picture to train on: add some or remove it" for n in train]
     repairs += [
-        sentence for sentence, count in zip(empty, train.values(), strict=True) if not count
+        f"class {name} has no picture to train on: add some or remove it"
+        for name, count in train.items()
+        if not count
     ]
     if unusable:
         repairs.append(f"{plural(len(unusable), 'file')} cannot be used: repair or remove")
-    leaks, copies = catalog.about_duplicates()
-    classes = about_classes(train, val) if NO_CLASS not in train else []
-    small = sum(min(f.width, f.height) < image_size for f in catalog.facts)
-    enlarged = [f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged"]
+    leaks, notes = catalog.advice()
+    warnings = [*table.warnings, *notes]
+    if small := sum(min(f.width, f.height) < image_size for f in catalog.facts):
+        warnings.append(f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged")
     return {
         "root": printable(str(table.root)),
         "num_images": len(catalog.files),
@@ -81,21 +71,19 @@ def examine(root: str | Path, image_size: int, split: Split) -> dict[str, Any]:
         "unusable": [asdict(one) for one in unusable],
         "odd": _odd(catalog),
         "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
-        "sizes": _sizes(catalog),
+        "sizes": _sizes(catalog.facts),
         "guessing_E": guessing_loss(train) if catalog.files else None,
         "image_size": image_size,
-        "decode_s": round(decode_s, 3),
         "repairs": repairs + leaks,
-        "warnings": [*table.warnings, *classes, *copies, *(enlarged if small else [])],
+        "warnings": warnings,
     }
 
 
 def _list(root: str | Path) -> tuple[FileTable, list[str]]:
+    """Return the files, and what is wrong with their folder."""
     try:
         table = list_folder(root)
     except DataError as error:
-        if not Path(root).is_dir():
-            raise
         return list_files(root), [str(error)]
     if len(table.class_names) == 1:
         return table, [f"only one class, {table.class_names[0]}: nothing to tell apart"]
@@ -103,15 +91,8 @@ def _list(root: str | Path) -> tuple[FileTable, list[str]]:
 
 
 def _odd(catalog: Catalog) -> list[dict[str, Any]]:
-    """Return the names of the files with each oddity, for those that occur."""
-    names = {
-        kind: sorted(
-            file.name
-            for file, facts in zip(catalog.files, catalog.facts, strict=True)
-            if kind in facts.odd
-        )
-        for kind in ODDITIES
-    }
+    both = list(zip(catalog.files, catalog.facts, strict=True))
+    names = {kind: sorted(f.name for f, facts in both if kind in facts.odd) for kind in ODDITIES}
     return [
         {"kind": kind, "done": ODDITIES[kind], "count": len(paths), "paths": paths}
         for kind, paths in names.items()
@@ -129,31 +110,14 @@ def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
     }
 
 
-def _sizes(catalog: Catalog) -> dict[str, tuple[int, int]]:
-    """Return width and height of the smallest, the median and the largest picture, by area."""
-    sizes = sorted(
-        ((facts.width, facts.height) for facts in catalog.facts),
-        key=lambda size: (size[0] * size[1], size),
-    )
-    if not sizes:
-        return {}
-    return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]}
-
-
-def _train_counts(found: Mapping[str, Any]) -> dict[str, int]:
-    return {name: counts["train"] for name, counts in found["classes"].items()}
+def _sizes(facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
+    sizes = sorted(((f.width, f.height) for f in facts), key=lambda s: (s[0] * s[1], s))
+    return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]} if sizes else {}
 
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as one page for a terminal."""
-    unusable = [f"{one['path']}  {one['reason']}" for one in found["unusable"]]
-    odd = [f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]]
-    kinds: dict[str, list[str]] = {
-        "One picture under two labels": [],
-        "One picture in train and in val": [],
-        "One picture twice in a class": [],
-    }
-    two_labels, two_splits, twice = kinds.values()
+    two_labels, two_splits, twice = [], [], []
     for pair in found["duplicates"]:
         line = f"  {'is' if pair['kind'] == 'same' else 'is nearly'}  ".join(pair["paths"])
         if pair["across_classes"]:
@@ -164,11 +128,20 @@ def page(found: Mapping[str, Any]) -> str:
             twice.append(line)
     sections = [
         [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used"],
-        _class_table(found),
-        _section("Cannot be used, left out of training and validation", unusable),
-        _section("Odd, but can be used", odd),
-        *(_section(f"{title} ({plural(len(p), 'pair')})", sorted(p)) for title, p in kinds.items()),
-        _cost(found),
+        *([_classes(found), _cost(found)] if found["num_images"] else []),
+        _section(
+            "Cannot be used, left out of training and validation",
+            [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
+        ),
+        _section(
+            "Odd, but can be used",
+            [f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]],
+        ),
+        _section(f"One picture under two labels ({plural(len(two_labels), 'pair')})", two_labels),
+        _section(
+            f"One picture in train and in val ({plural(len(two_splits), 'pair')})", two_splits
+        ),
+        _section(f"One picture twice in a class ({plural(len(twice), 'pair')})", twice),
         _section("Fix these first", [f"- {one}" for one in found["repairs"]], most=1000),
         _section("Good to know", [f"- {one}" for one in found["warnings"]], most=1000),
         [] if found["repairs"] else ["No problems found."],
@@ -176,35 +149,29 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
-def _class_table(found: Mapping[str, Any]) -> list[str]:
-    counts = _train_counts(found)
-    if NO_CLASS in counts or not found["num_images"]:
+def _classes(found: Mapping[str, Any]) -> list[str]:
+    classes = found["classes"]
+    if NO_CLASS in classes:
         return []
-    total = sum(counts.values()) or 1
-    width = max(len("class"), *(len(name) for name in counts))
+    total = sum(counts["train"] for counts in classes.values()) or 1
     rows = [
-        f"{name:{width}}  {num['train']:8,}  {num['val']:8,}  {num['train'] / total:8.1%}"
-        for name, num in found["classes"].items()
+        f"{name}: {n['train']:,} train ({n['train'] / total:.1%}), {n['val']:,} val"
+        for name, n in classes.items()
     ]
     return [
-        f"  {'class':{width}}  {'train':>8}  {'val':>8}  share of train",
-        *_section("", rows, most=40)[1:],
-        f"  Guessing these shares gives E = {found['guessing_E']:.4f}"
-        f" (equal shares: ln {len(counts)} = {math.log(len(counts)):.4f}).",
+        *_section("Classes", rows, most=40),
+        f"  Guessing the shares of train gives E = {found['guessing_E']:.4f}"
+        f" (equal shares: ln {len(classes)} = {math.log(len(classes)):.4f}).",
     ]
 
 
 def _cost(found: Mapping[str, Any]) -> list[str]:
-    if not found["num_images"]:
-        return []
     sizes = {name: f"{width} x {height}" for name, (width, height) in found["sizes"].items()}
     lines = [
-        f"Sizes: smallest {sizes['min']}, median {sizes['median']}, largest {sizes['max']} pixels.",
-        f"Time:  decoding to {found['image_size']} pixels took {found['decode_s']:.1f} s; training"
-        " does it once and keeps the result.",
+        f"Sizes: smallest {sizes['min']}, median {sizes['median']}, largest {sizes['max']} pixels."
     ]
     if "training_s" in found:
-        lines.append(f"       Training will take about {found['training_s'] / 60:,.1f} minutes.")
+        lines.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
     return lines
 
 

@@ -18,10 +18,11 @@ NUM_BITS = 128
 MAX_DISTANCE = 10
 # Pictures with little in them (one colour, a gradient) agree in hash without being the same.
 _MIN_BITS_SET, _MAX_BITS_SET = 12, NUM_BITS - 12
-_CHUNK_PAIRS = 2**20  # compared at a time, to bound the memory
 MAX_COMPARISONS = 300_000_000  # some 10 s
+_ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # of a multiplicative hash
 
 Pairs = npt.NDArray[np.int64]  # (P, 2)
+Indices = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 
@@ -30,9 +31,6 @@ def difference_hash(image: Image.Image) -> int:
 
     On a grid of 9 x 9 grey cells, 64 bits say whether a cell of the 8 x 8 first ones is darker
     than its neighbour to the right, 64 bits than the one below; 0 for a picture of one colour.
-
-    Args:
-        image: upright RGB, any size.
     """
     # A coarse hash needs no exact filter: reducing_gap averages whole blocks first, 4 x faster.
     small = image.resize((9, 9), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -43,28 +41,48 @@ def difference_hash(image: Image.Image) -> int:
     return int.from_bytes(bits.tobytes(), "big")
 
 
-def duplicate_pairs(sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
-    """Pair files with equal content or nearly equal look; enough pairs to join every group.
+def duplicate_pairs(
+    sha256s: Sequence[str], hashes: Sequence[int], max_distance: int = MAX_DISTANCE
+) -> Pairs:
+    """Pair files with equal content or nearly equal look.
 
-    Args:
-        sha256s, hashes: of each file, its content and its difference hash.
+    Of equal ones only neighbours are paired, enough to group them. The search is exact and not
+    quadratic: cut into `max_distance` + 2 bands, two near hashes agree wholly in at least two of
+    them, so for every two bands, only hashes that agree in both are compared. Where hundreds of
+    thousands of pictures look much alike (digits, icons), this would still compare nearly all with
+    all, and find pairs that mean nothing: then the distance is the largest with few comparisons.
 
     Shape:
         returns (P, 2) indices i < j.
+
+    Example:
+        >>> hashes = [3 << 60 | 2**40 - 1, 1 << 60 | 2**40 - 1, 2**80 - 2**40]
+        >>> duplicate_pairs(["a", "b", "c"], hashes).tolist()
+        [[0, 1]]
     """
-    pairs = np.concatenate([_neighbours(sha256s), near_pairs(hashes)])
-    return np.unique(np.sort(pairs, axis=1), axis=0)
+    telling = [i for i, h in enumerate(hashes) if _MIN_BITS_SET <= h.bit_count() <= _MAX_BITS_SET]
+    equal = np.array(telling, np.int64)[_neighbours([hashes[i] for i in telling])]
+    index_of = {hashes[index]: index for index in reversed(telling)}  # the first of equals
+    indices = np.array(list(index_of.values()), np.int64)
+    content = b"".join(h.to_bytes(NUM_BITS // 8, "big") for h in index_of)
+    words = np.frombuffer(content, np.uint64).reshape(-1, 2)
+    found = [_neighbours(sha256s), equal]
+    for distance in range(max_distance, 0, -1):
+        agreeing = list(_agreeing(words, distance))
+        if sum(_num_pairs(keys) for keys, _ in agreeing) <= MAX_COMPARISONS:
+            for i, j in (pair for keys, order in agreeing for pair in _pairs(keys, order)):
+                near = np.bitwise_count(words[i] ^ words[j]).sum(axis=1) <= distance
+                found.append(indices[np.stack([i[near], j[near]], axis=1)])
+            break
+    pairs = np.sort(np.concatenate(found), axis=1)
+    codes = np.unique(pairs[:, 0] * len(hashes) + pairs[:, 1])  # unique(axis=0) takes seconds
+    return np.stack(np.divmod(codes, max(1, len(hashes))), axis=1)
 
 
 def group_ids(num_items: int, pairs: Pairs, labels: Sequence[str] = ()) -> list[int]:
-    """Number the connected groups (union-find): items that pairs join, however indirectly.
+    """Return for each item the smallest index that pairs join it to, however indirectly.
 
-    Args:
-        pairs: (P, 2) indices.
-        labels: where given, items of one label that is not empty are joined, too.
-
-    Returns:
-        The smallest index of each item's group.
+    Items of one label that is not empty are joined, too. (Union-find.)
 
     Example:
         >>> group_ids(4, np.array([[1, 3]]), ["a", "", "a", ""])
@@ -96,85 +114,31 @@ def _neighbours(keys: Sequence[str | int]) -> Pairs:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def near_pairs(hashes: Sequence[int], max_distance: int = MAX_DISTANCE) -> Pairs:
-    """All pairs of hashes that differ in at most `max_distance` of their 128 bits.
-
-    Of equal hashes only neighbours are paired: enough to group them, where all pairs would not
-    fit. The search is exact (but see `_affordable`) and not quadratic: cut into `max_distance` + 2
-    bands, two such hashes agree wholly in at least two of them. So for every two bands, only
-    hashes that agree in both are compared.
-
-    Shape:
-        returns (P, 2) indices i, j into `hashes`.
-
-    Example:
-        >>> near_pairs([3 << 60 | 2**40 - 1, 1 << 60 | 2**40 - 1, 2**80 - 2**40]).tolist()
-        [[0, 1]]
-    """
-    telling = [i for i, h in enumerate(hashes) if _MIN_BITS_SET <= h.bit_count() <= _MAX_BITS_SET]
-    indices = np.array(telling, np.int64)
-    equal = indices[_neighbours([hashes[i] for i in telling])]
-    first_of: dict[int, int] = {}
-    for index in telling:
-        first_of.setdefault(hashes[index], index)
-    first = np.array(list(first_of.values()), np.int64)
-    return np.concatenate([equal, first[_pairs_of_distinct(list(first_of), max_distance)]])
-
-
-def _pairs_of_distinct(hashes: list[int], max_distance: int) -> Pairs:
-    words = np.array([[h >> 64, h & (2**64 - 1)] for h in hashes], np.uint64).reshape(-1, 2)
-    distance, keys = _affordable(words, max_distance)
-    found = [np.empty((0, 2), np.int64)]
-    for key in keys:
-        for candidates in _agreeing(key):
-            differing = words[candidates[:, 0]] ^ words[candidates[:, 1]]
-            num_differing = np.bitwise_count(differing).sum(axis=1)
-            found.append(candidates[num_differing <= distance])
-    return np.unique(np.concatenate(found), axis=0)
-
-
-def _affordable(words: Words, max_distance: int) -> tuple[int, list[Words]]:
-    """Choose the largest distance whose comparisons are few enough, and the keys to search it by.
-
-    Where hundreds of thousands of pictures look much alike (digits, icons), a wide search would
-    compare nearly all with all, and find pairs that mean nothing.
-    """
-    for distance in range(max_distance, 0, -1):
-        keys = list(_keys(words, distance))
-        if sum(_num_agreeing(key) for key in keys) <= MAX_COMPARISONS:
-            return distance, keys
-    return 0, []  # equal hashes are found without a search
-
-
-def _keys(words: Words, distance: int) -> Iterator[Words]:
-    """Yield for every two bands a key: the bits of both. (N,) each."""
-    bits = np.unpackbits(words.astype(">u8").view(np.uint8), axis=1)  # (N, 128)
+def _agreeing(words: Words, distance: int) -> Iterator[tuple[Words, Indices]]:
+    """Yield for every two bands a key of both, sorted, and the indices in that order."""
+    bits = np.unpackbits(words.view(np.uint8), axis=1)  # (N, 128)
     num_bands = distance + 2
     # Every num_bands-th bit: neighbouring cells look alike, so they go to different bands.
-    bands = [
-        bits[:, band::num_bands] @ (2 ** np.arange(len(range(band, NUM_BITS, num_bands))))
-        for band in range(num_bands)
-    ]
-    low_half = np.uint64(2**32 - 1)  # of a wider band some bits are lost: pairs are candidates only
-    for one, other in combinations(bands, 2):
-        yield one.astype(np.uint64) << np.uint64(32) | other.astype(np.uint64) & low_half
+    bands = [bits[:, band::num_bands].astype(np.uint64) for band in range(num_bands)]
+    numbers = [band @ (1 << np.arange(band.shape[1], dtype=np.uint64)) for band in bands]
+    index = np.arange(len(words), dtype=np.uint64)
+    low = np.uint64(2 ** len(words).bit_length() - 1)  # the bits of an index
+    for one, other in combinations(numbers, 2):
+        # A hash above, the index below: one array to sort, many times faster than argsort.
+        both = np.sort((one * _ODD[0] + other * _ODD[1]) & ~low | index)
+        yield both & ~low, (both & low).astype(np.int64)
 
 
-def _num_agreeing(keys: Words) -> int:
-    counts = np.unique(keys, return_counts=True)[1].astype(np.int64)
+def _num_pairs(keys: Words) -> int:
+    counts = np.unique(keys, return_counts=True)[1]
     return int((counts * (counts - 1) // 2).sum())
 
 
-def _agreeing(keys: Words) -> Iterator[Pairs]:
-    """Yield all pairs i < j of equal keys, in chunks: sorted, equals stand beside each other."""
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    starts = np.arange(len(keys))  # of the runs that may still reach `step` further
-    step = 0
+def _pairs(keys: Words, order: Indices) -> Iterator[tuple[Indices, Indices]]:
+    """Yield all pairs of equal keys, which stand beside each other."""
+    starts, step = np.arange(len(keys)), 0  # of the runs that may still reach `step` further
     while len(starts):
         step += 1
         starts = starts[starts + step < len(keys)]
         starts = starts[keys[starts] == keys[starts + step]]
-        for chunk in range(0, len(starts), _CHUNK_PAIRS):
-            left = starts[chunk : chunk + _CHUNK_PAIRS]
-            yield np.stack([order[left], order[left + step]], axis=1)
+        yield order[starts], order[starts + step]

@@ -6,11 +6,9 @@ class DataError(ValueError):
 
 
 class UnusableImage(ValueError):
-    """One file cannot become pixels; the message is the reason in plain words.
+    """One file cannot become pixels; the message is the reason in plain words, without the path.
 
-    Args:
-        reason: what is wrong and, where we know it, what to do; without the path.
-        sha256: of the content (hex), where it could be read: the verdict holds for this content.
+    `sha256` is that of the content (hex), where it could be read.
     """
 
     def __init__(self, reason: str, sha256: str | None = None) -> None:

@@ -13,31 +13,24 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class PictureRows:
-    """Some rows of an array of pictures, which are read when they are asked for.
-
-    `rows[ids]` is a copy of the pictures of these ids, as of an array. So the splits of all folds
-    and seeds can share one memory-mapped file.
+    """Rows of a memory-mapped array, read when asked for: all folds and seeds share one file.
 
     Shape:
-        array: (M, S, S, 3) uint8; rows: (N,) indices into it, one for each id.
+        array: (M, S, S, 3) uint8; rows: (N,) indices into it, one for each sample id.
     """
 
     def __init__(self, array: Pixels, rows: npt.NDArray[np.int64]) -> None:
         self.array, self.rows = array, rows
         self.shape = (len(rows), *array.shape[1:])
-        self.dtype = array.dtype
-        self.nbytes = len(rows) * array[:1].nbytes if len(array) else 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, ids: Any) -> Any:
-        if isinstance(ids, tuple):  # such as [:, :, ::-1]: still nothing is read
-            return PictureRows(self.array[:, *ids[1:]], self.rows[ids[0]])
         return np.asarray(self.array[self.rows[ids]])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
-        return np.asarray(self.array[self.rows], dtype)
+        return np.asarray(self[:], dtype)
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A file that was left out, and why, in words."""
+    """A file that was left out, and why."""
 
     path: str
     reason: str
@@ -81,12 +74,7 @@ class Data:
 def fingerprint(
     class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
 ) -> str:
-    """Name a data set by what is in it: SHA-256 (hex) over classes, contents and labels, in order.
-
-    Args:
-        class_names: in the order of the labels.
-        rows: for each split the hash of the content, and the label, of every picture.
-    """
+    """Name a data set by its classes and, for each split, the hashes and labels of its pictures."""
     content = {split: [list(sha256s), list(labels)] for split, (sha256s, labels) in rows.items()}
     text = json.dumps([list(class_names), content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

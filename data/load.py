@@ -1,7 +1,6 @@
 """From a table of files to the two splits of a data set: decode, find duplicates, split."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -9,9 +8,9 @@ from typing import cast
 import numpy as np
 
 from data.advice import about_classes, about_duplicates, plural
-from data.cache import Decoded, Found, decode_table, remembered_pairs
+from data.cache import Found, decode_table
 from data.decode import Facts, UnusableImage
-from data.duplicates import Pairs, group_ids
+from data.duplicates import Pairs, duplicate_pairs, group_ids
 from data.errors import DataError
 from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, fingerprint
 from data.split import draw_folds, split_train_val
@@ -20,18 +19,12 @@ from data.table import File, FileTable
 
 @dataclass(frozen=True)
 class Split:
-    """How to split the pictures where the table does not say.
+    """How to split the pictures where the table does not say."""
 
-    Args:
-        val_fraction: share of each class for validation.
-        seed: of the draw.
-        num_folds: cut into so many parts, of which number `fold` validates, in place of a share.
-    """
-
-    val_fraction: float
+    val_fraction: float  # share of each class for validation
     seed: int
-    num_folds: int | None = None
-    fold: int = 1
+    num_folds: int | None = None  # cut into so many parts, of which number `fold` validates,
+    fold: int = 1  # in place of a share
 
 
 @dataclass(frozen=True)
@@ -45,40 +38,31 @@ class Catalog:
     pairs: Pairs  # (P, 2) indices of files that show one picture
 
     @classmethod
-    def of(
-        cls, table: FileTable, found: Found, split: Split, cache: Path | None = None
-    ) -> "Catalog":
+    def of(cls, table: FileTable, found: Found, split: Split) -> "Catalog":
         """Sort the usable files, find the duplicates, draw the split."""
-        usable = [
-            (verdict.sha256, file.label, file.name, file, verdict)
-            for file in table.files
-            if isinstance(verdict := found[file.key][0], Facts)
-        ]
-        usable.sort(key=lambda row: row[:3])
-        files, facts = [row[3] for row in usable], [row[4] for row in usable]
-        hashes = [f.difference_hash for f in facts]
-        pairs = remembered_pairs(cache, [f.sha256 for f in facts], hashes)
+        verdicts = [(file, found[file.key][0]) for file in table.files]
+        usable = [(file, facts) for file, facts in verdicts if isinstance(facts, Facts)]
+        usable.sort(key=lambda pair: (pair[1].sha256, pair[0].label, pair[0].name))
+        files, facts = [file for file, _ in usable], [facts for _, facts in usable]
+        pairs = duplicate_pairs([f.sha256 for f in facts], [f.difference_hash for f in facts])
         return cls(table, files, facts, _splits(table, files, facts, pairs, split), pairs)
-
-    def indices(self, split: str) -> list[int]:
-        """Return the files of one split."""
-        return [i for i, of in enumerate(self.splits) if of == split]
 
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of files of each class in a split."""
-        counts = Counter(self.files[i].label for i in self.indices(split))
+        labels = zip(self.files, self.splits, strict=True)
+        counts = Counter(file.label for file, of in labels if of == split)
         return {name: counts[label] for label, name in enumerate(self.table.class_names)}
 
     def across(self, i: int, j: int) -> tuple[bool, bool]:
         """Return whether two files are of different classes, and of different splits."""
         return self.files[i].label != self.files[j].label, self.splits[i] != self.splits[j]
 
-    def about_duplicates(self) -> tuple[list[str], list[str]]:
+    def advice(self) -> tuple[list[str], list[str]]:
         """Return what must be repaired, and what is good to know."""
         kinds = Counter(self.across(i, j) for i, j in self.pairs.tolist())
-        across_classes = kinds[True, False] + kinds[True, True]
-        across_splits = kinds[False, True] + kinds[True, True]
-        return about_duplicates(across_classes, across_splits, kinds[False, False])
+        num_labels, num_splits = (sum(n for k, n in kinds.items() if k[at]) for at in (0, 1))
+        repairs, notes = about_duplicates(num_labels, num_splits, kinds[False, False])
+        return repairs, about_classes(self.counts("train"), self.counts("val")) + notes
 
 
 def load_table(
@@ -90,35 +74,35 @@ def load_table(
     use_cache: bool = True,
     cache_dir: str | Path | None = None,
 ) -> Data:
-    """Decode the files of a table, and split them.
-
-    Args:
-        split: None where all is for validation, so that train may be empty.
-        image_size, train_size, on_bad, use_cache, cache_dir: as in `load_folder`.
+    """Decode the files of a table, and split them; `split` is None where all is for validation.
 
     Raises:
         DataError: nothing is left to train on, or on_bad is "error" and a file cannot be used.
     """
-    if on_bad not in ("skip", "error"):
-        raise DataError(f"on_bad is {on_bad!r}; expected skip or error")
     sizes = list(dict.fromkeys((train_size, image_size)))
     place = Path(cache_dir) if cache_dir else None
-    decoded, warnings = decode_table(table, sizes, use_cache, place)
-    unusable = list_unusable(table, decoded.found)
-    catalog = Catalog.of(table, decoded.found, split or Split(0.0, 0), decoded.folder)
+    pixels, found, warnings = decode_table(table, sizes, use_cache, place)
+    unusable = list_unusable(table, found)
+    catalog = Catalog.of(table, found, split or Split(0.0, 0))
     _check_usable(catalog, unusable, on_bad)
-    repairs, notes = catalog.about_duplicates()
     if split:
-        train_counts = catalog.counts("train")
-        _check_classes(table, train_counts)
-        notes = about_classes(train_counts, catalog.counts("val")) + notes
-    train = _image_set(catalog, decoded, "train", train_size)
-    val = _image_set(catalog, decoded, "val", image_size)
+        _check_classes(catalog)
+    sets, content = [], {}
+    for side, size in (("train", train_size), ("val", image_size)):
+        indices = [i for i, of in enumerate(catalog.splits) if of == side]
+        files = [catalog.files[i] for i in indices]
+        rows = np.array([found[file.key][1] for file in files], np.int64)
+        images = cast(Pixels, PictureRows(pixels[str(size)], rows))
+        labels = [file.label for file in files]
+        sets.append(ImageSet(images, np.array(labels, np.int64), [file.name for file in files]))
+        content[side] = [catalog.facts[i].sha256 for i in indices], labels
+    train, val = sets
+    repairs, notes = catalog.advice()
     return Data(
         train,
         val,
         list(table.class_names),
-        _fingerprint(catalog),
+        fingerprint(list(table.class_names), content),
         unusable,
         [*table.warnings, *warnings, *repairs, *notes],
         f"{len(train) + len(val):,} pictures in {len(table.class_names)} classes"
@@ -135,7 +119,7 @@ def list_unusable(table: FileTable, found: Found) -> list[Unusable]:
 
 
 def _splits(
-    table: FileTable, files: Sequence[File], facts: Sequence[Facts], pairs: Pairs, split: Split
+    table: FileTable, files: list[File], facts: list[Facts], pairs: Pairs, split: Split
 ) -> list[str]:
     if all(file.split for file in files):
         return [file.split for file in files]
@@ -161,8 +145,7 @@ def _splits(
 def _check_usable(catalog: Catalog, unusable: list[Unusable], on_bad: str) -> None:
     root = catalog.table.root
     named = "; ".join(f"{u.path}: {u.reason}" for u in unusable[:5]) or "the folders are empty"
-    if len(unusable) > 5:
-        named += f"; and {len(unusable) - 5} more"
+    named += f"; and {len(unusable) - 5} more" if len(unusable) > 5 else ""
     if unusable and on_bad == "error":
         raise DataError(
             f"{root}: {len(unusable)} files cannot be used ({named}); repair or remove them, or set"
@@ -172,28 +155,10 @@ def _check_usable(catalog: Catalog, unusable: list[Unusable], on_bad: str) -> No
         raise DataError(f"{root}: no picture that can be used ({named})")
 
 
-def _check_classes(table: FileTable, train_counts: dict[str, int]) -> None:
-    for label, (name, count) in enumerate(train_counts.items()):
+def _check_classes(catalog: Catalog) -> None:
+    for name, count in catalog.counts("train").items():
         if not count:
-            num_files = sum(file.label == label for file in table.files)
             raise DataError(
-                f"{table.root}: class {name} has no picture to train on that can be used"
-                f" ({num_files} files); repair its pictures or remove its folder"
+                f"{catalog.table.root}: class {name} has no picture to train on that can be used;"
+                " repair its pictures or remove its folder"
             )
-
-
-def _image_set(catalog: Catalog, decoded: Decoded, split: str, size: int) -> ImageSet:
-    files = [catalog.files[i] for i in catalog.indices(split)]
-    rows = np.array([decoded.found[file.key][1] for file in files], np.int64)
-    labels = np.array([file.label for file in files], np.int64)
-    images = PictureRows(decoded.pixels[str(size)], rows)
-    return ImageSet(cast(Pixels, images), labels, [file.name for file in files])
-
-
-def _fingerprint(catalog: Catalog) -> str:
-    rows = {}
-    for split in ("train", "val"):
-        indices = catalog.indices(split)
-        labels = [catalog.files[i].label for i in indices]
-        rows[split] = [catalog.facts[i].sha256 for i in indices], labels
-    return fingerprint(list(catalog.table.class_names), rows)

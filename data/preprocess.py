@@ -10,26 +10,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a decoded picture becomes the input of a model, in evaluation and prediction.
-
-    `data.decode.decode(path, image_size)` makes the square of uint8 pixels, `normalise` the rest.
-    """
+    """How the square of pixels from `data.decode` becomes the input of a model."""
 
     image_size: int  # pixels, both sides
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)  # of RGB values from 0 to 1
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(pixel / 255 - mean) / std.
-
-        Shape:
-            (N, S, S, 3) uint8 to (N, 3, S, S) float32, channels last in memory.
-        """
+        """(pixel / 255 - mean) / std: (N, S, S, 3) uint8 to (N, 3, S, S) float32."""
         return normalised(images, *self.scale_and_shift(images.device))
 
     @lru_cache(maxsize=4)  # noqa: B019 - a few numbers, for each batch
     def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The same as one multiplication and one addition a channel: two tensors (3,).
+        """Return two tensors (3,): pixel * scale + shift is normalised.
 
         Not to be called while torch.export traces: it would leave its fake tensors in the cache.
         """
@@ -38,7 +31,7 @@ class Preprocessing:
         return 1 / (255 * std), -mean / std
 
     def to_dict(self) -> dict[str, Any]:
-        """For a model file: JSON types, with the steps that are the same for every model."""
+        """Describe it in JSON types, with the steps that are the same for every model."""
         return {
             **asdict(self),
             "steps": "EXIF-upright, RGB, whole picture stretched to image_size x image_size "
@@ -47,7 +40,6 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
-        """The inverse of `to_dict`."""
         return cls(int(fields["image_size"]), tuple(fields["mean"]), tuple(fields["std"]))
 
 

@@ -7,23 +7,17 @@ Ids = npt.NDArray[np.int64]
 
 
 def generator(seed: int, epoch: int, purpose: int) -> np.random.Generator:
-    """A generator that depends on nothing but its arguments; purposes never share a stream."""
+    """Return a generator of these arguments alone; purposes never share a stream."""
     return np.random.default_rng([seed, epoch, purpose])
 
 
 class EpochSampler:
     """Cuts every epoch into batches of sample ids.
 
-    An epoch shows each of its M slots once. With natural sampling there is one slot a sample.
-    With balanced sampling a class of fewer pictures fills several slots with each of them, so
-    that every class has as many slots as the largest; a slot has its own augmentation.
-    Batches differ by one sample at most: a short last batch would weigh its samples more.
-
-    Args:
-        labels: (N,) class indices.
-        batch_size: the largest number of samples in a batch.
-        seed: with the epoch, all that the order depends on.
-        balanced: show every class equally often.
+    An epoch shows each of its M slots once, with an augmentation of its own: one slot a sample, or,
+    if balanced, as many slots a class as the largest has pictures, shared by its pictures.
+    Batches of `batch_size` at most differ by one sample at most: a short last batch would weigh
+    its samples more.
     """
 
     ORDER, FILL = 0, 1  # purposes of the generators
@@ -54,6 +48,6 @@ class EpochSampler:
 
 
 def fill(ids: Ids, size: int, rng: np.random.Generator) -> Ids:
-    """`size` entries in which each id stands as often as the others, give or take one."""
+    """Repeat ids to `size` entries, each as often as the others, give or take one."""
     whole, rest = divmod(size, len(ids))
     return np.concatenate([np.tile(ids, whole), rng.permutation(ids)[:rest]])

@@ -14,13 +14,7 @@ SOURCES: dict[str, Callable[..., Data]] = {
     "cifar": load_cifar,
 }
 
-__all__ = ["SOURCES", "load_data"]
-
 
 def load_data(source: str, **arguments: Any) -> Data:
-    """Load both splits from one of `SOURCES`, with the arguments of its function.
-
-    Raises:
-        DataError: the pictures cannot be used as they are; the message says why.
-    """
+    """Load both splits from one of `SOURCES`, with the arguments of its function."""
     return SOURCES[source](**arguments)

@@ -1,4 +1,8 @@
-"""Who trains and who validates: decided by the content of the files and the seed alone."""
+"""Who trains and who validates: decided by the content of the files and the seed alone.
+
+Groups of files are drawn in the order of SHA-256(seed, smallest hash in the group): neither names
+nor the order of the files matter, and a picture added later moves hardly any other.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -12,33 +16,21 @@ def split_train_val(
     val_fraction: float,
     seed: int,
 ) -> list[str]:
-    """Give each class's share to validation, and never part the pictures of one group.
+    """Give each class's share to validation; return "train" or "val" for each file.
 
-    Groups are drawn in the order of SHA-256(seed, smallest hash in the group): neither names nor
-    the order of the files matter, and a picture added later moves hardly any other. A group goes
-    to validation while all its classes have room there.
+    A group goes to validation while all its classes have room there. At least one picture stays on
+    either side where a class has two.
 
     Args:
-        sha256s: of each file's content (hex).
-        labels: class of each file.
+        sha256s, labels: of each file, its content (hex) and its class.
         group_ids: equal for files that must stay together (near-duplicates).
-        val_fraction: share of each class, 0 to 1; rounded, and at least one picture stays on
-            either side where a class has two.
-        seed: another seed, another split.
-
-    Returns:
-        "train" or "val" for each file.
 
     Example:
         >>> split_train_val(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 0.5, seed=0)
         ['train', 'val', 'val', 'train']
     """
-    room = Counter(
-        {
-            label: min(max(round(count * val_fraction), 1), count - 1)
-            for label, count in Counter(labels).items()
-        }
-    )
+    sizes = Counter(labels).items()
+    room = Counter({label: min(max(round(n * val_fraction), 1), n - 1) for label, n in sizes})
     splits = ["train"] * len(labels)
     for group in _groups_in_order(sha256s, group_ids, seed):
         needed = Counter(labels[index] for index in group)
@@ -56,17 +48,10 @@ def draw_folds(
     num_folds: int,
     seed: int,
 ) -> list[int]:
-    """Deal the pictures of each class to folds alike, and never part those of one group.
+    """Deal the pictures of each class to folds alike; return the fold of each file, from 1.
 
-    Groups come in the order of SHA-256(seed, smallest hash in the group), the large ones first.
-    Each goes to the fold that has the fewest of its classes so far, of these to the smallest one.
-
-    Args:
-        sha256s, labels, group_ids, seed: as in `split_train_val`.
-        num_folds: from 2 to the number of pictures.
-
-    Returns:
-        the fold of each file, from 1 to num_folds.
+    The large groups come first. Each goes to the fold that has the fewest of its classes so far,
+    of these to the smallest one. Arguments are those of `split_train_val`.
 
     Example:
         >>> draw_folds(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 2, seed=0)
@@ -89,7 +74,6 @@ def draw_folds(
 def _groups_in_order(
     sha256s: Sequence[str], group_ids: Sequence[int], seed: int
 ) -> list[list[int]]:
-    """Return the indices of each group, the groups in the order in which the seed draws them."""
     members: dict[int, list[int]] = defaultdict(list)
     for index, group_id in enumerate(group_ids):
         members[group_id].append(index)

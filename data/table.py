@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.images import Unusable
 
-Key = tuple[str, int, int]
+Key = tuple[str, int, int]  # path, size and mtime: equal as long as the content is
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,10 @@ class File:
 
     @property
     def name(self) -> str:
-        """The path, safe to print."""
         return printable(self.path)
 
     @property
     def key(self) -> Key:
-        """What stays equal as long as the content does."""
         return self.path, self.num_bytes, self.mtime_ns
 
 
@@ -43,12 +41,11 @@ class FileTable:
     warnings: list[str] = field(default_factory=list)
 
     def path(self, file: File) -> str:
-        """Return the path to open."""
         return os.path.join(self.root, file.path)
 
 
 def printable(path: str) -> str:
-    """Return a path as text that any terminal and any JSON file takes: `\\xff` for no text."""
+    """Return a path as text that any terminal and any JSON file takes."""
     if path.isascii() and path.isprintable():  # nearly all, and there may be a million
         return path
     text = os.fsencode(path).decode("utf-8", "backslashreplace")

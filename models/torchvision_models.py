@@ -48,8 +48,6 @@ def build_torchvision(name: str, num_classes: int, dropout: float = 0.0) -> nn.M
 
     check_name(name)
     model: nn.Module = models.get_model(name, weights=None)
-    if name.startswith("maxvit"):  # its windows fit one size only; a ViT says so itself
-        model.image_size = 224  # type: ignore[assignment]
     parent, _, child = head_name(model).rpartition(".")
     old = model.get_submodule(head_name(model))
     assert isinstance(old, nn.Linear)

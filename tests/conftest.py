@@ -29,3 +29,14 @@ def browser():
         found = Browser(Path(profile))
         yield found
         found.close()
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """The folder of a run of configs/smoke.yaml that ended well, to compare with and to copy."""
+    from crossent.training.run_folder import RunFolder
+    from tests.forked import SMOKE, Command
+
+    folder = tmp_path_factory.mktemp("smoke")
+    Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
+    return RunFolder(folder / "run")

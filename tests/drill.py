@@ -26,14 +26,20 @@ PLACES: dict[str, tuple[Any, str, str]] = {
 
 
 def arm(place: str, step: int) -> None:
-    """Let this process kill itself at a place, the first time it comes there after `step` steps."""
+    """Let this process `die` at a place, when it comes there after `step` steps of the run."""
     step_of = watch_steps()
-
-    def is_due() -> bool:
-        return step_of() >= step
-
     owner, name, moment = PLACES[place]
-    setattr(owner, name, deadly(getattr(owner, name), moment, is_due))
+    function = getattr(owner, name)
+
+    def deadly(*args: Any, **kwargs: Any) -> Any:
+        if moment == "before" and step_of() >= step:
+            die()
+        result = function(*args, **kwargs)
+        if moment == "after" and step_of() >= step:
+            die()
+        return result
+
+    setattr(owner, name, deadly)
 
 
 def watch_steps() -> Callable[[], int]:
@@ -54,22 +60,6 @@ def watch_steps() -> Callable[[], int]:
     setattr(trainer.Trainer, "train_step", counting)  # noqa: B010 - mypy refuses an assignment
     setattr(run.Run, "resume", resuming)  # noqa: B010
     return lambda: steps
-
-
-def deadly(
-    function: Callable[..., Any], moment: str, is_due: Callable[[], bool]
-) -> Callable[..., Any]:
-    """The same function, but before or after its work it ends the process, if that is due."""
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if moment == "before" and is_due():
-            die()
-        result = function(*args, **kwargs)
-        if moment == "after" and is_due():
-            die()
-        return result
-
-    return wrapped
 
 
 def die() -> None:

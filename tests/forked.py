@@ -25,7 +25,7 @@ import torch._dynamo  # every optimizer imports it, which takes a second
 
 import crossent.__main__
 import train
-from crossent.cli import run_main
+from crossent.errors import run_main
 from tests import drill
 from tests.training.parts import make_run
 
@@ -33,27 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.forked"])
 FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
-
-
-@dataclass(frozen=True)
-class Mishap:
-    """What befalls the process, once: at a place of `tests.drill`, from a step on."""
-
-    what: str  # a key of `MISHAPS`
-    place: str
-    step: int = 1
-
-    def arm(self, run: Path) -> None:
-        happened = False
-
-        def once() -> None:
-            nonlocal happened
-            if not happened:
-                happened = True
-                MISHAPS[self.what](run)
-
-        drill.die = once
-        drill.arm(self.place, self.step)
+SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 
 
 def send(*signums: int) -> Callable[[Path], None]:
@@ -75,15 +55,28 @@ MISHAPS: dict[str, Callable[[Path], None]] = {
 }
 
 
+@dataclass(frozen=True)
+class Mishap:
+    """What befalls the process, once: at a place of `tests.drill`, from a step on."""
+
+    what: str  # a key of `MISHAPS`
+    place: str
+    step: int = 1
+
+    def arm(self, run: Path) -> None:
+        mishaps = [MISHAPS[self.what]]
+        drill.die = lambda: mishaps.pop()(run) if mishaps else None
+        drill.arm(self.place, self.step)
+
+
 def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
     """A run of `parts`, begun or resumed."""
     torch.set_num_threads(1)
     torch.manual_seed(4711)  # another state than the run's: a resume has to bring its own
     if mishap:
         mishap.arm(run)
-    tiny = make_run(run)
-    tiny.checkpoint_every_steps = every_steps
-    tiny.checkpoint_share = math.inf  # at the end of each of these short epochs
+    # with a checkpoint at the end of each of its short epochs
+    tiny = make_run(run, checkpoint_every_steps=every_steps, checkpoint_share=math.inf)
     with tiny.folder.in_use():
         tiny.start_or_resume()
         tiny.fit()

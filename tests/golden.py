@@ -19,7 +19,7 @@ def losses() -> list[float]:
     batches = (batch for epoch in range(2) for batch in trainer.batches.epoch(epoch))
     for batch in batches:
         trainer.train_step(batch)
-        sums.append(trainer.train_totals.E)
+        sums.append(trainer.train_totals().E)
     counts = [len(slots) for epoch in range(2) for slots in trainer.batches.order.batches(epoch)]
     return [(b - a) / n for a, b, n in zip(sums, sums[1:], counts, strict=False)][:NUM_STEPS]
 

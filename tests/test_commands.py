@@ -10,55 +10,60 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from data.drawings import draw, label
+from tests.forked import ROOT, Command
 from train import parse_arguments
 
-ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
+PRINT_A_FOX = "from crossent.errors import run_main; run_main(lambda words: print('狐') or 0, [])"
 
 
-PRINT_A_FOX = "from crossent.cli import run_main; run_main(lambda words: print('狐') or 0, [])"
-
-
-def start(*words, **options):
-    return subprocess.Popen(
-        [sys.executable, *map(str, words)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **{"env": {**os.environ, "PYTHONWARNINGS": "error::UserWarning"}, **options},
-    )
-
-
-def call(*words, status=0):
-    process = start(*words)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == status, out + err
-    return out, err
-
-
-def test_a_terminal_without_japanese_gets_escapes():
-    process = start("-c", PRINT_A_FOX, env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert process.communicate(timeout=60) == ("\\u72d0\n", "")
-
-
-def train(*words, status=0):
-    return call("train.py", *words, status=status)
-
-
-def crossent(*words, status=0):
-    return call("-m", "crossent", *words, status=status)
+def python(*words, **environment):
+    """A new interpreter, for what importing itself shows; others are forked, which is faster."""
+    process = subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONWARNINGS": "error::UserWarning", **environment}, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout, process.stderr
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def train(tmp_path_factory):
+    """Call train.py: words in; standard output and error out."""
+    folder = tmp_path_factory.mktemp("said")
+    return lambda *words, status=0: Command(folder, *words).end(status, timeout_s=300)
+
+
+@pytest.fixture(scope="module")
+def crossent(train):
+    """Call python -m crossent."""
+    return lambda *words, status=0: train("crossent", *words, status=status)
+
+
+@pytest.fixture(scope="module")
+def run(train, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "smoke"
     out, _ = train(*SMOKE, "--out", path)
     return path, out
 
 
+@pytest.fixture
+def pictures(tmp_path):
+    """Two foxes, a wolf, a dog, and a file that is no picture."""
+    for name, index in {"fox/a.png": 1, "fox/b.png": 4, "wolf/c.png": 2, "dog/d.png": 0}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(draw(0, index, 100)).save(tmp_path / name)
+    (tmp_path / "fox" / "page.jpg").write_text("<html>not a picture</html>")
+    return tmp_path
+
+
 def read_records(path):
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_terminal_without_japanese_gets_escapes():
+    assert python("-c", PRINT_A_FOX, PYTHONIOENCODING="ascii") == ("\\u72d0\n", "")
 
 
 def test_settings_may_stand_behind_options():
@@ -93,10 +98,9 @@ def test_train_leaves_the_run_folder_of_the_design(run):
         assert picture.size == (1200, 675)
 
 
-def test_evaluate_gives_the_numbers_of_the_log(run):
+def test_evaluate_gives_the_numbers_of_the_log(run, crossent):
     path, _ = run
-    out, _ = crossent("evaluate", path, "--json")
-    found = json.loads(out)
+    found = json.loads(crossent("evaluate", path, "--json")[0])
     end = read_records(path)[-1]
     best = read_records(path)[end["best_epoch"]]
     assert best["val"]["E"] == end["best_E"]
@@ -113,7 +117,7 @@ def test_evaluate_gives_the_numbers_of_the_log(run):
     assert "true \\ predicted" in table and "only the border" in table and "temperature" in table
 
 
-def test_report_can_be_written_again(run):
+def test_report_can_be_written_again(run, crossent):
     path, _ = run
     report = path / "report.html"
     before = report.read_text()
@@ -124,7 +128,7 @@ def test_report_can_be_written_again(run):
     assert "Cross-entropy E" in report.read_text()
 
 
-def test_compare_tells_runs_apart_or_not(run, tmp_path):
+def test_compare_tells_runs_apart_or_not(run, train, crossent, tmp_path):
     other = tmp_path / "other"
     train(*SMOKE, "train.epochs=1", "--out", other)
     out, _ = crossent("compare", run[0], other)
@@ -138,7 +142,7 @@ def test_compare_tells_runs_apart_or_not(run, tmp_path):
     assert "smoke + other" in groups
 
 
-def test_runs_of_other_pictures_are_not_compared(run, pictures, tmp_path_factory):
+def test_runs_of_other_pictures_are_not_compared(run, train, crossent, pictures, tmp_path_factory):
     other = tmp_path_factory.mktemp("runs") / "other"
     train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", other)
     _, err = crossent("compare", run[0], other, status=2)
@@ -147,48 +151,42 @@ def test_runs_of_other_pictures_are_not_compared(run, pictures, tmp_path_factory
     assert out.startswith("4 pictures, the same for all")
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    """Two foxes, a wolf, and a file that is no picture."""
-    from data.drawings import draw
-
-    for name, index in {"fox/a.png": 1, "fox/b.png": 4, "wolf/c.png": 2, "dog/d.png": 0}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(draw(0, index, 100)).save(tmp_path / name)
-    (tmp_path / "fox" / "page.jpg").write_text("<html>not a picture</html>")
-    return tmp_path
-
-
-def test_evaluate_on_another_folder_matches_classes_by_name(run, pictures):
+def test_evaluate_on_another_folder_agrees_with_predict(run, crossent, pictures):
     found = json.loads(crossent("evaluate", run[0], "--data", pictures, "--json")[0])
-    assert found["num_images"] == 4
-    assert [found["per_class"][name]["support"] for name in ("dog", "fox", "wolf")] == [1, 2, 1]
+    names = ["dog", "fox", "wolf"]
+    assert [found["per_class"][name]["support"] for name in names] == [1, 2, 1]
     (unusable,) = found["unusable"]
     assert "page.jpg" in unusable["path"] and "HTML" in unusable["reason"]
+    counted = [[0] * 3 for _ in names]
+    for line in crossent("predict", run[0], pictures, "--json")[0].splitlines():
+        one = json.loads(line)
+        if "label" in one:
+            counted[names.index(Path(one["path"]).parent.name)][names.index(one["label"])] += 1
+    assert counted == found["confusion_matrix"]
 
 
-def test_evaluate_refuses_a_class_that_the_model_does_not_know(run, pictures):
+def test_evaluate_refuses_a_class_that_the_model_does_not_know(run, crossent, pictures):
     (pictures / "bear").mkdir()
     Image.new("RGB", (40, 40)).save(pictures / "bear" / "e.png")
     _, err = crossent("evaluate", run[0], "--data", pictures, status=2)
     assert "bear" in err and err.count("\n") == 1
 
 
-def test_doctor_names_what_is_to_be_repaired(pictures):
+def test_doctor_names_what_is_to_be_repaired(crossent, pictures):
     found = json.loads(crossent("doctor", pictures, "--json", status=1)[0])
     assert {"num_images", "classes", "unusable", "odd", "duplicates", "warnings"} <= found.keys()
     assert found["num_images"] == 4
     assert [u["path"] for u in found["unusable"]] == ["fox/page.jpg"]
 
 
-def test_doctor_of_a_config_says_how_long_the_training_will_take(pictures):
+def test_doctor_of_a_config_says_how_long_the_training_will_take(crossent, pictures):
     (pictures / "fox" / "page.jpg").unlink()
     out, _ = crossent("doctor", pictures, "-c", "configs/smoke.yaml")
     assert "Training will take about" in out
     assert "to 32 pixels" in out
 
 
-def test_predict_names_every_file_in_order(run, pictures):
+def test_predict_names_every_file_in_order(run, crossent, pictures):
     paths = [pictures / "wolf" / "c.png", pictures / "fox"]
     out, _ = crossent("predict", run[0], *paths, "--json")
     wolf, *foxes = map(json.loads, out.splitlines())
@@ -202,32 +200,16 @@ def test_predict_names_every_file_in_order(run, pictures):
     assert "1 of 5 files could not be used" in table
 
 
-def test_predict_agrees_with_evaluate(run, pictures):
-    (pictures / "fox" / "page.jpg").unlink()
-    confusion = json.loads(crossent("evaluate", run[0], "--data", pictures, "--json")[0])[
-        "confusion_matrix"
-    ]
-    names = ["dog", "fox", "wolf"]
-    counted = [[0] * 3 for _ in names]
-    for line in crossent("predict", run[0], pictures, "--json")[0].splitlines():
-        found = json.loads(line)
-        true = Path(found["path"]).parent.name
-        counted[names.index(true)][names.index(found["label"])] += 1
-    assert counted == confusion
-
-
-def test_own_pictures_from_a_folder(tmp_path):
-    from data.drawings import draw, label
-
+def test_own_pictures_from_a_folder(train, tmp_path):
     for index in range(30):
         path = tmp_path / "pictures" / ["hound", "reynard", "grey"][label(index)] / f"{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw(0, index, 64)).save(path)
     (path.parent / "empty.jpg").touch()
-    out, _ = train(
-        *SMOKE, "data.source=folder", f"data.root={tmp_path / 'pictures'}",
-        f"data.cache_dir={tmp_path / 'cache'}", "--out", tmp_path / "run",
-    )  # fmt: skip
+    words = [*SMOKE, "data.source=folder", "--out", tmp_path / "run"]
+    _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", status=2)
+    assert "no such folder" in err, "a mistake that leaves the folder free for the next try"
+    out, _ = train(*words, f"data.root={path.parents[1]}", f"data.cache_dir={tmp_path / 'cache'}")
     assert "empty.jpg" in out
     start = read_records(tmp_path / "run")[0]
     assert start["class_names"] == ["grey", "hound", "reynard"]
@@ -239,52 +221,64 @@ def test_own_pictures_from_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("train.py", "optim.lrr=1"), "argument optim.lrr=1: optim.lrr is not a setting"),
-        (("train.py", "model.name=small_cn"), "did you mean small_cnn"),
-        (("train.py", "--epochs", "3"), "--epochs is not an option; did you mean train.epochs=3?"),
-        (("train.py", "--lr=0.1"), "did you mean optim.lr=0.1?"),
-        (("train.py", "--nonsense"), "--nonsense is not an option; see --help"),
-        (("train.py", "configs/photos.yaml"), "did you mean -c configs/photos.yaml?"),
-        (("train.py", "-c", "missing.yaml"), "missing.yaml"),
-        (("train.py", "--resume", "missing"), "missing"),
-        (("train.py", "-c", "configs/photos.yaml", "data.root=missing"), "missing"),
-        (("train.py", *SMOKE, "train.device=cuda:99"), "cuda:99"),
-        (("train.py", *SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
-        (("-m", "crossent", "evaluate", "missing"), "missing"),
-        (("-m", "crossent", "report", "configs"), "is not a run folder"),
-        (("-m", "crossent", "compare", "missing"), "compare needs two runs or more"),
-        (("-m", "crossent", "predict", "README.md", "README.md"), "README.md"),
+        (("optim.lrr=1",), "argument optim.lrr=1: optim.lrr is not a setting"),
+        (("model.name=small_cn",), "did you mean small_cnn"),
+        (("--epochs", "3"), "--epochs is not an option; did you mean train.epochs=3?"),
+        (("--lr=0.1",), "did you mean optim.lr=0.1?"),
+        (("--nonsense",), "--nonsense is not an option; see --help"),
+        (("configs/photos.yaml",), "did you mean -c configs/photos.yaml?"),
+        (("-c", "missing.yaml"), "missing.yaml"),
+        (("--resume", "missing"), "missing"),
+        (("-c", "configs/photos.yaml", "data.root=missing"), "missing"),
+        ((*SMOKE, "train.device=cuda:99"), "cuda:99"),
+        ((*SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
+        (("crossent", "evaluate", "missing"), "missing"),
+        (("crossent", "report", "configs"), "is not a run folder"),
+        (("crossent", "compare", "missing"), "compare needs two runs or more"),
+        (("crossent", "predict", "README.md", "README.md"), "README.md"),
+        (("crossent", "explain", "README.md"), "the IMAGE is missing"),
+        (("crossent", "sweep"), "either -c SWEEP.yaml or --resume FOLDER"),
+        (("crossent", "verify-resume", "--kills", "0"), "expected 1 or more"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
 )
-def test_a_mistake_is_one_sentence_and_exit_status_2(words, message):
-    _, err = call(*words, status=2)
+def test_a_mistake_is_one_sentence_and_exit_status_2(train, words, message):
+    _, err = train(*words, status=2)
     assert message in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
 
 
-def test_a_used_folder_is_refused(run):
+def test_a_used_folder_is_refused(run, train):
     _, err = train(*SMOKE, "--out", run[0], status=2)
     assert "--resume" in err
 
 
-def test_dry_run_keeps_nothing(tmp_path):
+def test_dry_run_keeps_nothing(train, tmp_path):
     out, _ = train(*SMOKE, "--dry-run", "--out", tmp_path / "run")
     assert "one step done: E = 1.0986" in out
     assert not (tmp_path / "run").exists()
 
 
-def test_print_config_shows_origins():
+def test_print_config_shows_origins(train):
     out, _ = train(*SMOKE, "optim.lr=0.5", "--print-config")
     assert "argument optim.lr=0.5" in out
     assert "configs/smoke.yaml:" in out
 
 
-def test_explain_prints_the_right_numbers_of_the_article():
+def test_explain_prints_the_right_numbers_of_the_article(crossent):
     out, _ = crossent("explain")
     for number in ("1.108663", "1.599462", "0.481486", "1.098612"):
         assert number in out
+
+
+def test_without_a_command_all_are_listed(crossent):
+    out, _ = crossent()
+    names = "evaluate predict explain doctor report compare sweep export demo check verify-resume"
+    for name in names.split():
+        assert sum(line.split()[:1] == [name] for line in out.splitlines()) == 1, name
+    _, err = crossent("evalute", status=2)
+    assert "invalid choice: 'evalute'" in err
 
 
 @pytest.mark.parametrize(
@@ -300,23 +294,18 @@ def test_help_needs_no_heavy_import(words):
         f"{'runpy.run_path' if words[0] != '-m' else 'runpy.run_module'}"
         f"({'crossent' if words[0] == '-m' else words[0]!r}, run_name='__main__')\n"
     )
-    out, _ = call("-c", program)
+    out, _ = python("-c", program)
     assert "usage:" in out
     assert out.splitlines()[-1].strip() == "HEAVY"
 
 
 def test_no_command_waits_for_a_compiler(tmp_path):
     """torch imports its own at the slightest touch, and that takes 0.75 s."""
-    path = tmp_path / "run"
-    for words in (["train.py", *SMOKE, "--out", path], ["-m", "crossent", "evaluate", path]):
-        _, err = call("-X", "importtime", *words)
-        imported = {line.split("|")[-1].strip() for line in err.splitlines()}
-        assert "torch.nn" in imported and "torch._dynamo" not in imported
-
-
-def test_a_mistake_before_the_first_step_leaves_the_folder_free_for_the_next_try(tmp_path):
-    words = (*SMOKE, "data.source=folder", "--out", tmp_path / "run")
-    _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", status=2)
-    assert "no such folder" in err
-    train(*SMOKE, "train.epochs=1", "--out", tmp_path / "run")
-    assert (tmp_path / "run" / "model.safetensors").exists()
+    words = [*SMOKE, "--out", str(tmp_path / "run")]
+    program = (
+        "import sys, train, crossent.__main__\n"
+        f"assert train.main({words!r}) == 0\n"
+        f"assert crossent.__main__.main(['evaluate', {words[-1]!r}]) == 0\n"
+        "print([name in sys.modules for name in ('torch.nn', 'torch._dynamo')])"
+    )
+    assert python("-c", program)[0].endswith("[True, False]\n")

@@ -1,15 +1,13 @@
 """The doctor looks at the pictures as the training of a config would."""
 
-import argparse
 import json
 
-import numpy as np
 import pytest
 
-from crossent import build, pretrained
-from crossent.commands import doctor
+from crossent import pretrained
+from crossent.__main__ import main
 from crossent.config import load_settings
-from crossent.errors import UserError
+from crossent.train_run import training_seconds
 from data.preprocess import Preprocessing
 from tests.data.pictures import make_folder
 
@@ -18,14 +16,14 @@ from tests.data.pictures import make_folder
 def examined(tmp_path, monkeypatch, capsys):
     """What the doctor finds in a folder of 12 dogs and 8 foxes, with these lines of a config."""
     root = make_folder(tmp_path / "animals", {"dog": 12, "fox": 8})
-    monkeypatch.setattr(doctor, "images_per_s", lambda settings: 10.0)
+    monkeypatch.setattr("crossent.train_run.training_seconds", lambda *args: 60.0)
 
     def examine(text, more="fold: null"):
         config = tmp_path / "config.yaml"
         config.write_text(
             f"data: {{source: folder, root: {root}, val_fraction: 0.25, {more}}}\n{text}"
         )
-        doctor.run(argparse.Namespace(root=None, config=config, json=True))
+        main(["doctor", "-c", str(config), "--json"])
         return json.loads(capsys.readouterr().out)
 
     return examine
@@ -41,23 +39,17 @@ def test_it_follows_the_weights_to_their_size(examined, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("sampling", "num_slots"), [("natural", 9 + 6), ("balanced", 9 + 9)])
-def test_the_estimate_counts_slots(examined, tmp_path, sampling, num_slots):
+def test_the_estimate_counts_slots(examined, tmp_path, monkeypatch, sampling, num_slots):
+    """At ten pictures a second."""
+
+    def measured(trainer):
+        return trainer.batches.order.num_slots / 10
+
+    monkeypatch.setattr("crossent.train_run.seconds_per_epoch", measured)
     config = tmp_path / "more.yaml"
-    config.write_text(f"base: config.yaml\ndata: {{sampling: {sampling}}}\ntrain: {{epochs: 7}}\n")
+    config.write_text(
+        f"base: config.yaml\ndata: {{sampling: {sampling}}}\ntrain: {{epochs: 7, batch_size: 8}}\n"
+    )
     examined("")
     settings = load_settings(config, []).settings
-    assert doctor.training_s(settings, {"dog": 9, "fox": 6}) == 7 * num_slots / 10
-
-
-def test_a_mistake_of_numpy_is_not_shown_as_the_users(tmp_path, monkeypatch):
-    root = make_folder(tmp_path / "animals", {"dog": 3, "fox": 3})
-    words = ["data.source=folder", f"data.root={root}", "data.cache=false"]
-    settings = load_settings(None, words).settings
-    monkeypatch.setattr(build, "load_data", lambda *args, **kwargs: np.zeros(3).reshape(2, 2))
-    with pytest.raises(ValueError, match="reshape") as error:
-        build.make_data(settings)
-    assert not isinstance(error.value, UserError)
-    monkeypatch.undo()
-    missing = load_settings(None, [*words[:1], f"data.root={tmp_path / 'none'}"]).settings
-    with pytest.raises(UserError, match="no such folder"):
-        build.make_data(missing)
+    assert training_seconds(settings, {"dog": 9, "fox": 6}) == 7 * num_slots / 10

@@ -10,64 +10,59 @@ import time
 import pytest
 import torch
 
-from crossent.cli import run_main
-from crossent.errors import UserError
+from crossent.errors import UserError, run_main
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
-from tests.forked import Command, Mishap
-
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
+from tests.forked import SMOKE, Command, Mishap
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A run that ended well, to compare with; and the same stopped after its second step."""
-    folder = tmp_path_factory.mktemp("finished")
-    Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
+def two_steps(tmp_path_factory):
+    """A run that was stopped after its second step."""
+    folder = tmp_path_factory.mktemp("stopped")
     mishap = Mishap("SIGTERM", "after a step")
-    Command(folder, *SMOKE, "--out", folder / "stopped", mishap=mishap).end(143)
-    return RunFolder(folder / "run")
+    Command(folder, *SMOKE, "--out", folder / "run", mishap=mishap).end(143)
+    return folder / "run"
 
 
 @pytest.fixture
-def stopped(finished, tmp_path):
-    """A copy of the stopped run, to be damaged."""
-    path = tmp_path / "run"
-    shutil.copytree(finished.path.parent / "stopped", path)
-    return RunFolder(path)
+def stopped(two_steps, tmp_path):
+    """A copy of it, to be damaged."""
+    shutil.copytree(two_steps, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
 
 
-def the_line(err):
+def the_line(folder, *words, mishap=None):
+    """What a command says that ends with status 2: a line."""
+    _, err = Command(folder, *words, mishap=mishap).end(2)
     assert err.count("\n") == 1 and err.startswith("error: "), err
     return err
 
 
-def test_a_full_disk_leaves_the_old_checkpoint(finished, tmp_path):
+def test_a_full_disk_leaves_the_old_checkpoint(smoke_run, tmp_path):
     run = RunFolder(tmp_path / "run")
     mishap = Mishap("disk full", "after a step", step=3)
-    _, err = Command(tmp_path, *SMOKE, "--out", run.path, mishap=mishap).end(2)
     # the checkpoint after step 3 begins with the best model, that of the first epoch
-    assert f"{run.model}: cannot be written: File too large" in the_line(err)
+    said = the_line(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
+    assert f"{run.model}: cannot be written: File too large" in said
     progress = read_tensors(run.last)[1]["progress"]
     assert (progress["epoch"], progress["batch"]) in [(0, 2), (1, 0)]
     assert not list(run.path.glob(".*.tmp"))
     Command(tmp_path, "--resume", run.path).end(status=0)
-    assert first_difference(finished, run) is None
+    assert first_difference(smoke_run, run) is None
 
 
 def test_a_folder_that_is_removed_is_named(tmp_path):
     mishap = Mishap("folder removed", "after a step")
-    _, err = Command(tmp_path, *SMOKE, "--out", tmp_path / "run", mishap=mishap).end(2)
-    assert f"{tmp_path / 'run' / 'last.safetensors'}: cannot be written: No such file" in (
-        the_line(err)
-    )
+    said = the_line(tmp_path, *SMOKE, "--out", tmp_path / "run", mishap=mishap)
+    assert f"{tmp_path / 'run' / 'last.safetensors'}: cannot be written: No such file" in said
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    _, err = Command(tmp_path, *SMOKE, "--out", tmp_path / "file" / "run").end(2)
-    assert f"{tmp_path / 'file' / 'run'} cannot be made: Not a directory" in the_line(err)
+    said = the_line(tmp_path, *SMOKE, "--out", tmp_path / "file" / "run")
+    assert f"{tmp_path / 'file' / 'run'} cannot be made: Not a directory" in said
 
 
 def test_a_read_only_folder_is_named(tmp_path):
@@ -80,19 +75,24 @@ def test_a_read_only_folder_is_named(tmp_path):
     try:
         if os.access(path, os.W_OK):
             pytest.skip("no way here to make a folder read-only for this user")
-        _, err = Command(tmp_path, *SMOKE, "--out", path).end(2)
+        assert str(path) in the_line(tmp_path, *SMOKE, "--out", path)
     finally:
         subprocess.run(["chattr", "-i", path], check=False, capture_output=True)
         path.chmod(0o755)
-    assert str(path) in the_line(err)
 
 
-def rewrite(path, change):
-    """Change tensors or header of a file of ours, its checksums being right again."""
+def damage(path, name, value):
+    """Change a tensor, or else an entry of the header; the checksums are right again."""
     tensors, header = read_tensors(path)
-    change(tensors, header)
-    header = {k: v for k, v in header.items() if not k.startswith("sha256")}
-    write_tensors(path, tensors, header)
+    if value is None:
+        del tensors[name]
+    elif isinstance(value, torch.Tensor):
+        tensors[name] = value
+    elif isinstance(value, float):
+        tensors[name].view(-1)[0] = value
+    else:
+        header[name] = value
+    write_tensors(path, tensors, {k: v for k, v in header.items() if "sha256" not in k})
 
 
 def flip_a_bit(path):
@@ -101,125 +101,86 @@ def flip_a_bit(path):
     path.write_bytes(content)
 
 
-def drop_weight(tensors, header):
-    del tensors["model.head.weight"]
-
-
-def widen_weight(tensors, header):
-    tensors["model.head.bias"] = torch.zeros(7)
-
-
-def spoil_weight(tensors, header):
-    tensors["model.head.weight"][0, 0] = float("nan")
-
-
-def spoil_momentum(tensors, header):
-    tensors["optimizer.momentum_buffer.head.weight"][0, 0] = float("inf")
-
-
-def rename_class(tensors, header):
-    header["class_names"] = ["dog", "no", "wolf"]
-
-
-def swap_pictures(tensors, header):
-    header["data_fingerprint"] = "0" * 64
-
-
+HEAD, MOMENTUM = "model.head.weight", "optimizer.momentum_buffer.head.weight"
+NO_FILE_OF_OURS = "is damaged or no safetensors file"
 DAMAGES = {
     "truncated": (lambda p: p.write_bytes(p.read_bytes()[:-5]), "is damaged"),
-    "empty": (lambda p: p.write_bytes(b""), "is damaged or no safetensors file"),
+    "empty": (lambda p: p.write_bytes(b""), NO_FILE_OF_OURS),
     "one bit": (flip_a_bit, "tensors do not match their checksum"),
-    "html": (lambda p: p.write_text("<html>404</html>"), "is damaged or no safetensors file"),
-    "pickle": (lambda p: torch.save({"a": 1}, p), "is damaged or no safetensors file"),
-    "nothing of ours": (
-        lambda p: rewrite(p, lambda tensors, header: header.update(kind="other")),
-        "is no checkpoint but a file of kind 'other'",
-    ),
-    "lacks a weight": (lambda p: rewrite(p, drop_weight), "another model: it lacks head.weight"),
-    "another shape": (lambda p: rewrite(p, widen_weight), "head.bias is (7,) there and (3,) here"),
-    "NaN weight": (lambda p: rewrite(p, spoil_weight), "model.head.weight holds numbers that are"),
-    "infinite momentum": (
-        lambda p: rewrite(p, spoil_momentum),
-        "optimizer.momentum_buffer.head.weight holds numbers that are not finite",
-    ),
-    "classes": (lambda p: rewrite(p, rename_class), "the classes dog, no, wolf; the pictures have"),
-    "pictures": (lambda p: rewrite(p, swap_pictures), "other pictures (fingerprint 000000000000"),
+    "pickle": (lambda p: torch.save({"a": 1}, p), NO_FILE_OF_OURS),
+    "other kind": (("kind", "other"), "is no checkpoint but a file of kind 'other'"),
+    "lacks a weight": ((HEAD, None), "another model: it lacks head.weight"),
+    "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) there and (3,) here"),
+    "NaN weight": ((HEAD, float("nan")), f"{HEAD} holds numbers that are not finite"),
+    "infinite momentum": ((MOMENTUM, float("inf")), f"{MOMENTUM} holds numbers that are not"),
+    "classes": (("class_names", ["dog", "no", "wolf"]), "the classes dog, no, wolf; the pictures"),
+    "pictures": (("data_fingerprint", "0" * 64), "other pictures (fingerprint 000000000000"),
 }
+MODEL_DAMAGES = {
+    "truncated": DAMAGES["truncated"],
+    "pickle": DAMAGES["pickle"],
+    "a checkpoint": (("kind", "checkpoint"), "is no model file but one of kind 'checkpoint'"),
+    "NaN weight": (("head.bias", float("nan")), "head.bias holds numbers that are not"),
+    "classes": (("class_names", ["dog", "fox"]), "head.weight is (3, 64) there and (2, 64)"),
+}
+
+
+def spoil(path, how):
+    if callable(how):
+        how(path)
+    else:
+        damage(path, *how)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_checkpoint_that_cannot_be_gone_on_with_is_refused_by_name(stopped, name):
-    damage, reason = DAMAGES[name]
-    damage(stopped.last)
+    how, reason = DAMAGES[name]
+    spoil(stopped.last, how)
     before = stopped.last.read_bytes()
-    _, err = Command(stopped.path.parent, "--resume", stopped.path).end(2)
-    assert str(stopped.last) in the_line(err) and reason in err
+    said = the_line(stopped.path.parent, "--resume", stopped.path)
+    assert str(stopped.last) in said and reason in said
     assert stopped.last.read_bytes() == before
 
 
-def spoil_model(tensors, header):
-    tensors["head.bias"][1] = float("nan")
-
-
-def shorten_classes(tensors, header):
-    header["class_names"] = ["dog", "fox"]
-
-
-MODEL_DAMAGES = {
-    "truncated": (lambda p: p.write_bytes(p.read_bytes()[:-5]), "is damaged"),
-    "pickle": (lambda p: torch.save({"a": 1}, p), "is damaged or no safetensors file"),
-    "a checkpoint": (
-        lambda p: p.write_bytes((p.parent / "last.safetensors").read_bytes()),
-        "is no model file but one of kind 'checkpoint'",
-    ),
-    "NaN weight": (lambda p: rewrite(p, spoil_model), "head.bias holds numbers that are not"),
-    "classes": (lambda p: rewrite(p, shorten_classes), "head.weight is (3, 64) there and (2, 64)"),
-}
-
-
 @pytest.mark.parametrize("name", MODEL_DAMAGES)
-def test_a_model_that_cannot_be_used_is_refused_by_name(finished, tmp_path, name):
-    damage, reason = MODEL_DAMAGES[name]
-    for file in ("model.safetensors", "last.safetensors"):
-        (tmp_path / file).write_bytes((finished.path / file).read_bytes())
-    damage(tmp_path / "model.safetensors")
-    _, err = Command(tmp_path, "crossent", "evaluate", tmp_path).end(2)
-    assert str(tmp_path / "model.safetensors") in the_line(err) and reason in err
+def test_a_model_that_cannot_be_used_is_refused_by_name(smoke_run, tmp_path, name):
+    how, reason = MODEL_DAMAGES[name]
+    model = tmp_path / "model.safetensors"
+    shutil.copy(smoke_run.model, model)
+    spoil(model, how)
+    said = the_line(tmp_path, "crossent", "evaluate", tmp_path)
+    assert str(model) in said and reason in said
 
 
 def test_lines_that_the_checkpoint_counts_on_are_missed(stopped):
     stopped.metrics.write_text("")
-    _, err = Command(stopped.path.parent, "--resume", stopped.path).end(2)
-    assert f"{stopped.metrics} has 0 whole lines" in the_line(err)
+    said = the_line(stopped.path.parent, "--resume", stopped.path)
+    assert f"{stopped.metrics} has 0 whole lines" in said
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "words"),
+    ("error", "said"),
     [
-        (UserError("mend it"), 2, "error: mend it\n"),
-        (
-            OSError(28, "No space left on device", "run/a"),
-            2,
-            "error: run/a: No space left on device",
-        ),
-        (OSError("torch cannot map memory"), None, "torch cannot map memory"),
-        (ValueError("operands could not be broadcast"), None, "operands could not be broadcast"),
+        (UserError("mend it"), "error: mend it\n"),
+        (OSError(28, "No space left", "run/a"), "error: run/a: No space left\n"),
+        (OSError("torch cannot map memory"), None),
+        (ValueError("operands could not be broadcast"), None),
     ],
     ids=["user", "file", "OSError of a library", "ValueError of a library"],
 )
-def test_only_mistakes_of_the_user_come_without_a_traceback(capsys, error, status, words):
+def test_only_mistakes_of_the_user_come_without_a_traceback(capsys, error, said):
     def fail(_):
         raise error
 
-    if status is None:
-        with pytest.raises(type(error), match=words):
+    if said is None:
+        with pytest.raises(type(error)):
             run_main(fail, [])
     else:
-        assert run_main(fail, []) == status
-        assert words in capsys.readouterr().err
+        assert run_main(fail, []) == 2
+        assert capsys.readouterr().err == said
 
 
-def test_a_second_training_in_the_same_folder_is_refused(finished, tmp_path):
+def test_a_second_training_in_the_same_folder_is_refused(smoke_run, tmp_path):
     run = RunFolder(tmp_path / "run")
     mishap = Mishap("asleep", "after a step")
     first = Command(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
@@ -228,23 +189,18 @@ def test_a_second_training_in_the_same_folder_is_refused(finished, tmp_path):
         assert time.monotonic() < deadline and first.process.is_alive()
         time.sleep(0.02)
     for words in (("--resume", run.path), (*SMOKE, "--out", run.path)):
-        _, err = Command(tmp_path, *words).end(2)
-        assert f"{run.path} is in use by another training; wait for its end" in err
-        the_line(err)
+        said = the_line(tmp_path, *words)
+        assert f"{run.path} is in use by another training; wait for its end" in said
     os.kill(first.process.pid, signal.SIGKILL)
     first.end(-9)
     Command(tmp_path, "--resume", run.path).end(status=0)  # the dead keep no lock
-    assert first_difference(finished, run) is None
+    assert first_difference(smoke_run, run) is None
 
 
 HOSTILE = {
     "tag": ("optim: !!python/object/apply:os.mkdir [made]", "the tag"),
     "alias bomb": ("a: &a [x, x]\nb: [*a, *a]", "&a is refused"),
     "deep nesting": ("[" * 10_000, "is nested deeper"),
-    "duplicate keys": ("seed: 1\nseed: 2", "seed is given twice"),
-    "5,000 digits": ("seed: " + "9" * 5000, "seed must be a valid integer; got .inf"),
-    "nan for a learning rate": ("optim:\n  lr: .nan", "optim.lr must be a finite number"),
-    "no as a model": ("model:\n  name: no", "model.name must be"),
 }
 
 
@@ -253,12 +209,12 @@ def test_a_hostile_config_is_one_line(tmp_path, name):
     text, words = HOSTILE[name]
     config = tmp_path / "hostile.yaml"
     config.write_text(text)
-    _, err = Command(tmp_path, "-c", config, "--out", tmp_path / "run").end(2, timeout_s=20)
-    assert str(config) in the_line(err) and words in err
+    said = the_line(tmp_path, "-c", config, "--out", tmp_path / "run")
+    assert str(config) in said and words in said
     assert not (tmp_path / "run").exists() and not (tmp_path / "made").exists()
 
 
-def test_no_is_a_class_like_any_other(finished, tmp_path):
+def test_no_is_a_class_like_any_other(tmp_path):
     """YAML 1.1 would take the word for a boolean; in class names it is a word."""
     from PIL import Image
 

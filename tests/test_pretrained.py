@@ -1,20 +1,18 @@
 """model.weights: from a run, a file, torchvision's own; what comes over, and what is refused."""
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import train
 from crossent.build import make_model, make_optimizer, preprocessing_of
 from crossent.config import Settings
 from crossent.errors import UserError
 from crossent.model_file import load_model, write_model
 from crossent.pretrained import follow_weights, load_body, read_pretrained
+from crossent.training.signals import StopRequest
 from data.preprocess import Preprocessing
 from models import build_model
 from models.head import is_of_head
@@ -22,7 +20,6 @@ from models.torchvision_models import pretrained, torchvision_names
 from tests.data.pictures import make_folder
 
 NAME = "torchvision/resnet18"
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def settings_of(**sections):
@@ -114,7 +111,7 @@ def test_the_sizes_that_torchvision_trained_with_are_settings():
         assert settings_of(data={"image_size": size}).data.image_size == size
 
 
-def test_finetuning_starts_from_the_file_where_torch_keeps_it(tmp_path):
+def test_finetuning_starts_from_the_file_where_torch_keeps_it(tmp_path, monkeypatch, capsys):
     """configs/finetune.yaml from one end to the other; the weights are random, all else is real."""
     from torchvision.models import resnet18
 
@@ -128,13 +125,11 @@ def test_finetuning_starts_from_the_file_where_torch_keeps_it(tmp_path):
     words = ["-c", "configs/finetune.yaml", f"data.root={tmp_path / 'pictures'}", f"--out={run}"]
     words += ["train.epochs=1", "train.batch_size=4", "optim.lr=0.001", "optim.weight_decay=0"]
     words += ["data.image_size=48", "train.threads=1"]  # 224 pixels would take long
-    environment = {**os.environ, "TORCH_HOME": str(tmp_path)}
-    result = subprocess.run(
-        [sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True,
-        env=environment,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert "untrained E = 0.6931 on validation" in result.stdout
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("train.leave_on_signals", lambda: None)
+    monkeypatch.setattr(StopRequest, "install", lambda stop: stop)
+    assert train.main(words) == 0
+    assert "untrained E = 0.6931 on validation" in capsys.readouterr().out
     model = load_model(run, torch.device("cpu"))
     assert model.preprocessing == Preprocessing(48, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     trained = model.model.state_dict()
@@ -218,13 +213,3 @@ def test_what_is_frozen_is_not_given_to_the_optimizer():
     model = make_model(settings, 3)
     held = [p for group in make_optimizer(settings, model).param_groups for p in group["params"]]
     assert {id(p) for p in held} == {id(p) for p in model.head.parameters()}
-
-
-@pytest.mark.parametrize("name", ["vit_b_16", "maxvit_t"])
-def test_a_vision_transformer_says_which_size_it_takes(name):
-    settings = settings_of(model={"name": f"torchvision/{name}"})
-    with (
-        torch.device("meta"),
-        pytest.raises(UserError, match=f"is 64; torchvision/{name} takes 224 only"),
-    ):
-        make_model(settings, 3)

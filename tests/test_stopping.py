@@ -1,7 +1,6 @@
 """Ctrl-C and SIGTERM, whatever the training is doing: saved, said where, the right exit status."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,51 +8,38 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import train
 from crossent.training.run_folder import RunFolder
+from crossent.training.signals import SIGNALS
 from crossent.verify_resume import first_difference
-from tests.drill import PLACES
-from tests.forked import ROOT, Command, Mishap
+from tests.forked import ROOT, SMOKE, Command, Mishap
 
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 STATUS = {"SIGTERM": 143, "SIGINT": 130}
-WITHIN_S = 10
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into Linux's /proc")
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("straight")
-    Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
-    return RunFolder(folder / "run")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
-def test_a_signal_anywhere_saves_and_says_where(straight, tmp_path, place):
-    run = tmp_path / "run"
-    name = "SIGINT" if list(PLACES).index(place) % 2 else "SIGTERM"
-    stopped = Command(tmp_path, *SMOKE, "--out", run, mishap=Mishap(name, place))
+@pytest.mark.parametrize(
+    ("place", "step", "name"),
+    [
+        ("in validation", -1, "SIGTERM"),  # of the untrained model
+        ("before a step", 1, "SIGINT"),
+        ("in validation", 1, "SIGTERM"),
+        ("after the line of an epoch", 1, "SIGINT"),
+        ("in the middle of a save", 1, "SIGTERM"),
+        ("before the best model", 1, "SIGINT"),
+    ],
+)
+def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step, name):
+    run = RunFolder(tmp_path / "run")
+    stopped = Command(tmp_path, *SMOKE, "--out", run.path, mishap=Mishap(name, place, step))
     out, err = stopped.end(STATUS[name])
-    last = run / "last.safetensors"
-    assert f"{name}: saved in {last}; go on with: python train.py --resume {run}" in out
+    what = f"saved in {run.last}" if step > 0 else "there is nothing to save yet"
+    assert f"{name}: {what}; go on with: python train.py --resume {run.path}" in out
     assert err == ""
-    Command(tmp_path, "--resume", run).end(status=0)
-    assert first_difference(straight, RunFolder(run)) is None
-
-
-def test_a_signal_before_the_first_step_has_nothing_to_save(straight, tmp_path):
-    run = tmp_path / "run"
-    mishap = Mishap("SIGTERM", "in validation", step=-1)
-    out, err = Command(tmp_path, *SMOKE, "--out", run, mishap=mishap).end(143)
-    assert f"SIGTERM: there is nothing to save yet; go on with: python train.py --resume {run}" in (
-        out
-    )
-    assert err == ""
-    Command(tmp_path, "--resume", run).end(status=0)
-    assert first_difference(straight, RunFolder(run)) is None
+    Command(tmp_path, "--resume", run.path).end(status=0)
+    assert first_difference(smoke_run, run) is None
 
 
 def test_a_second_signal_leaves_at_once(tmp_path):
@@ -71,11 +57,11 @@ def test_the_first_signal_while_the_report_is_written_ends_it(tmp_path, monkeypa
         time.sleep(10)
 
     monkeypatch.setattr(report, "write_report", slow)
-    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(signum) for signum in SIGNALS]
     try:
         status = train.main([*SMOKE, "train.epochs=1", "--out", str(tmp_path / "run")])
     finally:
-        for signum, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+        for signum, handler in zip(SIGNALS, handlers, strict=True):
             signal.signal(signum, handler)
     assert status == 130
     assert "SIGINT: the run is saved; for its page: python -m crossent report" in (
@@ -87,8 +73,10 @@ def children(pid):
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def stop_while_it_has_children(command):
-    """Send SIGTERM as soon as there are workers; the workers, and what was printed."""
+@linux
+def test_a_signal_while_drawing_ends_the_workers(tmp_path):
+    """And while decoding, which has the same pool of workers."""
+    command = Command(tmp_path, *SMOKE, "data.num_images=60000", "--out", tmp_path / "run")
     deadline = time.monotonic() + 60
     while not (workers := children(command.process.pid)):
         assert time.monotonic() < deadline and command.process.is_alive()
@@ -96,42 +84,13 @@ def stop_while_it_has_children(command):
     time.sleep(0.3)
     workers += children(command.process.pid)
     os.kill(command.process.pid, signal.SIGTERM)
-    return workers, command.end(143, timeout_s=WITHIN_S)
-
-
-def assert_gone(workers):
+    out, err = command.end(143, timeout_s=10)
+    assert "SIGTERM: there is nothing to save yet" in out
+    assert err == ""
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline, "a worker has outlived its training"
         time.sleep(0.05)
-
-
-@linux
-def test_a_signal_while_drawing_ends_the_workers(tmp_path):
-    command = Command(tmp_path, *SMOKE, "data.num_images=60000", "--out", tmp_path / "run")
-    workers, (out, err) = stop_while_it_has_children(command)
-    assert "SIGTERM: there is nothing to save yet" in out
-    assert err == ""
-    assert_gone(workers)
-
-
-@linux
-def test_a_signal_while_decoding_ends_the_workers(tmp_path):
-    large = tmp_path / "large.png"
-    Image.effect_noise((2400, 2400), 80).convert("RGB").save(large, compress_level=1)
-    for name in ("dog", "fox"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for number in range(15):
-            copy = tmp_path / "pictures" / name / f"{number}.png"
-            shutil.copy(large, copy)
-            with copy.open("ab") as file:
-                file.write(f"{name} {number}".encode())  # no duplicate: each is decoded
-    words = ("data.source=folder", f"data.root={tmp_path / 'pictures'}", "data.cache=false")
-    command = Command(tmp_path, *SMOKE, *words, "--out", tmp_path / "run")
-    workers, (out, err) = stop_while_it_has_children(command)
-    assert "SIGTERM: there is nothing to save yet" in out
-    assert err == ""
-    assert_gone(workers)
 
 
 def is_caught(pid, signum):
@@ -142,7 +101,7 @@ def is_caught(pid, signum):
 
 
 @linux
-@pytest.mark.parametrize(("wait_s", "signum"), [(0, 15), (0.3, 2), (1.0, 15)])
+@pytest.mark.parametrize(("wait_s", "signum"), [(0, 15), (0.5, 2)])
 def test_a_signal_during_the_imports_is_one_line(tmp_path, wait_s, signum):
     words = [sys.executable, "train.py", *SMOKE, "--out", str(tmp_path / "run")]
     process = subprocess.Popen(
@@ -153,7 +112,7 @@ def test_a_signal_during_the_imports_is_one_line(tmp_path, wait_s, signum):
         time.sleep(0.001)
     time.sleep(wait_s)
     process.send_signal(signum)
-    out, err = process.communicate(timeout=WITHIN_S)
+    out, err = process.communicate(timeout=10)
     assert process.returncode == 128 + signum, out + err
     assert "Traceback" not in err
     assert (out + err).count("\n") <= 3  # it may have drawn its few pictures already

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
-from crossent.evaluation.outputs import Ints, Outputs
+from crossent.evaluation.scores import Ints, Outputs
 
 Z_POWER = 0.8416212335729143  # 80 % of a normal distribution lie below
 
@@ -33,12 +33,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second side minus the first.
-
-    The p-value belongs to the interval of the accuracy: of two single runs both follow from the
-    pictures gained and lost (McNemar's exact test); of several runs both are read off the same
-    draws, so that p is below 0.05 where the 95 % interval leaves out 0.
-    """
+    """The second side minus the first."""
 
     first: str
     second: str
@@ -58,28 +53,26 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The outcome in plain words."""
-        better, worse, (value, low, high) = self.second, self.first, self.accuracy
-        if value < 0:
-            better, worse, value, low, high = worse, better, -value, -high, -low
-        reach = f"{points(low)} to {points(high)}"
+        better, worse, difference = self.second, self.first, self.accuracy
+        if difference.value < 0:
+            better, worse = worse, better
+            difference = Interval(*(-x for x in (difference[0], difference[2], difference[1])))
+        # + 0.0: no minus before a 0.0
+        apart, low, high = (f"{round(100 * x, 1) + 0.0:.1f}" for x in difference)
         if self.distinguishable:
             return (
-                f"{better} is better: {points(value)} points more accurate than {worse} ({reach})"
+                f"{better} is better: {apart} points more accurate than {worse} ({low} to {high})"
             )
         more = ""
         if self.more_pictures is not None:
             more = f"; about {self.more_pictures:,} more pictures would be needed"
         return (
-            f"{better} and {worse} are {points(value)} points apart, {reach}: not distinguishable"
+            f"{better} and {worse} are {apart} points apart, {low} to {high}: not distinguishable"
             f"{more}"
         )
 
-    def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
-        """For JSON.
-
-        Args:
-            names: (N,) of the pictures.
-        """
+    def to_dict(self, picture_names: Sequence[str]) -> dict[str, Any]:
+        """Return the numbers for JSON."""
         return {
             "first": self.first,
             "second": self.second,
@@ -89,8 +82,8 @@ class Comparison:
             "distinguishable": self.distinguishable,
             "p_value": self.p_value,
             "more_pictures": self.more_pictures,
-            "gained": [names[row] for row in self.gained],
-            "lost": [names[row] for row in self.lost],
+            "gained": [picture_names[row] for row in self.gained],
+            "lost": [picture_names[row] for row in self.lost],
             "sentence": self.sentence,
         }
 
@@ -99,9 +92,9 @@ def compare(first: Side, second: Side) -> Comparison:
     """Compare two sides on the same pictures in the same order.
 
     Differences are taken picture by picture, so that what makes a picture hard for both cancels.
-
-    Args:
-        first, second: outputs for the same N pictures; their labels agree.
+    p belongs to the interval of the accuracy: of two single runs both follow from the pictures
+    gained and lost; of several runs both are read off the same draws, so that p is below 0.05 where
+    the 95 % interval leaves out 0.
 
     Raises:
         ValueError: the labels differ, so these are not the same pictures.
@@ -112,14 +105,15 @@ def compare(first: Side, second: Side) -> Comparison:
     was, now = first.right.mean(axis=0), second.right.mean(axis=0)  # (N,)
     gained = np.flatnonzero((now > 0.5) & (was <= 0.5))
     lost = np.flatnonzero((now <= 0.5) & (was > 0.5))
-    are_single = len(first.runs) == len(second.runs) == 1
-    if are_single:
+    if len(first.runs) == len(second.runs) == 1:
         accuracy = paired_interval(len(gained), len(lost), len(labels))
         p_value = mcnemar(len(gained), len(lost))
+        more_pictures = pictures_missing(now - was)
     else:
         draws = paired_draws(first.right, second.right)
         accuracy = percentiles(float(now.mean() - was.mean()), draws).within(-1, 1)
         p_value = level_of_zero(draws)
+        more_pictures = None  # they would do nothing about the spread of several runs
     return Comparison(
         first=first.name,
         second=second.name,
@@ -129,14 +123,8 @@ def compare(first: Side, second: Side) -> Comparison:
         gained=gained,
         lost=lost,
         p_value=p_value,
-        # more pictures do nothing about the spread of several runs
-        more_pictures=pictures_missing(now - was) if are_single else None,
+        more_pictures=more_pictures,
     )
-
-
-def points(share: float) -> str:
-    """A difference of accuracies in hundredths, without a minus before 0.0."""
-    return f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
@@ -144,79 +132,13 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
 
     The normal interval with half a picture added to each of the four cells, which keeps its word
     for few pictures too; without that, two runs that agree everywhere would be equal for certain.
-
     Source: Agresti & Min 2005, "Simple improved confidence intervals for comparing matched
     proportions".
     """
-    value = (gained - lost) / num_images
     changed, surplus, total = gained + lost + 1, gained - lost, num_images + 2
     middle = surplus / total
     reach = Z * math.sqrt(changed - surplus**2 / total) / total
-    return Interval(value, max(-1.0, middle - reach), min(1.0, middle + reach))
-
-
-def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
-    """Return the mean of the second minus the first: with other pictures, and other runs of each.
-
-    Shape:
-        first (R, N), second (R', N).
-    """
-    value = float(second.mean() - first.mean())
-    return percentiles(value, paired_draws(first, second, seed))
-
-
-def paired_draws(first: Floats, second: Floats, seed: int = 0) -> Floats:
-    """Draw the difference of the means anew. Shape: first (R, N), second (R', N); returns (B,)."""
-    found = resampled_means(second.mean(axis=0) - first.mean(axis=0), seed)
-    return found + deviations([first, second], len(found), np.random.default_rng(seed + 1))
-
-
-def level_of_zero(draws: Floats) -> float:
-    """Return the largest p such that the percentile interval of level 1 - p still holds 0."""
-    beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return min(1.0, 2 * max(beyond, 1) / len(draws))
-
-
-def spread_interval(values: Floats, seed: int = 0) -> Interval:
-    """The mean over runs and pictures: with other pictures, and other runs.
-
-    Shape:
-        values (R, N).
-    """
-    found = resampled_means(values.mean(axis=0), seed)
-    found += deviations([values], len(found), np.random.default_rng(seed + 1))
-    return percentiles(float(values.mean()), found)
-
-
-def resampled_means(values: Floats, seed: int) -> Floats:
-    """Of (N,) values, the mean over each resample of the pictures."""
-    return np.concatenate(
-        [counts @ values / len(values) for counts in resamples(len(values), seed)]
-    )
-
-
-def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
-    """How far the mean of a side, or a difference of two, may be off for want of more runs.
-
-    t sqrt(v), with v the sum of s^2 / R over the sides and Student's t, as each s is measured on R
-    runs only: drawing R of them with replacement would be too sure of a few. The degrees of
-    freedom are v^2 / sum((s^2 / R)^2 / (R - 1)), Welch's. A single run says nothing of its spread.
-
-    Shape:
-        sides (R, N) each; returns (num_draws,).
-
-    Source: Welch 1947, "The generalization of 'Student's' problem when several different
-    population variances are involved".
-    """
-    means = [side.mean(axis=1) for side in sides if len(side) > 1]
-    variances = [float(m.var(ddof=1)) / len(m) for m in means]
-    total = sum(variances)
-    if total == 0:
-        return np.zeros(num_draws)
-    parts = zip(means, variances, strict=True)
-    freedom = 1 / sum((v / total) ** 2 / (len(m) - 1) for m, v in parts)
-    drawn: Floats = math.sqrt(total) * rng.standard_t(freedom, num_draws)
-    return drawn
+    return Interval(surplus / num_images, middle - reach, middle + reach).within(-1, 1)
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -245,3 +167,49 @@ def pictures_missing(differences: Floats) -> int | None:
         return None
     missing = ((Z + Z_POWER) * deviation / mean) ** 2 - len(differences)
     return None if missing < 1 else int(float(f"{missing:.1e}"))
+
+
+def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
+    """Return the mean of the second (R', N) minus that of the first (R, N)."""
+    draws = paired_draws(first, second, seed)
+    return percentiles(float(second.mean() - first.mean()), draws)
+
+
+def spread_interval(values: Floats) -> Interval:
+    """Return the mean of (R, N) values over runs and pictures."""
+    return paired_bootstrap(np.zeros_like(values[:1]), values)
+
+
+def paired_draws(first: Floats, second: Floats, seed: int = 0) -> Floats:
+    """Draw the difference of the means (R, N) and (R', N) anew: other pictures, other runs."""
+    differences = second.mean(axis=0) - first.mean(axis=0)
+    blocks = [counts @ differences for counts in resamples(len(differences), seed)]
+    draws = np.concatenate(blocks) / len(differences)
+    return draws + deviations([first, second], len(draws), np.random.default_rng(seed + 1))
+
+
+def level_of_zero(draws: Floats) -> float:
+    """Return the largest p such that the percentile interval of level 1 - p still holds 0."""
+    beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * max(beyond, 1) / len(draws))
+
+
+def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
+    """How far the difference of two (R, N) sides may be off for want of more runs: (num_draws,).
+
+    t sqrt(v), with v the sum of s^2 / R over the sides and Student's t, as each s is measured on R
+    runs only: drawing R of them with replacement would be too sure of a few. The degrees of
+    freedom are v^2 / sum((s^2 / R)^2 / (R - 1)), Welch's. A single run says nothing of its spread.
+
+    Source: Welch 1947, "The generalization of 'Student's' problem when several different
+    population variances are involved".
+    """
+    means = [side.mean(axis=1) for side in sides if len(side) > 1]
+    variances = [float(m.var(ddof=1)) / len(m) for m in means]
+    total = sum(variances)
+    if total == 0:
+        return np.zeros(num_draws)
+    parts = zip(means, variances, strict=True)
+    freedom = 1 / sum((v / total) ** 2 / (len(m) - 1) for m, v in parts)
+    drawn: Floats = math.sqrt(total) * rng.standard_t(freedom, num_draws)
+    return drawn

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,12 +10,14 @@ from torch import Tensor, nn
 
 from crossent.device import autocast
 from crossent.errors import UserError
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from crossent.loss import cross_entropy
-from crossent.model_file import Classifier
 from data.batches import Batch, val_batches
 from data.images import ImageSet
 from data.preprocess import Preprocessing
+
+if TYPE_CHECKING:
+    from crossent.model_file import Classifier
 
 
 @dataclass
@@ -64,11 +67,8 @@ class Evaluator:
         """Sum up E and right answers: the plain cross-entropy, without smoothing or weights.
 
         Args:
-            answers: filled with what a rejection curve is made of, the largest y of each picture
-                and whether it is right; rows of pictures that other processes have stay.
-
-        Shape:
-            answers (N, 2) float64 on the CPU.
+            answers: (N, 2) float64 on the CPU, filled with what a rejection curve is made of: the
+                largest y of each picture and whether it is right; rows of other processes stay.
         """
         totals = Totals()
         for batch, logits in self.logits(model):
@@ -82,7 +82,7 @@ class Evaluator:
         return totals
 
 
-def outputs_of(classifier: Classifier, image_set: ImageSet) -> Outputs:
+def outputs_of(classifier: "Classifier", image_set: ImageSet) -> Outputs:
     """Return the answers of a trained model to labelled pictures.
 
     Raises:

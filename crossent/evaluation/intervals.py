@@ -27,18 +27,18 @@ class Interval(NamedTuple):
         """For JSON; None where there is nothing to measure."""
         return None if math.isnan(self.value) else self._asdict()
 
-    def text(self, form: str = ".3f") -> str:
+    def text(self, form: str) -> str:
         """As people read it, such as "0.842 (0.801 to 0.876)"."""
         if math.isnan(self.value):
             return "-"
         return f"{shown(self.value, form)} ({self.range(form)})"
 
-    def range(self, form: str = ".3f") -> str:
+    def range(self, form: str) -> str:
         """The interval alone, such as "0.801 to 0.876"."""
         return f"{shown(self.low, form)} to {shown(self.high, form)}"
 
     def within(self, low: float, high: float) -> "Interval":
-        """Clip the interval to values that can be, such as 0 to 1 for a share."""
+        """Clip to values that can be, such as 0 to 1 for a share."""
         return Interval(self.value, max(low, self.low), min(high, self.high))
 
 
@@ -51,7 +51,6 @@ def wilson(successes: int, count: int) -> Interval:
     """The share of successes, such as an accuracy: right also near 0 and 1 and for few pictures.
 
     (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n), nan without any picture.
-
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 
     Example:
@@ -73,10 +72,6 @@ def f1_interval(right: int, pictures: int, answers: int) -> Interval:
     Of the n = pictures + answers - right that either are of the class or were said to be, g = right
     / n are both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1, also where
     nothing was right: the bootstrap would be certain of 0 then, as no resample has another value.
-
-    Example:
-        >>> f1_interval(0, pictures=3, answers=0).text(".2f")
-        '0.00 (0.00 to 0.72)'
     """
     share = wilson(right, pictures + answers - right)
     return Interval(*(2 * g / (1 + g) for g in share))
@@ -115,12 +110,6 @@ def bootstrap(
         M intervals around the numbers of the pictures as they are.
 
     Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
-
-    Example:
-        >>> losses = np.array([0.1, 0.2, 0.3, 0.4])
-        >>> [mean] = bootstrap(lambda counts: (counts @ losses / 4)[:, None], 4)
-        >>> mean.text(".2f")
-        '0.25 (0.15 to 0.35)'
     """
     values = statistic(np.ones((1, num_pictures)))[0]
     found = np.concatenate([statistic(counts) for counts in resamples(num_pictures, seed)])

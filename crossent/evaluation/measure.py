@@ -1,16 +1,21 @@
-"""Measure all that `evaluate` and the report tell of a model on labelled pictures."""
+"""All that `evaluate` and the report tell of a model on labelled pictures, also as text."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossent.evaluation.calibration import Calibration, calibrate
-from crossent.evaluation.coverage import SHARES, Coverage, cover
+from crossent.evaluation.confidence import SHARES, Calibration, Coverage, calibrate, cover
 from crossent.evaluation.evaluate import outputs_of
-from crossent.evaluation.outputs import Outputs
-from crossent.evaluation.scores import Scores, score
+from crossent.evaluation.intervals import HUGE, shown
+from crossent.evaluation.scores import Metrics, Outputs, Scores, score
 from crossent.evaluation.shortcuts import Shortcuts, look_for_shortcuts
 from crossent.model_file import Classifier
-from data.images import ImageSet
+from data.images import ImageSet, Unusable
+
+MAX_LISTED = 10  # unusable files; --json has them all
+MAX_COLUMNS = 12  # of a confusion matrix that a terminal can show
+VIEW_NAMES = {"border": "only the border", "centre": "only the centre", "grey": "in grey"}
 
 
 @dataclass(frozen=True)
@@ -47,3 +52,93 @@ def examine(classifier: Classifier, image_set: ImageSet) -> Findings:
         coverage=cover(outputs.confidence, outputs.right),
         shortcuts=look_for_shortcuts(classifier, image_set),
     )
+
+
+def as_text(findings: Findings, class_names: list[str], unusable: Sequence[Unusable]) -> str:
+    """Return accuracy and E, a row per class, the confusion matrix and the other tables."""
+    parts = [
+        tables(findings.scores, class_names),
+        calibration_lines(findings.calibration),
+        coverage_table(findings.coverage),
+        shortcut_table(findings.shortcuts),
+    ]
+    if unusable:
+        lines = [f"{len(unusable)} files could not be used:"]
+        lines += [f"  {u.path}: {u.reason}" for u in unusable[:MAX_LISTED]]
+        if len(unusable) > MAX_LISTED:
+            lines.append(f"  ... and {len(unusable) - MAX_LISTED} more (all with --json)")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def tables(scores: Scores, class_names: list[str]) -> str:
+    """Return the scores: the headline, a row per class, and the confusion matrix."""
+    rows = [["class", "precision", "recall", "F1", "pictures"]]
+    for k, name in enumerate(class_names):
+        shares = [column[k].text(".2f") for column in (scores.precision, scores.recall, scores.f1)]
+        rows.append([name, *shares, str(scores.metrics.support[k])])
+    parts = [headline(scores, class_names), align(rows), confusion(scores.metrics, class_names)]
+    return "\n\n".join(parts)
+
+
+def headline(scores: Scores, class_names: list[str]) -> str:
+    """Return the two numbers, and E in the units of the article's reader."""
+    E, num_classes = scores.E.value, len(class_names)
+    bits, digits = shown(E / math.log(2), ".4f"), shown(E / math.log(10), ".4f")
+    doubt = f"{math.exp(E):.2f}" if E < math.log(HUGE) else f"more than {HUGE:,.0f}"
+    return (
+        f"{scores.metrics.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
+        f"E = {scores.E.text('.4f')} nats\n"
+        f"= {bits} bits = {digits} in base 10; exp(E) = {doubt}: as unsure as between that many "
+        f"classes (an untrained model: ln {num_classes} = {math.log(num_classes):.4f})\n"
+        f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
+        f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
+    )
+
+
+def confusion(metrics: Metrics, class_names: list[str]) -> str:
+    """Return the matrix, or the most frequent mistakes where a terminal is too narrow."""
+    if len(class_names) <= MAX_COLUMNS:
+        rows = [["true \\ predicted", *class_names]]
+        for name, counts in zip(class_names, metrics.confusion.tolist(), strict=True):
+            rows.append([name, *map(str, counts)])
+        return align(rows)
+    rows = [["true", "predicted", "pictures"]]
+    for true, predicted, count in metrics.most_confused()[:MAX_COLUMNS]:
+        rows.append([class_names[true], class_names[predicted], str(count)])
+    return "Most confused:\n" + align(rows)
+
+
+def calibration_lines(calibration: Calibration) -> str:
+    return (
+        f"Calibration error {calibration.before.text('.3f')}; a perfectly calibrated model would "
+        f"show {calibration.by_chance.text('.3f')} on so many pictures\n"
+        f"best temperature for the logits: {calibration.temperature:.2f}; above 1 the model is too "
+        "confident"
+    )
+
+
+def coverage_table(coverage: Coverage) -> str:
+    rows = [["most confident", "accuracy", "confidence from"]]
+    for share in (1.0, 0.8, 0.5):
+        accuracy, confidence = coverage.at(share)
+        rows.append([f"{share:.0%}", accuracy.text(".1%"), f"{confidence:.2f}"])
+    return align(rows)
+
+
+def shortcut_table(shortcuts: Shortcuts) -> str:
+    rows = [["what is seen", "accuracy"]]
+    rows += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
+    rows.append(["(guessing)", f"{shortcuts.guess:.1%}"])
+    warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
+    return align(rows) + warning
+
+
+def align(rows: list[list[str]]) -> str:
+    """Align the first column to the left, the others to the right, each as wide as needed."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join([f"{first:<{widths[0]}}", *cells]))
+    return "\n".join(lines)

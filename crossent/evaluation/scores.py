@@ -1,13 +1,64 @@
-"""The numbers of an evaluation, each with its interval."""
+"""The answers of a model to labelled pictures, and the numbers of an evaluation."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
 from crossent.evaluation.intervals import Floats, Interval, bootstrap, f1_interval, wilson
-from crossent.evaluation.outputs import Ints, Outputs
+from crossent.loss import cross_entropy
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """All measurements start here. Shape: logits (N, K) float64, labels (N,) class indices."""
+
+    logits: Floats
+    labels: Ints
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.logits.shape[1])
+
+    @cached_property
+    def losses(self) -> Floats:
+        """(N,) E of each picture in nats: the plain cross-entropy, without smoothing or weights."""
+        logits, labels = torch.from_numpy(self.logits), torch.from_numpy(self.labels)
+        losses: Floats = cross_entropy(logits, labels, reduction="none").numpy()
+        return losses
+
+    @cached_property
+    def probs(self) -> Floats:
+        """(N, K) y, each row adds up to 1."""
+        probs: Floats = torch.from_numpy(self.logits).softmax(dim=1).numpy()
+        return probs
+
+    @cached_property
+    def predicted(self) -> Ints:
+        """(N,) the class with the largest y."""
+        predicted: Ints = self.logits.argmax(axis=1)
+        return predicted
+
+    @cached_property
+    def confidence(self) -> Floats:
+        """(N,) the largest y."""
+        confidence: Floats = self.probs.max(axis=1)
+        return confidence
+
+    @cached_property
+    def right(self) -> Bools:
+        """(N,) whether the class with the largest y is the label."""
+        right: Bools = self.predicted == self.labels
+        return right
 
 
 @dataclass(frozen=True)
@@ -51,10 +102,11 @@ class Scores:
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
         """Return the object that `evaluate --json` prints; a number that does not exist is null."""
-        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
         per_class = {
             name: {
-                **{key: column[k].to_dict() for key, column in columns.items()},
+                "precision": self.precision[k].to_dict(),
+                "recall": self.recall[k].to_dict(),
+                "f1": self.f1[k].to_dict(),
                 "support": int(self.metrics.support[k]),
             }
             for k, name in enumerate(class_names)
@@ -76,40 +128,32 @@ def score(outputs: Outputs) -> Scores:
     num_classes = outputs.num_classes
     pairs = outputs.labels * num_classes + outputs.predicted
     confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-    metrics = Metrics(confusion)
-    found, answers = confusion.diagonal(), confusion.sum(axis=0)
-    [E] = bootstrap(partial(mean_losses, outputs.losses), len(outputs))
-    macro_f1, balanced = bootstrap(partial(resampled_means, outputs), len(outputs))
+    counts = [confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)]
+    by_class = list(zip(*(column.tolist() for column in counts), strict=True))
+    E, macro_f1, balanced_accuracy = bootstrap(
+        lambda counts: resampled_means(outputs, counts), len(outputs)
+    )
     return Scores(
         E=E,
-        accuracy=wilson(int(found.sum()), len(outputs)),
-        precision=wilsons(found, answers),
-        recall=wilsons(found, metrics.support),
-        f1=[f1_interval(*map(int, n)) for n in zip(found, metrics.support, answers, strict=True)],
+        accuracy=wilson(int(outputs.right.sum()), len(outputs)),
+        precision=[wilson(right, answers) for right, _, answers in by_class],
+        recall=[wilson(right, pictures) for right, pictures, _ in by_class],
+        f1=[f1_interval(*numbers) for numbers in by_class],
         macro_f1=macro_f1,
-        balanced_accuracy=balanced,
-        metrics=metrics,
+        balanced_accuracy=balanced_accuracy,
+        metrics=Metrics(confusion),
     )
 
 
-def wilsons(successes: Ints, counts: Ints) -> list[Interval]:
-    return [wilson(int(s), int(n)) for s, n in zip(successes, counts, strict=True)]
-
-
-def mean_losses(losses: Floats, counts: Floats) -> Floats:
-    """Return E of each resample. Shape: losses (N,), counts (B, N); returns (B, 1)."""
-    means: Floats = counts @ losses / len(losses)
-    return means[:, None]
-
-
 def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
-    """Return the means over the classes of F1 and of recall, of each resample.
+    """Return E and the means over the classes of F1 and of recall, of each resample.
 
     Shape:
-        counts (B, N); returns (B, 2).
+        counts (B, N); returns (B, 3).
     """
-    means: Floats = np.nanmean(resampled_by_class(outputs, counts), axis=2).T
-    return means
+    E = counts @ outputs.losses / len(outputs)
+    f1, recall = np.nanmean(resampled_by_class(outputs, counts), axis=2)
+    return np.stack([E, f1, recall], axis=1)
 
 
 def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
@@ -126,9 +170,5 @@ def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
 
 
 def add_up(counts: Floats, classes: Ints, num_classes: int) -> Floats:
-    """Add up the counts of the pictures of each class, without a one-hot of (N, K).
-
-    Shape:
-        counts (B, N), classes (N,); returns (B, K).
-    """
+    """Add up (B, N) counts of the pictures of each class to (B, K), without a one-hot of (N, K)."""
     return np.stack([np.bincount(classes, row, num_classes) for row in counts])

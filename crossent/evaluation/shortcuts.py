@@ -6,7 +6,7 @@ Source: Ribeiro et al. 2016, "Why should I trust you?", section 6.4.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from crossent.model_file import Classifier
 from data.images import ImageSet
 
 Pixels = npt.NDArray[np.uint8]
-AT_ONCE = 256  # pictures
+AT_ONCE = 256  # pictures: all of them may not fit into memory
 GREY = np.array([0.299, 0.587, 0.114])  # luma of RGB, ITU-R BT.601
 
 
@@ -43,7 +43,7 @@ class Shortcuts:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the numbers for JSON."""
         views = {name: interval.to_dict() for name, interval in self.views.items()}
         return {"guess": self.guess, **views, "warning": self.warning}
 
@@ -64,14 +64,8 @@ def in_grey(images: Pixels, colour: Pixels) -> Pixels:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def unchanged(images: Pixels, colour: Pixels) -> Pixels:
-    """Leave them as they are."""
-    return images
-
-
-View = Callable[[Pixels, Pixels], Pixels]
-VIEWS: dict[str, View] = {
-    "whole": unchanged,
+VIEWS: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
+    "whole": lambda images, colour: images,
     "border": only_border,
     "centre": only_centre,
     "grey": in_grey,
@@ -83,17 +77,13 @@ def look_for_shortcuts(classifier: Classifier, image_set: ImageSet) -> Shortcuts
     colour = mean_colour(image_set)
     num_right = dict.fromkeys(VIEWS, 0)
     for first in range(0, len(image_set), AT_ONCE):
-        part = take(image_set, slice(first, first + AT_ONCE))
+        rows = slice(first, first + AT_ONCE)
         for name, view in VIEWS.items():
-            seen = replace(part, images=view(part.images, colour))
-            num_right[name] += int(outputs_of(classifier, seen).right.sum())
+            images = view(image_set.images[rows], colour)
+            part = ImageSet(images, image_set.labels[rows], image_set.names[rows])
+            num_right[name] += int(outputs_of(classifier, part).right.sum())
     views = {name: wilson(count, len(image_set)) for name, count in num_right.items()}
     return Shortcuts(np.bincount(image_set.labels).max() / len(image_set), views)
-
-
-def take(image_set: ImageSet, rows: slice) -> ImageSet:
-    """Take some neighbouring pictures: all of them at once may not fit into memory."""
-    return ImageSet(image_set.images[rows], image_set.labels[rows], image_set.names[rows])
 
 
 def mean_colour(image_set: ImageSet) -> Pixels:

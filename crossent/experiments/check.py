@@ -62,10 +62,7 @@ class Verdict:
 
 
 def check(settings: Settings, max_seconds: float) -> Iterator[Verdict]:
-    """The verdicts, one by one.
-
-    Args:
-        max_seconds: for the training of each control.
+    """Yield the verdicts, one by one, after at most so many seconds of training for each.
 
     Raises:
         UserError: the run itself could not be built.
@@ -76,11 +73,11 @@ def check(settings: Settings, max_seconds: float) -> Iterator[Verdict]:
     }
     settings = with_values(settings, fewer)
     data = make_data(settings)
-    data = replace(data, val=some(data.val, MAX_VAL))
+    every = slice(None, None, math.ceil(len(data.val) / MAX_VAL))
+    val = ImageSet(data.val.images[every], data.val.labels[every], data.val.names[every])
     for name, control in CONTROLS.items():
         try:
-            passed, text = control(settings, data, max_seconds)
-            yield Verdict(name, passed, text)
+            yield Verdict(name, *control(settings, replace(data, val=val), max_seconds))
         except NotFinite as error:
             yield Verdict(name, False, str(error))
 
@@ -90,17 +87,17 @@ def few_steps(settings: Settings, data: Data, max_seconds: float) -> tuple[bool,
     trainer = trainer_of(settings, data)
     untrained, expected = trainer.validate().means()["E"], math.log(len(data.class_names))
     train_mode(trainer.model)
-    names = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
-    silent = set(names)
+    learning = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
+    silent = dict(learning)
     for batch in itertools.islice(endless_batches(trainer), FEW_STEPS):
         trainer.train_step(batch)
-        silent -= {n for n, p in trainer.model.named_parameters() if has_gradient(p)}
+        silent = {name: p for name, p in silent.items() if p.grad is None or not p.grad.any()}
     text = f"{FEW_STEPS} steps; untrained E = {untrained:.4f}, expected ln K = {expected:.4f}; "
     if silent:
-        first = next(name for name, _ in trainer.model.named_parameters() if name in silent)
-        text += f"no gradient arrives at {len(silent)} of {len(names)} tensors, such as {first}"
+        text += f"no gradient arrives at {len(silent)} of {len(learning)} tensors, such as "
+        text += next(iter(silent))
     else:
-        text += f"a gradient arrives at all {len(names)} tensors"
+        text += f"a gradient arrives at all {len(learning)} tensors"
     return abs(untrained - expected) <= LN_K_TOLERANCE and not silent, text
 
 
@@ -111,7 +108,7 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> tuple[bool,
     trainer = trainer_of(plain, data)
     pictures = as_validation(data.train, next(trainer.batches.epoch(0)), trainer)
     deadline, step, E, seen = time.perf_counter() + max_seconds, 0, math.inf, math.inf
-    while not (E < LEARNED and seen < SEEN_OTHERWISE) and step < MAX_STEPS:
+    while (E >= LEARNED or seen >= SEEN_OTHERWISE) and step < MAX_STEPS:
         for batch in itertools.islice(endless_batches(trainer), LOOK_EVERY):
             E = E_of_step(trainer, batch)
         step, seen = step + LOOK_EVERY, float(losses_of(trainer, pictures).mean())
@@ -158,19 +155,15 @@ CONTROLS = {"a few steps": few_steps, "one batch": one_batch, "shuffled labels":
 
 
 def trainer_of(settings: Settings, data: Data) -> Trainer:
-    """One that keeps nothing, with a schedule of as many steps as a control has."""
+    """Build one that keeps nothing, with a schedule of as many steps as a control has."""
     trainer = build(settings, data, RunFolder(Path("unused"))).trainer
     trainer.schedule = replace(trainer.schedule, num_steps=MAX_STEPS)
     train_mode(trainer.model)
     return trainer
 
 
-def has_gradient(parameter: torch.nn.Parameter) -> bool:
-    return parameter.grad is not None and bool(parameter.grad.any())
-
-
 def losses_of(trainer: Trainer, image_set: ImageSet) -> Floats:
-    """(N,) E of each picture, the way that validation goes."""
+    """Return (N,) E of each picture, the way that validation goes."""
     evaluator = replace(trainer.evaluator, image_set=image_set, rows=None)
     losses = [
         cross_entropy(logits.double(), batch.target, reduction="none").cpu()
@@ -181,20 +174,9 @@ def losses_of(trainer: Trainer, image_set: ImageSet) -> Floats:
 
 
 def as_validation(train: ImageSet, batch: Batch, trainer: Trainer) -> ImageSet:
-    """The pictures of a training batch as if they were for validation, past all augmentation."""
+    """Return the pictures of a training batch as if for validation, past all augmentation."""
     ids = np.unique(batch.sample_ids)
-    size = trainer.batches.preprocessing.image_size
-    images = [
-        np.asarray(Image.fromarray(train.images[i]).resize((size, size), Image.Resampling.BILINEAR))
-        for i in ids
-    ]
-    return ImageSet(np.stack(images), train.labels[ids], [train.names[i] for i in ids])
-
-
-def some(image_set: ImageSet, most: int) -> ImageSet:
-    """At most so many of the pictures, evenly spaced."""
-    if len(image_set) <= most:
-        return image_set
-    rows = np.linspace(0, len(image_set) - 1, most).astype(int)
-    names = [image_set.names[row] for row in rows]
-    return ImageSet(np.asarray(image_set.images[rows]), image_set.labels[rows], names)
+    size = (trainer.batches.preprocessing.image_size,) * 2
+    images = [Image.fromarray(train.images[i]).resize(size, Image.Resampling.BILINEAR) for i in ids]
+    pixels = np.stack([np.asarray(image) for image in images])
+    return ImageSet(pixels, train.labels[ids], [train.names[i] for i in ids])

@@ -9,8 +9,8 @@ import torch
 
 from crossent.errors import UserError
 from crossent.evaluation.compare import Comparison, Side, compare
+from crossent.evaluation.measure import align
 from crossent.evaluation.scores import Scores, score
-from crossent.evaluation.table import align
 from crossent.experiments.group import Group, Measured, measure_run, pooled
 
 
@@ -34,28 +34,31 @@ def compare_runs(
         raise UserError("compare needs two runs or more, such as: compare runs/a runs/b")
     measured = measure_sides([*against, *paths], data_root, device)
     runs = [run for side in measured for run in side]
+    for other in runs[1:]:
+        check_comparable(runs[0], other)
     if against:
         num_first = sum(map(len, measured[: len(against)]))
-        sides = [make_side(runs[:num_first]), make_side(runs[num_first:])]
-    else:
-        sides = [make_side(side) for side in measured]
+        measured = [runs[:num_first], runs[num_first:]]
+    sides = [make_side(side) for side in measured]
     comparisons = [compare(sides[0], other) for other in sides[1:]]
     scores = {run.name: score(run.outputs) for run in runs}
-    return as_text(scores, comparisons), as_dict(scores, comparisons, runs[0].picture_names)
+    of_each = [
+        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
+        for name, s in scores.items()
+    ]
+    names = runs[0].picture_names
+    facts = {"runs": of_each, "comparisons": [c.to_dict(names) for c in comparisons]}
+    return as_text(scores, comparisons), facts
 
 
 def measure_sides(
     paths: Sequence[Path], data_root: str | None, device: torch.device
 ) -> list[list[Measured]]:
-    """Return for each path its runs; all were measured on the same pictures."""
+    """Return for each path its runs, called after their folders, or by path if these are alike."""
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len({path.resolve() for path in paths}):
         names = [str(path) for path in paths]
-    sides = [measure_side(*side, data_root, device) for side in zip(paths, names, strict=True)]
-    first, *others = (run for side in sides for run in side)
-    for other in others:
-        check_comparable(first, other)
-    return sides
+    return [measure_side(*side, data_root, device) for side in zip(paths, names, strict=True)]
 
 
 def measure_side(
@@ -88,9 +91,9 @@ def check_comparable(first: Measured, other: Measured) -> None:
 def make_side(runs: Sequence[Measured]) -> Side:
     """Make one side of the runs; several of one group are called after it."""
     names = [run.name for run in runs]
-    parents = {str(Path(name).parent) for name in names}
-    name = parents.pop() if len(names) > 1 and len(parents) == 1 else " + ".join(names)
-    return Side(" + ".join(names) if name == "." else name, [run.outputs for run in runs])
+    groups = {name.rpartition("/")[0] for name in names}
+    name = groups.pop() if len(names) > 1 and len(groups) == 1 else ""
+    return Side(name or " + ".join(names), [run.outputs for run in runs])
 
 
 def as_text(scores: Mapping[str, Scores], comparisons: Sequence[Comparison]) -> str:
@@ -110,14 +113,3 @@ def as_text(scores: Mapping[str, Scores], comparisons: Sequence[Comparison]) -> 
     )
     sentences = "\n".join(f"{c.sentence}." for c in comparisons)
     return "\n\n".join([title, align(rows), align(differences), sentences])
-
-
-def as_dict(
-    scores: Mapping[str, Scores], comparisons: Sequence[Comparison], picture_names: Sequence[str]
-) -> dict[str, Any]:
-    """Return the same for JSON."""
-    runs = [
-        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
-        for name, s in scores.items()
-    ]
-    return {"runs": runs, "comparisons": [c.to_dict(picture_names) for c in comparisons]}

@@ -6,33 +6,33 @@ GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png 
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from crossent.build import labelled_folder, validation_of
 from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.compare import Side, spread_interval
 from crossent.evaluation.evaluate import outputs_of
-from crossent.evaluation.outputs import Outputs
-from crossent.evaluation.scores import score
-from crossent.evaluation.table import align, confusion, headline, per_class_table
+from crossent.evaluation.measure import align, tables
+from crossent.evaluation.scores import Outputs, score
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model
 from crossent.resume import is_finished
-from crossent.train_run import Caller, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 
+if TYPE_CHECKING:
+    from crossent.train_run import Caller
+
 Variant = dict[str, Any]  # values by dotted name
 MIN_SEEDS = 2
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,6 @@ class Group:
         return self.path / "group.json"
 
     @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
-
-    @property
     def curves(self) -> Path:
         return self.path / "E-curves.png"
 
@@ -64,47 +60,34 @@ class Group:
     @property
     def kind(self) -> str:
         """folds or seeds."""
-        return str(self._read()["kind"])
+        return str(json.loads(self.facts.read_text())["kind"])
 
     @property
     def variants(self) -> dict[str, Variant]:
         """The name of each run, and the settings in which it differs."""
-        return dict(self._read()["runs"])
+        return dict(json.loads(self.facts.read_text())["runs"])
 
     @property
     def runs(self) -> list[Path]:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write down what is to be trained.
+        """Write down what is to be trained, anew if a mistake kept the first run from beginning.
 
         Raises:
             UserError: the folder holds a run or a group already.
         """
-        if self.exists or RunFolder(self.path).config.exists():
+        runs = self.runs if self.exists else []
+        if any(RunFolder(run).config.exists() for run in [self.path, *runs]):
             raise UserError(
                 f"{self.path} is used already: go on with --resume {self.path}, "
                 "or name another folder with --out"
             )
-        runs = seeds(settings, num_seeds) if num_seeds else folds(settings)
-        facts = {"kind": "seeds" if num_seeds else "folds", "runs": runs}
+        variants = seeds(settings, num_seeds) if num_seeds else folds(settings)
+        facts = {"kind": "seeds" if num_seeds else "folds", "runs": variants}
+        RunFolder(self.path).make()
         write_text(self.config, to_yaml(settings))
         write_text(self.facts, json.dumps(facts, indent=2) + "\n")
-
-    @contextmanager
-    def beginning(self, settings: Settings, num_seeds: int | None) -> Iterator[None]:
-        """Create the group; if a mistake stops its first run in the block, take it back.
-
-        So the same command can be given again, mended.
-        """
-        self.create(settings, num_seeds)
-        try:
-            yield
-        except UserError:
-            if not any(RunFolder(run).config.exists() for run in self.runs):
-                self.facts.unlink()
-                self.config.unlink()
-            raise
 
     def keep_config(self, settings: Settings) -> None:
         """Go on with other settings if those of all runs allow it, also of those to come.
@@ -112,8 +95,6 @@ class Group:
         Raises:
             UserError: they would change which runs there are, or the result of one that has begun.
         """
-        if to_yaml(settings) == self.config.read_text(encoding="utf-8"):
-            return
         old = load_settings(self.config).settings
         if old.data.folds != settings.data.folds:
             raise UserError(
@@ -123,10 +104,6 @@ class Group:
         for name, own in self.variants.items():
             is_finished(RunFolder(self.path / name), with_values(settings, own))
         write_text(self.config, to_yaml(settings))
-
-    def _read(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
-        return found
 
 
 def has_folds(settings: Settings) -> bool:
@@ -175,17 +152,16 @@ def seeds(settings: Settings, num_seeds: int) -> dict[str, Variant]:
 
 
 def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | None) -> int:
-    """Train the folds, or the seeds, then print and write their results together.
+    """Train the folds, or the seeds, and write their results together; return the exit status."""
+    from crossent.train_run import Caller
 
-    Returns:
-        the exit status.
-    """
     group, caller = Group(path), Caller(f"python train.py --resume {path}")
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
-        with nullcontext() if is_old else group.beginning(settings, num_seeds):
-            status = train_runs(group, caller)
+        else:
+            group.create(settings, num_seeds)
+        status = train_runs(group, caller)
         if status != EXIT_DONE:
             return status
         try:
@@ -194,16 +170,16 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
         except Interrupted as interrupted:
             print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status
-    print(f"see {group.curves} and {group.summary}")
+    print(f"see {group.curves} and {path / SUMMARY}")
     return EXIT_DONE
 
 
-def train_runs(group: Group, caller: Caller, after_each: Callable[[], None] = lambda: None) -> int:
-    """Train what is not done yet of each run, one after the other.
+def train_runs(
+    group: Group, caller: "Caller", after_each: Callable[[], None] = lambda: None
+) -> int:
+    """Train what is not done of each run; return the status of the first that did not end well."""
+    from crossent.train_run import train_run
 
-    Returns:
-        the exit status of the first run that did not end well, else that all is done.
-    """
     common = load_settings(group.config)
     for name, own in group.variants.items():
         path = group.path / name
@@ -235,8 +211,10 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
     Raises:
         UserError: there is no model, or its pictures have changed.
     """
+    from crossent.build import data_to_evaluate
+
     classifier = load_model(path, device)
-    data = labelled_folder(classifier, data_root) if data_root else validation_of(classifier)
+    data = data_to_evaluate(classifier, data_root)
     outputs = outputs_of(classifier, data.val)
     key = data.fingerprint if data_root else pictures_key(classifier, data.fingerprint)
     return Measured(name, classifier.class_names, data.val.names, outputs, key)
@@ -265,27 +243,22 @@ def summarise(group: Group, device: torch.device) -> str:
     """Measure all runs, write summary.json, and return the table."""
     runs = [measure_run(path, path.name, None, device) for path in group.runs]
     text, facts = about_folds(runs) if group.kind == "folds" else about_seeds(runs)
-    of_each = [single(run) for run in runs]
-    rows = [[group.kind.rstrip("s"), "pictures", "accuracy", "E"]]
-    rows += [
-        [run["run"], str(run["num_images"]), f"{run['accuracy']:.1%}", f"{run['E']:.4f}"]
-        for run in of_each
-    ]
+    rows, of_each = [[group.kind.rstrip("s"), "pictures", "accuracy", "E"]], []
+    for run in runs:
+        num, outputs = len(run.outputs), run.outputs
+        accuracy, E = float(outputs.right.mean()), float(outputs.losses.mean())
+        of_each.append({"run": run.name, "num_images": num, "accuracy": accuracy, "E": E})
+        rows.append([run.name, str(num), f"{accuracy:.1%}", f"{E:.4f}"])
     facts = {"kind": group.kind, **facts, group.kind: of_each}
-    write_text(group.summary, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    write_text(group.path / SUMMARY, json.dumps(facts, indent=2, allow_nan=False) + "\n")
     return f"{text}\n\n{align(rows)}"
 
 
 def about_folds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:
     """Pool the answers: every picture was judged by the one model that had not seen it."""
     scores, class_names = score(pooled("", runs).outputs), runs[0].class_names
-    parts = [
-        "Each picture was judged by the model that had not seen it, after its last epoch.",
-        headline(scores, class_names),
-        per_class_table(scores, class_names),
-        confusion(scores.metrics, class_names),
-    ]
-    return "\n\n".join(parts), scores.to_dict(class_names)
+    title = "Each picture was judged by the model that had not seen it, after its last epoch."
+    return f"{title}\n\n{tables(scores, class_names)}", scores.to_dict(class_names)
 
 
 def about_seeds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:
@@ -301,14 +274,3 @@ def about_seeds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:
         facts[name] = {"mean": mean.to_dict(), "standard_deviation": deviation}
     title = f"{len(runs)} seeds, the same {side.right.shape[1]:,} validation pictures"
     return f"{title}\n\n{align(rows)}", facts
-
-
-def single(run: Measured) -> dict[str, Any]:
-    """Return the numbers of one run of a group."""
-    outputs = run.outputs
-    return {
-        "run": run.name,
-        "num_images": len(outputs),
-        "accuracy": float(outputs.right.mean()),
-        "E": float(outputs.losses.mean()),
-    }

@@ -15,7 +15,7 @@ from crossent.errors import UserError
 from crossent.loss import article, cross_entropy
 from crossent.model_file import Classifier
 from data.decode import Inspection, UnusableImage
-from data.decode_pool import Job, decode_in_order
+from data.decode_pool import decode_in_order
 from data.table import printable
 
 MAX_ROWS = 6  # classes to show; 1,000 of them would fill pages with zeros
@@ -177,7 +177,7 @@ def inspect_picture(path: str, *sizes: int) -> Inspection:
     Raises:
         UserError: the file is no picture.
     """
-    (found,) = decode_in_order([Job(path, sizes)], window=1)
+    (found,) = decode_in_order([path], sizes, window=1)
     if isinstance(found, UnusableImage):
         raise UserError(f"{path}: {found}")
     return found

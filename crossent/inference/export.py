@@ -19,7 +19,7 @@ from crossent.files import write_atomic
 from crossent.inference.paths import find_pictures, validation_files
 from crossent.inference.resize import PillowResize
 from crossent.model_file import Classifier
-from data.decode import UnusableImage, decode_whole
+from data.decode import UnusableImage, inspect
 from data.drawings import draw
 from data.preprocess import Preprocessing, normalised
 
@@ -166,7 +166,7 @@ def decoded(paths: Iterable[str], size: int) -> Iterator[tuple[str, Pixels]]:
     """Yield those that can be decoded, each as large as the decoder gives it."""
     for path in paths:
         with suppress(UnusableImage):
-            yield path, decode_whole(path, size)
+            yield path, inspect(path, [size], whole=True).pixels[0]
 
 
 def drawings(size: int) -> Iterator[tuple[str, Pixels]]:

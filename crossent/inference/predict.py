@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from crossent.errors import UserError
-from crossent.evaluation.coverage import keep_promise
+from crossent.evaluation.confidence import keep_promise
 from crossent.model_file import Classifier
 from data.decode import UnusableImage
-from data.decode_pool import Job, decode_in_order
+from data.decode_pool import decode_in_order
 from data.table import printable
 
 BATCH_SIZE = 64
@@ -37,8 +37,8 @@ def predict(
     and paths are taken as they are needed.
     """
     names, to_open = tee(paths)
-    jobs = (Job(path, (classifier.preprocessing.image_size,)) for path in to_open)
-    found = zip(decode_in_order(jobs, WINDOW), names, strict=False)
+    decoded = decode_in_order(to_open, [classifier.preprocessing.image_size], WINDOW)
+    found = zip(decoded, names, strict=False)
     while chunk := list(islice(found, BATCH_SIZE)):
         usable = [r.pixels[0] for r, _ in chunk if not isinstance(r, UnusableImage)]
         probs = classifier.probs(torch.from_numpy(np.stack(usable))).tolist() if usable else []

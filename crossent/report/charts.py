@@ -17,8 +17,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from crossent.evaluation.calibration import Calibration
-from crossent.evaluation.coverage import Coverage
+from crossent.evaluation.confidence import Calibration, Coverage
 from crossent.experiments.group import Group
 from crossent.files import write_atomic
 from crossent.training.run_folder import RunFolder

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from crossent.evaluation.shortcuts import VIEWS, mean_colour
 from crossent.inference.explain import Explanation
 from crossent.inference.heatmap import NoFeatureMap, grad_cam, in_shape, spotlit

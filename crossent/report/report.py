@@ -16,7 +16,7 @@ from markupsafe import Markup
 from crossent.build import make_data
 from crossent.config import FIELDS, Settings, flat_values, format_value, load_settings
 from crossent.errors import UserError
-from crossent.evaluation.coverage import SHARES
+from crossent.evaluation.confidence import SHARES
 from crossent.evaluation.measure import examine
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
@@ -126,7 +126,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
         ],
         "environment": {name: in_words(value) for name, value in environment.items()},
         "path": shlex.quote(str(folder.path)),
-        "revision": environment.get("git_revision", ""),
+        "revision": environment.get("git_revision") or "",  # null without git
     }
 
 

@@ -1,30 +1,28 @@
-"""What a person sees of a run: lines, and a progress bar where there is a terminal."""
+"""What a person sees of a run: lines, a progress bar where there is a terminal, TensorBoard."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from tqdm import tqdm
 
 from data.images import Data
 
 MAX_LISTED = 10  # files, of those left out
+NUM_PICTURES = 32  # for TensorBoard
 LN_K_TOLERANCE = 0.01  # nats
 HEADINGS = ("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
 ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
 
 
 class Console:
-    """Prints to standard output; the bar goes to standard error and only to a terminal.
-
-    Args:
-        silent: say nothing, as all processes of a run but one.
-    """
+    """Prints to standard output, unless silent; a bar goes to standard error if on a terminal."""
 
     def __init__(self, silent: bool = False) -> None:
         self.silent = silent
 
-    def line(self, text: str = "") -> None:
+    def line(self, text: str) -> None:
         if not self.silent:
             tqdm.write(text)  # above the bar, if there is one
             sys.stdout.flush()
@@ -91,3 +89,42 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class EventLog:
+    """RUN/tensorboard: the numbers of metrics.jsonl; a step of TensorBoard is an epoch.
+
+    After a kill and a resume a new file says from which epoch on the old one no longer counts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, first_epoch: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # 0.2 s: only when something is trained
+
+        self.writer = SummaryWriter(str(self.path), purge_step=first_epoch)
+
+    def introduce(self, settings: str, images: Tensor) -> None:
+        """Write the settings as YAML, and the first batch (N, 3, S, S) as the model sees it."""
+        self.open(0)
+        self.writer.add_text("settings", "    " + settings.replace("\n", "\n    "), 0)
+        shown = images[:NUM_PICTURES].cpu()
+        shown = (shown - shown.amin()) / (shown.amax() - shown.amin())
+        self.writer.add_images("augmented training pictures", shown, 0)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Write a line of metrics.jsonl, on its way to the disk before the next checkpoint."""
+        scalars, epoch = {}, record.get("epoch", 0)
+        if record["kind"] == "start":
+            scalars["E/val"] = record["E"]
+        if record["kind"] == "epoch":
+            scalars = {
+                f"{n}/{split}": record[split][n]
+                for split in ("train", "val")
+                for n in record[split]
+            }
+            scalars |= {"lr": record["lr"], "images_per_s": record["images_per_s"]}
+        for name, value in scalars.items():
+            self.writer.add_scalar(name, value, epoch)
+        self.writer.flush()

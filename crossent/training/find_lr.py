@@ -1,9 +1,8 @@
 """The learning-rate finder: E while the rate grows step by step, and where it falls fastest."""
 
 import itertools
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ EXPLODED = 2.0  # times the smallest E: no larger rate is worth trying
 
 @dataclass(frozen=True)
 class Finding:
-    """Shape: both (M,), a step each: the rate, and the running mean of E before the step."""
+    """The rate of each step, and the running mean of E before it."""
 
     lrs: list[float]
     Es: list[float]
@@ -33,9 +32,6 @@ class Finding:
         """The rate at which E falls fastest, as a function of log lr.
 
         Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
-
-        Raises:
-            UserError: E never fell.
         """
         lowest = int(np.argmin(self.Es))
         if lowest < 2:
@@ -44,31 +40,25 @@ class Finding:
         return self.lrs[int(np.argmin(slopes))]
 
 
-def rate_at(step: int) -> float:
-    """From the lowest to the highest, each a constant factor above the last."""
-    return LOWEST * math.pow(HIGHEST / LOWEST, step / (NUM_STEPS - 1))
-
-
 def find_lr(trainer: Trainer) -> Finding:
     """Train for up to 100 steps with ever larger steps; the trainer is of no use afterwards.
 
     Source of the running mean's correction: Kingma & Ba 2015, "Adam", section 3.
     """
     train_mode(trainer.model)
-    lrs: list[float] = []
-    Es: list[float] = []
-    mean = 0.0
-    for step, batch in enumerate(endless_batches(trainer)):
+    rates = np.geomspace(LOWEST, HIGHEST, NUM_STEPS).tolist()
+    found, mean = Finding([], []), 0.0
+    for lr, batch in zip(rates, endless_batches(trainer), strict=False):
         try:
-            E = E_of_step(trainer, batch, rate_at(step))
+            E = E_of_step(trainer, batch, lr)
         except NotFinite:
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * E
-        lrs.append(rate_at(step))
-        Es.append(mean / (1 - SMOOTHING ** (step + 1)))
-        if step == NUM_STEPS - 1 or Es[-1] > EXPLODED * min(Es):
+        found.lrs.append(lr)
+        found.Es.append(mean / (1 - SMOOTHING ** len(found.lrs)))
+        if found.Es[-1] > EXPLODED * min(found.Es):
             break
-    return Finding(lrs, Es)
+    return found
 
 
 def endless_batches(trainer: Trainer) -> Iterator[Batch]:
@@ -77,17 +67,11 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
 
 
 def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
-    """Do a step, and return E of the whole batch before it, on all processes.
-
-    Args:
-        lr: in place of the schedule's.
-    """
-    before = replace(trainer.train_totals)
+    """Do a step, and return E of the whole batch before it, on all processes."""
+    before = trainer.train_totals()
     trainer.train_step(batch, lr)
-    totals = trainer.train_totals
-    own = [totals.E - before.E, totals.count - before.count]
-    E, count = trainer.processes.add_numbers(own)
-    return E / count
+    after = trainer.train_totals()
+    return (after.E - before.E) / (after.count - before.count)
 
 
 def draw_finding(finding: Finding, path: Path) -> None:
@@ -96,11 +80,8 @@ def draw_finding(finding: Finding, path: Path) -> None:
 
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.subplots()
-    axes.plot(finding.lrs, finding.Es, color="#0072b2", linewidth=1.8)
+    axes.semilogx(finding.lrs, finding.Es, color="#0072b2", linewidth=1.8)
     axes.axvline(finding.suggestion, color="#d55e00", linestyle="--", linewidth=1)
-    label = f" optim.lr = {finding.suggestion:.2g}"
-    axes.annotate(label, (finding.suggestion, max(finding.Es)), color="#d55e00", va="top")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="E, nats per picture (running mean)")
-    axes.set_title("E falls fastest at the dashed line", loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(xlabel="learning rate", ylabel="E, nats per picture (running mean)")
+    axes.set_title(f"E falls fastest at optim.lr = {finding.suggestion:.2g}", loc="left")
     write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))

@@ -1,17 +1,14 @@
-"""A loss that is infinite or NaN: what was the first number to be so, and what to try.
+"""A loss that is infinite or NaN: what was the first number to be so, and what to try."""
 
-The weights are still those before the step. So the same batch goes through the model once more,
-with the same dropout, and every layer is looked at.
-"""
-
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from crossent.device import autocast, set_generators
 from crossent.loss import cross_entropy
-from crossent.weights import first_not_finite
+from crossent.tensor_file import first_not_finite
 from data.batches import Batch
 
 if TYPE_CHECKING:
@@ -27,38 +24,51 @@ class NotFinite(ArithmeticError):
 def explain_step(
     trainer: "Trainer", batch: Batch, loss: float, norm: float, generators: dict[str, Tensor]
 ) -> str:
-    """Describe a step in one line; each process looks at its own part of the batch.
-
-    Args:
-        generators: their states before the step.
-    """
+    """Describe a step in one line, with the generators' states before it; each process its part."""
     rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
+    set_generators(generators, trainer.evaluator.device)
+    cause = find_cause(trainer, batch)
+    what = f"the loss is {loss:g} and the norm of the gradient {norm:g}. {cause}"
+    return rank + describe(trainer, what)
+
+
+def explain_validation(trainer: "Trainer", E: float) -> str:
+    """Describe a validation whose E is not finite, in one line."""
+    weight = first_not_finite(trainer.evaluated.state_dict())
+    cause = "all weights are finite" if weight is None else f"{weight} is not finite"
+    return describe(trainer, f"E on validation is {E:g}; {cause}")
+
+
+def describe(trainer: "Trainer", what: str) -> str:
+    """Say where it happened, and what to try by the settings in force."""
+    schedule, lr = trainer.schedule, trainer.optimizer.param_groups[0]["lr"]
+    tries = [f"optim.lr below {schedule.lr:g} (at this step the rate was {lr:.3g})"]
+    if schedule.warmup < 0.1:
+        tries.insert(0, "schedule.warmup=0.1")
+    if trainer.evaluator.precision == "bf16":
+        tries.insert(0, "train.precision=fp32")
     return (
-        f"{rank}epoch {trainer.progress.epoch + 1}, step {trainer.step}: the loss is {loss:g} and "
-        f"the norm of the gradient {norm:g}. {find_cause(trainer, batch, generators)}. "
-        f"The best model and the last checkpoint are kept. {advice(trainer)}"
+        f"epoch {trainer.progress.epoch + 1}, step {trainer.step}: {what}. "
+        f"The best model and the last checkpoint are kept. Try {' or '.join(tries)}"
     )
 
 
-def find_cause(trainer: "Trainer", batch: Batch, generators: dict[str, Tensor]) -> str:
-    """Run the batch again and name what is not finite: weights, pixels, a layer, a gradient."""
+def find_cause(trainer: "Trainer", batch: Batch) -> str:
+    """Run the batch again, with the weights of before, and name what is not finite."""
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
-    set_generators(generators, trainer.evaluator.device)
     layer, losses = run_again(trainer, batch)  # also for weights: other processes wait in it
     weight = first_not_finite(dict(trainer.model.named_parameters()))
-    bad_pixels = ~torch.isfinite(batch.images).flatten(1).all(dim=1)
     if weight:
         return f"The weight {weight} was not finite before the step"
+    bad_pixels = ~torch.isfinite(batch.images).flatten(1).all(dim=1)
     if bad_pixels.any():
-        return (
-            f"The pixels of {names_of(trainer, batch, bad_pixels)} are not finite: look there first"
-        )
-    bad = ~torch.isfinite(losses)
+        names = names_of(trainer, batch, bad_pixels)
+        return f"The pixels of {names} are not finite: look there first"
     where = f"The output of {layer} is the first that is not finite" if layer else ""
+    bad = ~torch.isfinite(losses)
     if bad.any():
-        return f"{where or 'All layers are finite'}; the loss is not for " + (
-            names_of(trainer, batch, bad)
-        )
+        names = names_of(trainer, batch, bad)
+        return f"{where or 'All layers are finite'}; the loss is not for {names}"
     gradient = first_not_finite(dict(reversed(gradients.items())))
     if gradient:
         return f"The gradient of {gradient} is the first, on the way back, that is not finite"
@@ -67,23 +77,20 @@ def find_cause(trainer: "Trainer", batch: Batch, generators: dict[str, Tensor]) 
 
 def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
     """Return the first layer whose output is not finite, and the loss of each picture (B,)."""
+    # a Sequential gives what its last layer gave
+    names = {m: n for n, m in trainer.model.named_modules() if not isinstance(m, nn.Sequential)}
     bad: list[str] = []
 
-    def look(name: str, output: Any) -> None:
-        if isinstance(output, Tensor) and not torch.isfinite(output).all():
+    def look(module: nn.Module, _: object, output: object) -> None:
+        name = names.get(module)
+        if name and isinstance(output, Tensor) and not torch.isfinite(output).all():
             bad.append(name)
 
-    handles = [
-        module.register_forward_hook(lambda _, __, output, name=name: look(name, output))
-        for name, module in trainer.model.named_modules()
-        if name and not isinstance(module, nn.Sequential)  # gives what its last layer gave
-    ]
-    evaluator = trainer.evaluator
-    with torch.no_grad(), autocast(evaluator.device, evaluator.precision):
+    device, precision = trainer.evaluator.device, trainer.evaluator.precision
+    with register_module_forward_hook(look), torch.no_grad(), autocast(device, precision):
         logits = trainer.model(batch.images)
-    for handle in handles:
-        handle.remove()
-    return next(iter(bad), None), cross_entropy(logits.float(), batch.target, reduction="none")
+    losses = cross_entropy(logits.float(), batch.target, reduction="none")
+    return next(iter(bad), None), losses
 
 
 def names_of(trainer: "Trainer", batch: Batch, bad: Tensor) -> str:
@@ -92,28 +99,5 @@ def names_of(trainer: "Trainer", batch: Batch, bad: Tensor) -> str:
         return f"all {len(bad)} pictures of the batch"
     part = trainer.processes.part_of(len(batch.sample_ids))
     ids = batch.sample_ids[part.start : part.stop][bad.cpu().numpy()]
-    names = [trainer.batches.image_set.names[i] for i in ids]
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
-
-
-def advice(trainer: "Trainer") -> str:
-    """What to try, by the settings in force."""
-    schedule, tries = trainer.schedule, []
-    if trainer.evaluator.precision == "bf16":
-        tries.append("train.precision=fp32")
-    if schedule.warmup < 0.1:
-        tries.append("schedule.warmup=0.1")
-    lr = trainer.optimizer.param_groups[0]["lr"]
-    tries.append(f"optim.lr below {schedule.lr:g} (at this step the rate was {lr:.3g})")
-    return f"Try {' or '.join(tries)}"
-
-
-def explain_validation(trainer: "Trainer", E: float) -> str:
-    """Describe a validation whose E is not finite, in one line."""
-    weight = first_not_finite(trainer.evaluated.state_dict())
-    cause = "all weights are finite" if weight is None else f"{weight} is not finite"
-    return (
-        f"epoch {trainer.progress.epoch + 1}, step {trainer.step}: E on validation is {E:g}; "
-        f"{cause}. The best model and the last checkpoint are kept. {advice(trainer)}"
-    )
+    names = [trainer.batches.image_set.names[i] for i in ids[:MAX_NAMES]]
+    return ", ".join(names) + (" and more" if len(ids) > MAX_NAMES else "")

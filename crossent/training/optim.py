@@ -25,22 +25,15 @@ class SGD(torch.optim.SGD):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then half a cosine down to a share of the peak.
+    """Linear warm-up, then half a cosine down to a share of the peak: a pure function of the step.
 
-    The rate is a pure function of the step: there is nothing to save and nothing to go out of step.
     Source: Loshchilov & Hutter 2017, "SGDR", equation (5), without restarts.
-
-    Args:
-        num_steps: steps of the whole run.
-        lr: the peak.
-        warmup: share of the steps over which the rate rises, 0 to 1.
-        final: the last rate as a share of the peak, 0 to 1.
     """
 
-    num_steps: int
-    lr: float
-    warmup: float
-    final: float
+    num_steps: int  # of the whole run
+    lr: float  # the peak
+    warmup: float  # share of the steps over which the rate rises, 0 to 1
+    final: float  # the last rate as a share of the peak, 0 to 1
 
     def lr_at(self, step: int) -> float:
         """Return the rate of a step, 0 for the first one."""
@@ -56,13 +49,9 @@ class WeightAverage:
     """w_mean <- w_mean + max(1 - d, 1 / n) (w - w_mean) after step n, with d = 2^(-1 / half_life).
 
     At first this is the plain mean of all steps, which forgets the untrained weights; later it is
-    an exponential one. Statistics of batch normalisation are averaged like weights; counters are
-    copied. The mean depends on nothing but the weights after each step and n.
+    an exponential one, in which the weights of a step count half as much after `half_life` steps.
+    Statistics of batch normalisation are averaged like weights; counters are copied.
     Source: Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging".
-
-    Args:
-        model: averaged from here on.
-        half_life: steps after which the weights of a step count half as much.
     """
 
     def __init__(self, model: nn.Module, half_life: float) -> None:
@@ -72,11 +61,9 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after `step` steps, 1 for the first."""
-        rate = max(self.rate, 1 / step)
-        for mean, now in zip(
-            self.model.state_dict().values(), model.state_dict().values(), strict=True
-        ):
+        means, news = self.model.state_dict().values(), model.state_dict().values()
+        for mean, new in zip(means, news, strict=True):
             if mean.is_floating_point():
-                mean.lerp_(now, rate)
+                mean.lerp_(new, max(self.rate, 1 / step))
             else:
-                mean.copy_(now)
+                mean.copy_(new)

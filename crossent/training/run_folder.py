@@ -4,7 +4,6 @@ import csv
 import errno
 import io
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ class RunFolder:
         self.report = path / "report.html"
         self.tensorboard = path / "tensorboard"
         self.origins = path / "origins.json"
+        self.unusable = path / "unusable.csv"
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -40,10 +40,27 @@ class RunFolder:
         Raises:
             UserError: another process is training here, or the folder cannot be made.
         """
+        from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
+
         self.make()
-        with locked(self.path):
+        lock = FileLock(self.path / ".lock", fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"{self.path} is in use by another training; wait for its end, "
+                "or name another folder with --out"
+            ) from None
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            why = f"cannot be locked ({error.strerror}): start no second training in it"
+            print(f"warning: {self.path} {why}", file=sys.stderr)
+        try:
             remove_temporary_files(self.path)
             yield
+        finally:
+            lock.release()
 
     def make(self) -> None:
         try:
@@ -52,11 +69,7 @@ class RunFolder:
             raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
 
     def create(self, config: str) -> None:
-        """Make the folder with its config.yaml; one that holds a run already is left alone.
-
-        Raises:
-            UserError: a run lives here, or the folder cannot be made.
-        """
+        """Make the folder with its config.yaml; raise UserError if it holds a run already."""
         self.make()
         if self.config.exists():
             raise UserError(
@@ -90,34 +103,21 @@ class RunFolder:
         return f"saved in {self.last}" if self.last.exists() else "there is nothing to save yet"
 
     def keep_config(self, config: str) -> None:
-        """Write config.yaml anew if a resumed run goes on with other settings."""
-        if self.config.read_text(encoding="utf-8") != config:
-            write_text(self.config, config)
-
-    def write_environment(self, environment: dict[str, Any]) -> None:
-        write_text(self.environment, json.dumps(environment, indent=2) + "\n")
-
-    def read_environment(self) -> dict[str, Any]:
-        """Where the run was made so far; empty if it was killed before it said so."""
-        return read_json(self.environment)
+        """Write config.yaml anew: a resumed run may go on with other settings."""
+        write_text(self.config, config)
 
     def keep_origins(self, origins: dict[str, str]) -> None:
-        """origins.json: where each setting came from, for the report.
-
-        A run that goes on reads config.yaml of its own folder, which says nothing of before; what
-        an argument has changed since is new.
-        """
+        """origins.json: where each setting came from; a run that goes on adds its arguments."""
         old = read_json(self.origins)
         new = {n: o for n, o in origins.items() if o.startswith("argument") or not old}
-        write_text(self.origins, json.dumps({**old, **new}, indent=2) + "\n")
+        write_json(self.origins, {**old, **new})
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
         """unusable.csv: each file that was left out, and why."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(
-            [("path", "reason"), *((bad.path, bad.reason) for bad in unusable)]
-        )
-        write_text(self.path / "unusable.csv", text.getvalue())
+        rows = [("path", "reason"), *((bad.path, bad.reason) for bad in unusable)]
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_text(self.unusable, text.getvalue())
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a whole line to metrics.jsonl and hand it to the system at once."""
@@ -133,19 +133,14 @@ class RunFolder:
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def keep_records(self, count: int) -> None:
-        """Drop what was logged after the checkpoint that a run goes on from.
-
-        Raises:
-            UserError: lines of before it are missing.
-        """
+        """Drop what was logged after the checkpoint that a run goes on from."""
         records = self.records()
         if len(records) < count:
             raise UserError(
                 f"{self.metrics} has {len(records)} whole lines, {self.last} counts on {count}; "
                 "bring back the file that belongs to it"
             )
-        lines = [json.dumps(record) + "\n" for record in records[:count]]
-        write_text(self.metrics, "".join(lines))
+        write_text(self.metrics, "".join(json.dumps(r) + "\n" for r in records[:count]))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -154,32 +149,5 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder for the block; the system takes it back from a dead process.
-
-    Raises:
-        UserError: another process holds it.
-    """
-    from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
-
-    lock = FileLock(folder / ".lock", fallback_to_soft=False)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UserError(
-            f"{folder} is in use by another training; wait for its end, "
-            "or name another folder with --out"
-        ) from None
-    except OSError as error:
-        if error.errno not in WITHOUT_LOCKS:
-            raise
-        why = os.strerror(error.errno)
-        print(
-            f"warning: {folder} cannot be locked ({why}): start no second training in it",
-            file=sys.stderr,
-        )
-    try:
-        yield
-    finally:
-        lock.release()
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -30,7 +30,6 @@ class StopRequest:
         self.raises = False
 
     def install(self) -> "StopRequest":
-        """Take over SIGINT and SIGTERM; only the main thread of a process may call this."""
         for signum in SIGNALS:
             signal.signal(signum, self.handle)
         return self
@@ -44,11 +43,7 @@ class StopRequest:
 
     @contextmanager
     def raising(self) -> Iterator[None]:
-        """Within the block a signal need not wait: what it breaks off can be done again.
-
-        Raises:
-            Interrupted: a signal came in the block, or before it.
-        """
+        """Raise Interrupted in the block, and for a signal before it: all can be done again."""
         self.raises = True
         try:
             if self.signum is not None:
@@ -59,10 +54,7 @@ class StopRequest:
 
 
 def leave_on_signals() -> None:
-    """Let a signal end the process with one line, for as long as there is nothing to tidy up.
-
-    Not by an exception: modules written in C swallow one that comes while they are imported.
-    """
+    """Let a signal end the process with one line; imports written in C swallow an exception."""
     for signum in SIGNALS:
         signal.signal(signum, leave)
 

@@ -3,8 +3,8 @@
 import copy
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -13,45 +13,42 @@ import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast, generator_states, set_generators
-from crossent.evaluation.coverage import rejection_curve
+from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Evaluator, Totals
+from crossent.loss import cross_entropy
 from crossent.training.distributed import ALONE, Processes
 from crossent.training.not_finite import NotFinite, explain_step, explain_validation
 from crossent.training.optim import Schedule, WeightAverage
-from crossent.training.samples import SampleLosses, sum_answers
 from data.batches import Batch, TrainBatches
 from data.sampler import Ids
 from models.head import train_mode
 
 MAX_UNCOUNTED = 1 << 18  # logits
+GRAIN = 2.0**-20  # nats; sums of whole grains come out the same in any order
 NUM_TIMED = 12  # steps that measure the speed, after
 NUM_IGNORED = 2  # in which libraries choose their kernels
-PHASES = (
-    "start", "decode", "wait", "augment", "forward+backward", "validation", "checkpoint", "rest",
-)  # fmt: skip
+STEP_PHASES = ("wait", "augment", "forward+backward")
+PHASES = ("start", "decode", *STEP_PHASES, "validation", "checkpoint", "rest")
 
 
 class Stopwatch:
-    """Seconds by phase: a phase lasts from the end of the one before it to now.
-
-    A GPU is not waited for: its work counts where the program needs the result, in the step.
-    """
+    """Seconds by phase: a phase lasts from the end of the one before it to now."""
 
     def __init__(self) -> None:
         self.last = time.perf_counter()
         self.seconds = dict.fromkeys(PHASES, 0.0)
 
     def __call__(self, phase: str) -> None:
-        """End a phase."""
         now = time.perf_counter()
         self.seconds[phase] += now - self.last
         self.last = now
 
+    def total(self, phases: tuple[str, ...] = PHASES) -> float:
+        return sum(self.seconds[phase] for phase in phases)
+
     def __str__(self) -> str:
-        total = sum(self.seconds.values())
-        return f"{total:.1f} s: " + ", ".join(
-            f"{phase} {seconds / total:.1%}" for phase, seconds in self.seconds.items()
-        )
+        shares = [f"{name} {seconds / self.total():.1%}" for name, seconds in self.seconds.items()]
+        return f"{self.total():.1f} s: {', '.join(shares)}"
 
 
 @dataclass
@@ -61,29 +58,22 @@ class Progress:
     epoch: int = 0  # epochs finished
     batch: int = 0  # steps done in the epoch under way
     train: Totals = field(default_factory=Totals)  # of the epoch under way
-    train_s: float = 0.0  # time spent in its steps
-    elapsed_s: float = 0.0  # of the whole run, up to the last save
-    time_s: dict[str, float] = field(default_factory=dict)  # and the phases it went into
-    best_E: float = math.inf
+    step_s: float = 0.0  # time spent in the steps of the epochs finished
+    time_s: dict[str, float] = field(default_factory=dict)  # of the whole run, by phase
+    best_E: float | None = None
     best_epoch: int = 0
     epochs: int | None = None  # decided by train.minutes
     num_records: int = 0  # lines of metrics.jsonl
     done: bool = False  # the last of them is the end
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"best_E": None if math.isinf(self.best_E) else self.best_E}
-
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "Progress":
-        best_E = math.inf if fields["best_E"] is None else fields["best_E"]
-        return cls(**{**fields, "train": Totals(**fields["train"]), "best_E": best_E})
+    def from_dict(cls, found: dict[str, Any]) -> "Progress":
+        """The reverse of `asdict`; what other versions have noted beside it is left out."""
+        known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
+        return cls(**known | {"train": Totals(**found["train"])})
 
     def epochs_to_do(self, asked: int, asked_before: int) -> int:
-        """Return what train.minutes has decided, if it has, unless more epochs are asked for now.
-
-        Args:
-            asked, asked_before: train.epochs now, and when the checkpoint was made.
-        """
+        """Return what train.minutes has decided, if it has, unless more are asked for now."""
         raised = asked > max(asked_before, self.epochs or 0)
         return asked if self.epochs is None or raised else self.epochs
 
@@ -108,23 +98,18 @@ class Trainer:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     progress: Progress = field(default_factory=Progress)
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
-    samples: SampleLosses = field(init=False)
+    losses: Tensor = field(init=False)  # (2, N) sum over its steps and their number, by picture
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
     parameters: list[nn.Parameter] = field(init=False)  # those that learn
 
     def __post_init__(self) -> None:
-        self.samples = SampleLosses.zeros(len(self.batches.image_set))
+        self.losses = torch.zeros(2, len(self.batches.image_set), dtype=torch.float64)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-
-    @property
-    def averaged(self) -> nn.Module | None:
-        """The model with the mean weights, if there is one."""
-        return self.average.model if self.average else None
 
     @property
     def evaluated(self) -> nn.Module:
         """The model that validation looks at, and that is stored as the best one."""
-        return self.model if self.averaged is None else self.averaged
+        return self.average.model if self.average else self.model
 
     @property
     def step(self) -> int:
@@ -134,30 +119,30 @@ class Trainer:
     def train_step(self, batch: Batch, lr: float | None = None) -> None:
         """Do one step of SGD down the gradient of E, the article's (5.2).
 
-        Args:
-            lr: in place of the schedule's.
-
         Raises:
             NotFinite: the loss or the gradient is; the weights are those before the step.
         """
-        self.set_lr(self.schedule.lr_at(self.step) if lr is None else lr)
+        lr = self.schedule.lr_at(self.step) if lr is None else lr
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group.get("lr_share", 1.0)
         generators = generator_states(self.evaluator.device)
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target) * self.weight_of(batch)  # E, batch mean
         self.optimizer.zero_grad()
         loss.backward()
-        loss = self.add_up(loss.detach())
-        self.check_finite(loss, batch, generators)
+        loss, gradients = loss.detach(), [p.grad for p in self.parameters if p.grad is not None]
+        if self.processes.size > 1:  # each has the sums over its own part of the batch so far
+            self.processes.note_step(self.step)
+            self.processes.add_all([*gradients, loss])
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(loss + norm):
+            raise NotFinite(explain_step(self, batch, loss.item(), norm.item(), generators))
         self.optimizer.step()
         self.progress.batch += 1
         if self.average:
             self.average.update(self.model, self.step)
         self.keep_answers(batch, logits.detach())
-
-    def set_lr(self, lr: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_share", 1.0)
 
     def weight_of(self, batch: Batch) -> float:
         """What the mean over this process's part counts in the mean over the whole batch."""
@@ -168,25 +153,6 @@ class Trainer:
             return len(batch) / len(batch.sample_ids)
         labels = torch.from_numpy(self.batches.image_set.labels[batch.sample_ids])
         return float(weight[batch.target].sum() / weight[labels.to(weight.device)].sum())
-
-    def add_up(self, loss: Tensor) -> Tensor:
-        """Give every process the gradient and the loss of the whole batch: sums of the parts."""
-        if self.processes.size == 1:
-            return loss
-        learned = [p for p in self.parameters if p.grad is not None]
-        self.processes.note_step(self.step)
-        *totals, loss = self.processes.add_all([*(p.grad for p in learned), loss])  # type: ignore[list-item]
-        for parameter, total in zip(learned, totals, strict=True):
-            parameter.grad = total
-        return loss
-
-    def check_finite(self, loss: Tensor, batch: Batch, generators: dict[str, Tensor]) -> None:
-        """Stop before a step that would destroy the weights."""
-        norm = torch.nn.utils.get_total_norm(
-            [p.grad for p in self.parameters if p.grad is not None]
-        )
-        if not torch.isfinite(loss + norm):
-            raise NotFinite(explain_step(self, batch, loss.item(), norm.item(), generators))
 
     def keep_answers(self, batch: Batch, logits: Tensor) -> None:
         """Remember the logits of this process's part, to be counted some steps later.
@@ -201,42 +167,34 @@ class Trainer:
             self.count_answers()
 
     def count_answers(self) -> None:
-        """Bring the totals and the losses of the samples up to the last step."""
+        """Bring the totals and the losses of the pictures up to the last step.
+
+        A loss is that of the picture's own label, also where mixup has blended it with another.
+        """
         if not self.uncounted:
             return
         ids, logits, targets = zip(*self.uncounted, strict=True)
         self.uncounted.clear()
-        own, all_logits = np.concatenate(ids), torch.cat(logits)
-        self.progress.train.add(*sum_answers(all_logits, torch.cat(targets)), len(own))
-        labels = torch.from_numpy(self.batches.image_set.labels[own]).to(all_logits.device)
-        self.samples.add(own, all_logits, labels)
+        own, z = np.concatenate(ids), torch.cat(logits).cpu().double()  # Apple's mps has no double
+        self.progress.train.add(*sum_answers(z, torch.cat(targets).cpu()), len(own))
+        labels = torch.from_numpy(self.batches.image_set.labels[own])
+        losses = in_grains(cross_entropy(z, labels, reduction="none"))
+        both = torch.stack([losses, torch.ones_like(losses)])
+        self.losses.index_add_(1, torch.from_numpy(own), both)
 
-    @property
     def train_totals(self) -> Totals:
-        """This process's sums of the epoch under way, up to the last step."""
+        """The sums of the epoch under way, up to the last step, of all processes."""
         self.count_answers()
-        return self.progress.train
+        return Totals(*self.processes.add_numbers(self.progress.train.numbers()))
 
-    def totals_of_all(self) -> Totals:
-        """The sums of the epoch under way, of all processes."""
-        return Totals(*self.processes.add_numbers(self.train_totals.numbers()))
-
-    def train_epoch(self, after_step: Callable[[], None]) -> None:
-        """Do the rest of the epoch under way.
-
-        Raises:
-            NotFinite: see `train_step`; and what `after_step` raises.
-        """
+    def train_epoch(self) -> Iterator[None]:
+        """Do the rest of the epoch under way, with a pause after each step."""
         train_mode(self.model)
-        start = time.perf_counter()
         self.stopwatch("rest")
-        p = self.progress
-        for batch in self.batches.epoch(p.epoch, p.batch, self.stopwatch):
+        for batch in self.batches.epoch(self.progress.epoch, self.progress.batch, self.stopwatch):
             self.train_step(batch)
             self.stopwatch("forward+backward")
-            now = time.perf_counter()
-            p.train_s, start = p.train_s + now - start, now
-            after_step()
+            yield
             self.stopwatch("rest")
 
     def validate(self) -> Totals:
@@ -250,29 +208,16 @@ class Trainer:
 
     def rejection(self) -> dict[str, Any]:
         """For a model file: which confidence kept which accuracy in the last validation."""
-        answers = self.processes.gather(self.answers).sum(dim=0)  # (N, 2); each row from one
+        answers = self.processes.total(self.answers)  # (N, 2); each row from one process
         confidence, right = answers.T.numpy()
         return {"num_images": len(answers), "rejection": rejection_curve(confidence, right > 0)}
 
-    def progress_of_all(self) -> dict[str, Any]:
-        """The progress for a checkpoint: with the sums of all processes."""
-        return replace(self.progress, train=self.totals_of_all()).to_dict()
-
-    def samples_of_all(self) -> dict[str, Tensor]:
-        """The losses of the samples for a checkpoint: the sums of all processes."""
-        self.count_answers()
-        tensors = self.samples.tensors()
-        return {name: self.processes.gather(t).sum(dim=0) for name, t in tensors.items()}
-
     def finish_epoch(self, val: Totals) -> dict[str, Any]:
-        """Count the epoch as done and describe it, as a line of metrics.jsonl.
-
-        Raises:
-            NotFinite: E on validation is not finite.
-        """
-        p, train = self.progress, self.totals_of_all()
+        """Count the epoch as done and describe it, as a line of metrics.jsonl."""
+        p, train = self.progress, self.train_totals()
         if not math.isfinite(val.E):
             raise NotFinite(explain_validation(self, val.E))
+        step_s = self.stopwatch.total(STEP_PHASES)
         record = {
             "kind": "epoch",
             "epoch": p.epoch + 1,
@@ -280,17 +225,34 @@ class Trainer:
             "lr": self.schedule.lr_at(self.step - 1),
             "train": train.means(),
             "val": val.means(),
-            "images_per_s": train.count / p.train_s,
+            "images_per_s": train.count / (step_s - p.step_s),
         }
-        p.epoch, p.batch, p.train, p.train_s = p.epoch + 1, 0, Totals(), 0.0
+        p.epoch, p.batch, p.train, p.step_s = p.epoch + 1, 0, Totals(), step_s
         return record
 
-    def set_epochs(self, epochs: int) -> None:
-        """Stretch the schedule over so many epochs."""
-        self.schedule = replace(self.schedule, num_steps=epochs * len(self.batches))
+
+def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
+    """Return E and the number of right answers, summed, without smoothing or weights.
+
+    So the train and the val columns of the log count the same thing. With mixup the target (B, K)
+    is soft: an answer is right by the share t_k that its class has in the mixture.
+    """
+    predicted = logits.argmax(dim=1, keepdim=True)
+    if target.ndim == 2:
+        target = target.double()
+        right = target.gather(1, predicted)
+    else:
+        right = (predicted.squeeze(1) == target).double()
+    E = cross_entropy(logits, target, reduction="none")
+    return in_grains(E).sum().item(), in_grains(right).sum().item()
 
 
-def seconds_per_epoch(trainer: Trainer, clock: Callable[[], float] = time.perf_counter) -> float:
+def in_grains(values: Tensor) -> Tensor:
+    """Round, so that a sum does not depend on the order, on processes or on where a run stopped."""
+    return (values / GRAIN).round() * GRAIN
+
+
+def seconds_per_epoch(trainer: Trainer) -> float:
     """Measure a few training steps and one validation on a copy; nothing of the run changes."""
     device = trainer.evaluator.device
     generators = generator_states(device)
@@ -300,14 +262,14 @@ def seconds_per_epoch(trainer: Trainer, clock: Callable[[], float] = time.perf_c
         stopwatch=Stopwatch(),
     )  # fmt: skip
     train_mode(model)
-    times = [clock()]
+    times = [time.perf_counter()]
     for batch in islice(trial.batches.epoch(0), NUM_IGNORED + NUM_TIMED):
         trial.train_step(batch, lr=0.0)
-        times.append(clock())
+        times.append(time.perf_counter())
     first = min(NUM_IGNORED, len(times) - 2)
     step_s = (times[-1] - times[first]) / (len(times) - 1 - first)
-    start = clock()
+    start = time.perf_counter()
     trial.validate()
-    validation_s = clock() - start
+    validation_s = time.perf_counter() - start
     set_generators(generators, device)
     return step_s * len(trainer.batches) + validation_s

@@ -6,8 +6,7 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
-from data.cpus import num_cpus
-from data.decode_pool import start_workers
+from data.decode_pool import num_cpus, start_workers
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
 from data.errors import DataError

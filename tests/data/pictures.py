@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data.decode_pool import _inspect
 from data.images import Data
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -23,6 +24,11 @@ def encoded(image: Image.Image, file_format: str = "JPEG", **options: Any) -> by
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+def decoded_here(paths, sizes):
+    """In the place of `decode_in_order`: in this process."""
+    return (_inspect(path, sizes) for path in paths)
 
 
 def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:

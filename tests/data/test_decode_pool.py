@@ -12,22 +12,21 @@ from pathlib import Path
 import pytest
 
 from data import decode_pool
-from data.cpus import num_cpus, quotas
 from data.decode import UnusableImage, decode
-from data.decode_pool import Job, decode_in_order
+from data.decode_pool import decode_in_order, num_cpus
 from tests.data.pictures import encoded, make_folder, scene
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def jobs(tmp_path):
+def paths(tmp_path):
     folder = make_folder(tmp_path / "animals", {"dog": 12})
-    return [Job(str(path), (16,)) for path in sorted(folder.rglob("*.jpg"))]
+    return [str(path) for path in sorted(folder.rglob("*.jpg"))]
 
 
-@pytest.fixture
-def traps(tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_crash_and_a_hang_are_one_files_problem_each(paths, monkeypatch, tmp_path):
     """No file does this to Pillow, as far as we know; so the workers are told to."""
     (tmp_path / "sitecustomize.py").write_text(
         "import builtins, os, time\n"
@@ -40,68 +39,44 @@ def traps(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(decode_pool, "SECONDS_PER_FILE", 5.0)
-
-
-@pytest.mark.slow
-def test_a_crash_and_a_hang_are_one_files_problem_each(jobs, traps, tmp_path):
     for place, name in enumerate(("crash", "hang", "also_crash")):
-        path = tmp_path / f"{name}.jpg"
-        path.write_bytes(encoded(scene(600 + place)))
-        jobs.insert(3 * place, Job(str(path), (16,)))
-    results = [str(result)[:22] for result in decode_in_order(jobs, num_workers=2)]
-    found = {Path(j.path).stem: r for j, r in zip(jobs, results, strict=True) if "Insp" not in r}
+        paths.insert(3 * place, str(tmp_path / f"{name}.jpg"))
+    results = dict(zip(paths, decode_in_order(paths, [16]), strict=True))
+    found = {Path(p).stem: str(r) for p, r in results.items() if isinstance(r, UnusableImage)}
     assert found == {
         "crash": "crashes the decoder",
         "also_crash": "crashes the decoder",
-        "hang": "too slow: not decoded within 5 s"[:22],
+        "hang": "too slow: not decoded within 5 s",
     }
 
 
-def test_workers_that_do_not_start_are_not_the_files_fault(jobs, monkeypatch, tmp_path):
+def test_workers_that_do_not_start_are_not_the_files_fault(paths, monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="do not start"):
-        list(decode_in_order(jobs))
+        list(decode_in_order(paths, [16]))
 
 
-def test_results_come_in_order_and_few_at_a_time(jobs):
+def test_results_come_in_order_and_few_at_a_time(paths):
     taken = []
 
     def endless():
         for number in count():
             taken.append(number)
-            yield jobs[number % len(jobs)]
+            yield paths[number % len(paths)]
 
-    for number, result in enumerate(decode_in_order(endless(), window=5)):
-        assert (result.pixels[0] == decode(jobs[number % len(jobs)].path, 16)).all()
+    for number, result in enumerate(decode_in_order(endless(), [16], window=5)):
+        assert (result.pixels[0] == decode(paths[number % len(paths)], 16)).all()
         assert len(taken) <= number + 5
-        if number == 30:
+        if number == 30:  # a consumer that stops early leaves no process
             break
-
-
-def test_a_consumer_that_stops_early_leaves_no_process(jobs):
-    results = decode_in_order(jobs, window=4)
-    next(results)
-    results.close()
     assert multiprocessing.active_children() == []
-
-
-def test_what_libtiff_prints_stays_in_the_worker(tmp_path, capfd):
-    content = encoded(scene(1), "TIFF", compression="tiff_lzw")
-    path = tmp_path / "damaged.tif"
-    path.write_bytes(content[:200] + b"\xff" * (len(content) - 400) + content[-200:])
-    (result,) = decode_in_order([Job(str(path))])
-    assert isinstance(result, UnusableImage)
-    assert capfd.readouterr().err == ""
-    with pytest.raises(UnusableImage):
-        decode(path, 8)
-    assert capfd.readouterr().err != ""  # the file is of the kind that makes libtiff talk
 
 
 DECODE = """
 import sys
-from data.decode_pool import Job, decode_in_order
-for _ in decode_in_order(Job(sys.argv[1], (64,)) for _ in range(100_000)):
+from data.decode_pool import decode_in_order
+for _ in decode_in_order([sys.argv[1]] * 100_000, [64]):
     print("one", flush=True)
 """
 
@@ -159,28 +134,17 @@ def test_workers_do_not_import_torch(tmp_path):
 @pytest.mark.parametrize(
     ("files", "own", "expected"),
     [
-        ({}, "0::/", []),
-        ({"cpu.max": "max 100000\n"}, "0::/", []),
-        ({"cpu.max": "150000 100000\n"}, "0::/", [1.5]),
-        ({"a/cpu.max": "200000 100000", "a/b/cpu.max": "max 100000"}, "0::/a/b\n", [2.0]),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, "4:cpu:/", []),
-        (
-            {"cpu/x/cpu.cfs_quota_us": "50000", "cpu/x/cpu.cfs_period_us": "100000"},
-            "4:cpuacct,cpu:/x\n2:memory:/y",
-            [0.5],
-        ),
+        ({}, "0::/", 8),
+        ({"cpu.max": "max 100000\n"}, "0::/", 8),
+        ({"cpu.max": "150000 100000\n"}, "0::/", 2),
+        ({"cpu.max": "40000 100000\n"}, "4:memory:/y\n0::/", 1),
+        ({"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, "0::/a/b\n", 3),
     ],
 )
-def test_quotas_of_containers(files, own, expected, tmp_path):
+def test_num_cpus_is_the_smaller_of_affinity_and_quota(files, own, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "own").write_text(own)
-    assert set(quotas(tmp_path, tmp_path / "own")) == set(expected)
-
-
-def test_num_cpus_is_the_smaller_of_affinity_and_quota(monkeypatch):
-    monkeypatch.setattr("data.cpus.quotas", lambda: iter([0.4]))
-    assert num_cpus() == 1
-    monkeypatch.setattr("data.cpus.quotas", lambda: iter([]))
-    assert num_cpus() == len(os.sched_getaffinity(0))
+    assert num_cpus(tmp_path, tmp_path / "own") == expected

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from data.duplicates import difference_hash, group_ids, near_pairs
+from data.duplicates import difference_hash, duplicate_pairs, group_ids
 
 
 def test_difference_hash_by_hand():
@@ -13,7 +13,7 @@ def test_difference_hash_by_hand():
     assert difference_hash(Image.new("RGB", (50, 50), "white")) == 0
 
 
-def test_near_pairs_finds_what_comparing_all_finds():
+def test_the_search_finds_what_comparing_all_finds():
     random = np.random.default_rng(0)
     hashes = [int.from_bytes(random.bytes(16), "big") for _ in range(300)]
     for number in range(200):
@@ -25,11 +25,12 @@ def test_near_pairs_finds_what_comparing_all_finds():
         for i in range(j)
         if (hashes[i] ^ hashes[j]).bit_count() <= 10
     }
-    assert {(min(pair), max(pair)) for pair in near_pairs(hashes).tolist()} == wanted
+    assert {tuple(pair) for pair in duplicate_pairs(range(500), hashes).tolist()} == wanted
 
 
 def test_pictures_of_one_colour_are_not_all_the_same():
-    assert len(near_pairs([0, 0, 1, 2**128 - 1])) == 0
+    assert len(duplicate_pairs("abcd", [0, 0, 1, 2**128 - 1])) == 0
+    assert duplicate_pairs("abab", [0, 0, 0, 0]).tolist() == [[0, 2], [1, 3]]
 
 
 def test_groups_are_connected_parts():

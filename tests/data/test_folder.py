@@ -2,16 +2,17 @@
 
 import os
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from data import cache, decode_pool, load
+from data import cache, load
 from data.decode import decode
 from data.errors import DataError
 from data.folder import list_folder, load_folder, load_folder_for_evaluation
-from tests.data.pictures import SHARED, encoded, make_folder, same, scene
+from tests.data.pictures import SHARED, decoded_here, encoded, make_folder, same, scene
 
 
 def load_uncached(root, **changes):
@@ -19,18 +20,15 @@ def load_uncached(root, **changes):
     return load_folder(root, **{**arguments, **changes})
 
 
-@pytest.fixture
-def animals(tmp_path):
-    return make_folder(tmp_path / "animals", {"dog": 12, "fox": 8, "wolf": 4})
-
-
 @pytest.fixture(autouse=True)
 def _decoded_here(monkeypatch):
     """Not in processes, which test_decode_pool tests."""
-    monkeypatch.setattr(cache, "decode_in_order", lambda jobs: map(decode_pool._inspect, jobs))
+    monkeypatch.setattr(cache, "decode_in_order", decoded_here)
 
 
-PPMS = {"dog": 6, "fox": 5, "wolf": 4}
+@pytest.fixture
+def animals(tmp_path):
+    return make_folder(tmp_path / "animals", {"dog": 12, "fox": 8, "wolf": 4})
 
 
 @pytest.mark.parametrize(
@@ -46,20 +44,33 @@ PPMS = {"dog": 6, "fox": 5, "wolf": 4}
 )
 def test_fingerprints_are_those_of_earlier_versions(tmp_path, changes, expected):
     """Runs store them: `evaluate` finds its validation pictures again by them."""
-    for label, (name, count) in enumerate(PPMS.items()):
-        (tmp_path / name).mkdir()
-        for number in range(count):
-            path = tmp_path / name / f"{number}.ppm"
-            path.write_bytes(ppm(100 * label + number))
-    (tmp_path / "dog" / "again.ppm").write_bytes(ppm(0))
+    names = [f"dog/{n}" for n in range(6)] + [f"fox/{n}" for n in range(5)]
+    for name in [*names, *(f"wolf/{n}" for n in range(4)), "dog/again"]:
+        label, number = name.split("/")
+        seed = 0 if number == "again" else 100 * ["dog", "fox", "wolf"].index(label) + int(number)
+        pixels = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+        (tmp_path / label).mkdir(exist_ok=True)
+        (tmp_path / f"{name}.ppm").write_bytes(b"P6 9 7 255 " + pixels.tobytes())
     (tmp_path / "dog" / "bad.jpg").write_bytes(b"<html>")
     assert load_uncached(tmp_path, **changes).fingerprint == expected
 
 
-def ppm(seed):
-    """A file whose bytes no version of a library changes."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
-    return b"P6 9 7 255 " + pixels.tobytes()
+def test_near_duplicates_and_groups_stay_on_one_side(animals):
+    for number in range(10):
+        path = animals / "dog" / f"{number:03}.jpg"
+        small = scene(number).resize((60, 40))
+        path.with_stem(f"{path.stem}-small").write_bytes(encoded(small, quality=60))
+        shutil.copy(path, path.with_stem(f"{path.stem}-copy"))
+    table = list_folder(animals)  # no folder has groups; a table made from something else may
+    files = [replace(f, group="foxes" if f.path < "fox/004" else "") for f in table.files]
+    files = [replace(f, group="") if f.path.startswith("dog") else f for f in files]
+    for seed in range(4):
+        split = load.Split(0.5, seed)
+        data = load.load_table(replace(table, files=files), 16, 16, split, use_cache=False)
+        dogs = [Counter(n[:7] for n in s.names if n < "dog/010") for s in (data.train, data.val)]
+        assert not dogs[0].keys() & dogs[1].keys()
+        assert set((dogs[0] + dogs[1]).values()) == {3}
+        assert len({f"fox/{n:03}.jpg" in data.val.names for n in range(4)}) == 1
 
 
 def test_rows_are_the_decoded_files(animals):
@@ -84,44 +95,15 @@ def test_names_and_order_change_nothing(animals):
     assert before.val.names != after.val.names
 
 
-def test_the_split_depends_on_the_seed_and_not_on_the_size(animals):
-    assert set(load_uncached(animals).val.names) == set(
-        load_uncached(animals, image_size=300).val.names
-    )
-    assert set(load_uncached(animals).val.names) != set(load_uncached(animals, seed=1).val.names)
+def test_the_split_depends_on_seed_and_content_only(animals):
+    def val_names(**changes):
+        return set(load_uncached(animals, **changes).val.names)
 
-
-def test_a_new_picture_moves_hardly_any_other(animals):
-    before = set(load_uncached(animals).val.names)
-    (animals / "dog" / "new.jpg").write_bytes(encoded(scene(999)))
-    after = set(load_uncached(animals).val.names)
-    assert len(before ^ after) <= 2
-
-
-def test_near_duplicates_stay_on_one_side(tmp_path):
-    root = make_folder(tmp_path / "animals", {"dog": 10, "fox": 10})
-    for number in range(10):
-        image = scene(number)
-        copy = image.resize((60, 40))
-        (root / "dog" / f"{number:03}-small.jpg").write_bytes(encoded(copy, quality=60))
-        shutil.copy(root / "dog" / f"{number:03}.jpg", root / "dog" / f"{number:03}-copy.jpg")
-    for seed in range(4):
-        data = load_uncached(root, seed=seed)
-        sides: dict[str, set[str]] = {}
-        for side in ("train", "val"):
-            for name in getattr(data, side).names:
-                if name.startswith("dog"):
-                    sides.setdefault(name[:7], set()).add(side)
-        assert len(sides) == 10
-        assert all(len(side) == 1 for side in sides.values())
-        assert len([n for n in data.val.names if n.startswith("dog")]) in (6, 7)
-
-
-def test_the_same_file_twice_gives_two_rows(animals):
-    shutil.copy(animals / "dog" / "000.jpg", animals / "dog" / "again.jpg")
-    data = load_uncached(animals)
-    assert len(data.train) + len(data.val) == 25
-    assert {"dog/000.jpg", "dog/again.jpg"} <= {*data.train.names, *data.val.names}
+    before = val_names()
+    assert before == val_names(image_size=300)
+    assert before != val_names(seed=1)
+    (animals / "dog" / "new.jpg").write_bytes(encoded(scene(999)))  # moves hardly any other
+    assert len(before ^ val_names()) <= 2
 
 
 def test_split_folders(tmp_path):
@@ -142,112 +124,51 @@ def test_split_folders(tmp_path):
     )
 
 
-def test_train_alone_is_split(tmp_path):
-    make_folder(tmp_path / "train", {"dog": 8, "fox": 8})
-    data = load_uncached(tmp_path)
-    assert (len(data.train), len(data.val), data.class_names) == (12, 4, ["dog", "fox"])
+MISTAKES = {  # the files of a folder, and what is said about it
+    "no such folder": None,
+    "a file; data.root is the folder": "",
+    "expected a folder for each class": [],
+    "only one class, dog": ["dog/1.jpg"],
+    "class fox has no picture .* remove its folder": ["dog/1.jpg", "fox/.hidden"],
+    "no picture that can be used .*dog/bad.jpg: empty": ["dog/bad.jpg", "fox/bad.jpg"],
+    "val/cat: train has no class of that name": ["train/dog/1.jpg", "val/cat/2.jpg"],
+    "rename valid to val": ["train/dog/1.jpg", "valid/dog/2.jpg"],
+    "found val but no train": ["val/dog/1.jpg", "val/fox/2.jpg"],
+    "has folders train and val": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
+}
 
 
-def no_such_folder(root):
-    return root / "none", "no such folder"
-
-
-def a_file(root):
-    (root / "file").write_text("x")
-    return root / "file", "a file; expected the folder"
-
-
-def no_classes(root):
-    return root, "expected a folder for each class"
-
-
-def one_class(root):
-    return make_folder(root, {"dog": 3}), "only one class, dog"
-
-
-def an_empty_class(root):
-    return make_folder(root, {"dog": 3, "fox": 0}), "class fox has no picture .* remove its folder"
-
-
-def only_rubbish(root):
-    for name in ("dog", "fox"):
-        (root / name).mkdir()
-        (root / name / "a.jpg").write_bytes(b"")
-    return root, "no picture that can be used .*dog/a.jpg: empty"
-
-
-def a_class_that_train_lacks(root):
-    make_folder(root / "train", {"dog": 3, "fox": 3})
-    return make_folder(root / "val", {"cat": 1}).parent, "val/cat: train has no class of that name"
-
-
-def another_word_for_val(root):
-    make_folder(root / "train", {"dog": 3, "fox": 3})
-    return make_folder(root / "valid", {"dog": 1}).parent, "rename valid to val"
-
-
-def val_without_train(root):
-    return make_folder(root / "val", {"dog": 3, "fox": 3}).parent, "found val but no train"
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        no_such_folder,
-        a_file,
-        no_classes,
-        one_class,
-        an_empty_class,
-        only_rubbish,
-        a_class_that_train_lacks,
-        another_word_for_val,
-        val_without_train,
-    ],
-)
-def test_mistakes_are_one_clear_line(make, tmp_path):
-    root, message = make(tmp_path)
+@pytest.mark.parametrize("message", MISTAKES)
+def test_mistakes_are_one_clear_line(message, tmp_path):
+    root, files = tmp_path / "root", MISTAKES[message]
+    if files == "":
+        root.touch()
+    elif files is not None:
+        root.mkdir()
+        for number, name in enumerate(files):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(b"" if "bad" in name else encoded(scene(number)))
+    folds = 2 if "folders" in message else None
     with pytest.raises(DataError, match=message) as error:
-        load_uncached(root)
+        load_uncached(root, num_folds=folds)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"val_fraction": 1.0}, "val_fraction is 1.0"),
-        ({"on_bad": "ignore"}, "on_bad is 'ignore'"),
-        ({"num_folds": 3, "fold": 4}, "fold is 4; expected 1 to 3"),
-    ],
-)
-def test_bad_arguments(animals, changes, message):
-    with pytest.raises(DataError, match=message):
-        load_uncached(animals, **changes)
+def test_folders_that_may_not_be_read(animals, monkeypatch):
+    scandir, refused = os.scandir, ["secret"]
 
-
-def test_a_root_that_may_not_be_read(animals, monkeypatch):
     def refuse(path):
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DataError, match=r"animals: cannot be read \(Permission denied\)"):
-        load_uncached(animals)
-
-
-def test_a_class_folder_that_may_not_be_read(animals, monkeypatch):
-    scandir = os.scandir
-
-    def refuse_some(path):
-        if str(path).endswith("secret"):
+        if str(path).endswith(tuple(refused)):
             raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
     (animals / "dog" / "secret").mkdir()
-    monkeypatch.setattr(os, "scandir", refuse_some)
-    (unusable,) = load_uncached(animals).unusable
-    assert (unusable.path, unusable.reason) == (
-        "dog/secret",
-        "unreadable folder: Permission denied",
-    )
+    monkeypatch.setattr(os, "scandir", refuse)
+    (bad,) = load_uncached(animals).unusable
+    assert (bad.path, bad.reason) == ("dog/secret", "unreadable folder: Permission denied")
+    refused.append("animals")
+    with pytest.raises(DataError, match=r"animals: cannot be read \(Permission denied\)"):
+        load_uncached(animals)
 
 
 def test_debris_is_neither_picture_nor_class(animals):
@@ -265,13 +186,10 @@ def test_debris_is_neither_picture_nor_class(animals):
     assert after.warnings[0] == "passed over by their names, no pictures (.csv): 1"
 
 
-def test_nested_folders_are_searched(animals):
-    make_folder(animals / "dog" / "more" / "deep", {"er": 2}, first_seed=90)
-    names = {*load_uncached(animals).train.names, *load_uncached(animals).val.names}
-    assert {"dog/more/deep/er/000.jpg", "dog/more/deep/er/001.jpg"} <= names
-
-
-def test_links_loops_and_odd_names_are_survived_and_named(animals):
+def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
+    shutil.move(animals / "wolf", tmp_path / "elsewhere")
+    (animals / "wolf").symlink_to(tmp_path / "elsewhere")
+    make_folder(animals / "dog" / "more" / "deep", {"er": 1}, first_seed=90)
     (animals / "dog" / "loop").symlink_to(animals / "dog")
     (animals / "dog" / "gone.jpg").symlink_to(animals / "nowhere")
     os.mkfifo(animals / "dog" / "pipe.jpg")
@@ -287,13 +205,8 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals):
         "dog/pipe.jpg": "unreadable: a pipe, socket or device, not a file",
     }
     names = {*data.train.names, *data.val.names}
+    assert {"dog/more/deep/er/000.jpg", "wolf/003.jpg"} <= names
     assert {"dog/\\xff\\xfe.jpg", "dog/line\\nbreak\\x1b[31m.jpg", "dog/狼 🐺.jpg"} <= names
-
-
-def test_a_class_may_be_a_link(animals, tmp_path):
-    shutil.move(animals / "wolf", tmp_path / "elsewhere")
-    (animals / "wolf").symlink_to(tmp_path / "elsewhere")
-    assert np.bincount(load_uncached(animals).train.labels).tolist() == [9, 6, 3]
 
 
 def test_unusable_files_are_left_out_by_name(animals):
@@ -321,17 +234,6 @@ def test_a_file_that_vanishes_after_it_was_listed(animals, monkeypatch):
     assert len(data.train) + len(data.val) == 23
 
 
-def test_a_group_stays_on_one_side(animals):
-    """No folder has groups; a table made from something else may."""
-    table = list_folder(animals)
-    files = [replace(f, group="one dog" if f.path < "dog/006" else "") for f in table.files]
-    grouped = replace(table, files=files)
-    for seed in range(5):
-        data = load.load_table(grouped, 16, 16, load.Split(0.5, seed), use_cache=False)
-        sides = {f"dog/{n:03}.jpg" in data.val.names for n in range(6)}
-        assert len(sides) == 1
-
-
 def test_for_evaluation_classes_are_matched_by_name(animals):
     shutil.rmtree(animals / "dog")
     data = load_folder_for_evaluation(animals, ["cat", "dog", "fox", "wolf"], 16, use_cache=False)
@@ -341,13 +243,6 @@ def test_for_evaluation_classes_are_matched_by_name(animals):
     assert [w.split(": ")[1] for w in data.warnings] == ["no pictures of cat", "no pictures of dog"]
     with pytest.raises(DataError, match="found the class wolf; the model knows only dog, fox"):
         load_folder_for_evaluation(animals, ["dog", "fox"], 16, use_cache=False)
-
-
-def test_for_evaluation_val_is_taken(tmp_path):
-    make_folder(tmp_path / "train", {"dog": 4, "fox": 3})
-    make_folder(tmp_path / "val", {"dog": 2, "fox": 1}, first_seed=50)
-    data = load_folder_for_evaluation(tmp_path, ["dog", "fox"], 16, use_cache=False)
-    assert np.bincount(data.val.labels).tolist() == [2, 1]
 
 
 @pytest.mark.skipif(not (SHARED / "photos").exists(), reason="../shared/photos is not here")

@@ -12,12 +12,8 @@ def test_natural_order_shows_every_sample_once(batch_size):
     batches = order.batches(epoch=4)
     assert len(batches) == order.num_batches == -(-20 // batch_size)
     assert sorted(np.concatenate(batches)) == list(range(20))
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
     assert np.array_equal(order.sample_ids(4), np.arange(20))
-
-
-def test_batch_sizes_differ_by_one_at_most():
-    sizes = [len(batch) for batch in EpochSampler(LABELS, 8, seed=0).batches(0)]
-    assert sizes == [7, 7, 6]
 
 
 def test_order_depends_on_seed_and_epoch_only():
@@ -40,8 +36,5 @@ def test_balanced_sampling_shows_classes_equally_and_samples_almost_equally():
     assert (times[10:] == 1).all()
     assert order.sample_ids(1).tolist() != ids.tolist()  # others are shown once more next time
     assert sorted(np.concatenate(order.batches(0))) == list(range(30))
-
-
-def test_balanced_sampling_leaves_out_a_class_without_pictures():
-    order = EpochSampler(np.array([0, 2, 2]), 2, seed=0, balanced=True)
-    assert np.bincount(np.array([0, 2, 2])[order.sample_ids(0)]).tolist() == [2, 0, 2]
+    lacking = EpochSampler(np.array([0, 2, 2]), 2, seed=0, balanced=True)  # no class 1
+    assert sorted(lacking.sample_ids(0)) == [0, 0, 1, 2]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 
 
 def make_outputs(num=300, num_classes=3, seed=0, sharpness=1.0, signal=1.5):

@@ -13,43 +13,45 @@ from crossent.evaluation.compare import (
     pictures_missing,
 )
 from crossent.evaluation.intervals import NUM_RESAMPLES
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from tests.evaluation.parts import make_outputs
 
 
-def answers(right, labels):
-    """Outputs that are right in the given places, with y = 0.73 for the answer."""
-    said = np.where(right, labels, 1 - labels)
-    return Outputs(np.eye(2)[said], labels)
+def side(name, *right):
+    """A run for each row of `right`: right in the given places, with y = 0.73 for the answer."""
+    labels = np.arange(len(right[0])) % 2
+    return Side(name, [Outputs(np.eye(2)[np.where(r, labels, 1 - labels)], labels) for r in right])
 
 
-LABELS = np.arange(200) % 2
+def noisy(num, shares, seed):
+    """A side of several runs, right on these shares of the pictures."""
+    rng = np.random.default_rng(seed)
+    return side("runs", *(rng.random(num) < share for share in shares))
 
 
 def test_paired_on_the_same_pictures():
     """200 pictures; the second has 12 more and 2 less."""
     was, now = np.arange(200) < 150, np.arange(200) < 162
     now[:2] = False
-    found = compare(Side("a", [answers(was, LABELS)]), Side("b", [answers(now, LABELS)]))
+    found = compare(side("a", was), side("b", now))
     assert found.accuracy.value == pytest.approx(0.05)
     assert found.gained.tolist() == list(range(150, 162)) and found.lost.tolist() == [0, 1]
     assert found.distinguishable and found.sentence.startswith("b is better: 5.0 points more")
     assert found.E.value < 0 and found.E.high < 0
-    back = compare(Side("b", [answers(now, LABELS)]), Side("a", [answers(was, LABELS)]))
-    assert back.sentence == found.sentence
+    assert compare(side("b", now), side("a", was)).sentence == found.sentence
 
 
 def test_the_plain_sentence_when_runs_cannot_be_told_apart():
     was, now = np.arange(200) < 150, (np.arange(200) < 156) & (np.arange(200) > 3)
-    found = compare(Side("a", [answers(was, LABELS)]), Side("b", [answers(now, LABELS)]))
+    found = compare(side("a", was), side("b", now))
     assert not found.distinguishable
     assert found.sentence.startswith("b and a are 1.0 points apart, -")
     assert f"not distinguishable; about {found.more_pictures:,} more pictures" in found.sentence
 
 
 def test_runs_that_agree_are_not_equal_for_certain():
-    side = Side("a", [answers(np.arange(200) < 150, LABELS)])
-    found = compare(side, side)
+    alike = side("a", np.arange(200) < 150)
+    found = compare(alike, alike)
     assert found.accuracy.low < 0 < found.accuracy.high
     assert found.more_pictures is None and found.p_value == 1
     assert "0.0 points apart" in found.sentence
@@ -91,32 +93,17 @@ def test_pictures_missing_gives_four_cases_of_five():
 
 def test_seeds_of_one_setting_widen_the_interval():
     """Three runs a side that differ among themselves: their spread is part of the doubt."""
-    first = Side("a", [make_outputs(seed=7, num=300)])
-    labels = first.runs[0].labels
-    rng = np.random.default_rng(1)
-
-    def runs(shares):
-        said = [np.where(rng.random(300) < s, labels, (labels + 1) % 3) for s in shares]
-        return [Outputs(np.eye(3)[k], labels) for k in said]
-
-    alike = compare(first, Side("b", runs([0.8, 0.8, 0.8])))
-    unlike = compare(first, Side("c", runs([0.6, 0.8, 1.0])))
+    first = noisy(300, [0.8], 7)
+    alike, unlike = (compare(first, noisy(300, s, 1)) for s in ([0.8, 0.8, 0.8], [0.6, 0.8, 1.0]))
     assert unlike.accuracy.high - unlike.accuracy.low > alike.accuracy.high - alike.accuracy.low
 
 
-def noisy(labels, shares, seed):
-    """A side of several runs, right on these shares of the pictures."""
-    rng = np.random.default_rng(seed)
-    said = [np.where(rng.random(len(labels)) < s, labels, 1 - labels) for s in shares]
-    return Side("runs", [Outputs(np.eye(2)[k], labels) for k in said])
-
-
-@pytest.mark.parametrize("num_pictures", [40, 400])
+@pytest.mark.parametrize("num_pictures", [40, 200])
 def test_of_several_runs_p_and_the_interval_say_the_same(num_pictures):
     """McNemar's p of the majority disagreed with the interval in many of these."""
-    labels, found = np.arange(num_pictures) % 2, []
+    found = []
     for seed in range(40):
-        first, second = noisy(labels, [0.7] * 3, seed), noisy(labels, [0.8] * 3, seed + 100)
+        first, second = (noisy(num_pictures, [0.7 + n / 10] * 3, seed + 100 * n) for n in (0, 1))
         comparison = compare(first, second)
         tie = 2 / NUM_RESAMPLES
         assert (comparison.p_value < 0.05) == comparison.distinguishable or (
@@ -124,7 +111,7 @@ def test_of_several_runs_p_and_the_interval_say_the_same(num_pictures):
         )
         found.append(comparison.distinguishable)
     assert 0 < np.mean(found), "both outcomes"
-    assert np.mean(found) < 1 or num_pictures == 400
+    assert np.mean(found) < 1 or num_pictures == 200
 
 
 def test_p_of_several_runs_is_that_of_Students_t():
@@ -137,8 +124,7 @@ def test_p_of_several_runs_is_that_of_Students_t():
 
 
 def test_a_difference_of_accuracies_stays_within_what_can_be():
-    labels = np.arange(20) % 2
-    found = compare(noisy(labels, [0, 0.9], 0), noisy(labels, [0.5, 1], 1))
+    found = compare(noisy(20, [0, 0.9], 0), noisy(20, [0.5, 1], 1))
     assert -1 <= found.accuracy.low < 0 < found.accuracy.high <= 1
 
 

@@ -16,7 +16,7 @@ def test_wilson_against_scipy(successes, count):
 
 def test_nothing_can_be_said_without_pictures():
     assert math.isnan(wilson(0, 0).value)
-    assert wilson(0, 0).to_dict() is None and wilson(0, 0).text() == "-"
+    assert wilson(0, 0).to_dict() is None and wilson(0, 0).text(".3f") == "-"
 
 
 @pytest.mark.parametrize("num_pictures", [1, 7, 3000])
@@ -28,22 +28,12 @@ def test_a_resample_draws_as_many_pictures_as_there_are(num_pictures):
     assert np.abs(error).max() < 6 / 30
 
 
-def test_the_bootstrap_of_a_mean_agrees_with_the_normal_interval():
-    rng = np.random.default_rng(1)
-    values = rng.exponential(1.0, 400)
-    [found] = bootstrap(lambda counts: (counts @ values / 400)[:, None], 400)
-    reach = 1.96 * values.std() / 20
-    assert found.value == pytest.approx(values.mean())
-    assert found.low == pytest.approx(values.mean() - reach, abs=0.1 * reach)
-    assert found.high == pytest.approx(values.mean() + reach, abs=0.1 * reach)
-
-
 def test_the_bootstrap_agrees_with_scipys():
     values = np.random.default_rng(2).normal(size=60)
     [found] = bootstrap(lambda counts: (counts @ values / 60)[:, None], 60)
     other = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=4000, rng=0)
-    assert found.low == pytest.approx(other.confidence_interval.low, abs=0.03)
-    assert found.high == pytest.approx(other.confidence_interval.high, abs=0.03)
+    assert found.value == pytest.approx(values.mean())
+    assert found[1:] == pytest.approx(tuple(other.confidence_interval), abs=0.03)
 
 
 def test_a_number_that_some_resamples_lack():
@@ -55,9 +45,3 @@ def test_a_number_that_some_resamples_lack():
 
     [found] = bootstrap(share_of_first, 3)
     assert found == Interval(1.0, 1.0, 1.0)
-
-
-def test_the_same_seed_gives_the_same_interval():
-    values = np.arange(20.0)
-    first, second = (bootstrap(lambda c: (c @ values)[:, None], 20, seed=3) for _ in range(2))
-    assert first == second

@@ -1,5 +1,6 @@
 """What the tests of the experiments share: a folder of drawings, and the words of a quick run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,25 @@ from crossent.build import make_data
 from crossent.config import Settings
 from crossent.model_file import load_model
 from crossent.tensor_file import read_tensors
+from crossent.training.run_folder import RunFolder
 from data.drawings import draw, label
+from tests import drill, forked
 from tests.training.parts import CPU
 
 NUM = 60
+
+
+@dataclass(frozen=True)
+class InSecond(forked.Mishap):
+    """Befalls the process when the run of this name has finished its first epoch."""
+
+    place: str  # the name of the run in its group or sweep
+
+    def arm(self, run: Path) -> None:
+        happen = forked.MISHAPS[self.what]
+        second = RunFolder(run / self.place)
+        drill.die = lambda: happen(run) if len(second.records()) > 1 else None
+        drill.arm("after a step", self.step)
 
 
 def draw_folder(root: Path, num: int = NUM) -> Path:

@@ -10,12 +10,9 @@ import torch
 from crossent import build
 from crossent.config import load_settings
 from crossent.experiments.check import CONTROLS, check
-from crossent.training.optim import SGD
-from crossent.training.trainer import Trainer
 from data.augment import augment
 from data.preprocess import Preprocessing
 from models import build_model
-from models.small_cnn import SmallCNN
 from tests.forked import Command
 from tests.training.parts import make_trainer
 
@@ -26,10 +23,6 @@ SETTINGS = load_settings("configs/smoke.yaml", ["train.threads=1"]).settings
 @pytest.fixture(scope="module")
 def drawn():
     return build.make_data(SETTINGS)
-
-
-def verdict(control, drawn, settings=SETTINGS):
-    return CONTROLS[control](settings, drawn, 60.0)
 
 
 def test_the_command_passes_with_numbers(tmp_path):
@@ -48,58 +41,54 @@ def test_the_command_fails_with_status_1(tmp_path):
     assert "a larger optim.lr may help" in out
 
 
-def test_labels_that_slip_by_one_picture_in_the_augmentation(drawn, monkeypatch):
+def labels_slip_by_one(*arguments):
     """They can be learned by heart, but not be found again on the pictures themselves."""
-    slip = lambda *a: augment(*a).roll(1, 0)  # noqa: E731
-    monkeypatch.setattr("data.batches.augment", slip)
-    passed, text = verdict("one batch", drawn)
-    assert not passed and "do not see the same pictures with the same labels" in text
+    return augment(*arguments).roll(1, 0)
 
 
-def test_pictures_that_validation_normalises_otherwise(drawn, monkeypatch):
-    normalise = Preprocessing.normalise
-    monkeypatch.setattr(Preprocessing, "normalise", lambda *a: normalise(*a).flip(1) * -1)
-    passed, text = verdict("one batch", drawn)
-    assert not passed and "do not see the same pictures" in text
+def other_colours(*arguments, normalise=Preprocessing.normalise):
+    return normalise(*arguments).flip(1) * -1
 
 
-def test_a_gradient_that_is_cut(drawn, monkeypatch):
+def cut_gradient(model, x):
     """The last layer alone can learn a batch by heart: only the gradients tell."""
-
-    def forward(model, x):
-        return model.head(model.features(x).mean(dim=(2, 3)).detach())
-
-    monkeypatch.setattr(SmallCNN, "forward", forward)
-    passed, text = verdict("a few steps", drawn)
-    assert not passed and "no gradient arrives at 12 of 14 tensors, such as features.0.0" in text
+    return model.head(model.features(x).mean(dim=(2, 3)).detach())
 
 
-def test_a_model_that_prefers_a_class_from_the_start(drawn, monkeypatch):
-    def prejudiced(*args, **kwargs):
-        model = build_model(*args, **kwargs)
-        model.head.bias.data[0] = 2
-        return model
-
-    monkeypatch.setattr("crossent.build.build_model", prejudiced)
-    passed, text = verdict("a few steps", drawn)
-    assert not passed and "expected ln K" in text
+def prejudiced(*arguments, **options):
+    model = build_model(*arguments, **options)
+    model.head.bias.data[0] = 2
+    return model
 
 
-def test_an_optimizer_that_does_nothing(drawn, monkeypatch):
-    monkeypatch.setattr(SGD, "step", lambda self: None)
-    passed, text = verdict("one batch", drawn)
-    assert not passed and f"E = {math.log(3):.4f}, expected below 0.05" in text
+def leaking(settings, given, *rest, make_batches=build.make_batches):
+    """Train on the validation pictures."""
+    return make_batches(settings, replace(given, train=given.val), *rest)
 
 
-def test_training_on_the_validation_pictures(drawn, monkeypatch):
-    make_batches = build.make_batches
+def no_step(optimizer):
+    pass
 
-    def leaking(settings, given, *rest):
-        return make_batches(settings, replace(given, train=given.val), *rest)
 
-    monkeypatch.setattr(build, "make_batches", leaking)
-    passed, text = verdict("shuffled labels", drawn)
-    assert not passed and "the entropy of the classes, or more; chance reaches" in text
+@pytest.mark.parametrize(
+    ("control", "target", "fault", "message"),
+    [
+        ("one batch", "data.batches.augment", labels_slip_by_one, "with the same labels"),
+        ("one batch", "data.preprocess.Preprocessing.normalise", other_colours, "same pictures"),
+        ("one batch", "crossent.training.optim.SGD.step", no_step,
+         f"E = {math.log(3):.4f}, expected below 0.05"),
+        ("a few steps", "models.small_cnn.SmallCNN.forward", cut_gradient,
+         "no gradient arrives at 12 of 14 tensors, such as features.0.0"),
+        ("a few steps", "crossent.build.build_model", prejudiced, "expected ln K"),
+        ("shuffled labels", "crossent.build.make_batches", leaking,
+         "the entropy of the classes, or more; chance reaches"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)  # fmt: skip
+def test_each_way_of_breaking_it_is_found_out(drawn, monkeypatch, control, target, fault, message):
+    monkeypatch.setattr(target, fault)
+    passed, text = CONTROLS[control](SETTINGS, drawn, 60.0)
+    assert not passed and message in text
 
 
 def test_a_loss_that_explodes_is_a_verdict(monkeypatch):
@@ -117,14 +106,3 @@ def test_overfit_batch_shows_one_batch_changed_always_alike():
     for batch in shown:
         assert np.array_equal(batch.sample_ids, first.sample_ids)
         assert torch.equal(batch.images, first.images) and torch.equal(batch.target, first.target)
-
-
-def test_the_few_steps_are_those_of_training(drawn, monkeypatch):
-    modes, step = [], Trainer.train_step
-
-    def watched(self, batch):
-        modes.append(self.model.training)
-        step(self, batch)
-
-    monkeypatch.setattr(Trainer, "train_step", watched)
-    assert verdict("a few steps", drawn)[0] and modes == [True] * 3

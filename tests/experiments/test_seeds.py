@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from crossent.evaluation.compare import paired_bootstrap, spread_interval
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from crossent.experiments.group import Measured, about_seeds
 from tests.experiments.parts import answers
 from tests.forked import Command
@@ -72,7 +72,7 @@ def test_groups_are_compared_picture_by_picture(group, tmp_path):
     assert comparison["E"]["value"] == pytest.approx((Es[1] + Es[2]) / 2 - Es[0])
 
 
-@pytest.mark.parametrize("num_runs", [2, 3, 6, 20])
+@pytest.mark.parametrize("num_runs", [2, 6])
 def test_the_interval_over_runs_is_that_of_Student(num_runs):
     """Where only runs differ: t s / sqrt(R), for the deviation is not known but measured."""
     means = np.random.default_rng(0).normal(size=num_runs)
@@ -89,13 +89,6 @@ def test_the_difference_of_runs_is_that_of_scipy():
     low, high = paired_bootstrap(was[:, None] * np.ones(9), now[:, None] * np.ones(9))[1:]
     expected = stats.ttest_ind(now, was, equal_var=False).confidence_interval()
     assert [low, high] == pytest.approx(list(expected), abs=0.08 * (high - low))
-
-
-def test_the_interval_over_pictures_is_that_of_theory():
-    """Where only pictures differ: 1.96 s / sqrt(N)."""
-    values = np.random.default_rng(0).normal(size=50) * np.ones((6, 1))
-    low, high = spread_interval(values)[1:]
-    assert high - low == pytest.approx(2 * 1.96 * values[0].std() / np.sqrt(50), rel=0.12)
 
 
 @pytest.mark.parametrize("num_runs", [3, 5])

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from crossent.cli import run_main
-from crossent.evaluation.coverage import rejection_curve
+from crossent.errors import run_main
+from crossent.evaluation.confidence import rejection_curve
 from crossent.model_file import load_model, write_model
 from data.preprocess import Preprocessing
 from models import build_model

@@ -25,7 +25,7 @@ from crossent.inference.export import (
     to_onnx,
 )
 from crossent.inference.resize import PillowResize
-from data.decode import decode, decode_whole
+from data.decode import decode, inspect
 from tests.data.pictures import encoded, make_folder, scene
 
 SHAPES = [(90, 50), (50, 70), (16, 16), (17, 900), (900, 17), (1, 1), (2, 5), (64, 31), (301, 200)]
@@ -68,7 +68,7 @@ def test_the_order_of_the_passes_changes_pixels():
 def test_decode_is_the_whole_picture_resized():
     for width, height in [(90, 60), (2400, 1800), (700, 1500)]:  # the larger ones are drafted
         content = encoded(scene(1, width, height))
-        pixels = decode_whole(content, 32)
+        pixels = inspect(content, [32], whole=True).pixels[0]
         got = PillowResize(32)(torch.from_numpy(pixels)[None])[0].numpy()
         assert np.array_equal(got, decode(content, 32))
 

@@ -9,8 +9,8 @@ import torch
 from crossent.config import Settings, to_yaml
 from crossent.model_file import write_model
 from crossent.report.report import write_report
-from crossent.training.checkpoint import save_checkpoint
-from crossent.training.run_folder import RunFolder
+from crossent.tensor_file import write_tensors
+from crossent.training.run_folder import RunFolder, write_json
 from data.images import Data, ImageSet
 from data.preprocess import Preprocessing
 from models import build_model
@@ -64,7 +64,8 @@ def make_folder(path: Path, data: Data, epochs=3, has_model=True):
     folder = RunFolder(path)
     folder.create(to_yaml(Settings()))
     folder.keep_origins({"seed": "configs/default.yaml:5", "optim.lr": "default"})
-    folder.write_environment({"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
+    environment = {"git_revision": "abc+changes", "data_fingerprint": "f" * 64}
+    write_json(folder.environment, environment)
     folder.list_unusable(data.unusable)
     start = {
         "kind": "start", "E": np.log(num_classes), "baseline": np.log(num_classes),
@@ -87,9 +88,11 @@ def make_folder(path: Path, data: Data, epochs=3, has_model=True):
         }
         write_model(folder.model, model.state_dict(), header)
     num_train = len(data.train)
-    samples = {"total": torch.linspace(1, 9, num_train).double(), "count": torch.ones(num_train)}
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    save_checkpoint(folder.last, model, optimizer, {}, {"progress": {"time_s": TIME_S}}, samples)
+    samples = {
+        "samples.total": torch.linspace(1, 9, num_train).double(),
+        "samples.count": torch.ones(num_train),
+    }
+    write_tensors(folder.last, samples, {"kind": "checkpoint", "progress": {"time_s": TIME_S}})
     return folder
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crossent.evaluation.calibration import calibrate
-from crossent.evaluation.coverage import cover
+from crossent.evaluation.confidence import calibrate, cover
 from crossent.report.charts import (
     COLOURS,
     chart_of_coverage,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.evaluation.outputs import Outputs
+from crossent.evaluation.scores import Outputs
 from crossent.inference.heatmap import in_shape
 from crossent.model_file import Classifier
 from crossent.report.pictures import Gallery
@@ -218,7 +218,9 @@ def test_a_wrong_label_stands_out():
     labels = trainer.batches.image_set.labels
     labels[10] = (labels[10] + 1) % 3
     for _ in range(3):
-        trainer.train_epoch(after_step=lambda: None)
+        for _ in trainer.train_epoch():
+            pass
         trainer.finish_epoch(trainer.validate())
-    means = trainer.samples.total / trainer.samples.count
+    total, count = trainer.losses
+    means = total / count
     assert torch.nan_to_num(means).argmax() == 10

@@ -92,3 +92,16 @@ def make_run(
     if half_life:
         trainer.average = WeightAverage(trainer.model, half_life)
     return Run(trainer, folder, epochs, description, **options)
+
+
+def finished(path: Path, **options: Any) -> Run:
+    """Such a run, trained to its end."""
+    run = make_run(path, **options)
+    run.start()
+    run.fit()
+    return run
+
+
+def train_epoch(trainer: Trainer) -> None:
+    for _ in trainer.train_epoch():
+        pass

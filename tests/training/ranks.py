@@ -1,6 +1,7 @@
 """What one process of a test under torchrun does: torchrun ... -m tests.training.ranks OUT.json"""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,12 @@ import torch
 
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.distributed import Processes, join_processes, leave_at_once
+from crossent.training.find_lr import E_of_step
+from crossent.training.not_finite import NotFinite
 from tests.training.parts import make_run, make_trainer
 
-CASES: dict[str, dict[str, Any]] = {
-    "hard": {"mixup": 0.0},
-    "mixup": {"mixup": 0.3},
-    "weights": {"mixup": 0.0, "weight": [0.5, 1.0, 3.0]},
-}
-
-
+# mixup and class weights
+CASES = {"hard": (0.0, None), "mixup": (0.3, None), "weights": (0.0, [0.5, 1.0, 3.0])}
 SHAPE = (6, 5, 4, 3)  # of a whole batch, half of it for each of two processes
 
 
@@ -38,53 +36,62 @@ def batch_norm(dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
     y = layer(part)
     y.backward(slope[rows.start : rows.stop])
     assert part.grad is not None and layer.weight.grad is not None and layer.bias.grad is not None
+    assert layer.running_mean is not None and layer.running_var is not None
     whole = torch.zeros(2, *SHAPE, dtype=torch.float64)
     whole[:, rows.start : rows.stop] = torch.stack([y.detach(), part.grad]).double()
     weights = torch.stack([layer.weight.grad, layer.bias.grad]).double()
-    assert layer.running_mean is not None and layer.running_var is not None
-    running = torch.stack([layer.running_mean, layer.running_var])
     return {
-        "output and gradient": processes.add(whole).tolist(),
-        "gradients of the weights": processes.add(weights).tolist(),
-        "running statistics": running.tolist(),
+        "output and gradient": processes.total(whole).tolist(),
+        "gradients of the weights": processes.total(weights).tolist(),
+        "running statistics": torch.stack([layer.running_mean, layer.running_var]).tolist(),
     }
 
 
 def first_epoch(case: str, dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
     """The losses of every step, validation and weights after an epoch, from all processes."""
-    arguments = CASES[case].copy()
-    weight = arguments.pop("weight", None)
+    mixup, weight = CASES[case]
     trainer = make_trainer(
         dropout=0.0,  # each process draws its own
+        mixup=mixup,
         weight=None if weight is None else torch.tensor(weight, dtype=dtype),
         processes=processes,
-        **arguments,
     )
     trainer.model.to(dtype)
-    trainer.model.head.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
-    trainer.model.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+    for module in (trainer.model, trainer.model.head):
+        module.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     if processes.size > 1:
         use_global_batch_norm(trainer.model, processes)
-    losses: list[float] = []
-    trainer.train_epoch(lambda: losses.append(sum_of_E(trainer)))
-    counts = processes.add_numbers([trainer.train_totals.count])
-    samples = {name: tensor.tolist() for name, tensor in trainer.samples_of_all().items()}
+    losses = [trainer.train_totals().E for _ in trainer.train_epoch()]
+    count = trainer.train_totals().count
     record = trainer.finish_epoch(trainer.validate())
+    state = trainer.model.state_dict()
     return {
         "losses": losses,
-        "count": counts[0],
-        "samples": samples,
+        "count": count,
+        "samples": processes.total(trainer.losses).tolist(),
         "train": record["train"],
         "val": record["val"],
-        "weights": {
-            n: t.double().flatten().tolist() for n, t in trainer.model.state_dict().items()
-        },
+        "weights": {n: t.double().flatten().tolist() for n, t in state.items()},
     }
 
 
-def sum_of_E(trainer: Any) -> float:
-    (E,) = trainer.processes.add_numbers([trainer.train_totals.E])
-    return float(E)
+def one_step(processes: Processes) -> float:
+    """E of a step, as a dry run shows it."""
+    trainer = make_trainer(dropout=0.0, processes=processes)
+    return E_of_step(trainer, next(trainer.batches.epoch(0)))
+
+
+def explained_by_each(processes: Processes) -> int:
+    """The number of processes that say what is not finite in their own part of a batch."""
+    trainer = make_trainer(processes=processes)
+    next(trainer.model.parameters()).data.fill_(math.nan)
+    try:
+        trainer.train_step(next(trainer.batches.epoch(0)))
+    except NotFinite as error:
+        start = f"rank {processes.rank}: epoch 1, step 0: the loss is nan"
+        said = str(error).startswith(start) and "was not finite before the step" in str(error)
+        return int(processes.add_numbers([said])[0])
+    return 0
 
 
 def resume_without_a_shared_disk(path: Path, processes: Processes) -> dict[str, Any]:
@@ -97,22 +104,23 @@ def resume_without_a_shared_disk(path: Path, processes: Processes) -> dict[str, 
     resumed = make_run(disk, processes=processes)
     resumed.start_or_resume()
     pairs = zip(run.trainer.model.parameters(), resumed.trainer.model.parameters(), strict=True)
-    own = [float(all(torch.equal(a, b) for a, b in pairs)), float(run.folder.last.exists())]
-    same, files = processes.add_numbers(own)
-    (steps,) = processes.add_numbers([resumed.trainer.step])
-    return {"same": same, "files": files, "steps": steps}
+    same = all(torch.equal(a, b) for a, b in pairs)
+    own = [same, run.folder.last.exists(), resumed.trainer.step]
+    return dict(zip(("same", "files", "steps"), processes.add_numbers(own), strict=True))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with join_processes(timeout_s=60) as processes:
-        found = {
+        found: dict[str, Any] = {
             f"{case} {dtype}": first_epoch(case, dtype, processes)
             for case in CASES
             for dtype in (torch.float64, torch.float32)
         }
         for dtype in (torch.float64, torch.float32, torch.bfloat16):
             found[f"batch norm {dtype}"] = batch_norm(dtype, processes)
+        found["one step"] = one_step(processes)
+        found["explained"] = explained_by_each(processes)
         found["resumed"] = resume_without_a_shared_disk(Path(sys.argv[1]).parent, processes)
         if processes.is_first:
             Path(sys.argv[1]).write_text(json.dumps(found))

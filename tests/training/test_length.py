@@ -1,9 +1,8 @@
-"""How long to train: until it helps no more, or as long as there is time."""
+"""How long to train: until it helps no more, or while there is time; and how fast: --find-lr."""
 
-import itertools
+from dataclasses import asdict
 
 import pytest
-import torch
 
 from crossent.config import Settings
 from crossent.errors import UserError
@@ -11,15 +10,13 @@ from crossent.resume import is_finished
 from crossent.tensor_file import write_tensors
 from crossent.training.find_lr import HIGHEST, LOWEST, Finding, draw_finding, find_lr
 from crossent.training.run_folder import RunFolder
-from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
+from crossent.training.trainer import Progress, Trainer
 from crossent.verify_resume import first_difference, without_times
-from tests.training.parts import make_run, make_trainer
+from tests.training.parts import finished, make_run, make_trainer
 
 
 def test_patience_stops_after_so_many_epochs_without_a_smaller_E(tmp_path, monkeypatch):
-    run = make_run(tmp_path / "run", epochs=9, patience=2)
     losses = iter([1.0, 0.8, 0.9, 0.85, 0.1])
-    run.start()
     finish_epoch = Trainer.finish_epoch
 
     def given(trainer, val):
@@ -28,10 +25,18 @@ def test_patience_stops_after_so_many_epochs_without_a_smaller_E(tmp_path, monke
         return record
 
     monkeypatch.setattr(Trainer, "finish_epoch", given)
-    run.fit()
-    assert [r["epoch"] for r in run.folder.records() if r["kind"] == "epoch"] == [1, 2, 3, 4]
-    end = run.folder.records()[-1]
+    records = finished(tmp_path / "run", epochs=9, patience=2).folder.records()
+    assert [r["epoch"] for r in records if r["kind"] == "epoch"] == [1, 2, 3, 4]
+    end = records[-1]
     assert (end["kind"], end["best_epoch"], end["best_E"]) == ("end", 2, 0.8)
+
+
+def checkpoint_of(path, settings, progress):
+    """A folder with a checkpoint that knows nothing but how far it came."""
+    folder = RunFolder(path)
+    header = {"kind": "checkpoint", "settings": settings.model_dump(mode="json")}
+    write_tensors(folder.last, {}, header | {"progress": asdict(progress)})
+    return folder
 
 
 def test_a_run_that_patience_has_ended_is_finished(tmp_path):
@@ -42,14 +47,6 @@ def test_a_run_that_patience_has_ended_is_finished(tmp_path):
     assert is_finished(folder, Settings(train={"epochs": 20, "patience": 2}))
     progress.done = False
     assert not is_finished(checkpoint_of(tmp_path, settings, progress), settings)
-
-
-def checkpoint_of(path, settings, progress):
-    """A folder with a checkpoint that knows nothing but how far it came."""
-    folder = RunFolder(path)
-    header = {"kind": "checkpoint", "settings": settings.model_dump(mode="json")}
-    write_tensors(folder.last, {}, header | {"progress": progress.to_dict()})
-    return folder
 
 
 def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
@@ -65,60 +62,26 @@ def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
     assert progress.epochs_to_do(40, 20) == 40 and progress.epochs_to_do(20, 20) == 37
 
 
-def test_a_resumed_run_of_minutes_trains_the_epochs_that_were_added(tmp_path, steady):
-    run = timed(tmp_path / "run", epochs=2)
-    run.start()
-    run.fit()
-    again = timed(tmp_path / "run", epochs=4)
-    again.resume()
-    again.fit()
-    kinds = [r["kind"] for r in again.folder.records()]
-    assert kinds == ["start", *["epoch"] * 4, "end"]
-
-
-def test_measuring_the_speed_leaves_no_trace():
-    trainer, untouched = make_trainer(), make_trainer()
-    state = torch.get_rng_state()
-    assert seconds_per_epoch(trainer) > 0
-    assert torch.equal(torch.get_rng_state(), state)
-    assert trainer.progress == untouched.progress and not trainer.optimizer.state
-    for name, tensor in trainer.model.state_dict().items():
-        assert torch.equal(tensor, untouched.model.state_dict()[name]), name
-    assert trainer.schedule == untouched.schedule
-
-
-def test_an_epoch_is_its_steps_and_a_validation():
-    """With a clock that goes on by a second at every look: 6 steps and a validation of 1 s."""
-    trainer = make_trainer()
-    assert seconds_per_epoch(trainer, clock=itertools.count().__next__) == len(trainer.batches) + 1
-
-
-@pytest.fixture
-def steady(monkeypatch):
-    """An epoch takes ten seconds, as far as anybody measures."""
-    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 10.0)
-
-
 def timed(path, epochs=100):
     return make_run(path, epochs, minutes=0.5)
 
 
-def test_minutes_become_epochs_and_the_schedule_fits_them(tmp_path, steady):
-    run = timed(tmp_path / "run")
-    run.start()
-    run.fit()
-    epochs = [r for r in run.folder.records() if r["kind"] == "epoch"]
-    three = make_run(tmp_path / "three", epochs=3)
-    three.start()
-    three.fit()
-    expected = [r for r in three.folder.records() if r["kind"] == "epoch"]
-    assert without_times(epochs) == without_times(expected), "0.5 minutes are 3 epochs of 10 s"
+@pytest.fixture
+def straight(tmp_path, monkeypatch):
+    """A run of half a minute, where an epoch takes ten seconds, as far as anybody measures."""
+    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 10.0)
+    return finished(tmp_path / "straight", epochs=100, minutes=0.5)
 
 
-def test_a_resumed_run_keeps_its_plan_on_a_machine_of_another_speed(tmp_path, steady, monkeypatch):
-    straight = timed(tmp_path / "straight")
-    straight.start()
-    straight.fit()
+def test_minutes_become_epochs_and_the_schedule_fits_them(tmp_path, straight):
+    three = finished(tmp_path / "three", epochs=3)
+    records = [without_times(run.folder.records()) for run in (straight, three)]
+    assert records[0] == records[1], "0.5 minutes are 3 epochs of 10 s"
+
+
+def test_a_resumed_run_keeps_its_plan_on_a_machine_of_another_speed(
+    tmp_path, straight, monkeypatch
+):
     run = timed(tmp_path / "stopped")
     run.start()
     run.one_epoch()
@@ -128,6 +91,9 @@ def test_a_resumed_run_keeps_its_plan_on_a_machine_of_another_speed(tmp_path, st
     resumed.resume()
     resumed.fit()
     assert first_difference(straight.folder, resumed.folder) is None
+    more = timed(tmp_path / "stopped", epochs=101)  # than were asked for before
+    more.resume()
+    assert more.epochs == 101 and not more.trainer.progress.done
 
 
 def test_the_finder_suggests_where_E_falls_fastest():
@@ -135,17 +101,14 @@ def test_the_finder_suggests_where_E_falls_fastest():
     lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
     Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
     assert Finding(lrs, Es).suggestion == pytest.approx(0.1, rel=0.3)
+    with pytest.raises(UserError, match="did not fall at any learning rate"):
+        _ = Finding([1.0, 2.0, 3.0], [1.0, 1.5, 2.0]).suggestion
 
 
 def test_the_finder_tries_rates_in_order_until_E_explodes(tmp_path):
     finding = find_lr(make_trainer(dropout=0.0, mixup=0.0))
-    assert finding.lrs == sorted(finding.lrs) and finding.lrs[0] == LOWEST
+    assert finding.lrs == sorted(finding.lrs) and finding.lrs[0] == pytest.approx(LOWEST)
     assert finding.lrs[-1] <= HIGHEST * 1.0001
     assert LOWEST < finding.suggestion < 5
     draw_finding(finding, tmp_path / "lr-finder.png")
     assert (tmp_path / "lr-finder.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_finder_says_so_where_nothing_helps():
-    with pytest.raises(ValueError, match="did not fall at any learning rate"):
-        _ = Finding([1.0, 2.0, 3.0], [1.0, 1.5, 2.0]).suggestion

@@ -1,6 +1,7 @@
 """A number that is not finite: named with its layer and its pictures, before it spoils anything."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,10 +9,8 @@ import torch
 from crossent.evaluation.evaluate import Evaluator
 from crossent.training.not_finite import NotFinite
 from crossent.training.trainer import Trainer
-from tests.forked import Command
+from tests.forked import SMOKE, Command
 from tests.training.parts import make_run, make_trainer
-
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
 
 
 def bad_pixel(trainer, batch):
@@ -84,21 +83,17 @@ def test_the_batch_is_run_again_with_the_same_dropout():
     ],
 )
 def test_the_advice_follows_the_settings(precision, warmup, expected):
-    from dataclasses import replace
-
     trainer = make_trainer()
     trainer.evaluator = replace(trainer.evaluator, precision=precision)
     trainer.schedule = replace(trainer.schedule, warmup=warmup)
-    batch = next(trainer.batches.epoch(0))
-    bad_weight(trainer, batch)
+    bad_weight(trainer, None)
     with pytest.raises(NotFinite) as caught:
-        trainer.train_step(batch)
+        trainer.train_step(next(trainer.batches.epoch(0)))
     assert expected in str(caught.value)
 
 
 def test_the_last_checkpoint_stays_and_the_best_model_is_saved(tmp_path, monkeypatch):
-    run = make_run(tmp_path / "run", checkpoint_every_s=None, checkpoint_share=0.0)
-    run.checkpoint_share = 1e-9  # none at the end of an epoch
+    run = make_run(tmp_path / "run", checkpoint_every_s=None, checkpoint_share=1e-9)
     run.start()
     before = run.folder.last.read_bytes()
     train_step = Trainer.train_step

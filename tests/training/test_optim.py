@@ -8,7 +8,7 @@ import torch
 
 from crossent.model_file import load_model
 from crossent.training.optim import Schedule, WeightAverage
-from tests.training.parts import CPU, make_run
+from tests.training.parts import CPU, finished
 
 
 def rates(**changes):
@@ -34,17 +34,14 @@ def test_no_warmup_and_only_warmup(warmup):
     lrs = rates(warmup=warmup)
     assert max(lrs) == pytest.approx(0.4)
     assert all(math.isfinite(lr) and lr > 0 for lr in lrs)
+    assert rates(num_steps=1, warmup=warmup) == [0.4]
 
 
-def test_one_step():
-    assert rates(num_steps=1) == [0.4]
-
-
-def test_the_mean_is_the_sum_written_out():
+@pytest.mark.parametrize("half_life", [3.0, 1e9])
+def test_the_mean_is_the_sum_written_out(half_life):
     """Plain at first, then exponential; buffers like weights, counters copied."""
     model = torch.nn.BatchNorm1d(1)
-    average = WeightAverage(model, half_life=3.0)
-    share = 1 - 0.5 ** (1 / 3.0)
+    average = WeightAverage(model, half_life)
     values = [5.0, -1.0, 2.0, 7.0, 4.0, 0.5, 3.0, 9.0]
     expected = 0.0
     for step, value in enumerate(values, 1):
@@ -52,26 +49,17 @@ def test_the_mean_is_the_sum_written_out():
         model.running_mean.fill_(-value)
         model.num_batches_tracked.fill_(step)
         average.update(model, step)
-        s = max(share, 1 / step)
-        expected = (1 - s) * expected + s * value
+        share = max(1 - 0.5 ** (1 / half_life), 1 / step)
+        expected = (1 - share) * expected + share * value
+    if half_life > len(values):
+        assert expected == pytest.approx(sum(values) / len(values))
     assert average.model.weight.item() == pytest.approx(expected, rel=1e-6)
     assert average.model.running_mean.item() == pytest.approx(-expected, rel=1e-6)
     assert average.model.num_batches_tracked.item() == len(values)
 
 
-def test_a_long_half_life_gives_the_plain_mean():
-    model = torch.nn.Linear(1, 1)
-    average = WeightAverage(model, half_life=1e9)
-    for step in range(1, 11):
-        model.weight.data.fill_(float(step))
-        average.update(model, step)
-    assert average.model.weight.item() == pytest.approx(5.5, rel=1e-6)
-
-
 def test_the_mean_is_what_is_evaluated_and_stored(tmp_path):
-    run = make_run(tmp_path / "run", half_life=4)
-    run.start()
-    run.fit()
+    run = finished(tmp_path / "run", half_life=4)
     classifier = load_model(tmp_path / "run", CPU)
     stored = run.trainer.evaluator(classifier.model).means()["E"]
     assert stored == run.folder.records()[-1]["best_E"]

@@ -1,20 +1,25 @@
+"""A whole run in this process: its files, its log, TensorBoard, and going on after a stop."""
+
 import errno
-import json
 import math
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from crossent.errors import UserError
 from crossent.model_file import load_model
 from crossent.tensor_file import read_tensors
-from crossent.training.console import Console
+from crossent.training.console import Console, EventLog
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 from crossent.training.trainer import Trainer
 from crossent.verify_resume import first_difference
-from tests.training.parts import CLASS_NAMES, CPU, EPOCHS, make_run
+from tests.forked import ROOT
+from tests.training.parts import CLASS_NAMES, CPU, finished, make_run
 
 
 def before_steps(monkeypatch, things):
@@ -26,13 +31,6 @@ def before_steps(monkeypatch, things):
         train_step(trainer, batch, lr)
 
     monkeypatch.setattr(Trainer, "train_step", watched)
-
-
-def finished(path, **options):
-    run = make_run(path, **options)
-    run.start()
-    run.fit()
-    return run
 
 
 def test_a_run_leaves_the_files_of_the_design(tmp_path):
@@ -52,24 +50,15 @@ def test_a_run_leaves_the_files_of_the_design(tmp_path):
     best = min(epochs, key=lambda e: e["val"]["E"])
     assert (end["best_epoch"], end["best_E"]) == (best["epoch"], best["val"]["E"])
     assert not list(run.folder.path.glob(".*")), "temporary files were left"
-
-
-def test_the_model_file_is_the_best_epoch_and_describes_itself(tmp_path):
-    run = finished(tmp_path / "run")
     classifier = load_model(run.folder.path, CPU)
-    end = run.folder.records()[-1]
     assert classifier.header["metrics"]["epoch"] == end["best_epoch"]
     assert run.trainer.evaluator(classifier.model).means()["E"] == end["best_E"]
     assert classifier.class_names == CLASS_NAMES
+    again = finished(tmp_path / "again")
+    assert first_difference(run.folder, again.folder) is None, "the same seed, the same bytes"
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path):
-    first, second = finished(tmp_path / "a"), finished(tmp_path / "b")
-    assert first_difference(first.folder, second.folder) is None
-
-
-@pytest.mark.parametrize("half_life", [None, 4], ids=["weights", "mean of the weights"])
-@pytest.mark.parametrize("step", [1, 9, 18])
+@pytest.mark.parametrize(("step", "half_life"), [(1, None), (9, None), (9, 4), (18, None)], ids=str)
 def test_a_run_stopped_after_any_step_and_resumed_ends_in_the_same_bytes(
     tmp_path, monkeypatch, step, half_life
 ):
@@ -88,20 +77,6 @@ def test_a_run_stopped_after_any_step_and_resumed_ends_in_the_same_bytes(
     assert first_difference(straight.folder, resumed.folder) is None
 
 
-def test_lines_after_the_checkpoint_are_written_again(tmp_path):
-    """A kill between the line of an epoch and its checkpoint must not leave the line twice."""
-    straight = finished(tmp_path / "straight")
-    run = make_run(tmp_path / "killed")
-    run.start()
-    run.folder.append({"kind": "epoch", "epoch": 1, "note": "its checkpoint was never written"})
-    with run.folder.metrics.open("a") as file:
-        file.write('{"kind": "epo')
-    resumed = make_run(tmp_path / "killed")
-    resumed.resume()
-    resumed.fit()
-    assert first_difference(straight.folder, resumed.folder) is None
-
-
 def test_a_used_folder_is_refused(tmp_path):
     make_run(tmp_path / "run")
     with pytest.raises(UserError, match=r"holds a run already: go on with --resume"):
@@ -109,7 +84,7 @@ def test_a_used_folder_is_refused(tmp_path):
 
 
 def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
-    run = make_run(tmp_path / "run", checkpoint_every_s=0.0)
+    run = make_run(tmp_path / "run", epochs=1, checkpoint_every_s=0.0)
     run.start()
     batches = []
 
@@ -123,19 +98,17 @@ def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
 
 def test_a_run_accounts_for_all_its_time(tmp_path, capsys):
     start = time.perf_counter()
-    run = make_run(tmp_path / "run")
-    run.start()
-    run.fit()
+    run = finished(tmp_path / "run")
     elapsed_s = time.perf_counter() - start
     time_s = run.folder.records()[-1]["time_s"]
     for phase in ("augment", "forward+backward", "validation", "checkpoint"):
         assert time_s[phase] > 0, phase
     assert sum(time_s.values()) <= elapsed_s + 0.01, "nothing counts twice"
-    assert sum(run.trainer.stopwatch.seconds.values()) == pytest.approx(elapsed_s, rel=0.1)
+    assert run.trainer.stopwatch.total() == pytest.approx(elapsed_s, rel=0.1)
     assert " s: start " in capsys.readouterr().out
     again = make_run(tmp_path / "run")
     again.resume()
-    assert again.trainer.stopwatch.seconds["validation"] >= time_s["validation"]
+    assert again.trainer.stopwatch.seconds["validation"] > time_s["validation"] - 0.001
 
 
 def test_a_table_keeps_its_columns_where_E_explodes(capsys):
@@ -162,10 +135,61 @@ def test_a_file_system_without_locks_is_one_warning(tmp_path, monkeypatch, capsy
     assert f"warning: {tmp_path / 'run'} cannot be locked" in err and err.count("\n") == 1
 
 
-def test_metrics_lines_are_json_without_nan(tmp_path):
-    run = make_run(tmp_path / "run")
+def test_metrics_are_whole_lines_of_json_without_nan(tmp_path):
+    folder = RunFolder(tmp_path)
     with pytest.raises(ValueError, match="JSON"):
-        run.folder.append({"E": math.nan})
-    run.folder.append({"E": 1.0})
-    assert json.loads(run.folder.metrics.read_text()) == {"E": 1.0}
-    assert EPOCHS == 3
+        folder.append({"E": math.nan})
+    folder.append({"E": 1.0})
+    with folder.metrics.open("a") as file:
+        file.write('{"kind": "epo')  # torn by a kill
+    assert folder.records() == [{"E": 1.0}]
+    folder.keep_records(1)
+    assert folder.metrics.read_text() == '{"E": 1.0}\n'
+
+
+class Killed(BaseException):
+    """What no one catches, so that nothing is saved any more."""
+
+
+def make_logged_run(path):
+    run = make_run(path, checkpoint_share=math.inf)  # a checkpoint after each epoch
+    run.events = EventLog(run.folder.tensorboard)
+    return run
+
+
+def test_tensorboard_has_every_epoch_of_the_log_once_also_after_a_kill(tmp_path):
+    run = make_logged_run(tmp_path / "run")
+    run.start()
+    add = run.events.add
+
+    def killed_after_the_line(record):  # and before the checkpoint of that epoch
+        add(record)
+        if record.get("epoch") == 2:
+            raise Killed
+
+    run.events.add = killed_after_the_line
+    with pytest.raises(Killed):
+        run.fit()
+    resumed = make_logged_run(tmp_path / "run")
+    resumed.start_or_resume()
+    assert resumed.trainer.progress.epoch == 1
+    resumed.fit()
+    found = EventAccumulator(str(run.folder.tensorboard), size_guidance={"scalars": 0})
+    found.Reload()
+    start, *epochs, _ = run.folder.records()
+    for name in ("E", "accuracy"):
+        for split in ("train", "val"):
+            expected = [(r["epoch"], pytest.approx(r[split][name], rel=1e-6)) for r in epochs]
+            if (name, split) == ("E", "val"):
+                expected.insert(0, (0, pytest.approx(start["E"], rel=1e-6)))
+            curve = [(event.step, event.value) for event in found.Scalars(f"{name}/{split}")]
+            assert curve == expected, (name, split)
+    assert len(found.Images("augmented training pictures")) == 1
+    (settings,) = found.Tensors("settings/text_summary")
+    assert b"seed: 0" in settings.tensor_proto.string_val[0]
+
+
+def test_training_alone_imports_tensorboard():
+    program = "import sys, crossent.build; print('tensorboard' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert out.stdout.strip() == "False", out.stderr

@@ -1,11 +1,14 @@
+"""A step is SGD on E; the sums of the log and of each picture; what is measured leaves no trace."""
+
 import math
+import time
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from crossent.training.samples import sum_answers
-from tests.training.parts import make_trainer
+from crossent.training.trainer import Trainer, in_grains, seconds_per_epoch, sum_answers
+from tests.training.parts import make_trainer, train_epoch
 
 
 def first_batch(trainer):
@@ -14,8 +17,7 @@ def first_batch(trainer):
 
 def test_a_step_is_plain_sgd_on_the_cross_entropy():
     """Against torch's own loss and the update written out: momentum is empty in the first step."""
-    trainer = make_trainer(dropout=0.0)
-    reference = make_trainer(dropout=0.0)
+    trainer, reference = make_trainer(dropout=0.0), make_trainer(dropout=0.0)
     batch = first_batch(trainer)
     trainer.model.train()
     trainer.train_step(batch)
@@ -31,45 +33,82 @@ def test_a_step_is_plain_sgd_on_the_cross_entropy():
 
 def test_training_lowers_E():
     trainer = make_trainer()
-    before = trainer.evaluator(trainer.model).means()["E"]
-    for _ in range(3):
-        trainer.train_epoch(after_step=lambda: None)
+    before = trainer.validate().means()["E"]
+    for epoch in (1, 2, 3):
+        train_epoch(trainer)
+        assert trainer.train_totals().count == trainer.batches.order.num_slots == 45
         record = trainer.finish_epoch(trainer.validate())
+        assert (record["epoch"], record["step"]) == (epoch, 6 * epoch)
     assert math.isclose(before, math.log(3), abs_tol=1e-6)
     assert record["val"]["E"] < 0.8 * before
 
 
-def test_train_totals_are_sums_over_samples():
-    trainer = make_trainer()
-    trainer.train_epoch(after_step=lambda: None)
-    assert trainer.train_totals.count == trainer.batches.order.num_slots == 45
-    assert trainer.progress.batch == len(trainer.batches) == 6
-
-
 def test_sums_of_soft_targets_count_the_share_of_the_answer():
-    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
     target = torch.tensor([[0.7, 0.3, 0.0], [0.4, 0.6, 0.0]])
-    E, correct = sum_answers(logits, target)
-    expected = -(target.double() * logits.double().log_softmax(1)).sum()
-    assert E == pytest.approx(expected.item(), abs=1e-6)  # rounded to 2^-20 a sample
-    assert correct == pytest.approx(0.7 + 0.6, abs=1e-6)
-    hard_E, hard_correct = sum_answers(logits, torch.tensor([0, 2]))
-    assert hard_E == pytest.approx(
-        F.cross_entropy(logits.double(), torch.tensor([0, 2]), reduction="sum").item(),
-        abs=1e-6,
-    )
-    assert hard_correct == 1
+    expected = -(target.double() * logits.log_softmax(1)).sum().item()
+    close = pytest.approx((expected, 0.7 + 0.6), abs=1e-6)  # rounded to 2^-20 a sample
+    assert sum_answers(logits, target) == close
+    labels = torch.tensor([0, 2])
+    expected = F.cross_entropy(logits, labels, reduction="sum").item()
+    assert sum_answers(logits, labels) == pytest.approx((expected, 1), abs=1e-6)
+
+
+def test_each_picture_has_the_sum_of_its_own_losses():
+    """Of the labels that the data has, not of those that mixup has blended."""
+    trainer = make_trainer()
+    labels = torch.from_numpy(trainer.batches.image_set.labels)
+    expected = torch.zeros(2, len(labels), dtype=torch.float64)
+    seen = []
+    trainer.model.register_forward_hook(lambda _, __, logits: seen.append(logits.detach()))
+    trainer.model.train()
+    for batch in trainer.batches.epoch(0):
+        trainer.train_step(batch)
+        for logits, sample in zip(seen.pop(), batch.sample_ids, strict=True):
+            expected[0, sample] += F.cross_entropy(logits.double(), labels[sample])
+            expected[1, sample] += 1
+    trainer.count_answers()
+    torch.testing.assert_close(trainer.losses, expected, rtol=0, atol=1e-5)
+    assert expected[1].max() > 1, "balanced sampling shows some sample twice"
+
+
+def test_sums_are_the_same_in_any_order():
+    losses = in_grains(torch.rand(300, dtype=torch.float64, generator=torch.manual_seed(0)))
+    assert losses.sum() == losses[torch.randperm(300)].sum() == losses.flip(0).cumsum(0)[-1]
 
 
 def test_evaluation_is_a_mean_over_samples_whatever_the_batches():
     trainer = make_trainer()
     trainer.train_step(first_batch(trainer))
     totals = trainer.evaluator(trainer.model)
-    images = trainer.evaluator.preprocessing.normalise(
-        torch.from_numpy(trainer.evaluator.image_set.images)
-    )
+    image_set = trainer.evaluator.image_set
+    images = trainer.evaluator.preprocessing.normalise(torch.from_numpy(image_set.images))
     with torch.no_grad():
         logits = trainer.model(images)
-    labels = torch.from_numpy(trainer.evaluator.image_set.labels)
+    labels = torch.from_numpy(image_set.labels)
     assert totals.means()["E"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
     assert totals.correct == (logits.argmax(1) == labels).sum().item()
+
+
+def test_measuring_the_speed_leaves_no_trace():
+    trainer, untouched = make_trainer(), make_trainer()
+    state = torch.get_rng_state()
+    assert seconds_per_epoch(trainer) > 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert trainer.progress == untouched.progress and not trainer.optimizer.state
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(tensor, untouched.model.state_dict()[name]), name
+    assert trainer.schedule == untouched.schedule
+
+
+def test_an_epoch_is_its_steps_and_a_validation(monkeypatch):
+    """With a clock that goes on by a second for a step and by 100 for a validation."""
+    clock = [0.0]
+    for name, seconds in (("train_step", 1), ("validate", 100)):
+
+        def pass_time(*_, lr=None, seconds=seconds):
+            clock[0] += seconds
+
+        monkeypatch.setattr(Trainer, name, pass_time)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    assert seconds_per_epoch(make_trainer()) == 6 + 100

@@ -1,0 +1,240 @@
+"""Is the model right as often as its confidence says (calibration), and which answers to keep?
+
+Sources: Guo et al. 2017, "On calibration of modern neural networks"; Geifman & El-Yaniv 2017,
+"Selective classification for deep neural networks".
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossent.evaluation.intervals import (
+    NUM_RESAMPLES,
+    Floats,
+    Interval,
+    Z,
+    bootstrap,
+    percentiles,
+    wilson,
+)
+from crossent.evaluation.scores import Bools, Outputs
+from crossent.loss import cross_entropy
+
+NUM_BINS = 10
+MAX_TEMPERATURE = 100.0  # and its inverse: a model that is always right would like T = 0
+SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the pictures, the most confident answers first
+
+Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as model files keep it
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The pictures whose confidence lies in one tenth."""
+
+    count: int
+    confidence: float  # mean
+    accuracy: Interval
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """ECE of the logits as they are, and the temperature that would soften or sharpen them best."""
+
+    before: Interval  # that is, with T = 1
+    by_chance: Interval  # what as many pictures would show if the model were calibrated
+    temperature: float  # T, fitted on all pictures; above 1 if the model is too confident
+    bins: list[Bin]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for JSON."""
+        return {
+            "ece": self.before.to_dict(),
+            "ece_by_chance": self.by_chance.to_dict(),
+            "temperature": self.temperature,
+        }
+
+
+def calibrate(outputs: Outputs) -> Calibration:
+    """Measure the calibration."""
+    return Calibration(
+        before=expected_calibration_error(outputs),
+        by_chance=error_by_chance(outputs),
+        temperature=fit_temperature(outputs),
+        bins=reliability(outputs),
+    )
+
+
+def expected_calibration_error(outputs: Outputs) -> Interval:
+    """Return ECE = sum over the bins of (pictures in it / N) |mean confidence - accuracy|.
+
+    The interval is the bootstrap's. Resampling adds noise to every bin, so for few pictures it
+    lies high: read it with `error_by_chance`.
+    """
+    gaps = (outputs.confidence - outputs.right)[:, None] * in_bin(outputs)  # (N, bins)
+    [interval] = bootstrap(
+        lambda counts: np.abs(counts @ gaps).sum(axis=1, keepdims=True) / len(outputs), len(outputs)
+    )
+    return interval
+
+
+def error_by_chance(outputs: Outputs) -> Interval:
+    """Return the ECE, with 95 % of its values, if each answer were right as often as it states.
+
+    Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
+    """
+    rng = np.random.default_rng(0)
+    bins = in_bin(outputs)
+    num_draws = min(NUM_RESAMPLES, max(20, 4_000_000 // len(outputs)))
+    errors = []
+    for _ in range(num_draws):
+        right = rng.random(len(outputs)) < outputs.confidence
+        errors.append(np.abs((outputs.confidence - right) @ bins).sum() / len(outputs))
+    return percentiles(float(np.mean(errors)), np.array(errors))
+
+
+def in_bin(outputs: Outputs) -> Floats:
+    """Return (N, bins) one-hot; a confidence of exactly 1 belongs to the last bin."""
+    index = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
+    one_hot: Floats = np.eye(NUM_BINS)[index]
+    return one_hot
+
+
+def reliability(outputs: Outputs) -> list[Bin]:
+    """Return the bins that have pictures, from the least to the most confident."""
+    found = []
+    for members in in_bin(outputs).T.astype(bool):
+        count = int(members.sum())
+        if count:
+            mean = float(outputs.confidence[members].mean())
+            found.append(Bin(count, mean, wilson(int(outputs.right[members].sum()), count)))
+    return found
+
+
+def fit_temperature(outputs: Outputs) -> float:
+    """Return the T > 0 whose logits z / T give the smallest E.
+
+    E is convex in 1/T, so its slope changes sign once: sixty halvings find where.
+    """
+    low, high = 1 / MAX_TEMPERATURE, MAX_TEMPERATURE  # of 1/T
+    if slope(outputs, 1.0) == 0:  # all classes alike: no T matters
+        return 1.0
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if slope(outputs, middle) > 0 else (middle, high)
+    return 1 / math.sqrt(low * high)
+
+
+def slope(outputs: Outputs, inverse: float) -> float:
+    """Return dE/da of logits a z, by the chain rule on our own dE/dz = y - t."""
+    factor = torch.tensor(inverse, dtype=torch.float64, requires_grad=True)
+    logits = torch.from_numpy(outputs.logits) * factor
+    cross_entropy(logits, torch.from_numpy(outputs.labels)).backward()
+    assert factor.grad is not None
+    return factor.grad.item()
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Answers from the most confident on, one level of confidence after the other.
+
+    Shape: all (M,), M at most N, as equally confident answers are kept or left together.
+    """
+
+    coverage: Floats  # share of the pictures answered, rising to 1
+    accuracy: Floats  # of those answers
+    threshold: Floats  # the least confidence among them
+    num_images: int
+
+    def at(self, share: float) -> tuple[Interval, float]:
+        """Return the accuracy on at least this share of the pictures, and its threshold."""
+        index = int(np.searchsorted(self.coverage, share - 1e-9))
+        count = round(self.coverage[index] * self.num_images)
+        return wilson(round(self.accuracy[index] * count), count), float(self.threshold[index])
+
+
+def cover(confidence: Floats, right: Bools) -> Coverage:
+    """Sort the answers by confidence and count how many of the first are right.
+
+    Shape:
+        confidence (N,) the largest y of each picture, right (N,); N at least 1.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    falling = confidence[order]
+    is_last = np.append(falling[1:] != falling[:-1], True)  # of those equally confident
+    counts = np.arange(1, len(order) + 1)[is_last]
+    num_right = np.cumsum(right[order])[is_last]
+    return Coverage(counts / len(order), num_right / counts, falling[is_last], len(order))
+
+
+def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> Curve:
+    """Return the curve that is stored with a model, the most confident answers first.
+
+    Args:
+        num_points: the most to give; of a longer curve, points at equal distances.
+
+    Example:
+        >>> rejection_curve(np.array([0.9, 0.5]), np.array([True, False]))
+        [(0.9, 0.5, 1.0), (0.5, 1.0, 0.5)]
+    """
+    found = cover(confidence, right)
+    num_levels = len(found.coverage)
+    rows = np.linspace(0, num_levels - 1, min(num_points, num_levels)).round().astype(int)
+    columns = (found.threshold, found.coverage, found.accuracy)
+    return list(zip(*(column[rows].tolist() for column in columns), strict=True))
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What validation showed when only answers of at least this confidence were kept."""
+
+    threshold: float  # the largest y that an answer needs
+    coverage: float  # share of the pictures that were answered
+    accuracy: float  # of those answers
+    num_images: int  # pictures that were asked about
+
+    @property
+    def num_kept(self) -> int:
+        return round(self.coverage * self.num_images)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy."""
+        found = wilson(round(self.accuracy * self.num_kept), self.num_kept)
+        return found.low, found.high
+
+
+def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Promise:
+    """Find the threshold that answers the most pictures with at least this accuracy.
+
+    What counts is the lower end of the accuracy's 95 % interval: the accuracy itself was measured
+    on the pictures that the threshold is chosen by, and is too high for a few lucky ones.
+
+    Args:
+        curve: as from `rejection_curve`, measured on `num_images` pictures.
+        accuracy: to promise, above 0 and below 1.
+
+    Raises:
+        ValueError: no threshold reached this accuracy, or too few pictures to tell.
+    """
+    if not 0 < accuracy < 1:
+        raise ValueError(f"accuracy is {accuracy:g}; expected a share above 0 and below 1")
+    points = [Promise(y, coverage, right, num_images) for y, coverage, right in curve]
+    enough = [point for point in points if point.interval[0] >= accuracy]
+    if enough:
+        return max(enough, key=lambda point: point.coverage)
+    needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # Wilson's interval of n right of n
+    if num_images < needed:
+        raise ValueError(
+            f"an accuracy of at least {accuracy:.1%} takes {needed} right answers to show, and "
+            f"validation had {num_images} pictures"
+        )
+    best = max(points, key=lambda point: point.interval[0])
+    raise ValueError(
+        f"an accuracy of at least {accuracy:.1%} was not shown on the {num_images} pictures of "
+        f"validation at any confidence: at best {best.accuracy:.1%} (95 % interval from "
+        f"{best.interval[0]:.1%} on), on the {best.num_kept} most confident answers"
+    )
