@@ -248,7 +248,7 @@ def explain(
     from crossent.inference.explain import ARTICLE, explain, in_words
 
     if (run or label) and not image:
-        raise UserError("explain: the IMAGE is missing; --label is for a RUN and an IMAGE")
+        raise UserError("explain: no IMAGE is named; --label is for a RUN and an IMAGE")
     explanation = explain(load(run, device), image, label) if run and image else ARTICLE
     print(in_words(explanation, format, language))
 

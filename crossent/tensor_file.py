@@ -101,7 +101,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     """Put the tensors of a file into the model.
 
     Raises:
-        UserError: one is missing, unknown or of another shape, or not finite; it is named.
+        UserError: one is missing, unknown or of another shape; it is named.
     """
     state = model.state_dict()
     for name, tensor in state.items():
@@ -115,7 +115,6 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     strange = next((name for name in tensors if name not in state), None)
     if strange:
         raise UserError(f"{path} belongs to another model: it has {strange}")
-    check_finite(tensors, path)
     # by way of the model's own state, which notes the versions of its layers: plain tensors have
     # no such notes, and torchvision's MNASNet asks for them
     state.update(tensors)

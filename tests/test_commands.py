@@ -236,7 +236,7 @@ def test_own_pictures_from_a_folder(train, tmp_path):
         (("crossent", "report", "configs"), "is not a run folder"),
         (("crossent", "compare", "missing"), "compare needs two runs or more"),
         (("crossent", "predict", "README.md", "README.md"), "README.md"),
-        (("crossent", "explain", "README.md"), "the IMAGE is missing"),
+        (("crossent", "explain", "README.md"), "no IMAGE is named"),
         (("crossent", "sweep"), "either -c SWEEP.yaml or --resume FOLDER"),
         (("crossent", "verify-resume", "--kills", "0"), "expected 1 or more"),
     ],
