@@ -146,7 +146,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     from crossent.config import load_settings
     from data.doctor import run_doctor
     from data.errors import DataError
-    from data.load import Split
+    from data.load_table import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     settings, training_s = load_settings(config, overrides).settings, None

@@ -67,7 +67,9 @@ def build(
         batches=batches,
         evaluator=Evaluator(data.val, preprocessing, device, precision, rows),
         schedule=Schedule(
-            train.epochs * len(batches), settings.optim.lr, **settings.schedule.model_dump()
+            num_steps=train.epochs * len(batches),
+            peak_lr=settings.optim.lr,
+            **settings.schedule.model_dump(),
         ),
         processes=processes,
         average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
@@ -105,7 +107,7 @@ def make_data(settings: Settings) -> Data:
     from data.sources import load_data
 
     data, size = settings.data, preprocessing_of(settings).image_size
-    own: dict[str, dict[str, Any]] = {
+    own: dict[str, dict[str, Any]] = {  # the arguments that only one source takes
         "drawings": {"num_images": data.num_images, "val_fraction": data.val_fraction},
         "folder": {
             "root": data.root, "val_fraction": data.val_fraction, "on_bad": data.on_bad,
@@ -120,7 +122,7 @@ def make_data(settings: Settings) -> Data:
             image_size=size,
             train_size=size * 5 // 4,
             seed=settings.data_seed,
-            **own[data.source],
+            **own.get(data.source, {}),
         )
     except DataError as error:
         raise UserError(str(error)) from error
@@ -230,7 +232,7 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
             {"params": parameters, "weight_decay": decay, "lr_share": share}
             for (decay, share), parameters in groups.items()
         ],
-        lr=optim.lr,
+        lr=optim.lr,  # until Trainer.train_step sets that of the schedule
         momentum=optim.momentum,
         nesterov=optim.nesterov and optim.momentum > 0,
         foreach=True,  # fused=True would misread momentum whose memory layout differs

@@ -12,7 +12,7 @@ from data.cache import decode_files, verdict_of
 from data.decode import ODDITIES, Facts
 from data.errors import DataError
 from data.folder import NO_CLASS, list_files, list_folder
-from data.load import Catalog, Split, list_unusable
+from data.load_table import Catalog, Split, list_unusable
 from data.table import FileTable, printable
 
 NUM_SHOWN = 10  # of a list that may have thousands

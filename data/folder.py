@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.images import Data, Unusable
-from data.load import Split, load_table
+from data.load_table import Split, load_table
 from data.table import File, FileTable, printable
 
 # What systems and tools leave behind. Names that start with a dot are passed over anyway.

@@ -1,4 +1,4 @@
-"""Data sets. A new source is one file with a function that returns `Data`, and one line here."""
+"""Data sets by name. How to add one: CONTRIBUTING.md."""
 
 from collections.abc import Callable
 from typing import Any

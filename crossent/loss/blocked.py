@@ -45,12 +45,16 @@ class BlockedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, plain: Callable[..., Tensor], wanted: bool, logits: Tensor, *arguments: Any
+        ctx: Any,
+        plain: Callable[..., Tensor],
+        needs_gradient: bool,
+        logits: Tensor,
+        *arguments: Any,
     ) -> Tensor:
         target, weight, *settings = arguments
         ctx.save_for_backward(logits, target, weight)
         ctx.plain, ctx.settings = plain, settings
-        ctx.gradient = _empty_gradient(logits) if wanted else None
+        ctx.gradient = _empty_gradient(logits) if needs_gradient else None
         return blocked_cross_entropy(ctx.gradient, logits, *arguments)
 
     @staticmethod
@@ -218,9 +222,9 @@ def _fill(
 
 
 def _fill_block(
-    logits: Tensor, label: Label, scale: Tensor, losses: Tensor, out: Tensor, wanted: bool
+    logits: Tensor, label: Label, scale: Tensor, losses: Tensor, out: Tensor, needs_gradient: bool
 ) -> None:
-    """Write E_n of a block into `losses`, and dE_n/dz_nk times scale into `out` if wanted."""
+    """Write E_n of a block into `losses`, and dE_n/dz_nk times scale into `out` if asked for."""
     top = logits.amax(1, keepdim=True)
     expected = label.dot(logits, top, out)  # sum_k c_nk (z_nk - max z_n)
     log_norm, norm = _exponentials(logits, top, out)
@@ -230,7 +234,7 @@ def _fill_block(
     else:
         torch.mul(log_norm, label.total, out=losses).sub_(expected)  # -sum_k c_nk log y_nk
         share = label.total * scale
-    if wanted:
+    if needs_gradient:
         out.mul_(share if norm is None else share / norm)
         label.subtract_from(out, scale)  # y_nk sum_j c_nj - c_nk
     if label.ignored is not None:  # whatever was in them, even a nan

@@ -7,7 +7,8 @@ Every case is one sum. With y = softmax(z) and a coefficient c_nk for every clas
     dE_n/dc_nk = -log y_nk
 
 A class index is the label with a 1 in its place; label smoothing moves the label towards 1/K;
-class weights multiply it. `blocked.py` computes the same sums faster on the CPU.
+class weights multiply it. Training on a GPU runs this text; on a CPU `blocked.py` forms the same
+sums faster.
 """
 
 import math
@@ -84,8 +85,10 @@ def cross_entropy(
     if logits.size(1) == 0:
         loss = _without_classes(logits, target, *settings)
     elif can_be_blocked(logits, target, weight):
-        wanted = torch.is_grad_enabled() and logits.requires_grad
-        loss = BlockedLoss.apply(plain_cross_entropy, wanted, logits, target, weight, *settings)
+        needs_gradient = torch.is_grad_enabled() and logits.requires_grad
+        loss = BlockedLoss.apply(
+            plain_cross_entropy, needs_gradient, logits, target, weight, *settings
+        )
     else:
         loss = plain_cross_entropy(logits, target, weight, *settings)
     return (loss.reshape(()) if input.dim() == 1 else loss).to(dtype)

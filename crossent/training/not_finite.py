@@ -42,7 +42,7 @@ def explain_validation(trainer: "Trainer", E: float) -> str:
 def describe(trainer: "Trainer", what: str) -> str:
     """Say where it happened, and what to try by the settings in force."""
     schedule, lr = trainer.schedule, trainer.optimizer.param_groups[0]["lr"]
-    tries = [f"optim.lr below {schedule.lr:g} (at this step the rate was {lr:.3g})"]
+    tries = [f"optim.lr below {schedule.peak_lr:g} (at this step the rate was {lr:.3g})"]
     if schedule.warmup < 0.1:
         tries.insert(0, "schedule.warmup=0.1")
     if trainer.evaluator.precision == "bf16":

@@ -10,10 +10,10 @@ from torch import nn
 
 
 class SGD(torch.optim.SGD):
-    """torch.optim.SGD, with the methods as they are inside wrappers for torch.compile.
+    """torch's own SGD without its wrappers for torch.compile; the arithmetic is the same.
 
-    The wrappers import the compiler when first called, though nothing is compiled here: 0.75 s, a
-    quarter of the time to the first step.
+    The wrappers import the compiler at the first call, which takes 0.75 s, a quarter of the time
+    to the first step, though nothing is compiled here.
     """
 
     add_param_group = unwrap(torch.optim.SGD.add_param_group)
@@ -31,7 +31,7 @@ class Schedule:
     """
 
     num_steps: int  # of the whole run
-    lr: float  # the peak
+    peak_lr: float
     warmup: float  # share of the steps over which the rate rises, 0 to 1
     final: float  # the last rate as a share of the peak, 0 to 1
 
@@ -39,10 +39,10 @@ class Schedule:
         """Return the rate of a step, 0 for the first one."""
         num_warmup = round(self.warmup * self.num_steps)
         if step < num_warmup:
-            return self.lr * (step + 1) / num_warmup
+            return self.peak_lr * (step + 1) / num_warmup
         progress = (step - num_warmup) / max(1, self.num_steps - num_warmup)  # 0 up to almost 1
         cosine = (1 + math.cos(math.pi * progress)) / 2
-        return self.lr * (self.final + (1 - self.final) * cosine)
+        return self.peak_lr * (self.final + (1 - self.final) * cosine)
 
 
 class WeightAverage:

@@ -87,7 +87,7 @@ class RunFolder:
         self.create(config)
         try:
             yield
-        except UserError:
+        except Exception:
             self.config.unlink()
             raise
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data import cache, load
+from data import cache
 from data.decode import decode
 from data.errors import DataError
 from data.folder import list_folder, load_folder, load_folder_for_evaluation
+from data.load_table import Split, load_table
 from tests.data.pictures import SHARED, decoded_here, encoded, make_folder, same, scene
 
 
@@ -65,8 +66,8 @@ def test_near_duplicates_and_groups_stay_on_one_side(animals):
     files = [replace(f, group="foxes" if f.path < "fox/004" else "") for f in table.files]
     files = [replace(f, group="") if f.path.startswith("dog") else f for f in files]
     for seed in range(4):
-        split = load.Split(0.5, seed)
-        data = load.load_table(replace(table, files=files), 16, 16, split, use_cache=False)
+        split = Split(0.5, seed)
+        data = load_table(replace(table, files=files), 16, 16, split, use_cache=False)
         dogs = [Counter(n[:7] for n in s.names if n < "dog/010") for s in (data.train, data.val)]
         assert not dogs[0].keys() & dogs[1].keys()
         assert set((dogs[0] + dogs[1]).values()) == {3}
@@ -228,7 +229,7 @@ def test_a_file_that_vanishes_after_it_was_listed(animals, monkeypatch):
         (animals / "dog" / "003.jpg").unlink()
         return decode_table(*args)
 
-    monkeypatch.setattr(load, "decode_table", vanish_then_decode)
+    monkeypatch.setattr(load_table, "decode_table", vanish_then_decode)
     data = load_uncached(animals)
     assert [unusable.path for unusable in data.unusable] == ["dog/003.jpg"]
     assert len(data.train) + len(data.val) == 23

@@ -65,7 +65,7 @@ def make_trainer(
         optimizer=torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
         batches=batches,
         evaluator=Evaluator(val, preprocessing, CPU, "fp32", processes.part_of(len(val))),
-        schedule=Schedule(num_steps=epochs * len(batches), lr=lr, warmup=0.2, final=0.0),
+        schedule=Schedule(num_steps=epochs * len(batches), peak_lr=lr, warmup=0.2, final=0.0),
         processes=processes,
     )
 

@@ -12,7 +12,7 @@ from tests.training.parts import CPU, finished
 
 
 def rates(**changes):
-    arguments = {"num_steps": 100, "lr": 0.4, "warmup": 0.1, "final": 0.0, **changes}
+    arguments = {"num_steps": 100, "peak_lr": 0.4, "warmup": 0.1, "final": 0.0, **changes}
     return [Schedule(**arguments).lr_at(step) for step in range(arguments["num_steps"])]
 
 
