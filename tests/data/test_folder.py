@@ -229,7 +229,7 @@ def test_a_file_that_vanishes_after_it_was_listed(animals, monkeypatch):
         (animals / "dog" / "003.jpg").unlink()
         return decode_table(*args)
 
-    monkeypatch.setattr(load_table, "decode_table", vanish_then_decode)
+    monkeypatch.setattr("data.load_table.decode_table", vanish_then_decode)
     data = load_uncached(animals)
     assert [unusable.path for unusable in data.unusable] == ["dog/003.jpg"]
     assert len(data.train) + len(data.val) == 23
