@@ -51,7 +51,7 @@ def build(
     precision = choose_precision(train.precision, device)
     torch.manual_seed(settings.seed)  # the first weights: the same in all processes
     model = make_model(settings, len(data.class_names))
-    if settings.model.weights is not None and not processes.decide(folder.last.exists()):
+    if settings.model.weights is not None and not processes.send(folder.last.exists()):
         load_body(model, read_pretrained(settings.model.weights, settings.model.name))
     model = prepare(model, device)
     if processes.size > 1:
@@ -103,8 +103,7 @@ def build(
 
 def make_data(settings: Settings) -> Data:
     """Load both splits; training pictures a quarter larger, so that crops keep their detail."""
-    from data.cache import default_cache_dir  # not above: whoever imports `build` need not decode
-    from data.sources import load_data
+    from data.sources import load_data  # not above: whoever imports `build` need not decode
 
     data, size = settings.data, preprocessing_of(settings).image_size
     own: dict[str, dict[str, Any]] = {  # the arguments that only one source takes
@@ -114,7 +113,7 @@ def make_data(settings: Settings) -> Data:
             "use_cache": data.cache, "cache_dir": data.cache_dir,
             "num_folds": data.folds, "fold": data.fold or 1,
         },
-        "cifar": {"root": data.root or default_cache_dir() / "cifar"},
+        "cifar": {"root": data.root},
     }  # fmt: skip
     try:
         return load_data(
@@ -248,16 +247,19 @@ def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
     """
     from data.folder import load_folder_for_evaluation
 
+    settings = settings_from_dict(classifier.header["settings"], "the model")
     if root is not None:
-        size = classifier.preprocessing.image_size
+        size, data = classifier.preprocessing.image_size, settings.data
         try:
-            return load_folder_for_evaluation(root, classifier.class_names, size)
+            return load_folder_for_evaluation(
+                root, classifier.class_names, size, data.cache, data.cache_dir
+            )
         except DataError as error:
             raise UserError(str(error)) from error
-    data = make_data(settings_from_dict(classifier.header["settings"], "the model"))
-    if data.fingerprint != classifier.header["data_fingerprint"]:
+    found = make_data(settings)
+    if found.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
             "the pictures have changed since this model was trained, so that it may have been "
             "trained on some that would now be validation; name a folder with --data"
         )
-    return data
+    return found

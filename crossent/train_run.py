@@ -11,7 +11,7 @@ import numpy as np
 
 from crossent.build import build, make_data
 from crossent.config import Loaded, Settings, to_yaml
-from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE
+from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.resume import is_finished
 from crossent.training.console import Console
 from crossent.training.distributed import ALONE, Processes, WorkerLost
@@ -68,9 +68,9 @@ def train_run(
     with folder.in_use() if processes.is_first else nullcontext():
         try:
             with processes.name_the_lost():
-                is_old = processes.decide(is_old)
+                is_old = processes.send(is_old)
                 stop = caller.stop.install()
-                if is_old and processes.decide(
+                if is_old and processes.send(
                     processes.is_first and is_finished(folder, loaded.settings)
                 ):
                     console.finished(path, folder.records())
@@ -102,6 +102,7 @@ def begin(
         stopwatch = Stopwatch()
         with processes.first_goes_ahead():
             data = make_data(settings)
+        check_same_pictures(data, processes)
         stopwatch("decode")
         console.data(data)
         run = build(
@@ -114,6 +115,15 @@ def begin(
         folder.keep_config(to_yaml(settings))
         folder.keep_origins(loaded.origins)
     return run, data
+
+
+def check_same_pictures(data: Data, processes: Processes) -> None:
+    """Raise UserError on all processes if one has other pictures than rank 0."""
+    differs = processes.send(data.fingerprint) != data.fingerprint
+    if any(processes.add_numbers([float(differs)])):
+        raise UserError(
+            "the processes have different pictures: all need the same files in data.root"
+        )
 
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:

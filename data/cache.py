@@ -4,9 +4,9 @@
                              pixels-<id>   for each picture one row: its pixels at all sizes
                              lock          held while files are decoded
 
-A file is taken for unchanged while its path, size and mtime are: so one new picture costs one
-decoding, and a decoding that was killed goes on where it was. Rows are only ever added, and they
-are on the disk before the lines that name them. When most rows are of no use any more, or the
+A file is taken for unchanged while its path, size and time of change are: so one new picture costs
+one decoding, and a decoding that was killed goes on where it was. Rows are only ever added, and
+they are on the disk before the lines that name them. When most rows are of no use any more, or the
 decoder is another one, the cache starts anew.
 """
 
@@ -127,9 +127,9 @@ class _Cache:
         cache = cls(folder, sizes, header["pixels"], num_bytes // _row_type(sizes).itemsize)
         for line in lines:
             with suppress(ValueError, TypeError):  # a kill may have cut a line
-                path, size, mtime, row, *verdict = json.loads(line)
+                path, size, changed, row, *verdict = json.loads(line)
                 facts = Facts(*verdict) if row >= 0 else UnusableImage(*verdict)
-                cache.found[path, size, mtime] = facts, row
+                cache.found[path, size, changed] = facts, row
         num_named = 1 + max((row for _, row in cache.found.values()), default=-1)
         is_whole = header.get("decoder") == DECODER and num_named <= cache.num_rows
         return cache if is_whole else cls(folder, sizes)

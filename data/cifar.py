@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data.cache import default_cache_dir
 from data.errors import DataError
 from data.images import Data, ImageSet, fingerprint
 
@@ -26,19 +27,20 @@ ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
 
 def load_cifar(
-    root: str | Path, image_size: int = 32, seed: int = 0, train_size: int | None = None
+    root: str | Path | None, image_size: int = 32, seed: int = 0, train_size: int | None = None
 ) -> Data:
     """Pick three classes of CIFAR-10 and CIFAR-100, which are downloaded if they are not there.
 
     CIFAR's own test pictures validate. Rows are ordered by content.
 
     Args:
-        root: folder of the archives, made if it is missing.
+        root: folder of the archives, made if it is missing; None: in the user's cache folder.
         seed: which 500 of the 5,000 dogs (and 100 of the 1,000).
     """
+    root = Path(root) if root else default_cache_dir() / "cifar"
     sets, content = [], {}
     for split, size in (("train", train_size or image_size), ("val", image_size)):
-        ten, hundred = _open(Path(root), is_train=split == "train")
+        ten, hundred = _open(root, is_train=split == "train")
         found = [
             picture
             for label, (name, source) in enumerate(

@@ -67,7 +67,11 @@ def load_folder(
 
 
 def load_folder_for_evaluation(
-    root: str | Path, class_names: Sequence[str], image_size: int, use_cache: bool = True
+    root: str | Path,
+    class_names: Sequence[str],
+    image_size: int,
+    use_cache: bool = True,
+    cache_dir: str | Path | None = None,
 ) -> Data:
     """Load all pictures of a folder, or its val, as one validation set with the classes of a model.
 
@@ -90,7 +94,7 @@ def load_folder_for_evaluation(
     missing = [f"{root}: no pictures of {name}" for name in class_names if name not in found]
     warnings = [*table.warnings, *missing]
     table = replace(table, class_names=class_names, files=files, warnings=warnings)
-    return load_table(table, image_size, image_size, None, use_cache=use_cache)
+    return load_table(table, image_size, image_size, None, use_cache=use_cache, cache_dir=cache_dir)
 
 
 def list_folder(root: str | Path) -> FileTable:
@@ -207,6 +211,6 @@ def _search(
 def _stamp(path: str, name: str) -> tuple[int, int]:
     try:
         status = os.stat(os.path.join(path, name))
-        return status.st_size, status.st_mtime_ns
+        return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
     except OSError:  # it vanished, or is a link to nothing; opening it will say which
         return -1, -1

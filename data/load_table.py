@@ -87,6 +87,11 @@ def load_table(
     _check_usable(catalog, unusable, on_bad)
     if split:
         _check_classes(catalog)
+    if "val" not in catalog.splits:
+        raise DataError(
+            f"{table.root}: no picture is left for validation (near-duplicates stay together, and "
+            "most stay in train): add different pictures, or a val folder with a folder per class"
+        )
     sets, content = [], {}
     for side, size in (("train", train_size), ("val", image_size)):
         indices = [i for i, of in enumerate(catalog.splits) if of == side]

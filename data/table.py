@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.images import Unusable
 
-Key = tuple[str, int, int]  # path, size and mtime: equal as long as the content is
+Key = tuple[str, int, int]  # path, size and time of change: equal as long as the content is
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class File:
     split: str = ""  # "train" or "val"; "" where the split is still to be drawn
     group: str = ""  # files of one group stay on one side of the split; "" is no group
     num_bytes: int = -1  # -1 where not even this could be read
-    mtime_ns: int = -1
+    changed_ns: int = -1  # mtime or ctime, the later one: `mv` and `cp -p` keep the mtime
 
     @property
     def name(self) -> str:
@@ -27,7 +27,7 @@ class File:
 
     @property
     def key(self) -> Key:
-        return self.path, self.num_bytes, self.mtime_ns
+        return self.path, self.num_bytes, self.changed_ns
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ class Evaluator:
         """
         totals = Totals()
         for batch, logits in self.logits(model):
-            E = cross_entropy(logits.double(), batch.target, reduction="sum")
+            # on the CPU, since Apple's mps has no float64
+            E = cross_entropy(logits.cpu().double(), batch.target.cpu(), reduction="sum")
             confidence, predicted = logits.softmax(dim=1).max(dim=1)
             right = predicted == batch.target
             totals.add(E.item(), right.sum().item(), len(batch))

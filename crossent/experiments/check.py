@@ -166,7 +166,7 @@ def losses_of(trainer: Trainer, image_set: ImageSet) -> Floats:
     """Return (N,) E of each picture, the way that validation goes."""
     evaluator = replace(trainer.evaluator, image_set=image_set, rows=None)
     losses = [
-        cross_entropy(logits.double(), batch.target, reduction="none").cpu()
+        cross_entropy(logits.cpu().double(), batch.target.cpu(), reduction="none")
         for batch, logits in evaluator.logits(trainer.evaluated)
     ]
     found: Floats = torch.cat(losses).numpy()

@@ -49,7 +49,7 @@ def grad_cam(
     target = torch.from_numpy(classes).to(classifier.device)
     with torch.enable_grad(), noted_maps(classifier.model) as maps:
         logits = classifier.model(classifier.preprocessing.normalise(pixels))  # (N, K)
-        E = cross_entropy(logits.double(), target, reduction="sum")
+        E = cross_entropy(logits.float(), target, reduction="sum")
     if not maps:
         raise NoFeatureMap("the model has no feature map (N, C, h, w) to draw a heat map of")
     (gradient,) = torch.autograd.grad(E, maps[-1])

@@ -89,23 +89,27 @@ class Processes:
             dist.broadcast_object_list(box)
         return box[0]
 
-    def decide(self, answer: bool) -> bool:
-        """Return rank 0's answer on all processes."""
-        return bool(self.send(answer))
-
     def wait(self) -> None:
         """Until all processes have come here."""
         self.add_numbers([0.0])
 
     @contextmanager
     def first_goes_ahead(self) -> Iterator[None]:
-        """Let one process of each machine run the block alone, as to decode; then its others."""
+        """Let one process of each machine run the block alone, as to decode; then its others.
+
+        However long that takes, all leave together: no collective would wait so long.
+        """
         note = f"the machine of rank {self.rank - self.local_rank} is ahead"
         if self.store is not None and self.local_rank > 0:
             self.store.wait([note], FOREVER)
-        yield
-        if self.store is not None and self.local_rank == 0:
-            self.store.set(note, "")
+        try:
+            yield
+        finally:  # also after an error: the others shall not wait for ever
+            if self.store is not None:
+                self.store.set(note, "")
+                self.store.set(f"rank {self.rank} has been there", "")
+        if self.store is not None:
+            self.store.wait([f"rank {r} has been there" for r in range(self.size)], FOREVER)
 
     def note_step(self, step: int) -> None:
         """Leave word of the step that this process begins, for `name_the_lost`."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from crossent.device import generator_states
 from crossent.environment import changes, current_environment
 from crossent.evaluation.evaluate import Totals
+from crossent.files import fsync
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
 from crossent.training.console import Console, EventLog
@@ -57,7 +58,7 @@ class Run:
 
     def start_or_resume(self) -> None:
         """Go on from the last checkpoint, or begin where there is none: as rank 0 finds it."""
-        is_old = self.processes.decide(self.folder.last.exists())
+        is_old = self.processes.send(self.folder.last.exists())
         if self.processes.is_first:
             self.note_environment(is_old)
             self.folder.list_unusable(self.unusable)
@@ -238,6 +239,7 @@ class Run:
         header = {key: self.description[key] for key in keys} | {"progress": asdict(progress)}
         if self.processes.is_first:
             self.save_best()
+            fsync(self.folder.metrics)  # the checkpoint counts its lines
             save_checkpoint(self.folder.last, trainer, generators, losses, header)
         self.saved = time.perf_counter()
         self.save_s = self.saved - start

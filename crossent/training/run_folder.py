@@ -122,8 +122,11 @@ class RunFolder:
     def append(self, record: dict[str, Any]) -> None:
         """Add a whole line to metrics.jsonl and hand it to the system at once."""
         line = json.dumps(record, allow_nan=False) + "\n"
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(line)
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:  # of a full disk, which names no file
+            raise OSError(error.errno, error.strerror, str(self.metrics)) from error
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a torn last line, left by a kill, is not one."""

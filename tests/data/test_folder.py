@@ -130,6 +130,7 @@ MISTAKES = {  # the files of a folder, and what is said about it
     "a file; data.root is the folder": "",
     "expected a folder for each class": [],
     "only one class, dog": ["dog/1.jpg"],
+    "no picture is left for validation": ["dog/1.jpg", "fox/2.jpg"],
     "class fox has no picture .* remove its folder": ["dog/1.jpg", "fox/.hidden"],
     "no picture that can be used .*dog/bad.jpg: empty": ["dog/bad.jpg", "fox/bad.jpg"],
     "val/cat: train has no class of that name": ["train/dog/1.jpg", "val/cat/2.jpg"],

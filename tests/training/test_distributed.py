@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,10 @@ from crossent.build import make_batches, make_data
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.tensor_file import hash_tensors, read_tensors
+from crossent.train_run import check_same_pictures
 from crossent.training.distributed import Processes, join_processes
 from crossent.training.run_folder import RunFolder
+from data.images import Data, ImageSet
 from tests.forked import ROOT, Command
 from tests.training.ranks import CASES, batch_norm, first_epoch, one_step
 from train import run_path
@@ -105,21 +109,38 @@ class Notes(dict):
         self[key] = value
 
     def wait(self, keys, timeout):
-        assert set(keys) <= self.keys(), "would wait"
+        while not set(keys) <= self.keys():
+            time.sleep(0.001)
 
 
 def test_the_first_process_of_each_machine_goes_ahead():
     """Two machines with two processes each: ranks 0 and 2 decode, 1 and 3 wait for their own."""
-    notes = Notes()
-    ranks = [Processes(rank, 4, rank % 2, store=notes) for rank in range(4)]
-    for rank in (0, 1):
-        with ranks[rank].first_goes_ahead():
-            pass
-    with pytest.raises(AssertionError, match="would wait"), ranks[3].first_goes_ahead():
-        pass
-    for rank in (2, 3):
-        with ranks[rank].first_goes_ahead():
-            pass
+    notes, order, gone = Notes(), [], []
+
+    def decode(rank):
+        with Processes(rank, 4, rank % 2, store=notes).first_goes_ahead():
+            time.sleep(0.05 * (rank == 2))
+            order.append(rank)
+        gone.append((rank, len(order)))
+
+    threads = [threading.Thread(target=decode, args=[rank]) for rank in (3, 1, 2, 0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert order.index(0) < order.index(1) and order.index(2) < order.index(3)
+    assert sorted(gone) == [(rank, 4) for rank in range(4)]  # none leaves before the last decoded
+
+
+def test_processes_with_different_pictures_are_told(monkeypatch):
+    rank_1 = Processes(1, 2)
+    monkeypatch.setattr(Processes, "send", lambda self, content: "of rank 0")
+    monkeypatch.setattr(Processes, "add_numbers", lambda self, numbers: numbers)
+    nothing = ImageSet(np.zeros((0, 8, 8, 3), np.uint8), np.zeros(0, np.int64), [])
+    data = Data(nothing, nothing, ["dog"], "of rank 1")
+    with pytest.raises(UserError, match="different pictures"):
+        check_same_pictures(data, rank_1)
+    check_same_pictures(replace(data, fingerprint="of rank 0"), rank_1)
 
 
 def test_mistakes_in_the_number_of_processes_are_told(monkeypatch):
