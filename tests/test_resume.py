@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from crossent.__main__ import main as crossent_main
-from crossent.config import Settings, load_settings
+from crossent.config import load_settings
 from crossent.environment import changes
 from crossent.errors import run_main
 from crossent.resume import FREE, refused_differences
