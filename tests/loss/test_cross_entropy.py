@@ -105,7 +105,7 @@ def test_probabilities_of_another_dtype_give_the_dtype_of_torch(dtype, target_dt
     assert_like_torch(logits, target, tolerance=2**-7)
 
 
-@pytest.mark.parametrize("shape", [(100, 4000), (3, 5, 300, 400)], ids=["rows", "places"])
+@pytest.mark.parametrize("shape", [(300, 4000), (2, 5, 700, 500)], ids=["rows", "places"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_many_real_blocks_agree_with_torch(shape, label_smoothing):
     torch.manual_seed(0)
