@@ -7,6 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
+from benchmarks import loss
 from benchmarks.timing import ROOT, in_turn, ratio, spread, watch
 from data.drawings import draw, label
 
@@ -79,3 +80,12 @@ def test_statistics(tmp_path):
     watched = watch(["-c", code.format(lines)], metrics=metrics)
     assert watched.images_per_s == 300  # without the first epoch
     assert 0.3 < watched.epoch_end_s(4) <= watched.seconds and len(watched.records) == 4
+
+
+def test_the_loss_has_a_row_for_each_case(monkeypatch, capsys):
+    command = ["benchmarks.loss", "--shapes", "8x3", "5x7", "--rounds", "2", "--no-memory"]
+    monkeypatch.setattr(sys, "argv", command)
+    loss.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| 8x3 ")]
+    assert len(rows) == 6  # two dtypes, three kinds of label
+    assert all(float(row.split("|")[6]) > 0 for row in rows)

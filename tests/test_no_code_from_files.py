@@ -38,9 +38,8 @@ def judge(node: ast.AST) -> list[str]:
         is_loss = node.attr in FORBIDDEN_LOSSES and name.startswith(TORCH_LOSSES)
         return [name] if is_loss or name in FORBIDDEN_CALLS else []
     if isinstance(node, ast.Call):
-        return [
-            ast.unparse(k) for k in node.keywords if k.arg == "allow_pickle" and not is_false(k)
-        ]
+        found = map(ast.unparse, node.keywords)
+        return [k for k in found if k.startswith("allow_pickle=") and k != "allow_pickle=False"]
     return []
 
 
@@ -53,14 +52,10 @@ def judge_import(node: ast.ImportFrom) -> list[str]:
     return [n for n in full_names if n in FORBIDDEN_CALLS] + ([module] if is_loss else [])
 
 
-def is_false(keyword: ast.keyword) -> bool:
-    return isinstance(keyword.value, ast.Constant) and keyword.value.value is False
-
-
-@pytest.mark.parametrize("path", PROGRAM, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_program_runs_nothing_from_a_file(path):
-    found = offences(path.read_text(encoding="utf-8"))
-    assert [text for text in found if path != RESTRICTED or "torch.load" not in text] == []
+def test_the_program_runs_nothing_from_a_file():
+    found = {(path, text) for path in PROGRAM for text in offences(path.read_text("utf-8"))}
+    assert {(path, text) for path, text in found if "torch.load" not in text} == set()
+    assert {path for path, _ in found} <= {RESTRICTED}
 
 
 def test_the_one_pickle_that_is_read_builds_nothing_but_tensors():
@@ -72,37 +67,26 @@ def test_the_one_pickle_that_is_read_builds_nothing_but_tensors():
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("num_found", "source"),
     [
-        "import pickle",
-        "from pickle import loads",
-        "torch.load(path)",
-        "load = torch.load",
-        "from torch import load",
-        "yaml.load(text, Loader)",
-        "from yaml import full_load",
-        "eval(text)",
-        "exec(text)",
-        "numpy.load(path, allow_pickle=True)",
-        "F.cross_entropy(logits, target)",
-        "torch.nn.functional.nll_loss(a, b)",
-        "from torch.nn.functional import cross_entropy",
-        "nn.CrossEntropyLoss()",
+        (1, "import pickle"),
+        (1, "from pickle import loads"),
+        (1, "torch.load(path)"),
+        (1, "load = torch.load"),
+        (1, "from torch import load"),
+        (1, "yaml.load(text, Loader)"),
+        (1, "from yaml import full_load"),
+        (1, "eval(text)"),
+        (1, "numpy.load(path, allow_pickle=True)"),
+        (1, "F.cross_entropy(logits, target)"),
+        (1, "torch.nn.functional.nll_loss(a, b)"),
+        (1, "from torch.nn.functional import cross_entropy"),
+        (0, "model.eval()"),
+        (0, "torch.compile(model)"),
+        (0, "yaml.safe_load(text)"),
+        (0, "from crossent.loss import cross_entropy"),
+        (0, "np.load(path, allow_pickle=False)"),
     ],
 )
-def test_the_search_finds(source):
-    assert len(offences(source)) == 1
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "model.eval()",
-        "torch.compile(model)",
-        "yaml.safe_load(text)",
-        "from crossent.loss import cross_entropy",
-        "np.load(path, allow_pickle=False)",
-    ],
-)
-def test_the_search_lets_pass(source):
-    assert offences(source) == []
+def test_the_search_finds_what_is_forbidden_and_no_more(num_found, source):
+    assert len(offences(source)) == num_found

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 import train
@@ -18,8 +19,6 @@ from models import build_model
 from models.head import is_of_head
 from models.torchvision_models import pretrained, torchvision_names
 from tests.data.pictures import make_folder
-
-NAME = "torchvision/resnet18"
 
 
 def settings_of(**sections):
@@ -38,6 +37,21 @@ def old_run(tmp_path):
     torch.nn.init.normal_(model.head.weight)
     write_model(path / "model.safetensors", model.state_dict(), header)
     return path, model
+
+
+@pytest.fixture
+def kept_weights(tmp_path, monkeypatch):
+    """Make a file in the place of torchvision's, and return what is in it."""
+
+    def keep(name):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        pretrained(name).path.parent.mkdir(parents=True)
+        torch.manual_seed(0)
+        theirs = torchvision.models.get_model(name).state_dict()
+        torch.save(theirs, pretrained(name).path)
+        return theirs
+
+    return keep
 
 
 def test_all_but_the_head_comes_from_the_other_run(old_run):
@@ -61,48 +75,26 @@ def test_preprocessing_follows_the_weights_where_it_is_left_open(old_run):
     assert preprocessing_of(follow_weights(settings_of())) == Preprocessing(64)
 
 
-def test_default_weights_are_read_from_where_they_are_kept(tmp_path, monkeypatch):
-    """A file made here in the place of torchvision's, whose 1000 classes give way to 3."""
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    path = pretrained("resnet18").path
-    path.parent.mkdir()
-    from torchvision.models import resnet18
-
-    theirs = resnet18()
-    torch.save(theirs.state_dict(), path)
-    model = build_model(NAME, 3)
-    load_body(model, read_pretrained("DEFAULT", NAME))
-    for name, tensor in model.state_dict().items():
-        if not is_of_head(model, name):
-            assert torch.equal(tensor, theirs.state_dict()[name]), name
-    assert model.state_dict()["fc.weight"].shape == (3, 512)
-    assert not model.state_dict()["fc.weight"].any()
-    open_settings = {"data": {"image_size": None}, "model": {"name": NAME, "weights": "DEFAULT"}}
-    filled = preprocessing_of(follow_weights(settings_of(**open_settings)))
-    assert filled == Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-@pytest.mark.parametrize("name", ["mnasnet0_5", "mobilenet_v3_small"])
-def test_a_family_comes_from_its_default_weights_and_back_from_a_model_file(
-    tmp_path, monkeypatch, name
+@pytest.mark.parametrize("name", ["resnet18", "mnasnet0_5"])
+def test_default_weights_come_from_where_they_are_kept_and_back_from_a_model_file(
+    kept_weights, tmp_path, name
 ):
     """MNASNet asks for the version of its layers, which no file of plain tensors has."""
-    from torchvision.models import get_model
-
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    pretrained(name).path.parent.mkdir()
-    theirs = get_model(name)
-    torch.save(theirs.state_dict(), pretrained(name).path)
-    model = build_model(f"torchvision/{name}", 3)
-    load_body(model, read_pretrained("DEFAULT", f"torchvision/{name}"))
+    theirs, full_name = kept_weights(name), f"torchvision/{name}"
+    model = build_model(full_name, 3)  # their 1000 classes give way to 3
+    load_body(model, read_pretrained("DEFAULT", full_name))
     header = {"class_names": ["a", "b", "c"], "precision": "fp32", "settings": {}, "metrics": {}}
-    header |= {"model": {"name": f"torchvision/{name}", "arguments": {"dropout": 0.0}}}
+    header |= {"model": {"name": full_name, "arguments": {"dropout": 0.0}}}
     header |= {"preprocessing": Preprocessing(64).to_dict()}
     write_model(tmp_path / "a.safetensors", model.state_dict(), header)
     again = load_model(tmp_path / "a.safetensors", torch.device("cpu")).model
     for key, tensor in again.state_dict().items():
-        expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs.state_dict()[key]
+        expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]
         assert torch.equal(tensor, expected), key
+    open_settings = {"data": {"image_size": None}}
+    open_settings |= {"model": {"name": full_name, "weights": "DEFAULT"}}
+    filled = preprocessing_of(follow_weights(settings_of(**open_settings)))
+    assert filled == Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def test_the_sizes_that_torchvision_trained_with_are_settings():
@@ -111,38 +103,26 @@ def test_the_sizes_that_torchvision_trained_with_are_settings():
         assert settings_of(data={"image_size": size}).data.image_size == size
 
 
-def test_finetuning_starts_from_the_file_where_torch_keeps_it(tmp_path, monkeypatch, capsys):
+def test_finetuning_starts_from_the_file_where_torch_keeps_it(
+    kept_weights, tmp_path, monkeypatch, capsys
+):
     """configs/finetune.yaml from one end to the other; the weights are random, all else is real."""
-    from torchvision.models import resnet18
-
-    kept = tmp_path / "hub" / "checkpoints" / pretrained("resnet18").path.name
-    kept.parent.mkdir(parents=True)
-    torch.manual_seed(0)
-    theirs = resnet18().state_dict()
-    torch.save(theirs, kept)
+    theirs = kept_weights("resnet18")
     make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
     run = tmp_path / "run"
     words = ["-c", "configs/finetune.yaml", f"data.root={tmp_path / 'pictures'}", f"--out={run}"]
     words += ["train.epochs=1", "train.batch_size=4", "optim.lr=0.001", "optim.weight_decay=0"]
-    words += ["data.image_size=48", "train.threads=1"]  # 224 pixels would take long
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    words += ["data.image_size=32", "train.threads=1"]  # 224 pixels would take long
     monkeypatch.setattr("train.leave_on_signals", lambda: None)
     monkeypatch.setattr(StopRequest, "install", lambda stop: stop)
     assert train.main(words) == 0
     assert "untrained E = 0.6931 on validation" in capsys.readouterr().out
     model = load_model(run, torch.device("cpu"))
-    assert model.preprocessing == Preprocessing(48, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert model.preprocessing == Preprocessing(32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     trained = model.model.state_dict()
     assert trained["fc.weight"].shape == (2, 512) and trained["fc.weight"].any()
     moved = (trained["conv1.weight"] - theirs["conv1.weight"]).abs().max()
     assert 0 < moved < 0.01, "it learns, beginning with the weights of the file"
-
-
-def test_a_plain_safetensors_file_will_do(tmp_path):
-    model = build_model("small_cnn", 3, width=4)
-    save_file(model.state_dict(), tmp_path / "a.safetensors")
-    found = read_pretrained(str(tmp_path / "a.safetensors"), "small_cnn")
-    assert found.tensors.keys() == model.state_dict().keys() and found.preprocessing is None
 
 
 class Evil:
@@ -158,7 +138,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(UserError, match=r"evil.pth is damaged or holds more than tensors"):
-        read_pretrained(str(tmp_path / "evil.pth"), NAME)
+        read_pretrained(str(tmp_path / "evil.pth"), "torchvision/resnet18")
     assert not (tmp_path / "executed").exists()
 
 
@@ -177,39 +157,31 @@ def test_a_file_of_no_use_is_named(tmp_path, content, name, message):
         read_pretrained(str(tmp_path / name), "small_cnn")
 
 
-def test_default_is_torchvisions():
+def test_weights_that_do_not_fit_are_refused(old_run, tmp_path):
     with pytest.raises(UserError, match="DEFAULT is for torchvision's models"):
         read_pretrained("DEFAULT", "small_cnn")
-
-
-def test_weights_of_another_model_are_refused(old_run):
-    with pytest.raises(
-        UserError, match=r"belongs to another model: .*set model.name and model.width"
-    ):
-        load_body(
-            build_model("small_cnn", 3, width=8), read_pretrained(str(old_run[0]), "small_cnn")
-        )
-
-
-def test_weights_that_are_not_finite_are_refused(tmp_path):
-    model = build_model("small_cnn", 3, width=4)
-    model.state_dict()["features.0.0.weight"][0] = math.nan
-    save_file(model.state_dict(), tmp_path / "a.safetensors")
+    wider, found = (
+        build_model("small_cnn", 3, width=8),
+        read_pretrained(str(old_run[0]), "small_cnn"),
+    )
+    with pytest.raises(UserError, match=r"another model: .*set model.name and model.width"):
+        load_body(wider, found)
+    wider.state_dict()["features.0.0.weight"][0] = math.nan
+    save_file(wider.state_dict(), tmp_path / "a.safetensors")  # a plain file will do
+    found = read_pretrained(str(tmp_path / "a.safetensors"), "small_cnn")
+    assert found.tensors.keys() == wider.state_dict().keys() and found.preprocessing is None
     with pytest.raises(UserError, match="not finite"):
-        load_body(model, read_pretrained(str(tmp_path / "a.safetensors"), "small_cnn"))
+        load_body(wider, found)
 
 
-def test_the_body_learns_at_its_own_rate():
+def test_the_body_learns_at_its_own_rate_or_not_at_all():
     settings = settings_of(optim={"body_lr": 0.1}, model={"width": 4})
     model = make_model(settings, 3)
     groups = make_optimizer(settings, model).param_groups
     rates = {id(p): group["lr_share"] for group in groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         assert rates[id(parameter)] == (1.0 if name.startswith("head") else 0.1)
-
-
-def test_what_is_frozen_is_not_given_to_the_optimizer():
-    settings = settings_of(train={"freeze": True}, model={"width": 4})
-    model = make_model(settings, 3)
-    held = [p for group in make_optimizer(settings, model).param_groups for p in group["params"]]
+    frozen = settings_of(train={"freeze": True}, model={"width": 4})
+    model = make_model(frozen, 3)
+    held = [p for group in make_optimizer(frozen, model).param_groups for p in group["params"]]
     assert {id(p) for p in held} == {id(p) for p in model.head.parameters()}

@@ -33,14 +33,18 @@ def test_round_trip_is_exact(path):
     assert {key: header[key] for key in HEADER} == HEADER
 
 
-def test_any_flipped_bit_is_refused(path):
+def test_any_flipped_bit_or_lost_end_is_refused(path):
     content = path.read_bytes()
     rng = random.Random(0)
-    for place in rng.sample(range(8 * len(content)), 500):
+    for place in rng.sample(range(8 * len(content)), 200):
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << place % 8
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"tensors\.safetensors"):
+            read_tensors(path)
+    for kept in (1, 8, 100, -1):
+        path.write_bytes(content[:kept])
+        with pytest.raises(UserError, match="damaged"):
             read_tensors(path)
 
 
@@ -59,13 +63,6 @@ def test_other_files_are_refused_by_name(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"model\.safetensors"):
-        read_tensors(path)
-
-
-@pytest.mark.parametrize("kept", [1, 8, 100, -1])
-def test_a_truncated_file_is_refused(path, kept):
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(UserError, match="damaged"):
         read_tensors(path)
 
 

@@ -17,31 +17,21 @@ VALUES = {
     "optim.lr=abc": "a valid number; got 'abc'",
     "optim.lr=0": "greater than 0; got 0",
     "optim.lr=.nan": "a finite number; got .nan",
-    "optim.lr=1e999": "a finite number; got .inf",
     "optim.lr=true": "a valid number; got true",
-    "optim.lr=null": "a valid number; got null",
-    "optim.lr={a: 1}": "a valid number; got {a: 1}",
     "optim.lr='0.1'": "a valid number; got '0.1'",
     "optim.momentum=1": "less than 1; got 1",
-    "optim.weight_decay=-1": "greater than or equal to 0; got -1",
     "optim.nesterov=yes": "true or false; got 'yes'",
-    "optim.nesterov=1": "true or false; got 1",
     "train.epochs=3.0": "a valid integer; got 3.0",
-    "train.epochs=true": "a valid integer; got true",
-    "train.threads=0": "greater than or equal to 1; got 0",
     "train.device=cuda1": GPU + "'cuda1'; did you mean cuda:1?",
     "train.checkpoint_every=5 stps": EVERY + "'5 stps'; did you mean 500 steps?",
-    "train.checkpoint_every=0": EVERY + "0",
     "train.precision=fp16": "'auto', 'fp32' or 'bf16'; got 'fp16'; did you mean bf16?",
     "data.source=foldr": "'drawings', 'folder' or 'cifar'; got 'foldr'; did you mean folder?",
     "data.mean=[0.5, 0.5]": "three numbers in (0, 1]; got [0.5, 0.5]",
     "data.root=2024": PATH + "2024",
     'data.root="a\\0b"': PATH + "'a\\x00b'",
     'data.root="\\ud800"': PATH + "'\\ud800'",
-    "data.root=''": PATH + "''",
     "loss.class_weights=balance": WEIGHTS + "'balance'; did you mean balanced?",
     "loss.class_weights=[1, 0]": WEIGHTS + "[1, 0]",
-    "loss.class_weights=[1, true]": WEIGHTS + "[1, true]",
 }
 
 
@@ -68,14 +58,11 @@ def test_every_setting_refuses_what_no_setting_can_be(mistakes, name):
         ("optim.lrr", "optim.lrr is not a setting; did you mean optim.lr?"),
         ("train.lr", "train.lr is not a setting; did you mean optim.lr?"),
         ("lr", "lr is not a setting; did you mean optim.lr?"),
-        ("optm", "optm is not a setting; did you mean optim?"),
         ("Seed", "Seed is not a setting; did you mean seed?"),
         ("zebra", "zebra is not a setting"),
         ("optim", "optim is a section, not a value; its settings stand below it, as optim.lr"),
         ("x" * 500, "x" * 57 + "... is not a setting"),
-        ("a b", "a b is not a setting"),
         ("<<", "<< is not a setting"),
-        ("__class__", "__class__ is not a setting"),
     ],
 )
 def test_unknown_name(mistakes, name, words):
@@ -95,8 +82,6 @@ def test_unknown_section_is_one_mistake_whatever_it_holds(mistakes):
     ("argument", "words"),
     [
         ("optim.lr", "expected section.key=value, such as optim.lr=0.1"),
-        ("=3", "expected section.key=value, such as optim.lr=0.1"),
-        ("", "expected section.key=value, such as optim.lr=0.1"),
         ("optim.lr=", "expected section.key=value, such as optim.lr=0.1; nothing is null"),
         ("optim=null", "optim is a section, not a value"),
         ("base=fox.yaml", "base can only stand in a file; on the command line use -c"),
@@ -152,13 +137,10 @@ def test_contradictions(mistakes, settings, name, words):
     assert lines[0].startswith("argument optim.lr=0: ") and lines[1].startswith("fox.yaml:1: data.")
 
 
-def test_all_contradictions_come_at_once(mistakes):
+def test_all_contradictions_come_at_once_unless_another_mistake_hides_them(mistakes):
     (root, fold) = mistakes("data: {source: folder}", ["data.fold=1"])
     assert root.startswith("fox.yaml:1: data.source ")
     assert fold.startswith("argument data.fold=1: data.fold ")
-
-
-def test_a_mistake_beside_them_hides_contradictions(mistakes):
     (line,) = mistakes("", ["data.root=../photos", "data.sorce=folder"])
     assert line.startswith("argument data.sorce=folder: data.sorce is not a setting")
     (line,) = mistakes("data: {source: foldr}", ["data.root=../photos"])

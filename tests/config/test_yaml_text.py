@@ -12,18 +12,13 @@ from crossent.config.yaml_text import MAX_CHARS, format_value, read_word, read_y
 
 DEEP = "is nested deeper than 20 levels"
 HOSTILE = {
-    "tag that runs a command": (
-        "a: 1\nb: !!python/object/apply:os.system ['exit 1']",
-        2,
-        "the tag",
-    ),
+    "tag that runs a command": ("a: 1\nb: !!python/object/apply:os.mkdir [made]", 2, "the tag"),
+    "tag of a key": ("!!python/object/new:os.mkdir {args: [made]}: 1", 1, "the tag"),
     "tag of plain YAML": ("seed: !!int 3", 1, "the tag tag:yaml.org,2002:int is refused"),
-    "own tag": ("seed: !fox 3", 1, "the tag !fox is refused"),
     "anchor": ("seed: 1\ndata: &d\n  flip: 1", 2, "&d is refused"),
     "alias": ("seed: 1\ndata: *d", 2, "*d is refused"),
     "alias bomb": ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", 1, "&a is refused"),
     "duplicate key": ("optim:\n  lr: 1\n  lr: 1", 3, "lr is given twice, first in line 2"),
-    "duplicate section": ("optim:\n  lr: 1\noptim:\n  lr: 1", 3, "optim is given twice"),
     "dotted key": ("optim.lr: 1", 1, "optim.lr is for the command line"),
     "list as key": ("[a, b]: 1", 1, "a key must be a word"),
     "second document": ("seed: 1\n---\nseed: 2", 2, "expected a single document"),
@@ -36,7 +31,6 @@ HOSTILE = {
     "version out of range": ("%YAML 1." + "9" * 5000, 1, "a number is out of range"),
     "too large": ("#" * (MAX_CHARS + 1), 1, "is larger than 100 kB"),
     "deep lists": ("[" * 50_000, 1, DEEP),
-    "deep blocks": ("- " * 50_000, 1, DEEP),
     "deep mappings": ("{a: " * 20_000, 1, DEEP),
     "deep keys": ("? " * 50_000, 1, DEEP),
 }
@@ -53,20 +47,22 @@ WORDS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text_is_refused(name):
+def test_hostile_text_is_refused_and_nothing_executed(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     content, line, words = HOSTILE[name]
     start_s = time.perf_counter()
     _, ((found, problem),) = read_yaml(content)
     assert time.perf_counter() - start_s < 10  # measured: under 0.5
     assert (found, words in problem) == (line, True), problem
     assert len(problem) < 300 and problem.isprintable()
-
-
-def test_nothing_is_executed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    read_yaml("a: !!python/object/apply:os.mkdir [made]")
-    read_yaml("!!python/object/new:os.mkdir {args: [made]}: 1")
     assert os.listdir(tmp_path) == []
+
+
+def test_lines_of_keys_are_known_and_quoted_text_is_text():
+    value, _ = read_yaml("# comment\nseed: '1'\n\noptim:\n  # comment\n  lr: |\n    3\n'<<': x")
+    assert value == {"seed": "1", "optim": {"lr": "3\n"}, "<<": "x"}
+    assert value.lines == {"seed": 2, "optim": 4, "<<": 8}
+    assert value["optim"].lines == {"lr": 6}
 
 
 def test_several_problems_are_noted_in_one_reading():
@@ -75,20 +71,9 @@ def test_several_problems_are_noted_in_one_reading():
     assert [line for line, _ in problems] == [2, 3]
 
 
-def test_lines_of_keys_are_known():
-    value, _ = read_yaml("# comment\nseed: 1\n\noptim:\n  # comment\n  lr: 2\n")
-    assert value.lines == {"seed": 2, "optim": 4}
-    assert value["optim"].lines == {"lr": 6}
-
-
 @pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n...\n", "null", "\ufeff"])
 def test_empty_document_is_nothing(content):
     assert read_yaml(content) == (None, [])
-
-
-def test_quoted_text_is_text():
-    value, _ = read_yaml("a: '1'\nb: \"true\"\nc: |\n  3\n'<<': x")
-    assert value == {"a": "1", "b": "true", "c": "3\n", "<<": "x"}
 
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda word: word[:12] or "empty")
@@ -101,7 +86,7 @@ scalars = st.none() | st.booleans() | st.integers(-(10**90), 10**90)
 scalars |= st.floats(allow_nan=False) | st.text()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.recursive(scalars, lambda inner: st.lists(inner, max_size=4), max_leaves=10))
 @example(["a ", " a", "a #b", "a: b", "a, b", "[c]", *WORDS])
 def test_written_value_is_read_again(value):

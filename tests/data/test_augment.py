@@ -1,4 +1,3 @@
-import colorsys
 import math
 
 import numpy as np
@@ -61,9 +60,8 @@ def test_a_crop_of_a_quarter_shows_a_corner_enlarged(x, columns):
     corner = PLAIN.normalise(images)[:, :, :16, columns]
     enlarged = torch.nn.functional.interpolate(corner, size=32, mode="bilinear")
     # The last row may look over the edge of the crop, where the enlarged corner repeats itself.
-    torch.testing.assert_close(
-        got[..., 1:-1, 1:-1], enlarged[..., 1:-1, 1:-1], rtol=1e-4, atol=1e-4
-    )
+    inner = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(got[inner], enlarged[inner], rtol=1e-4, atol=1e-4)
 
 
 def test_contrast_and_saturation_by_their_definitions():
@@ -71,19 +69,10 @@ def test_contrast_and_saturation_by_their_definitions():
     x = PLAIN.normalise(images)
     grey = (x * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     flat = augmented(images, uniform(contrast=0.0), Augmentation(contrast=1.0), PLAIN)
-    torch.testing.assert_close(
-        flat, grey.mean((2, 3), keepdim=True).expand_as(x), rtol=1e-4, atol=1e-4
-    )
+    mean = grey.mean((2, 3), keepdim=True).expand_as(x)
+    torch.testing.assert_close(flat, mean, rtol=1e-4, atol=1e-4)
     pale = augmented(images, uniform(saturation=0.0), Augmentation(saturation=1.0), PLAIN)
     torch.testing.assert_close(pale, grey.expand_as(x), rtol=1e-4, atol=1e-4)
-    assert colorsys.rgb_to_hsv(*pale[0, :, 3, 3].tolist())[1] < 1e-3
-
-
-def test_a_picture_is_changed_alike_in_any_batch():
-    images, draws = pictures(), torch.rand(6, NUM_DRAWS)
-    together = augmented(images, draws, EVERYTHING, PLAIN)
-    alone = augmented(images[3:4], draws[3:4], EVERYTHING, PLAIN)
-    torch.testing.assert_close(together[3:4], alone, rtol=1e-5, atol=1e-5)
 
 
 def test_crops_stay_inside_the_picture():

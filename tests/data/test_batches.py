@@ -28,9 +28,8 @@ def train_batches(augmentation, batch_size=6, balanced=False):
 @pytest.mark.parametrize("balanced", [False, True], ids=["natural", "balanced"])
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 def test_an_epoch_started_in_the_middle_goes_on_in_the_same_bits(mixup, balanced):
-    batches = train_batches(
-        Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup), balanced=balanced
-    )
+    changes = Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup)
+    batches = train_batches(changes, balanced=balanced)
     whole = list(batches.epoch(3))
     rest = list(batches.epoch(3, start=2))
     assert len(whole) == len(batches) and len(rest) == len(batches) - 2

@@ -16,6 +16,7 @@ from data.folder import load_folder
 from tests.data.pictures import encoded, make_folder, same, scene
 
 ROOT = Path(__file__).resolve().parents[2]
+NUM_BYTES = 12 * 3 * (16 * 16 + 20 * 20)  # of 12 pictures in both sizes
 
 
 @pytest.fixture
@@ -66,18 +67,12 @@ def test_the_second_start_decodes_nothing_and_reads_a_mapped_file(animals, kept,
 
 
 def test_folds_and_seeds_share_one_cache(animals, kept, decoded):
-    for changes in (
-        {},
-        {"seed": 1},
-        {"val_fraction": 0.5},
-        *({"num_folds": 3, "fold": k} for k in (1, 2, 3)),
-    ):
+    for changes in ({}, {"seed": 1}, {"val_fraction": 0.5}, {"num_folds": 3, "fold": 2}):
         data = load(animals, kept, **changes)
         assert len(decoded) == 12
         same(data, load(animals, kept, use_cache=False, **changes))
         del decoded[12:]
-    row_bytes = 3 * (16 * 16 + 20 * 20)  # both sizes of every picture
-    assert pixels_file(kept).stat().st_size == 12 * row_bytes
+    assert pixels_file(kept).stat().st_size == NUM_BYTES
 
 
 def test_one_new_one_touched_and_one_renamed_picture_decode_three(animals, kept, decoded):
@@ -115,7 +110,7 @@ def test_a_cache_that_does_not_fit_any_more_is_replaced(animals, kept, decoded, 
     monkeypatch.setattr(cache, "DECODER", "crossent-next")
     load(animals, kept)
     assert len(decoded) == 36
-    assert pixels_file(kept).stat().st_size == 12 * 3 * (16 * 16 + 20 * 20)  # nothing piled up
+    assert pixels_file(kept).stat().st_size == NUM_BYTES  # nothing piled up
     np.testing.assert_array_equal(first.train.images, before)  # still mapped
 
 
@@ -123,9 +118,7 @@ def test_a_cache_that_does_not_fit_any_more_is_replaced(animals, kept, decoded, 
     ("name", "damage", "num_decoded"),
     [
         ("pixels-*", lambda content: content[:100], 12),
-        ("pixels-*", lambda content: b"", 12),
         ("pixels-*", lambda content: content + b"half a row", 0),
-        ("index.jsonl", lambda content: b"", 12),
         ("index.jsonl", lambda content: os.urandom(1000), 12),
         ("index.jsonl", lambda content: content[:-30], 1),
     ],
@@ -154,13 +147,8 @@ print(load_folder(sys.argv[1], 16, 0.25, 0, train_size=20, cache_dir=sys.argv[2]
 
 
 def start_loading(animals, kept):
-    return subprocess.Popen(
-        [sys.executable, "-c", LOAD, str(animals), str(kept)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", LOAD, animals, kept], cwd=ROOT, **pipes)
 
 
 def wait_for_pixels(kept):
@@ -177,7 +165,7 @@ def test_two_runs_at_once_decode_once(animals, kept):
     outputs = [run.communicate(timeout=60) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     assert {out.strip() for out, _ in outputs} == {load(animals, kept).fingerprint}
-    assert pixels_file(kept).stat().st_size == 12 * 3 * (16 * 16 + 20 * 20)
+    assert pixels_file(kept).stat().st_size == NUM_BYTES
 
 
 @pytest.mark.slow

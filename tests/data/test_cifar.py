@@ -1,10 +1,10 @@
 """CIFAR, read from small archives in its own format that the tests make."""
 
-import hashlib
 import io
 import pickle
 import socket
 import tarfile
+from hashlib import md5
 
 import numpy as np
 import pytest
@@ -18,10 +18,6 @@ torchvision_datasets = pytest.importorskip("torchvision.datasets")
 pytestmark = pytest.mark.filterwarnings("ignore:Python 3.14 will:DeprecationWarning")
 
 DOG, FOX, WOLF = 5, 34, 97  # where CIFAR has them
-
-
-def md5(content):
-    return hashlib.md5(content).hexdigest()
 
 
 def batch(labels, key, seed):
@@ -41,12 +37,13 @@ def publish(monkeypatch, dataset, root, train, test, meta):
     """Writes an archive and tells torchvision its checksums, as if it were the published one."""
     root.mkdir(exist_ok=True)
     pack({**train, **test, **meta}, dataset.base_folder, root / dataset.filename)
-    monkeypatch.setattr(dataset, "tgz_md5", md5((root / dataset.filename).read_bytes()))
+    monkeypatch.setattr(dataset, "tgz_md5", md5((root / dataset.filename).read_bytes()).hexdigest())
     for attribute, files in (("train_list", train), ("test_list", test)):
-        checksums = [[name, md5(content)] for name, content in files.items()]
+        checksums = [[name, md5(content).hexdigest()] for name, content in files.items()]
         monkeypatch.setattr(dataset, attribute, checksums)
     ((name, content),) = meta.items()
-    monkeypatch.setattr(dataset, "meta", {**dataset.meta, "filename": name, "md5": md5(content)})
+    published = {**dataset.meta, "filename": name, "md5": md5(content).hexdigest()}
+    monkeypatch.setattr(dataset, "meta", published)
 
 
 @pytest.fixture

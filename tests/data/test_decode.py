@@ -41,29 +41,25 @@ def test_the_36_hostile_files_end_as_expected(name, expected):
         assert abs(pixels - decode(BAD_IMAGES / "portrait_exif_1.jpg", 64)).mean() < 5
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+TURN = Image.Transpose
+STORED = dict(enumerate((TURN.FLIP_LEFT_RIGHT, TURN.ROTATE_180, TURN.FLIP_TOP_BOTTOM), 2))
+STORED |= dict(enumerate((TURN.TRANSPOSE, TURN.ROTATE_90, TURN.TRANSVERSE, TURN.ROTATE_270), 5))
+
+
+@pytest.mark.parametrize("orientation", [*range(10), 65535])  # from 1 to 8, by the standard
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_orientation(file_format, orientation):
     image = scene(7, 90, 60)
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    stored = {
-        1: lambda i: i,
-        2: lambda i: i.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-        3: lambda i: i.rotate(180),
-        4: lambda i: i.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
-        5: lambda i: i.rotate(90, expand=True).transpose(Image.Transpose.FLIP_TOP_BOTTOM),
-        6: lambda i: i.rotate(90, expand=True),
-        7: lambda i: i.rotate(90, expand=True).transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-        8: lambda i: i.rotate(270, expand=True),
-    }[orientation](image)
+    stored = image.transpose(STORED[orientation]) if orientation in STORED else image
     options = {"quality": 95} if file_format in ("JPEG", "WEBP") else {}
     content = encoded(stored, file_format, exif=exif, **options)
     inspection = inspect(content, [32])
     wanted = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)).astype(int)
     assert abs(inspection.pixels[0] - wanted).mean() < 6
     assert (inspection.facts.width, inspection.facts.height) == (90, 60)
-    assert ("turned" in inspection.facts.odd) == (orientation != 1)
+    assert ("turned" in inspection.facts.odd) == (orientation in STORED)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF", "PPM"])
@@ -75,13 +71,11 @@ def test_16_bit_is_scaled(file_format):
     assert inspection.facts.odd == ("16-bit",)
 
 
-@pytest.mark.parametrize(
-    ("size", "image_size"), [(1, (500, 333)), (64, (500, 333)), (200, (90, 60))]
-)
+@pytest.mark.parametrize("size", [1, 64, 600])
 @pytest.mark.parametrize("mode", ["RGB", "1", "L"])
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "PPM"])
-def test_pixels_are_those_of_pillows_bilinear(file_format, mode, size, image_size):
-    image = scene(3, *image_size).convert(mode)
+def test_pixels_are_those_of_pillows_bilinear(file_format, mode, size):
+    image = scene(3, 500, 333).convert(mode)
     pixels = decode(encoded(image, file_format), size)
     wanted = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(pixels, wanted)
@@ -92,7 +86,7 @@ LOSSY = ["JPEG", "WEBP", "GIF", *(["AVIF"] if features.check("avif") else [])]
 
 
 @pytest.mark.parametrize("file_format", LOSSY)
-@pytest.mark.parametrize("sides", [(96, 64), (2400, 1800)])
+@pytest.mark.parametrize("sides", [(96, 64), (1600, 1200)])
 def test_lossy_formats_and_drafts_change_little(file_format, sides):
     image = scene(4, *sides)
     wanted = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
@@ -153,20 +147,6 @@ def test_transparency_shows_white(name):
     assert "transparency" in inspection.facts.odd
 
 
-def test_cmyk():
-    inspection = inspect(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0))), [8])
-    np.testing.assert_allclose(inspection.pixels[0][0, 0], [255, 0, 0], atol=3)
-    assert inspection.facts.odd == ("CMYK",)
-
-
-@pytest.mark.parametrize("value", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_is_ignored(value):
-    exif = Image.Exif()
-    exif[ORIENTATION] = value
-    facts = inspect(encoded(scene(8, 90, 60), exif=exif)).facts
-    assert (facts.width, facts.height, facts.odd) == (90, 60, ())
-
-
 @pytest.mark.parametrize("error", [SyntaxError("x"), struct.error("x"), MemoryError()])
 def test_whatever_a_decoder_raises_is_the_files_problem(monkeypatch, error):
     content, raised = encoded(scene(1)), [error, KeyboardInterrupt()]
@@ -199,13 +179,20 @@ def test_samples_without_a_range_are_refused():
         decode(encoded(integers, "TIFF"), 8)
 
 
-@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_the_first_of_several_frames(file_format):
-    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
-    content = encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
+RED, *OTHERS = (Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue"))
+ALL_RED = {
+    **{f: (encoded(RED, f, save_all=True, append_images=OTHERS), "animated")
+       for f in ("GIF", "PNG", "WEBP", "TIFF")},
+    "CMYK": (encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0))), "CMYK"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL_RED)
+def test_the_first_of_several_frames_and_printers_colours(name):
+    content, odd = ALL_RED[name]
     inspection = inspect(content, [4])
-    np.testing.assert_allclose(inspection.pixels[0][0, 0], [255, 0, 0], atol=2)
-    assert "animated" in inspection.facts.odd
+    np.testing.assert_allclose(inspection.pixels[0][0, 0], [255, 0, 0], atol=3)
+    assert odd in inspection.facts.odd
 
 
 def png_of(width, height, colour_type=2, bits=8, pixels=bytes(100)):
@@ -214,6 +201,12 @@ def png_of(width, height, colour_type=2, bits=8, pixels=bytes(100)):
     chunks = [header, data, b"IEND"]
     parts = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def huge_progressive_jpeg():
+    content = encoded(Image.new("RGB", (8, 8)), progressive=True)
+    start = content.index(b"\xff\xc2") + 5
+    return content[:start] + struct.pack(">HH", 11300, 11300) + content[start + 4 :]
 
 
 REFUSED = {
@@ -231,6 +224,7 @@ REFUSED = {
     "pixels": (png_of(20000, 20000), "too large"),
     "bomb": (png_of(2**31 - 1, 2**31 - 1), "too large"),
     "memory": (png_of(7000, 7000, colour_type=6), "would take .* MB"),
+    "coefficients": (huge_progressive_jpeg(), "would take .* MB"),
     "truncated jpeg": (encoded(scene(1, 400, 300))[:-2000], "truncated"),
     "truncated png": (encoded(scene(1, 400, 300), "PNG")[:-2000], "truncated"),
     "flipped bit": (encoded(scene(1), "PNG").replace(b"IDAT", b"IDAT\0", 1), "checksum|damaged"),
@@ -242,11 +236,3 @@ def test_reasons(name):
     content, reason = REFUSED[name]
     with pytest.raises(UnusableImage, match=reason):
         decode(content, 64)
-
-
-def test_a_huge_progressive_jpeg_is_refused_before_it_eats_memory():
-    content = encoded(Image.new("RGB", (8, 8)), progressive=True)
-    start = content.index(b"\xff\xc2") + 5
-    huge = content[:start] + struct.pack(">HH", 11300, 11300) + content[start + 4 :]
-    with pytest.raises(UnusableImage, match=r"would take .* MB"):
-        decode(huge, 64)

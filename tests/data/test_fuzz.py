@@ -1,4 +1,4 @@
-"""Thousands of damaged pictures: each is decoded or refused, soon and in little memory."""
+"""A thousand damaged pictures: each is decoded or refused, soon and in little memory."""
 
 import random
 import struct
@@ -13,7 +13,7 @@ from data.decode import Inspection
 from data.decode_pool import decode_in_order
 from tests.data.pictures import SHARED, encoded, scene
 
-NUM_MUTANTS = 2_500
+NUM_MUTANTS = 1_200
 
 
 def originals():
@@ -77,7 +77,7 @@ def with_right_checksums(content):
 
 
 @pytest.mark.slow
-def test_thousands_of_mutants(tmp_path, monkeypatch):
+def test_a_thousand_mutants(tmp_path, monkeypatch):
     """In workers, which end with an error where a file takes more than 1 GB or 5 s."""
     monkeypatch.setattr(decode_pool, "SECONDS_PER_FILE", 5.0)
     draw, files = random.Random(20240607), list(originals())
@@ -95,7 +95,6 @@ LARGE = {
     "transparent.png": ("RGBA", 6200, {"compress_level": 1}),
     "colour.webp": ("RGB", 7400, {"method": 0}),
     "progressive.jpg": ("RGB", 10200, {"progressive": True, "subsampling": 0}),
-    "strip.tif": ("RGB", 7400, {"compression": "tiff_lzw"}),
 }
 
 

@@ -1,14 +1,15 @@
-"""The texts of the loss, so that each test can hold for all of them."""
+"""The texts of the loss, so that each test can hold for all of them, and torch's to compare."""
 
 from importlib import import_module
 
 import pytest
+import torch
+from torch.nn import functional as F
 
+import crossent
 from crossent.loss import blocked
 
 cross_entropy = import_module("crossent.loss.cross_entropy")  # the module, not the function
-
-
 WAYS = ("as called", "small blocks", "long rows", "plain")
 
 
@@ -22,3 +23,15 @@ def way(request, monkeypatch):
     if request.param == "plain":
         monkeypatch.setattr(cross_entropy, "can_be_blocked", lambda *tensors: False)
     return request.param
+
+
+def assert_like_torch(logits, target, *more, tolerance=None, **settings):
+    """Value, dtype and gradient are those of torch, each E_n multiplied by a factor of its own."""
+    logits = logits.detach().requires_grad_()
+    results = []
+    for function in (crossent.cross_entropy, F.cross_entropy):
+        value = function(logits, target, *more, **settings)
+        factors = torch.linspace(1, 2, value.numel()).to(value).reshape(value.shape)
+        (gradient,) = torch.autograd.grad((factors * value).sum(), logits)
+        results.append((value.detach(), gradient))
+    torch.testing.assert_close(*results, rtol=tolerance, atol=tolerance, equal_nan=True)

@@ -14,13 +14,8 @@ MISTAKES = {
     "list as weight": ([Z, T, [1.0] * 3], {}, "weight is a list"),
     "reduction": ([Z, T], {"reduction": "avg"}, "reduction is 'avg'; expected 'mean', 'sum' or"),
     "smoothing": ([Z, T], {"label_smoothing": 1.1}, "label_smoothing is 1.1; expected a number"),
-    "column": (
-        [Z, T[:, None]],
-        {},
-        r"shape \(4, 1\); expected \(4,\) class indices or \(4, 3\) pr",
-    ),
+    "column": ([Z, T[:, None]], {}, r"\(4, 1\); expected \(4,\) class indices or \(4, 3\) pr"),
     "another batch": ([Z, T[:3]], {}, r"target has shape \(3,\); expected \(4,\) class indices"),
-    "no batch": ([Z, T[0]], {}, r"target has shape \(\); expected \(4,\)"),
     "two for one sample": ([Z[0], T[:2]], {}, r"target has shape \(2,\); expected \(\)"),
     "places": ([PLACES, torch.zeros(2, 5).long()], {}, r"expected \(2, 4\) class"),
     "int32": ([Z, T.int()], {}, "target has dtype torch.int32; expected class indices in int64"),
@@ -29,11 +24,7 @@ MISTAKES = {
     "integer logits": ([Z.long(), T], {}, "input has dtype torch.int64; expected floating-point"),
     "complex logits": ([Z.to(torch.complex64), T], {}, "input has dtype torch.complex64"),
     "weights": ([Z, T, torch.ones(4)], {}, r"weight has shape \(4,\); expected \(3,\), one weight"),
-    "weights of another dtype": (
-        [Z, T, torch.ones(3).double()],
-        {},
-        "weight has dtype torch.float64",
-    ),
+    "dtype of weights": ([Z, T, torch.ones(3).double()], {}, "weight has dtype torch.float64"),
     "soft, ignored": ([Z, Z.softmax(1)], {"ignore_index": 1}, "ignore_index is 1, but target"),
     "too large": ([Z, T + 1], {}, r"target\[2\] is 3; expected a class index from 0 to 2"),
     "negative": ([Z, T - 1], {}, r"target\[0\] is -1; expected a class index from 0 to 2"),
@@ -51,13 +42,8 @@ def test_a_mistake_has_torch_s_exception_and_our_sentence(arguments, settings, m
     assert "\n" not in str(ours.value)
 
 
-def test_negative_smoothing_is_refused_though_torch_overlooks_it():
+def test_settings_are_refused_though_torch_overlooks_them_or_waits():
     with pytest.raises(RuntimeError, match=r"label_smoothing is -0\.1"):
         crossent.cross_entropy(Z, T, label_smoothing=-0.1)
-
-
-def test_the_module_refuses_its_settings_when_it_is_made():
     with pytest.raises(ValueError, match="reduction is 'avg'"):
         crossent.CrossEntropyLoss(reduction="avg")
-    with pytest.raises(RuntimeError, match="label_smoothing is 2"):
-        crossent.CrossEntropyLoss(label_smoothing=2)
