@@ -67,10 +67,9 @@ def check(settings: Settings, max_seconds: float) -> Iterator[Verdict]:
     Raises:
         UserError: the run itself could not be built.
     """
-    fewer = {
-        "data.num_images": min(MAX_DRAWINGS, settings.data.num_images),
-        "train.batch_size": min(MAX_BATCH, settings.train.batch_size),
-    }
+    num_images = min(MAX_DRAWINGS, settings.data.num_images)
+    batch_size = min(MAX_BATCH, settings.train.batch_size)
+    fewer = {"data.num_images": num_images, "train.batch_size": batch_size}
     settings = with_values(settings, fewer)
     data = make_data(settings)
     every = slice(None, None, math.ceil(len(data.val) / MAX_VAL))
@@ -165,11 +164,9 @@ def trainer_of(settings: Settings, data: Data) -> Trainer:
 def losses_of(trainer: Trainer, image_set: ImageSet) -> Floats:
     """Return (N,) E of each picture, the way that validation goes."""
     evaluator = replace(trainer.evaluator, image_set=image_set, rows=None)
-    losses = [
-        cross_entropy(logits.double(), batch.target, reduction="none").cpu()
-        for batch, logits in evaluator.logits(trainer.evaluated)
-    ]
-    found: Floats = torch.cat(losses).numpy()
+    answers = evaluator.logits(trainer.evaluated)
+    losses = [cross_entropy(y.double(), batch.target, reduction="none") for batch, y in answers]
+    found: Floats = torch.cat(losses).cpu().numpy()
     return found
 
 
