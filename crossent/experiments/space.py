@@ -85,7 +85,7 @@ class Sweep:
         """Return a text that `load_sweep` reads as the same sweep."""
         plan = yaml_lines({f"sweep.{key}": value for key, value in self.plan.model_dump().items()})
         ranges = {name: a for name, a in self.space.items() if isinstance(a, Range)}
-        dumped = {name: a.model_dump(exclude_defaults=True) for name, a in ranges.items()}
+        dumped = {name: a.model_dump() for name, a in ranges.items()}
         axes = yaml_lines({**self.space, **dumped})
         return f"{to_yaml(self.settings)}{plan}space:\n{indent(axes, '  ')}"
 
@@ -93,12 +93,7 @@ class Sweep:
 def load_sweep(
     path: str, overrides: Sequence[str] = (), model_names: Sequence[str] | None = None
 ) -> Sweep:
-    """Read and check a sweep, and report all mistakes at once.
-
-    Args:
-        path: of the YAML file.
-        overrides: `section.key=value` for all trials, or `sweep.trials=50`.
-        model_names: what `model.name` may be; None accepts any name.
+    """Read and check a sweep as `load_settings` does a config, and report all mistakes at once.
 
     Raises:
         UserError: one line per mistake, each with its file and line, or its argument.
@@ -142,24 +137,21 @@ def read_space(
 
 
 def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Axis:
-    """Read what is to be tried of one setting.
-
-    Raises:
-        UserError: it cannot be tried, or not with these values.
-    """
+    """Read what is to be tried of one setting; raise UserError if it cannot be."""
     if name not in FIELDS:
         raise UserError(load.unknown_name(name, tuple(FIELDS)))
     if name in FIXED:
-        words = "trials are compared epoch by epoch, on the same pictures"
-        raise UserError(f"{name} cannot be tried: {words}")
+        raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
     if isinstance(value, list) and value and all(isinstance(v, Scalar) for v in value):
-        axis, values = value, value
+        axis: Axis = value
+        values = value
     elif isinstance(value, Lined) and value.keys() >= {"low", "high"}:
         if FIELDS[name].annotation not in NUMBERS:
             raise UserError(f"{name} has no range of numbers; give a list of values")
-        axis, wrong = load.check(Range, {key: Given(item, name) for key, item in value.items()})
+        found, wrong = load.check(Range, {key: Given(item, name) for key, item in value.items()})
         load.refuse([f"{name}: {text}" for text in wrong.values()])
-        values = [axis.low, axis.high]
+        assert found is not None
+        axis, values = found, [found.low, found.high]
     else:
         words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
         raise UserError(f"{name} must be {words}; got {load.quoted(value)}")

@@ -7,7 +7,7 @@ SWEEP/study.db     optuna's storage       SWEEP/trials.csv, best.yaml, *.png   t
 import gc
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -24,7 +24,7 @@ from crossent.config import FIELDS, Loaded, Settings
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.experiments.group import Group, has_folds, train_runs, wants_group
-from crossent.experiments.space import Axis, Sweep, load_sweep
+from crossent.experiments.space import Sweep, load_sweep
 from crossent.experiments.trials import ended, in_words, last_tries, report_trials, settings_of
 from crossent.files import write_text
 from crossent.pretrained import follow_weights
@@ -34,16 +34,13 @@ from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 from models import MODEL_NAMES
 
+Report = Callable[..., None]  # called after each epoch or fold
 CONFIG = "sweep.yaml"
 MAX_RETRIES = 4  # of a trial whose process was killed, or stopped
 
 
 def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path | None) -> int:
-    """Begin a sweep, or go on with the one in the folder `resume`; return the exit status.
-
-    Raises:
-        UserError: it cannot begin or go on, or no trial came to its end.
-    """
+    """Begin a sweep, or go on with the one in the folder `resume`; return the exit status."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError("a sweep is trained by one process: leave out torchrun")
     if resume is None:
@@ -77,11 +74,7 @@ def old_sweep(folder: Path, overrides: Sequence[str]) -> Sweep:
 
 
 def run_sweep(folder: Path, sweep: Sweep) -> int:
-    """Train the trials that are missing, one after the other, then print and write the results.
-
-    Raises:
-        UserError: another process works on this sweep, or no trial came to its end.
-    """
+    """Train the trials that are missing, one after the other, then print and write the results."""
     if sweep.settings.data.source != "drawings":
         make_data(sweep.settings)  # a mistake in the pictures costs no trial; trials find the cache
     caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
@@ -129,11 +122,7 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
 
 
 def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller) -> None:
-    """Train as many trials as are missing; one that fails, for whatever reason, ends only itself.
-
-    Raises:
-        Interrupted: a signal came; all is saved.
-    """
+    """Train the trials that are missing; one that fails, for whatever reason, ends only itself."""
 
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
         print(in_words(trial), flush=True)
@@ -146,13 +135,14 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
 
 
 def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:
-    """Train a trial, or go on with it; return E on validation of the model that is kept.
-
-    Raises:
-        Interrupted: a signal came; what was trained is saved.
-    """
+    """Train a trial, or go on with it; return E on validation of the model that is kept."""
     for setting, axis in sweep.space.items():
-        suggest(trial, setting, axis)
+        if isinstance(axis, list):
+            trial.suggest_categorical(setting, axis)
+        elif FIELDS[setting].annotation in (int, int | None):
+            trial.suggest_int(setting, int(axis.low), int(axis.high), log=axis.log)
+        else:
+            trial.suggest_float(setting, axis.low, axis.high, log=axis.log)
     name = trial.user_attrs.get("folder") or f"trial-{len(last_tries(trial.study)) + 1:03}"
     trial.set_user_attr("folder", name)
     with caller.stop.raising():  # a signal that came between two trials
@@ -170,7 +160,7 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
             raise Pruned
 
     try:
-        train(path, follow_weights(settings), list(trial.params), caller, report)
+        train(path, follow_weights(settings), trial.params, caller, report)
     except Pruned:
         raise optuna.TrialPruned from None
     except Exception as error:
@@ -184,7 +174,7 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
 
 
 def train(
-    path: Path, settings: Settings, tried: Sequence[str], caller: Caller, report: Callable[..., None]
+    path: Path, settings: Settings, tried: Iterable[str], caller: Caller, report: Report
 ) -> None:
     """Train what is missing of a run, or of the folds of a group."""
     if has_folds(settings):
@@ -199,16 +189,6 @@ def train(
         raise Interrupted(status - 128)
     if status != EXIT_DONE:
         raise UserError("a number was not finite")
-
-
-def suggest(trial: optuna.Trial, name: str, axis: Axis) -> None:
-    """Let optuna choose the value of a setting."""
-    if isinstance(axis, list):
-        trial.suggest_categorical(name, axis)
-    elif FIELDS[name].annotation in (int, int | None):
-        trial.suggest_int(name, int(axis.low), int(axis.high), log=axis.log)
-    else:
-        trial.suggest_float(name, axis.low, axis.high, log=axis.log)
 
 
 def reason_of(error: Exception) -> str:

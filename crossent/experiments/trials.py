@@ -59,11 +59,7 @@ def in_words(trial: FrozenTrial) -> str:
 
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep, device: torch.device) -> str:
-    """Write trials.csv, best.yaml and the plots, and return the table for a terminal.
-
-    Raises:
-        UserError: the pictures have changed since.
-    """
+    """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
     trials = ended(study)
     write_csv(folder / "trials.csv", trials, list(sweep.space))
     states = [STATES[trial.state] for trial in trials]
