@@ -183,7 +183,6 @@ def test_doctor_of_a_config_says_how_long_the_training_will_take(crossent, pictu
     (pictures / "fox" / "page.jpg").unlink()
     out, _ = crossent("doctor", pictures, "-c", "configs/smoke.yaml")
     assert "Training will take about" in out
-    assert "to 32 pixels" in out
 
 
 def test_predict_names_every_file_in_order(run, crossent, pictures):

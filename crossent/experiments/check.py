@@ -67,10 +67,9 @@ def check(settings: Settings, max_seconds: float) -> Iterator[Verdict]:
     Raises:
         UserError: the run itself could not be built.
     """
-    fewer = {
-        "data.num_images": min(MAX_DRAWINGS, settings.data.num_images),
-        "train.batch_size": min(MAX_BATCH, settings.train.batch_size),
-    }
+    num_images = min(MAX_DRAWINGS, settings.data.num_images)
+    batch_size = min(MAX_BATCH, settings.train.batch_size)
+    fewer = {"data.num_images": num_images, "train.batch_size": batch_size}
     settings = with_values(settings, fewer)
     data = make_data(settings)
     every = slice(None, None, math.ceil(len(data.val) / MAX_VAL))

@@ -17,48 +17,40 @@ from crossent.experiments.group import Group, Measured, measure_run, pooled
 def compare_runs(
     paths: Sequence[Path], against: Sequence[Path], data_root: str | None, device: torch.device
 ) -> tuple[str, dict[str, Any]]:
-    """Measure the runs and compare them, each with the first.
+    """Compare runs and groups, each with the first; return tables, and their numbers for JSON.
 
     Args:
-        paths: of runs and groups.
         against: if there are any, these are the first side, together, and `paths` the second.
         data_root: a folder of pictures; None takes the validation pictures that they share.
-
-    Returns:
-        the tables, and the same numbers for JSON.
 
     Raises:
         UserError: they cannot be compared, as classes or pictures differ.
     """
     if len(paths) + len(against) < 2:
         raise UserError("compare needs two runs or more, such as: compare runs/a runs/b")
-    measured = measure_sides([*against, *paths], data_root, device)
+    sides = [*against, *paths]
+    names = [path.resolve().name for path in sides]
+    if len(set(names)) < len({path.resolve() for path in sides}):
+        names = [str(path) for path in sides]
+    pairs = zip(sides, names, strict=True)
+    measured = [measure_side(path, name, data_root, device) for path, name in pairs]
     runs = [run for side in measured for run in side]
     for other in runs[1:]:
         check_comparable(runs[0], other)
     if against:
         num_first = sum(map(len, measured[: len(against)]))
         measured = [runs[:num_first], runs[num_first:]]
-    sides = [make_side(side) for side in measured]
-    comparisons = [compare(sides[0], other) for other in sides[1:]]
+    first, *others = [make_side(side) for side in measured]
+    comparisons = [compare(first, other) for other in others]
     scores = {run.name: score(run.outputs) for run in runs}
-    of_each = [
-        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
-        for name, s in scores.items()
-    ]
-    names = runs[0].picture_names
-    facts = {"runs": of_each, "comparisons": [c.to_dict(names) for c in comparisons]}
+    facts = {
+        "runs": [
+            {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
+            for name, s in scores.items()
+        ],
+        "comparisons": [c.to_dict(runs[0].picture_names) for c in comparisons],
+    }
     return as_text(scores, comparisons), facts
-
-
-def measure_sides(
-    paths: Sequence[Path], data_root: str | None, device: torch.device
-) -> list[list[Measured]]:
-    """Return for each path its runs, called after their folders, or by path if these are alike."""
-    names = [path.resolve().name for path in paths]
-    if len(set(names)) < len({path.resolve() for path in paths}):
-        names = [str(path) for path in paths]
-    return [measure_side(*side, data_root, device) for side in zip(paths, names, strict=True)]
 
 
 def measure_side(

@@ -4,7 +4,6 @@ GROUP/group.yaml   what all have in common     GROUP/fold-1, ...   ordinary run 
 GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png   the results
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,36 +21,26 @@ from crossent.evaluation.evaluate import outputs_of
 from crossent.evaluation.measure import align, tables
 from crossent.evaluation.scores import Outputs, score
 from crossent.files import write_text
-from crossent.model_file import Classifier, load_model
+from crossent.model_file import load_model
 from crossent.resume import is_finished
-from crossent.training.run_folder import RunFolder
+from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted
 
 if TYPE_CHECKING:
     from crossent.train_run import Caller
 
-Variant = dict[str, Any]  # values by dotted name
 MIN_SEEDS = 2
 SUMMARY = "summary.json"
 
 
-@dataclass(frozen=True)
 class Group:
     """Paths of a group."""
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        return self.path / "group.yaml"
-
-    @property
-    def facts(self) -> Path:
-        return self.path / "group.json"
-
-    @property
-    def curves(self) -> Path:
-        return self.path / "E-curves.png"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "group.yaml"
+        self.facts = path / "group.json"
+        self.curves = path / "E-curves.png"
 
     @property
     def exists(self) -> bool:
@@ -60,41 +49,37 @@ class Group:
     @property
     def kind(self) -> str:
         """folds or seeds."""
-        return str(json.loads(self.facts.read_text())["kind"])
+        return str(read_json(self.facts)["kind"])
 
     @property
-    def variants(self) -> dict[str, Variant]:
-        """The name of each run, and the settings in which it differs."""
-        return dict(json.loads(self.facts.read_text())["runs"])
+    def variants(self) -> dict[str, dict[str, Any]]:
+        """The name of each run, and the settings in which it differs, by dotted name."""
+        return dict(read_json(self.facts).get("runs", {}))
 
     @property
     def runs(self) -> list[Path]:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write down what is to be trained, anew if a mistake kept the first run from beginning.
-
-        Raises:
-            UserError: the folder holds a run or a group already.
-        """
-        runs = self.runs if self.exists else []
-        if any(RunFolder(run).config.exists() for run in [self.path, *runs]):
+        """Write down what is to be trained, anew if a mistake kept the first run from beginning."""
+        if any(RunFolder(run).config.exists() for run in [self.path, *self.runs]):
             raise UserError(
                 f"{self.path} is used already: go on with --resume {self.path}, "
                 "or name another folder with --out"
             )
-        variants = seeds(settings, num_seeds) if num_seeds else folds(settings)
-        facts = {"kind": "seeds" if num_seeds else "folds", "runs": variants}
+        runs: dict[str, dict[str, Any]]
+        if num_seeds:  # all with the same split, so that they can be compared
+            kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
+            runs = {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
+        else:  # none chooses its epoch by the pictures that it is judged by
+            kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
+            runs = {f"fold-{k}": {"data.fold": k, "train.keep": "last"} for k in numbers}
         RunFolder(self.path).make()
         write_text(self.config, to_yaml(settings))
-        write_text(self.facts, json.dumps(facts, indent=2) + "\n")
+        write_json(self.facts, {"kind": kind, "runs": runs})
 
     def keep_config(self, settings: Settings) -> None:
-        """Go on with other settings if those of all runs allow it, also of those to come.
-
-        Raises:
-            UserError: they would change which runs there are, or the result of one that has begun.
-        """
+        """Go on with other settings if those of all runs allow it, also of those to come."""
         old = load_settings(self.config).settings
         if old.data.folds != settings.data.folds:
             raise UserError(
@@ -112,11 +97,7 @@ def has_folds(settings: Settings) -> bool:
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
-    """Whether several runs are asked for.
-
-    Raises:
-        UserError: in a way that makes no sense.
-    """
+    """Whether several runs are asked for; raise UserError if in a way that makes no sense."""
     wants_folds = has_folds(settings)
     is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
     if num_seeds is not None and resume:
@@ -136,19 +117,6 @@ def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) 
             "or give it one run, such as data.folds=5 data.fold=1"
         )
     return is_group
-
-
-def folds(settings: Settings) -> dict[str, Variant]:
-    """Return a run for each fold. None chooses its epoch by the pictures that it is judged by."""
-    assert settings.data.folds
-    numbers = range(1, settings.data.folds + 1)
-    return {f"fold-{k}": {"data.fold": k, "train.keep": "last"} for k in numbers}
-
-
-def seeds(settings: Settings, num_seeds: int) -> dict[str, Variant]:
-    """Return a run for each seed, all with the same split, so that they can be compared."""
-    numbers = range(settings.seed, settings.seed + num_seeds)
-    return {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
 
 
 def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | None) -> int:
@@ -206,28 +174,18 @@ class Measured:
 
 
 def measure_run(path: Path, name: str, data_root: str | None, device: torch.device) -> Measured:
-    """Run the model over its validation pictures, or over those of another folder.
-
-    Raises:
-        UserError: there is no model, or its pictures have changed.
-    """
+    """Run the model over its validation pictures, or over those of another folder."""
     from crossent.build import data_to_evaluate
 
     classifier = load_model(path, device)
     data = data_to_evaluate(classifier, data_root)
     outputs = outputs_of(classifier, data.val)
-    key = data.fingerprint if data_root else pictures_key(classifier, data.fingerprint)
-    return Measured(name, classifier.class_names, data.val.names, outputs, key)
-
-
-def pictures_key(classifier: Classifier, fingerprint: str) -> object:
-    """A folder's fingerprint is that of the files; drawings are the same in any size."""
     settings = classifier.header["settings"]
-    drawn = settings["data"]
-    if drawn["source"] != "drawings":
-        return fingerprint
-    seed = drawn.get("seed")  # files of earlier versions have none
-    return (settings["seed"] if seed is None else seed, drawn["num_images"], drawn["val_fraction"])
+    key: object = data.fingerprint
+    if data_root is None and settings["data"]["source"] == "drawings":  # the same in any size
+        drawn = Settings.model_validate(settings)
+        key = (drawn.data_seed, drawn.data.num_images, drawn.data.val_fraction)
+    return Measured(name, classifier.class_names, data.val.names, outputs, key)
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
@@ -235,8 +193,8 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     names = [picture for run in runs for picture in run.picture_names]
-    key = tuple(run.key for run in runs)
-    return Measured(name, runs[0].class_names, names, Outputs(logits, labels), key)
+    outputs, key = Outputs(logits, labels), [run.key for run in runs]
+    return Measured(name, runs[0].class_names, names, outputs, key)
 
 
 def summarise(group: Group, device: torch.device) -> str:
@@ -250,7 +208,7 @@ def summarise(group: Group, device: torch.device) -> str:
         of_each.append({"run": run.name, "num_images": num, "accuracy": accuracy, "E": E})
         rows.append([run.name, str(num), f"{accuracy:.1%}", f"{E:.4f}"])
     facts = {"kind": group.kind, **facts, group.kind: of_each}
-    write_text(group.path / SUMMARY, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    write_json(group.path / SUMMARY, facts)
     return f"{text}\n\n{align(rows)}"
 
 

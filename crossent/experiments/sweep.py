@@ -7,11 +7,10 @@ SWEEP/study.db     optuna's storage       SWEEP/trials.csv, best.yaml, *.png   t
 import gc
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from crossent.config import FIELDS, Loaded, Settings
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.experiments.group import Group, has_folds, train_runs, wants_group
-from crossent.experiments.space import Choices, Range, Sweep, grid_values, load_sweep
+from crossent.experiments.space import Sweep, load_sweep
 from crossent.experiments.trials import ended, in_words, last_tries, report_trials, settings_of
 from crossent.files import write_text
 from crossent.pretrained import follow_weights
@@ -35,16 +34,13 @@ from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
 from models import MODEL_NAMES
 
+Report = Callable[..., None]  # called after each epoch or fold
 CONFIG = "sweep.yaml"
 MAX_RETRIES = 4  # of a trial whose process was killed, or stopped
 
 
 def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path | None) -> int:
-    """Begin a sweep, or go on with the one in the folder `resume`; return the exit status.
-
-    Raises:
-        UserError: it cannot begin or go on, or no trial came to its end.
-    """
+    """Begin a sweep, or go on with the one in the folder `resume`; return the exit status."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError("a sweep is trained by one process: leave out torchrun")
     if resume is None:
@@ -55,11 +51,7 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
 
 
 def new_sweep(config: Path, overrides: Sequence[str], out: Path | None) -> tuple[Path, Sweep]:
-    """Read a sweep, and name its folder.
-
-    Raises:
-        UserError: the folder is used, or the settings make no sense.
-    """
+    """Read a sweep, and name its folder; raise UserError if that is used."""
     sweep = load_sweep(str(config), overrides, MODEL_NAMES)
     folder = out or Path("runs") / f"{config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"
     if any((folder / file).exists() for file in (CONFIG, "config.yaml", "group.json")):
@@ -71,28 +63,18 @@ def new_sweep(config: Path, overrides: Sequence[str], out: Path | None) -> tuple
 
 
 def old_sweep(folder: Path, overrides: Sequence[str]) -> Sweep:
-    """Read a sweep as it was, or with another number of trials.
-
-    Raises:
-        UserError: the folder holds none, or its trials could not be compared any more.
-    """
+    """Read a sweep as it was, or with another number of trials, but nothing else changed."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder} holds no sweep: it has no {CONFIG}")
     others = [word for word in overrides if not word.startswith("sweep.trials=")]
     if others:
-        raise UserError(
-            f"{folder}: a sweep goes on with its own settings; only sweep.trials may differ: "
-            f"leave out {' '.join(others)}"
-        )
+        words = "a sweep goes on with its own settings; only sweep.trials may differ"
+        raise UserError(f"{folder}: {words}: leave out {' '.join(others)}")
     return load_sweep(str(folder / CONFIG), overrides)
 
 
 def run_sweep(folder: Path, sweep: Sweep) -> int:
-    """Train the trials that are missing, one after the other, then print and write the results.
-
-    Raises:
-        UserError: another process works on this sweep, or no trial came to its end.
-    """
+    """Train the trials that are missing, one after the other, then print and write the results."""
     if sweep.settings.data.source != "drawings":
         make_data(sweep.settings)  # a mistake in the pictures costs no trial; trials find the cache
     caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
@@ -117,46 +99,34 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
     """Open the study in the folder, or create it; what a dead process left is tried once more."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
-    if sweep.plan.prune:  # the median, the usual choice, would leave few: the others get better
-        first = max(1, num_steps(sweep.settings) // 3)
-        pruner = optuna.pruners.PercentilePruner(75.0, n_warmup_steps=first)
+    # the median, the usual choice, would leave few: the others get better
+    first_step = max(1, num_steps(sweep.settings) // 3)
+    pruner = optuna.pruners.PercentilePruner(75.0, n_warmup_steps=first_step)
+    storage = f"sqlite:///{folder.resolve() / 'study.db'}"
     study = optuna.create_study(
-        study_name="sweep",
-        storage=f"sqlite:///{folder.resolve() / 'study.db'}",
-        load_if_exists=True,
-        pruner=pruner,
+        study_name="sweep", storage=storage, load_if_exists=True, pruner=pruner
     )
     try_again = optuna.storages.RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         try_again(study, trial)  # in its old folder, from its checkpoint
-    study.sampler = make_sampler(sweep, len(study.trials))
+    seed = (sweep.plan.seed + len(study.trials)) % 2**32  # a resumed sweep tries something new
+    match sweep.plan.strategy:
+        case "grid":
+            study.sampler = optuna.samplers.GridSampler(sweep.grid, sweep.plan.seed)
+        case "random":
+            study.sampler = optuna.samplers.RandomSampler(seed)
+        case "tpe":
+            study.sampler = optuna.samplers.TPESampler(seed=seed)
     return study
 
 
-def make_sampler(sweep: Sweep, num_known: int) -> optuna.samplers.BaseSampler:
-    """Make optuna's sampler; its seed moves on, so that a resumed sweep tries something new."""
-    seed = (sweep.plan.seed + num_known) % 2**32
-    if sweep.plan.strategy == "random":
-        return optuna.samplers.RandomSampler(seed)
-    if sweep.plan.strategy == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
-    grid = {name: list(grid_values(axis)) for name, axis in sweep.space.items()}
-    return optuna.samplers.GridSampler(grid, sweep.plan.seed)
-
-
 def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller) -> None:
-    """Train as many trials as are missing; one that fails, for whatever reason, ends only itself.
-
-    Raises:
-        Interrupted: a signal came; all is saved.
-    """
+    """Train the trials that are missing; one that fails, for whatever reason, ends only itself."""
 
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
         print(in_words(trial), flush=True)
-        if trial.state == TrialState.FAIL:
-            gc.collect()  # a trial out of memory must not leave the next one without
+        gc.collect()  # a trial out of memory must not leave the next one without
 
     missing = sweep.num_trials - len(ended(study))
     if missing > 0:
@@ -165,20 +135,32 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
 
 
 def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:
-    """Train a trial, or go on with it; return E on validation of the model that is kept.
-
-    Raises:
-        Interrupted: a signal came; what was trained is saved.
-    """
+    """Train a trial, or go on with it; return E on validation of the model that is kept."""
     for setting, axis in sweep.space.items():
-        suggest(trial, setting, axis, sweep.plan.strategy == "grid")
+        if isinstance(axis, list):
+            trial.suggest_categorical(setting, axis)
+        elif FIELDS[setting].annotation in (int, int | None):
+            trial.suggest_int(setting, int(axis.low), int(axis.high), log=axis.log)
+        else:
+            trial.suggest_float(setting, axis.low, axis.high, log=axis.log)
     name = trial.user_attrs.get("folder") or f"trial-{len(last_tries(trial.study)) + 1:03}"
     trial.set_user_attr("folder", name)
     with caller.stop.raising():  # a signal that came between two trials
         pass
     path, settings = folder / name, settings_of(sweep, trial.params)
+    num_told = 0
+
+    def report(record: dict[str, Any] | None = None) -> None:
+        nonlocal num_told
+        for E, accuracy in progress(path, settings)[num_told:]:
+            num_told += 1
+            trial.report(E, num_told)
+            trial.set_user_attr("accuracy", accuracy)
+        if sweep.plan.prune and num_told < num_steps(settings) and trial.should_prune():
+            raise Pruned
+
     try:
-        train(trial, path, follow_weights(settings), caller)
+        train(path, follow_weights(settings), trial.params, caller, report)
     except Pruned:
         raise optuna.TrialPruned from None
     except Exception as error:
@@ -191,48 +173,22 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
     return E
 
 
-def train(trial: optuna.Trial, path: Path, settings: Settings, caller: Caller) -> None:
-    """Train what is missing of a run, or of the folds of a group.
-
-    Raises:
-        Pruned: the others were better at some step.
-    """
-    num_told = 0
-
-    def report(record: dict[str, Any] | None = None) -> None:
-        nonlocal num_told
-        for E, accuracy in progress(path, settings)[num_told:]:
-            num_told += 1
-            trial.report(E, num_told)
-            trial.set_user_attr("accuracy", accuracy)
-        if num_told < num_steps(settings) and trial.should_prune():
-            raise Pruned
-
+def train(
+    path: Path, settings: Settings, tried: Iterable[str], caller: Caller, report: Report
+) -> None:
+    """Train what is missing of a run, or of the folds of a group."""
     if has_folds(settings):
         if not Group(path).exists:
             Group(path).create(settings, None)
         status = train_runs(Group(path), caller, after_each=report)
     else:
-        origins = dict.fromkeys(FIELDS, CONFIG) | dict.fromkeys(trial.params, path.name)
-        is_old = RunFolder(path).config.exists()
-        watched = replace(caller, watch=report)
+        origins = dict.fromkeys(FIELDS, CONFIG) | dict.fromkeys(tried, path.name)
+        is_old, watched = RunFolder(path).config.exists(), replace(caller, watch=report)
         status = train_run(Loaded(settings, origins), path, is_old, watched).status
     if status > 128:
         raise Interrupted(status - 128)
     if status != EXIT_DONE:
         raise UserError("a number was not finite")
-
-
-def suggest(trial: optuna.Trial, name: str, axis: Choices | Range, is_grid: bool) -> None:
-    """Let optuna choose the value of a setting."""
-    if is_grid or isinstance(axis, Choices):
-        trial.suggest_categorical(name, list(grid_values(axis)))
-        return
-    high: Any = grid_values(axis)[-1] if axis.step else axis.high  # an end that the steps meet
-    if FIELDS[name].annotation in (int, int | None):
-        trial.suggest_int(name, int(axis.low), int(high), log=axis.log, step=int(axis.step or 1))
-    else:
-        trial.suggest_float(name, axis.low, high, log=axis.log, step=axis.step)
 
 
 def reason_of(error: Exception) -> str:
@@ -248,13 +204,15 @@ def progress(path: Path, settings: Settings) -> list[tuple[float, float]]:
     if not has_folds(settings):
         epochs = (r["val"] for r in RunFolder(path).records() if r["kind"] == "epoch")
         return [(val["E"], val["accuracy"]) for val in epochs]
-    runs = Group(path).runs if Group(path).exists else []
-    logs = [RunFolder(run).records() for run in runs]
-    done = list(takewhile(lambda log: log and log[-1]["kind"] == "end", logs))
-    counts = [log[0]["num_images"]["val"] for log in done]
-    means = [(log[-2]["val"]["E"], log[-2]["val"]["accuracy"]) for log in done]
-    numbers = range(1, len(done) + 1)
-    return [tuple(np.average(means[:n], axis=0, weights=counts[:n]).tolist()) for n in numbers]
+    found, total, sums = [], 0, np.zeros(2)
+    for run in Group(path).runs:
+        log = RunFolder(run).records()
+        if not log or log[-1]["kind"] != "end":
+            break
+        num, val = log[0]["num_images"]["val"], log[-2]["val"]
+        total, sums = total + num, sums + num * np.array([val["E"], val["accuracy"]])
+        found.append((float(sums[0] / total), float(sums[1] / total)))
+    return found
 
 
 def num_steps(settings: Settings) -> int:

@@ -59,13 +59,9 @@ def in_words(trial: FrozenTrial) -> str:
 
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep, device: torch.device) -> str:
-    """Write trials.csv, best.yaml and the plots, and return the table for a terminal.
-
-    Raises:
-        UserError: the pictures have changed since.
-    """
-    trials, names = ended(study), list(sweep.space)
-    write_text(folder / "trials.csv", as_csv(trials, names))
+    """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
+    trials = ended(study)
+    write_csv(folder / "trials.csv", trials, list(sweep.space))
     states = [STATES[trial.state] for trial in trials]
     counts = ", ".join(f"{states.count(s)} {s}" for s in STATES.values() if s in states)
     parts = [f"{len(trials)} of {sweep.num_trials} trials: {counts}"]
@@ -73,31 +69,31 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep, device: torch
     done.sort(key=lambda trial: trial.value or 0.0)
     if done:
         write_text(folder / "best.yaml", to_yaml(settings_of(sweep, done[0].params)))
-        rows = [["trial", "E", "accuracy", *names]]
+        rows = [["trial", "E", "accuracy", *sweep.space]]
         for trial in done[:MAX_ROWS]:
-            known, params = trial.user_attrs, [shown(trial.params[name]) for name in names]
-            rows.append(
-                [known["folder"], f"{trial.value:.4f}", f"{known['accuracy']:.1%}", *params]
-            )
+            numbers = [f"{trial.value:.4f}", f"{trial.user_attrs['accuracy']:.1%}"]
+            params = [shown(trial.params[name]) for name in sweep.space]
+            rows.append([trial.user_attrs["folder"], *numbers, *params])
         parts += [align(rows), judge(done, folder, sweep, device)]
-    see = ["trials.csv", *draw(study, folder)]
+    files = [str(folder / name) for name in ("trials.csv", *draw(study, folder))]
     parts.append(
-        f"see {', '.join(str(folder / name) for name in see)}\n"
+        f"see {', '.join(files)}\n"
         f"or: pip install optuna-dashboard; optuna-dashboard sqlite:///{folder / 'study.db'}"
     )
     return "\n\n".join(parts)
 
 
-def as_csv(trials: Sequence[FrozenTrial], names: Sequence[str]) -> str:
+def write_csv(path: Path, trials: Sequence[FrozenTrial], names: Sequence[str]) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "E", "accuracy", "steps", *names, "reason"])
+    header = ["trial", "state", "E", "accuracy", "steps", *names, "reason"]
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
     for trial in trials:
-        known, params = trial.user_attrs, [trial.params.get(name, "") for name in names]
-        numbers = [trial.value, known.get("accuracy"), trial.last_step or 0]
-        reason = why_failed(trial) if trial.state == TrialState.FAIL else ""
-        writer.writerow([known["folder"], STATES[trial.state], *numbers, *params, reason])
-    return text.getvalue()
+        row = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state]}
+        row |= {"E": trial.value, "accuracy": trial.user_attrs.get("accuracy")}
+        row |= {"steps": trial.last_step or 0, **trial.params}
+        writer.writerow(row | ({"reason": why_failed(trial)} if trial.value is None else {}))
+    write_text(path, text.getvalue())
 
 
 def judge(done: Sequence[FrozenTrial], folder: Path, sweep: Sweep, device: torch.device) -> str:

@@ -156,8 +156,9 @@ def run_command(tmp_path, monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["data.drawings", *arguments])
+        status = None
         try:
-            status = sheet.main()
+            sheet.main()
         except SystemExit as error:
             status = error.code
         return status, "".join(capsys.readouterr())
