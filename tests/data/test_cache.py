@@ -133,8 +133,8 @@ print(load_folder(sys.argv[1], 16, 0.25, 0, train_size=20, cache_dir=sys.argv[2]
 
 
 def start_loading(animals, kept):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", LOAD, animals, kept], cwd=ROOT, **pipes)
+    command, pipe = [sys.executable, "-c", LOAD, str(animals), str(kept)], subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
 
 def wait_for_pixels(kept):

@@ -85,8 +85,8 @@ for _ in decode_in_order([sys.argv[1]] * 100_000, [64]):
 def test_workers_end_with_their_parent(tmp_path, signum):
     (tmp_path / "a.jpg").write_bytes(encoded(scene(1)))
     command = [sys.executable, "-c", DECODE, str(tmp_path / "a.jpg")]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    run = subprocess.Popen(command, cwd=ROOT, process_group=0, **pipes)
+    pipe = subprocess.PIPE
+    run = subprocess.Popen(command, cwd=ROOT, process_group=0, stdout=pipe, stderr=pipe, text=True)
     for _ in range(500):  # so many that the last worker has started, too
         run.stdout.readline()
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
