@@ -91,10 +91,11 @@ def test_default_weights_come_from_where_they_are_kept_and_back_from_a_model_fil
     for key, tensor in again.state_dict().items():
         expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]
         assert torch.equal(tensor, expected), key
-    named = {"name": full_name, "weights": "DEFAULT"}
-    open_settings = settings_of(data={"image_size": None}, model=named)
-    filled = preprocessing_of(follow_weights(open_settings))
-    assert filled == Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    from_default = {"name": full_name, "weights": "DEFAULT"}
+    filled = follow_weights(settings_of(data={"image_size": None}, model=from_default))
+    assert preprocessing_of(filled) == Preprocessing(
+        224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    )
 
 
 def test_the_sizes_that_torchvision_trained_with_are_settings():

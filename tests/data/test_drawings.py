@@ -150,25 +150,20 @@ def test_a_linear_model_stays_below_75_percent(many):
 
 
 @pytest.fixture
-def run_command(tmp_path, monkeypatch, capsys):
-    """Run `python -m data.drawings` in an empty folder; return its status and what it says."""
+def run_command(tmp_path, monkeypatch):
+    """Run `python -m data.drawings` in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["data.drawings", *arguments])
-        status = None
-        try:
-            sheet.main()
-        except SystemExit as error:
-            status = error.code
-        return status, "".join(capsys.readouterr())
+        sheet.main()
 
     return run
 
 
-def test_the_command_writes_a_sheet(tmp_path, run_command):
-    words = ("--rows", "2", "--columns", "3", "--size", "32")
-    assert run_command(*words) == (None, "drawings.png\n")
+def test_the_command_writes_a_sheet(tmp_path, run_command, capsys):
+    run_command("--rows", "2", "--columns", "3", "--size", "32")
+    assert capsys.readouterr().out == "drawings.png\n"
     with Image.open(tmp_path / "drawings.png") as picture:
         # Names take 5/8 of a drawing at the left; gaps are 4 pixels.
         assert picture.size == (20 + 3 * 36, 4 + 2 * 36)
@@ -184,6 +179,7 @@ def test_the_command_writes_a_sheet(tmp_path, run_command):
         ("--out nowhere/sheet.png", "argument --out: nowhere/sheet.png is not"),
     ],
 )
-def test_a_wrong_argument_ends_with_one_sentence(run_command, arguments, message):
-    status, said = run_command(*arguments.split())
-    assert status == 2 and message in said
+def test_a_wrong_argument_ends_with_one_sentence(run_command, capsys, arguments, message):
+    with pytest.raises(SystemExit, match="2"):
+        run_command(*arguments.split())
+    assert message in capsys.readouterr().err
