@@ -62,11 +62,7 @@ class Verdict:
 
 
 def check(settings: Settings, max_seconds: float) -> Iterator[Verdict]:
-    """Yield the verdicts, one by one, after at most so many seconds of training for each.
-
-    Raises:
-        UserError: the run itself could not be built.
-    """
+    """Yield the verdicts, one by one, after at most so many seconds of training for each."""
     num_images = min(MAX_DRAWINGS, settings.data.num_images)
     batch_size = min(MAX_BATCH, settings.train.batch_size)
     fewer = {"data.num_images": num_images, "train.batch_size": batch_size}

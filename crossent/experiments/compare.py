@@ -82,10 +82,10 @@ def check_comparable(first: Measured, other: Measured) -> None:
 
 def make_side(runs: Sequence[Measured]) -> Side:
     """Make one side of the runs; several of one group are called after it."""
-    names = [run.name for run in runs]
-    groups = {name.rpartition("/")[0] for name in names}
-    name = groups.pop() if len(names) > 1 and len(groups) == 1 else ""
-    return Side(name or " + ".join(names), [run.outputs for run in runs])
+    name, *others = {run.name.rpartition("/")[0] for run in runs}
+    if len(runs) == 1 or others or not name:
+        name = " + ".join(run.name for run in runs)
+    return Side(name, [run.outputs for run in runs])
 
 
 def as_text(scores: Mapping[str, Scores], comparisons: Sequence[Comparison]) -> str:

@@ -200,7 +200,12 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
 def summarise(group: Group, device: torch.device) -> str:
     """Measure all runs, write summary.json, and return the table."""
     runs = [measure_run(path, path.name, None, device) for path in group.runs]
-    text, facts = about_folds(runs) if group.kind == "folds" else about_seeds(runs)
+    if group.kind == "folds":  # every picture was judged by the one model that had not seen it
+        scores, class_names = score(pooled("", runs).outputs), runs[0].class_names
+        title = "Each picture was judged by the model that had not seen it, after its last epoch."
+        text, facts = f"{title}\n\n{tables(scores, class_names)}", scores.to_dict(class_names)
+    else:
+        text, facts = about_seeds(runs)
     rows, of_each = [[group.kind.rstrip("s"), "pictures", "accuracy", "E"]], []
     for run in runs:
         num, outputs = len(run.outputs), run.outputs
@@ -210,13 +215,6 @@ def summarise(group: Group, device: torch.device) -> str:
     facts = {"kind": group.kind, **facts, group.kind: of_each}
     write_json(group.path / SUMMARY, facts)
     return f"{text}\n\n{align(rows)}"
-
-
-def about_folds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:
-    """Pool the answers: every picture was judged by the one model that had not seen it."""
-    scores, class_names = score(pooled("", runs).outputs), runs[0].class_names
-    title = "Each picture was judged by the model that had not seen it, after its last epoch."
-    return f"{title}\n\n{tables(scores, class_names)}", scores.to_dict(class_names)
 
 
 def about_seeds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:

@@ -21,7 +21,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from crossent.build import make_data
 from crossent.config import FIELDS, Loaded, Settings
-from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.experiments.group import Group, has_folds, train_runs, wants_group
 from crossent.experiments.space import Sweep, load_sweep
@@ -85,8 +84,7 @@ def run_sweep(folder: Path, sweep: Sweep) -> int:
             study = open_study(folder, sweep)
             train_trials(study, folder, sweep, caller)
             with caller.stop.install().raising():
-                device = choose_device(sweep.settings.train.device)
-                print(report_trials(study, folder, sweep, device))
+                print(report_trials(study, folder, sweep))
         except Interrupted as interrupted:
             print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status

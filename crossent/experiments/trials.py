@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from crossent.config import Settings, format_value, to_yaml, with_values
+from crossent.device import choose_device
 from crossent.evaluation.compare import Side, paired_bootstrap
 from crossent.evaluation.measure import align
 from crossent.evaluation.scores import score
@@ -21,6 +21,7 @@ from crossent.experiments.space import Sweep
 from crossent.files import write_atomic, write_text
 
 STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+KILLED = "its process was killed, again and again"
 MIN_DONE = 8  # trials, for plots
 MAX_RIVALS = 4  # compared with the best, picture by picture
 MAX_ROWS = 10  # of the table on a terminal
@@ -42,14 +43,10 @@ def ended(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in last_tries(study).values() if trial.state in STATES]
 
 
-def why_failed(trial: FrozenTrial) -> str:
-    return str(trial.user_attrs.get("reason", "its process was killed, again and again"))
-
-
 def in_words(trial: FrozenTrial) -> str:
     """Return in a line what came of a trial, and what it tried."""
     if trial.value is None:
-        result = f"failed: {why_failed(trial)}"
+        result = f"failed: {trial.user_attrs.get('reason', KILLED)}"
     else:
         result = f"E = {trial.value:.4f}, accuracy {trial.user_attrs['accuracy']:.1%}"
     if trial.state == TrialState.PRUNED:
@@ -58,7 +55,7 @@ def in_words(trial: FrozenTrial) -> str:
     return f"{trial.user_attrs['folder']}  {result:<40}  {params}"
 
 
-def report_trials(study: optuna.Study, folder: Path, sweep: Sweep, device: torch.device) -> str:
+def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
     trials = ended(study)
     write_csv(folder / "trials.csv", trials, list(sweep.space))
@@ -74,7 +71,7 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep, device: torch
             numbers = [f"{trial.value:.4f}", f"{trial.user_attrs['accuracy']:.1%}"]
             params = [shown(trial.params[name]) for name in sweep.space]
             rows.append([trial.user_attrs["folder"], *numbers, *params])
-        parts += [align(rows), judge(done, folder, sweep, device)]
+        parts += [align(rows), judge(done, folder, sweep)]
     files = [str(folder / name) for name in ("trials.csv", *draw(study, folder))]
     parts.append(
         f"see {', '.join(files)}\n"
@@ -89,16 +86,18 @@ def write_csv(path: Path, trials: Sequence[FrozenTrial], names: Sequence[str]) -
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
     for trial in trials:
-        row = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state]}
+        row: dict[str, Any] = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state]}
         row |= {"E": trial.value, "accuracy": trial.user_attrs.get("accuracy")}
         row |= {"steps": trial.last_step or 0, **trial.params}
-        writer.writerow(row | ({"reason": why_failed(trial)} if trial.value is None else {}))
+        if trial.value is None:
+            row["reason"] = trial.user_attrs.get("reason", KILLED)
+        writer.writerow(row)
     write_text(path, text.getvalue())
 
 
-def judge(done: Sequence[FrozenTrial], folder: Path, sweep: Sweep, device: torch.device) -> str:
+def judge(done: Sequence[FrozenTrial], folder: Path, sweep: Sweep) -> str:
     """Measure the best trial again, and which of the next can be told from it."""
-    sides = []
+    device, sides = choose_device(sweep.settings.train.device), []
     for trial in done[: 1 + MAX_RIVALS]:
         name = trial.user_attrs["folder"]
         runs = measure_side(folder / name, name, None, device)

@@ -28,7 +28,6 @@ from crossent.verify_resume import first_difference
 from data.preprocess import Preprocessing
 from tests.experiments.parts import InSecond, draw_folder
 from tests.forked import ROOT, Command
-from tests.training.parts import CPU
 
 EPOCHS = 3
 SPACE = {"optim.lr": Range(low=0.001, high=1.0, log=True), "train.mixup": [0.0, 1.0]}
@@ -242,7 +241,7 @@ def test_table_files_and_plots(tmp_path, monkeypatch):
     space = {**SPACE, "train.ema": [None, 5.0], "data.flip": [0.0, 0.5]}
     sweep = make_sweep(space, trials=9, prune=False)
     study = run(tmp_path, sweep, in_trial("trial-003", refused))
-    text = report_trials(study, tmp_path, sweep, CPU)
+    text = report_trials(study, tmp_path, sweep)
     rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
     assert [row["trial"] for row in rows] == [f"trial-{n:03}" for n in range(1, 10)]
     assert (rows[2]["state"], rows[2]["E"]) == ("failed", "") and "vit" in rows[2]["reason"]
