@@ -11,7 +11,7 @@ from crossent.errors import UserError
 from crossent.evaluation.compare import Comparison, Side, compare
 from crossent.evaluation.measure import align
 from crossent.evaluation.scores import Scores, score
-from crossent.experiments.group import Group, Measured, measure_run, pooled
+from crossent.experiments.group import Measured, measure_side
 
 
 def compare_runs(
@@ -51,17 +51,6 @@ def compare_runs(
         "comparisons": [c.to_dict(runs[0].picture_names) for c in comparisons],
     }
     return as_text(scores, comparisons), facts
-
-
-def measure_side(
-    path: Path, name: str, data_root: str | None, device: torch.device
-) -> list[Measured]:
-    """Measure a run; the folds of a group as one run over all pictures; or each of its seeds."""
-    group = Group(path)
-    if not group.exists:
-        return [measure_run(path, name, data_root, device)]
-    runs = [measure_run(run, f"{name}/{run.name}", data_root, device) for run in group.runs]
-    return [pooled(name, runs)] if group.kind == "folds" and data_root is None else runs
 
 
 def check_comparable(first: Measured, other: Measured) -> None:

@@ -173,6 +173,17 @@ class Measured:
     key: object
 
 
+def measure_side(
+    path: Path, name: str, data_root: str | None, device: torch.device
+) -> list[Measured]:
+    """Measure a run; the folds of a group as one run over all pictures; or each of its seeds."""
+    group = Group(path)
+    if not group.exists:
+        return [measure_run(path, name, data_root, device)]
+    runs = [measure_run(run, f"{name}/{run.name}", data_root, device) for run in group.runs]
+    return [pooled(name, runs)] if group.kind == "folds" and data_root is None else runs
+
+
 def measure_run(path: Path, name: str, data_root: str | None, device: torch.device) -> Measured:
     """Run the model over its validation pictures, or over those of another folder."""
     from crossent.build import data_to_evaluate

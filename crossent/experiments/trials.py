@@ -15,8 +15,7 @@ from crossent.device import choose_device
 from crossent.evaluation.compare import Side, paired_bootstrap
 from crossent.evaluation.measure import align
 from crossent.evaluation.scores import score
-from crossent.experiments.compare import measure_side
-from crossent.experiments.group import has_folds
+from crossent.experiments.group import has_folds, measure_side
 from crossent.experiments.space import Sweep
 from crossent.files import write_atomic, write_text
 
