@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(smoke_run, tmp_path):
 def test_a_folder_that_is_removed_is_named(tmp_path):
     mishap = Mishap("folder removed", "after a step")
     said = the_line(tmp_path, *SMOKE, "--out", tmp_path / "run", mishap=mishap)
-    assert f"{tmp_path / 'run' / 'last.safetensors'}: cannot be written: No such file" in said
+    assert f"{tmp_path / 'run' / 'metrics.jsonl'}: No such file" in said
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
