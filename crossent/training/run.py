@@ -133,7 +133,7 @@ class Run:
             trainer.losses.zero_()
 
     def fit(self) -> None:
-        """Train to the last epoch.
+        """Train to the last epoch; leave a run that is finished as it is.
 
         Raises:
             Interrupted: a signal came; everything is saved.
@@ -142,6 +142,8 @@ class Run:
             WorkerLost: another process did not answer.
         """
         progress = self.trainer.progress
+        if progress.done:
+            return
         first, start = progress.epoch, time.perf_counter()
         self.console.headings()
         try:
