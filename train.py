@@ -66,9 +66,8 @@ def main(arguments: Sequence[str]) -> int:
     from crossent.pretrained import follow_weights
     from crossent.train_run import try_out
     from crossent.training.distributed import join_processes
-    from models import MODEL_NAMES
 
-    loaded = load_settings(config_path(args), args.overrides, model_names=MODEL_NAMES)
+    loaded = load_settings(config_path(args), args.overrides)
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
