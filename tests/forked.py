@@ -3,7 +3,6 @@
 A server imports everything once and forks: killed, stopped or out of disk, a process costs little.
 """
 
-import math
 import multiprocessing
 import os
 import resource
@@ -27,7 +26,7 @@ import crossent.__main__
 import train
 from crossent.errors import run_main
 from tests import drill
-from tests.training.parts import make_run
+from tests.training.parts import STEPS_PER_EPOCH, make_run
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -75,8 +74,7 @@ def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
     torch.manual_seed(4711)  # another state than the run's: a resume has to bring its own
     if mishap:
         mishap.arm(run)
-    # with a checkpoint at the end of each of its short epochs
-    tiny = make_run(run, checkpoint_every_steps=every_steps, checkpoint_share=math.inf)
+    tiny = make_run(run, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
     with tiny.folder.in_use():
         tiny.start_or_resume()
         tiny.fit()

@@ -32,7 +32,7 @@ def batch_norm(dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
     rows = processes.part_of(len(x))
     part = x[rows.start : rows.stop].requires_grad_()
     if processes.size > 1:
-        use_global_batch_norm(layer, processes)
+        use_global_batch_norm(layer)
     y = layer(part)
     y.backward(slope[rows.start : rows.stop])
     assert part.grad is not None and layer.weight.grad is not None and layer.bias.grad is not None
@@ -60,7 +60,7 @@ def first_epoch(case: str, dtype: torch.dtype, processes: Processes) -> dict[str
     for module in (trainer.model, trainer.model.head):
         module.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     if processes.size > 1:
-        use_global_batch_norm(trainer.model, processes)
+        use_global_batch_norm(trainer.model)
     losses = [trainer.train_totals().E for _ in trainer.train_epoch()]
     count = trainer.train_totals().count
     record = trainer.finish_epoch(trainer.validate())
@@ -124,5 +124,5 @@ if __name__ == "__main__":
         found["resumed"] = resume_without_a_shared_disk(Path(sys.argv[1]).parent, processes)
         if processes.is_first:
             Path(sys.argv[1]).write_text(json.dumps(found))
-        processes.wait()  # all leave together, as in train.py
+        processes.leave_together("all tests")  # as in train.py
     leave_at_once(0)

@@ -103,33 +103,32 @@ def test_a_number_that_is_not_finite_is_looked_for_by_each_process(of_two_proces
 
 
 class Notes(dict):
-    """What a store does for processes that wait for a note."""
+    """What a store does for processes that wait for each other."""
 
     def set(self, key, value):
         self[key] = value
 
     def wait(self, keys, timeout):
+        assert timeout.days >= 1
         while not set(keys) <= self.keys():
             time.sleep(0.001)
 
 
-def test_the_first_process_of_each_machine_goes_ahead():
-    """Two machines with two processes each: ranks 0 and 2 decode, 1 and 3 wait for their own."""
-    notes, order, gone = Notes(), [], []
+def test_no_process_leaves_before_the_last_has_come():
+    notes, done, seen = Notes(), [], []
 
-    def decode(rank):
-        with Processes(rank, 4, rank % 2, store=notes).first_goes_ahead():
-            time.sleep(0.05 * (rank == 2))
-            order.append(rank)
-        gone.append((rank, len(order)))
+    def work(rank):
+        time.sleep(0.05 * (rank == 1))
+        done.append(rank)
+        Processes(rank, 3, store=notes).leave_together("decoding")
+        seen.append(len(done))
 
-    threads = [threading.Thread(target=decode, args=[rank]) for rank in (3, 1, 2, 0)]
+    threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=10)
-    assert order.index(0) < order.index(1) and order.index(2) < order.index(3)
-    assert sorted(gone) == [(rank, 4) for rank in range(4)]  # none leaves before the last decoded
+    assert seen == [3, 3, 3]
 
 
 def test_processes_with_different_pictures_are_told(monkeypatch):
