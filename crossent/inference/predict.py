@@ -136,6 +136,8 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
         UserError: the model has no such curve, or the accuracy cannot be promised.
     """
     metrics = classifier.header["metrics"]
+    if "rejection" not in metrics:
+        raise UserError("--accuracy: this model was stored without a rejection curve; train anew")
     try:
         promise = keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:

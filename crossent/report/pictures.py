@@ -124,19 +124,7 @@ def small(path: Path) -> Image.Image:
 
 
 def make_thumbnail(picture: Image.Image, caption: str, alt: str, name: str = "") -> Thumbnail:
-    uri = data_uri(picture, "jpeg", quality=75)
-    return Thumbnail(uri, picture.size, caption, alt, name)
-
-
-def shares_as_image(shares: npt.NDArray[np.float64]) -> str:
-    """Return shares (K, K) as a PNG of K x K pixels that are the darker the larger the share."""
-    alpha = Image.fromarray((255 * shares).round().astype(np.uint8))
-    picture = Image.new("RGB", alpha.size, (61, 143, 196))
-    picture.putalpha(alpha)
-    return data_uri(picture, "png")
-
-
-def data_uri(picture: Image.Image, form: str, **options: int) -> str:
     file = io.BytesIO()
-    picture.save(file, form, optimize=True, **options)
-    return f"data:image/{form};base64,{base64.b64encode(file.getvalue()).decode()}"
+    picture.save(file, "jpeg", optimize=True, quality=75)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Thumbnail(uri, picture.size, caption, alt, name)

@@ -13,7 +13,7 @@ from crossent.evaluation.scores import Outputs
 from crossent.inference.heatmap import in_shape
 from crossent.model_file import Classifier
 from crossent.report.pictures import Gallery
-from crossent.report.report import make_environment, shorten, write_report
+from crossent.report.report import make_environment, write_report
 from crossent.training.run_folder import RunFolder
 from data.images import ImageSet, Unusable
 from data.preprocess import Preprocessing
@@ -190,11 +190,6 @@ def test_any_text_comes_back_as_text(text):
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "\x1b[31m", "\x85", "\x0c", "\r"])
 def test_what_no_page_may_hold_is_marked(text):
     assert "\ufffd" in make_environment().from_string("{{ x }}").render(x=text)
-
-
-def test_what_is_long_is_shortened():
-    assert shorten("short") == "short"
-    assert shorten("a" * 50 + "b" * 50, 21) == "a" * 10 + "…" + "b" * 10
 
 
 def test_pictures_have_the_shape_of_their_file_if_it_can_be_read(tmp_path):
