@@ -9,8 +9,7 @@ from tqdm import tqdm
 from data.decode_pool import num_cpus, start_workers
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
-from data.errors import DataError
-from data.images import Data, ImageSet
+from data.images import Data, DataError, ImageSet
 
 FEW = 150  # drawings: fewer are not worth the start of a process, some 0.2 s
 

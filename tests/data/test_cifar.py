@@ -11,7 +11,7 @@ import pytest
 
 from data import cifar
 from data.cifar import load_cifar
-from data.errors import DataError
+from data.images import DataError
 
 torchvision_datasets = pytest.importorskip("torchvision.datasets")
 # torchvision unpacks without naming a filter, of which Python 3.12 and 3.13 complain.
