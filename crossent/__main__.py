@@ -148,7 +148,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
     from data.doctor import run_doctor
-    from data.load_table import Split
+    from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     settings, training_s = load_settings(config, overrides).settings, None
