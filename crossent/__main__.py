@@ -147,12 +147,14 @@ def predict(
 def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
+    from data.cache import Decoding
     from data.doctor import run_doctor
     from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     settings, training_s = load_settings(config, overrides).settings, None
-    if settings.data.root is None:
+    data = settings.data
+    if data.root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
@@ -160,8 +162,12 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
 
         settings = follow_weights(settings)
         training_s = partial(training_seconds, settings)
-    split, size = Split(settings.data.val_fraction, settings.data_seed), settings.data.image_size
-    return run_doctor(settings.data.root, as_json, size or 64, split, training_s)
+    split, decoding = (
+        Split(data.val_fraction, settings.data_seed),
+        Decoding(data.cache, data.cache_dir),
+    )
+    size = settings.data.image_size or 64
+    return run_doctor(data.root, as_json, size, split, decoding, training_s)
 
 
 @command(
