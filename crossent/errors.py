@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from data.errors import DataError
+
 EXIT_DONE = 0
 EXIT_LOST = 1  # another process of the run is gone or hangs
 EXIT_USER = 2  # the user's mistake: one line, no traceback
@@ -12,8 +14,9 @@ EXIT_NOT_FINITE = 3  # training stopped because a number was not finite
 EXIT_CTRL_C = 130
 
 
-class UserError(ValueError):
-    """Something the user can put right; the command prints the message and exits with 2."""
+# Something that the user can put right: the command prints the message and exits with 2. `data`
+# raises the same error and imports nothing from this package.
+UserError = DataError
 
 
 def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

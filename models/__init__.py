@@ -4,9 +4,10 @@ from typing import Any
 
 from torch import nn
 
+from models.published import Published
 from models.resnet9 import ResNet9
 from models.small_cnn import SmallCNN
-from models.torchvision_models import PREFIX, build_torchvision
+from models.torchvision_models import PREFIX, build_torchvision, published_by_torchvision
 
 MODELS: dict[str, type[nn.Module]] = {
     "small_cnn": SmallCNN,
@@ -15,8 +16,6 @@ MODELS: dict[str, type[nn.Module]] = {
 
 # What model.name may be; NAME stands for any of torchvision's.
 MODEL_NAMES = (*MODELS, f"{PREFIX}NAME")
-
-__all__ = ["MODELS", "MODEL_NAMES", "ResNet9", "SmallCNN", "build_model"]
 
 
 def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
@@ -38,3 +37,14 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     if name not in MODELS:
         raise ValueError(f"model {name!r} is not known; choose one of {', '.join(MODEL_NAMES)}")
     return MODELS[name](num_classes=num_classes, **arguments)
+
+
+def published(name: str) -> Published | None:
+    """Return the weights that the authors of a model publish; None if there are none.
+
+    Raises:
+        ValueError: torchvision has no model of that name.
+    """
+    if name.startswith(PREFIX):
+        return published_by_torchvision(name.removeprefix(PREFIX))
+    return None

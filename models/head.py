@@ -25,7 +25,7 @@ class Head(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # logits rounded to bf16 would blur E
-            x = x.to(self.weight.dtype)  # not that of autocast
+            x = x.to(self.weight.dtype)
             return F.linear(F.dropout(x, self.dropout, self.training), self.weight, self.bias)
 
 
@@ -38,8 +38,15 @@ def head_name(model: nn.Module) -> str:
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not names:
         raise ValueError(f"{type(model).__name__} has no linear layer to be its head")
-    last: str = names[-1]
-    return last
+    return str(names[-1])
+
+
+def replace_head(model: nn.Module, num_classes: int, dropout: float) -> None:
+    """Put a `Head` for K classes in the place of the last linear layer."""
+    parent, _, child = head_name(model).rpartition(".")
+    old = model.get_submodule(head_name(model))
+    assert isinstance(old, nn.Linear)
+    setattr(model.get_submodule(parent), child, Head(old.in_features, num_classes, dropout))
 
 
 def is_of_head(model: nn.Module, name: str) -> bool:

@@ -5,6 +5,7 @@ import torch
 
 from crossent import cross_entropy
 from models import MODELS, build_model
+from models.head import head_name
 from models.small_cnn import Stage
 
 
@@ -38,13 +39,14 @@ def test_small_cnn_has_less_than_a_million_parameters():
     assert 300_000 < num_params < 1_000_000
 
 
-def test_logits_keep_their_precision_in_bf16():
+@pytest.mark.parametrize("name", ["small_cnn", "torchvision/resnet18"])
+def test_logits_keep_their_precision_in_bf16(name):
     """A bf16 logit has 8 bits: rounding it would blur E in the third digit."""
     torch.manual_seed(0)
-    model = build_model("small_cnn", 3, width=4).eval()
-    torch.nn.init.normal_(model.head.weight)
+    model = build_model(name, 3).eval()
+    torch.nn.init.normal_(model.get_submodule(head_name(model)).weight)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        logits = model(torch.randn(64, 3, 32, 32))
+        logits = model(torch.randn(2, 3, 64, 64))
     assert logits.dtype == torch.float32
     assert not torch.equal(logits, logits.bfloat16().float())
 
