@@ -27,9 +27,8 @@ from data.batches import TrainBatches
 from data.images import Data
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
-from models import build_model
+from models import arguments_of, build_model
 from models.head import freeze_body, is_of_head
-from models.torchvision_models import PREFIX
 
 
 def build(
@@ -170,9 +169,7 @@ def make_batches(
 
 def model_arguments(settings: Settings) -> dict[str, Any]:
     """Return what `build_model` takes; model.safetensors stores it."""
-    if settings.model.name.startswith(PREFIX):
-        return {"dropout": settings.model.dropout}
-    return {"width": settings.model.width, "dropout": settings.model.dropout}
+    return settings.model.model_dump(include=arguments_of(settings.model.name))
 
 
 def make_model(settings: Settings, num_classes: int) -> nn.Module:

@@ -1,29 +1,32 @@
 """Start from the weights of another model: all of them but its head."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from crossent.config import Settings
+from crossent.config import FIELDS, Settings, flat_values, with_values
 from crossent.errors import UserError
 from crossent.model_file import model_path
 from crossent.tensor_file import check_finite, load_weights, read_tensors, read_unchecked
-from data.preprocess import Preprocessing
 from models import published
 from models.head import is_of_head
 from models.published import read_pth
 
 DEFAULT = "DEFAULT"
+FROM_SCRATCH = {"data.image_size": 64, "data.mean": (0.5,) * 3, "data.std": (0.25,) * 3}
+FOLLOWED = (*FROM_SCRATCH, "model.name", "model.width")
 
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights by name, and the preprocessing that they were trained with."""
+    """Weights by name, and those of `FOLLOWED` that are known of them."""
 
     path: Path
     tensors: dict[str, Tensor]
-    preprocessing: Preprocessing | None  # None: the file does not say
+    settings: dict[str, Any] = field(default_factory=dict)  # {"model.name": "resnet9", ...}
 
 
 def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
@@ -40,24 +43,34 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
     path = model_path(Path(weights))
     try:
         known = published(model_name)
-        expected = Preprocessing(known.image_size, known.mean, known.std) if known else None
+        settings = in_settings(vars(known)) if known else {}
         if weights == DEFAULT:
             if known is None:
-                raise ValueError(f"{model_name} has no weights called {DEFAULT}; name a run")
-            return PretrainedWeights(path, known.load(), expected)
+                raise ValueError(
+                    f"{model_name} has no {DEFAULT} weights; set model.name=efficientnet_lite0, "
+                    "or name a run"
+                )
+            return PretrainedWeights(path, known.load(), settings)
         if not path.is_file():
             raise ValueError(f"{path} does not exist; name a run, a file or {DEFAULT}")
         if path.suffix in (".pth", ".pt"):
-            return PretrainedWeights(path, read_pth(path), expected)
+            return PretrainedWeights(path, read_pth(path), settings)
+        tensors, encoded = read_unchecked(path)
+        if "sha256_header" in encoded:  # a file of ours, with its checksums
+            tensors, header = read_tensors(path)
+            if "preprocessing" not in header:
+                raise ValueError(f"{path} is not a model; name the run's model.safetensors")
+            settings = in_settings(header["preprocessing"], header["model"])
+        return PretrainedWeights(path, tensors, settings)
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from None
-    tensors, encoded = read_unchecked(path)
-    if "sha256_header" not in encoded:
-        return PretrainedWeights(path, tensors, expected)
-    tensors, header = read_tensors(path)  # a file of ours, with its checksums
-    if "preprocessing" not in header:
-        raise UserError(f"model.weights: {path} is not a model; name the run's model.safetensors")
-    return PretrainedWeights(path, tensors, Preprocessing.from_dict(header["preprocessing"]))
+
+
+def in_settings(preprocessing: Mapping[str, Any], model: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """Return a description of weights as settings by dotted name."""
+    found = {f"data.{name}": preprocessing[name] for name in ("image_size", "mean", "std")}
+    own = model | model.get("arguments", {})
+    return found | {f"model.{name}": own[name] for name in ("name", "width") if name in own}
 
 
 def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
@@ -72,25 +85,21 @@ def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
     try:
         load_weights(model, head | body, weights.path)
     except UserError as error:
-        raise UserError(
-            f"model.weights: {error}; set model.name and model.width to those of the weights"
-        ) from None
+        own = [f"{n}={value}" for n, value in weights.settings.items() if n.startswith("model.")]
+        own = own or ["model.name and model.width to those of the weights"]
+        raise UserError(f"model.weights: {error}; set {' '.join(own)}") from None
 
 
-def follow_weights(settings: Settings) -> Settings:
-    """Fill in the preprocessing that was left open: that of the weights to start from.
+def follow_weights(settings: Settings, kept: Collection[str] = FIELDS) -> Settings:
+    """Take from the weights to start from what the settings leave open, and what is not `kept`.
 
     The settings of a run are then complete, and resuming it does not need the weights.
     """
-    data, model = settings.data, settings.model
-    if None not in (data.image_size, data.mean, data.std):
+    values, weights = flat_values(settings), settings.model.weights
+    names = [n for n in FOLLOWED if values[n] is None or (weights and n not in kept)]
+    if not names:
         return settings
-    base = Preprocessing(64)
-    if model.weights is not None:  # before anything is written, in case they cannot be read
-        base = read_pretrained(model.weights, model.name).preprocessing or base
-    filled = {
-        "image_size": data.image_size or base.image_size,
-        "mean": data.mean or base.mean,
-        "std": data.std or base.std,
-    }
-    return settings.model_copy(update={"data": data.model_copy(update=filled)})
+    theirs = read_pretrained(weights, settings.model.name).settings if weights else {}
+    given = {name: value for name, value in values.items() if value is not None}
+    found = FROM_SCRATCH | given | theirs
+    return with_values(settings, {name: found[name] for name in names})

@@ -1,6 +1,5 @@
-"""torchvision's classification models by name, each with a new head."""
+"""torchvision's classification models and their weights of ImageNet."""
 
-import difflib
 import os
 from functools import partial
 from pathlib import Path
@@ -8,60 +7,31 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.head import replace_head
 from models.published import Published, read_pth
 
-PREFIX = "torchvision/"
 # Without a linear layer at the end, with a second output, or under other names in their files.
 NOT_FOR_US = ("squeezenet", "inception", "googlenet", "densenet")
 
 
-def torchvision_names() -> list[str]:
+def names() -> list[str]:
     """Return the names that may follow "torchvision/"."""
     from torchvision import models
 
     return [n for n in models.list_models(module=models) if not n.startswith(NOT_FOR_US)]
 
 
-def build_torchvision(name: str, num_classes: int, dropout: float = 0.0) -> nn.Module:
-    """Build an untrained model of torchvision with a head for K classes.
-
-    Args:
-        name: such as "resnet18".
-        num_classes: K.
-        dropout: probability before the last layer, in addition to the model's own dropout.
-
-    Raises:
-        ValueError: the name is not known.
-    """
+def create(name: str) -> nn.Module:
+    """Build an untrained model with torchvision's own head."""
     from torchvision import models
 
-    check_name(name)
     model: nn.Module = models.get_model(name, weights=None)
-    replace_head(model, num_classes, dropout)
     return model
 
 
-def check_name(name: str) -> None:
-    """Raise ValueError, with the nearest names, unless the model can be built from torchvision."""
-    names = torchvision_names()
-    if name not in names:
-        similar = difflib.get_close_matches(name, names, n=3) or ["resnet18", "mobilenet_v3_small"]
-        raise ValueError(
-            f"model {PREFIX}{name} is not known; did you mean "
-            f"{' or '.join(PREFIX + n for n in similar)}?"
-        )
-
-
-def published_by_torchvision(name: str) -> Published:
-    """Return the weights that torchvision calls DEFAULT.
-
-    Raises:
-        ValueError: the name is not known.
-    """
+def published(name: str) -> Published:
+    """Return the weights that torchvision calls DEFAULT."""
     from torchvision import models
 
-    check_name(name)
     weights = models.get_model_weights(name).DEFAULT
     transforms = weights.transforms()
     return Published(

@@ -1,25 +1,27 @@
 """model.weights: from a run, a file, torchvision's own; what is used of them, what is refused."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+import yaml
 from safetensors.torch import save_file
 
 import train
-from crossent.build import make_model, make_optimizer, preprocessing_of
-from crossent.config import Settings
+from crossent.build import make_model, make_optimizer
+from crossent.config import Settings, flat_values, load_settings
 from crossent.errors import UserError
 from crossent.model_file import load_model, write_model
 from crossent.pretrained import follow_weights, load_body, read_pretrained
 from crossent.training.signals import StopRequest
 from data.preprocess import Preprocessing
-from models import build_model, published
+from models import build_model, published, torchvision_models
 from models.head import is_of_head
-from models.torchvision_models import torchvision_names
 from tests.data.pictures import make_folder
 
+ROOT = Path(__file__).resolve().parents[1]
 IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -31,7 +33,8 @@ def settings_of(**sections):
 def old_run(tmp_path):
     """A run of ours with two classes and its own preprocessing."""
     torch.manual_seed(3)
-    header = {"class_names": ["cat", "cow"], "model": {}, "metrics": {}}
+    header = {"class_names": ["cat", "cow"], "metrics": {}}
+    header |= {"model": {"name": "small_cnn", "arguments": {"width": 4, "dropout": 0.0}}}
     header |= {"preprocessing": Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)).to_dict()}
     path = tmp_path / "old"
     path.mkdir()
@@ -69,18 +72,36 @@ def test_all_but_the_head_comes_from_the_other_run(old_run):
             assert torch.equal(tensor, old.state_dict()[name]), name
 
 
-def test_preprocessing_follows_the_weights_where_it_is_left_open(old_run):
-    path, _ = old_run
-    model = {"weights": str(path), "width": 4}
-    filled = follow_weights(settings_of(data={"image_size": None}, model=model))
-    assert preprocessing_of(filled) == Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    path.rename(path.with_name("gone"))
-    assert follow_weights(filled) == filled, "the weights are needed once"
-    assert preprocessing_of(follow_weights(settings_of())) == Preprocessing(64)
+OLD = {
+    "model.name": "small_cnn", "model.width": 4,
+    "data.image_size": 40, "data.mean": (0.1, 0.2, 0.3), "data.std": (0.4, 0.5, 0.6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("own", [{}, {"data.image_size": 48}, {"model.name": "resnet9"}], ids=str)
+@pytest.mark.parametrize("where", ["argument", "file"])
+def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tmp_path, own, where):
+    """photos.yaml has a model and a size, but it does not know of the weights."""
+    config, words = "configs/photos.yaml", ["data.root=."]
+    if where == "argument":
+        words += [f"{name}={value}" for name, value in own.items()]
+        words += [f"model.weights={old_run[0]}"]
+    else:
+        config = tmp_path / "own.yaml"
+        model = {"weights": str(old_run[0])} | {n[6:]: v for n, v in own.items() if "model." in n}
+        data = {n[5:]: v for n, v in own.items() if "data." in n}
+        base = str(ROOT / "configs" / "photos.yaml")
+        config.write_text(yaml.safe_dump({"base": base, "model": model, "data": data}))
+    loaded = load_settings(config, words)
+    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    found = flat_values(settings)
+    assert {name: found[name] for name in OLD} == OLD | own
+    old_run[0].rename(tmp_path / "gone")
+    assert follow_weights(settings) == settings, "the weights are needed once"
 
 
 def test_the_sizes_that_torchvision_trained_with_are_settings():
-    for name in torchvision_names():
+    for name in torchvision_models.names():
         size = published(f"torchvision/{name}").image_size
         assert settings_of(data={"image_size": size}).data.image_size == size
 
@@ -156,7 +177,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
         (b"", "a.pth", "damaged or holds more than tensors"),
         (b"not safetensors", "a.safetensors", "damaged or not a safetensors file"),
         (None, "missing", "does not exist; name a run"),
-        (None, "DEFAULT", "small_cnn has no weights called DEFAULT; name a run"),
+        (None, "DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
     ],
 )
 def test_a_file_of_no_use_is_named(tmp_path, monkeypatch, content, name, message):
@@ -169,12 +190,12 @@ def test_a_file_of_no_use_is_named(tmp_path, monkeypatch, content, name, message
 
 def test_weights_that_do_not_fit_are_refused(old_run, tmp_path):
     wider = build_model("small_cnn", 3, width=8)
-    with pytest.raises(UserError, match=r"another model: .*set model.name and model.width"):
+    with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=4$"):
         load_body(wider, read_pretrained(str(old_run[0]), "small_cnn"))
     wider.state_dict()["features.0.0.weight"][0] = math.nan
     save_file(wider.state_dict(), tmp_path / "a.safetensors")  # a plain file will do
     found = read_pretrained(str(tmp_path / "a.safetensors"), "small_cnn")
-    assert found.tensors.keys() == wider.state_dict().keys() and found.preprocessing is None
+    assert found.tensors.keys() == wider.state_dict().keys() and found.settings == {}
     with pytest.raises(UserError, match="not finite"):
         load_body(wider, found)
 

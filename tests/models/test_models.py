@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from crossent import cross_entropy
-from models import MODELS, build_model
+from models import MODELS, arguments_of, build_model
 from models.head import head_name
 from models.small_cnn import Stage
 
@@ -23,7 +23,8 @@ def test_an_untrained_model_starts_at_ln_K_exactly(name, num_classes):
 def test_all_parameters_learn(name):
     """The zeros of the start hold back the layers behind them for a step or two, not for ever."""
     torch.manual_seed(0)
-    model = build_model(name, 3, width=4).train()
+    small = {"width": 4} if "width" in arguments_of(name) else {}
+    model = build_model(name, 3, **small).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     images, target = torch.randn(6, 3, 32, 32), torch.arange(6) % 3
     for _ in range(3):
