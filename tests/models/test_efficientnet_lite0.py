@@ -28,7 +28,7 @@ def independent():
 
 @torch.no_grad()
 def test_logits_are_those_of_an_independent_implementation(model, independent):
-    pixels = torch.stack([torch.from_numpy(draw(0, index, LITE0.image_size)) for index in range(3)])
+    pixels = torch.stack([torch.tensor(draw(0, index, LITE0.image_size)) for index in range(3)])
     images = Preprocessing(LITE0.image_size, LITE0.mean, LITE0.std).normalise(pixels)
     logits = model(images)  # (3, 1000)
     assert logits.std() > 0.5
