@@ -192,8 +192,9 @@ def test_own_pictures_from_a_folder(train, tmp_path):
         Image.fromarray(draw(0, index, 64)).save(path)
     (path.parent / "empty.jpg").touch()
     words = [*SMOKE, "data.source=folder", "--out", tmp_path / "run"]
-    _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", status=2)
-    assert "no such folder" in err, "a mistake that leaves the folder free for the next try"
+    for more in ((), ("data.folds=2",)):
+        _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", *more, status=2)
+        assert "no such folder" in err and not (tmp_path / "run").exists()
     out, _ = train(*words, f"data.root={path.parents[1]}", f"data.cache_dir={tmp_path / 'cache'}")
     assert "empty.jpg" in out
     start = read_records(tmp_path / "run")[0]
