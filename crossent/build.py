@@ -23,8 +23,7 @@ from crossent.training.signals import StopRequest
 from crossent.training.trainer import Stopwatch, Trainer
 from data.augment import Augmentation
 from data.batches import TrainBatches
-from data.errors import DataError
-from data.images import Data
+from data.images import Data, size_to_train
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
 from models import build_model
@@ -101,29 +100,20 @@ def build(
 
 
 def make_data(settings: Settings) -> Data:
-    """Load both splits; training pictures a quarter larger, so that crops keep their detail."""
-    from data.sources import load_data  # not above: whoever imports `build` need not decode
+    """Load both splits; the training pictures larger than those of validation."""
+    from data.cifar import load_cifar  # not above: whoever imports `build` need not decode
+    from data.drawings import load_drawings
+    from data.load import Decoding, Split, load_folder
 
-    data, size = settings.data, preprocessing_of(settings).image_size
-    own: dict[str, dict[str, Any]] = {  # the arguments that only one source takes
-        "drawings": {"num_images": data.num_images, "val_fraction": data.val_fraction},
-        "folder": {
-            "root": data.root, "val_fraction": data.val_fraction, "on_bad": data.on_bad,
-            "use_cache": data.cache, "cache_dir": data.cache_dir,
-            "num_folds": data.folds, "fold": data.fold or 1,
-        },
-        "cifar": {"root": data.root},
-    }  # fmt: skip
-    try:
-        return load_data(
-            data.source,
-            image_size=size,
-            train_size=size * 5 // 4,
-            seed=settings.data_seed,
-            **own.get(data.source, {}),
-        )
-    except DataError as error:
-        raise UserError(str(error)) from error
+    data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
+    train_size = size_to_train(size)
+    if data.source == "drawings":
+        return load_drawings(data.num_images, size, data.val_fraction, seed, train_size)
+    if data.source == "cifar":
+        return load_cifar(data.root, size, seed, train_size)
+    split = Split(data.val_fraction, seed, data.folds, data.fold or 1)
+    decoding = Decoding(data.cache, data.cache_dir)
+    return load_folder(data.root or ".", size, split, train_size, data.on_bad, decoding)
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
@@ -246,17 +236,13 @@ def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
         UserError: the run's pictures have changed; or the folder has a class that the model does
             not know, or no picture at all.
     """
-    from data.folder import load_folder_for_evaluation
+    from data.load import Decoding, load_folder_for_evaluation
 
     settings = settings_from_dict(classifier.header["settings"], "the model")
     if root is not None:
-        size, data = classifier.preprocessing.image_size, settings.data
-        try:
-            return load_folder_for_evaluation(
-                root, classifier.class_names, size, data.cache, data.cache_dir
-            )
-        except DataError as error:
-            raise UserError(str(error)) from error
+        decoding = Decoding(settings.data.cache, settings.data.cache_dir)
+        size = classifier.preprocessing.image_size
+        return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
