@@ -164,7 +164,8 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
         training_s = partial(training_seconds, settings)
     split = Split(settings.data.val_fraction, settings.data_seed)
     decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    return run_doctor(root, as_json, settings.data.image_size or 64, split, decoding, training_s)
+    size, num_corrections = settings.data.image_size or 64, settings.num_corrections
+    return run_doctor(root, as_json, size, split, decoding, training_s, num_corrections)
 
 
 @command(
