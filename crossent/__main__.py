@@ -144,6 +144,7 @@ def predict(
 def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
+    from data.cache import Decoding
     from data.doctor import run_doctor
     from data.images import DataError
     from data.load import Split
@@ -159,9 +160,11 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
 
         settings = follow_weights(settings)
         training_s = partial(training_seconds, settings)
-    split, size = Split(settings.data.val_fraction, settings.data_seed), settings.data.image_size
+    split = Split(settings.data.val_fraction, settings.data_seed)
+    decoding = Decoding(settings.data.cache, settings.data.cache_dir)
+    size = settings.data.image_size or 64
     try:
-        return run_doctor(root, as_json, size or 64, split, training_s)
+        return run_doctor(root, as_json, size, split, decoding, training_s)
     except DataError as error:
         raise UserError(str(error)) from error
 
