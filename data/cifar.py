@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data import DataError
 from data.cache import default_cache_dir
-from data.images import Data, DataError, ImageSet, fingerprint
+from data.images import Data, ImageSet, fingerprint
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
 NUM_PER_CLASS = {"train": 500, "val": 100}  # all that CIFAR-100 has, and as many dogs

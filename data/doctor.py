@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data import DataError
 from data.advice import guessing_loss, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES, Facts
 from data.folder import NO_CLASS, list_files, list_folder
-from data.images import DataError, size_to_train
+from data.images import size_to_train
 from data.load import Catalog, Split
 from data.table import FileTable, printable
 

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from data.images import DataError, Unusable
+from data import DataError
+from data.images import Unusable
 from data.table import File, FileTable, printable
 
 # What systems and tools leave behind. Names that start with a dot are passed over anyway.

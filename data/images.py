@@ -13,10 +13,6 @@ Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 
-class DataError(ValueError):
-    """The pictures cannot be used as they are; the message says why and what to do."""
-
-
 class UnusableImage(ValueError):
     """One file cannot become pixels; the message is the reason in plain words, without the path."""
 

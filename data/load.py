@@ -8,21 +8,13 @@ from typing import cast
 
 import numpy as np
 
+from data import DataError
 from data.advice import about_classes, about_duplicates, plural
 from data.cache import Decoding, Found, decode_table
 from data.decode import Facts
 from data.duplicates import Pairs, duplicate_pairs, group_ids
 from data.folder import list_folder
-from data.images import (
-    Data,
-    DataError,
-    ImageSet,
-    PictureRows,
-    Pixels,
-    Unusable,
-    UnusableImage,
-    fingerprint,
-)
+from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, UnusableImage, fingerprint
 from data.split import draw_folds, split_train_val
 from data.table import File, FileTable
 

@@ -6,9 +6,9 @@ import math
 import pytest
 from PIL import Image
 
+from data import DataError
 from data.advice import guessing_loss
 from data.doctor import page, run_doctor
-from data.images import DataError
 from tests.data.pictures import SHARED, encoded, load, make_folder, scene
 
 

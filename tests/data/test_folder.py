@@ -7,10 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from data import folder
+from data import DataError, folder
 from data.cache import Decoding
 from data.decode import decode
-from data.images import DataError
 from data.load import load_folder_for_evaluation
 from tests.data.pictures import SHARED, encoded, load, make_folder, same, scene
 
