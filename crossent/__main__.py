@@ -165,7 +165,9 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     split = Split(settings.data.val_fraction, settings.data_seed)
     decoding = Decoding(settings.data.cache, settings.data.cache_dir)
     size, num_corrections = settings.data.image_size or 64, settings.num_corrections
-    return run_doctor(root, as_json, size, split, decoding, training_s, num_corrections)
+    return run_doctor(
+        settings.data.root, as_json, size, split, decoding, training_s, num_corrections
+    )
 
 
 @command(
