@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PROGRAM = "python -m crossent"
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 Function = Callable[..., int | None]
-COMMANDS: dict[str, tuple[Function, tuple[Argument, ...]]] = {}
+COMMANDS: dict[str, argparse.ArgumentParser] = {}
 to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
@@ -33,7 +33,12 @@ def command(*arguments: Argument) -> Callable[[Function], Function]:
     """Make a function a command: it takes the arguments by name; None stands for exit status 0."""
 
     def register(function: Function) -> Function:
-        COMMANDS[function.__name__.replace("_", "-")] = function, arguments
+        name = function.__name__.replace("_", "-")
+        parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=function.__doc__)
+        parser.set_defaults(function=function)
+        for names, options in arguments:
+            parser.add_argument(*names, **options)
+        COMMANDS[name] = parser
         return function
 
     return register
@@ -48,7 +53,7 @@ DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
 
 def load(run: Path, device: str) -> "Classifier":
-    """The trained model of a run folder or a model file."""
+    """Return the trained model of a run folder or a model file."""
     from crossent.device import choose_device
     from crossent.model_file import load_model
 
@@ -143,13 +148,11 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
     from data.doctor import run_doctor
-    from data.errors import DataError
     from data.load_table import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     settings, training_s = load_settings(config, overrides).settings, None
-    root = settings.data.root
-    if root is None:
+    if settings.data.root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
@@ -158,10 +161,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
         settings = follow_weights(settings)
         training_s = partial(training_seconds, settings)
     split, size = Split(settings.data.val_fraction, settings.data_seed), settings.data.image_size
-    try:
-        return run_doctor(root, as_json, size or 64, split, training_s)
-    except DataError as error:
-        raise UserError(str(error)) from error
+    return run_doctor(settings.data.root, as_json, size or 64, split, training_s)
 
 
 @command(
@@ -253,25 +253,17 @@ def explain(
     print(in_words(explanation, language))
 
 
-def overview() -> argparse.ArgumentParser:
-    """A parser that lists the commands."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=(__doc__ or "").partition("\n")[0])
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (function, _) in COMMANDS.items():
-        commands.add_parser(name, help=function.__doc__)
-    return parser
-
-
-def main(arguments: Sequence[str]) -> int:
-    name, *words = arguments or ["--help"]
+def main(words: Sequence[str]) -> int:
+    name, *words = words or ["--help"]
     if name not in COMMANDS:
-        overview().parse_args([name])  # ends here, with the list or an error
-    function, options = COMMANDS[name]
-    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=function.__doc__)
-    for names, details in options:
-        parser.add_argument(*names, **details)
-    # so that options may stand between the others: explain RUN --label fox IMAGE
-    return function(**vars(parser.parse_intermixed_args(words))) or EXIT_DONE
+        parser = argparse.ArgumentParser(PROGRAM, description=(__doc__ or "").partition("\n")[0])
+        commands = parser.add_subparsers(metavar="COMMAND", required=True)
+        for known, its in COMMANDS.items():
+            commands.add_parser(known, help=its.description)
+        parser.parse_args([name])  # ends here, with the list or an error
+    # intermixed: options may stand between the others: explain RUN --label fox IMAGE
+    args = vars(COMMANDS[name].parse_intermixed_args(words))
+    return args.pop("function")(**args) or EXIT_DONE
 
 
 if __name__ == "__main__":

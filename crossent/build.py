@@ -11,13 +11,12 @@ from crossent.config import Settings, settings_from_dict
 from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
-from crossent.loss import CrossEntropyLoss
 from crossent.model_file import Classifier
 from crossent.pretrained import load_body, read_pretrained
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console, EventLog
 from crossent.training.distributed import ALONE, Processes
-from crossent.training.optim import SGD, Schedule, WeightAverage
+from crossent.training.optim import SGD, Schedule, TrainingLoss, WeightAverage
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import StopRequest
@@ -55,14 +54,14 @@ def build(
         load_body(model, read_pretrained(settings.model.weights, settings.model.name))
     model = prepare(model, device)
     if processes.size > 1:
-        use_global_batch_norm(model, processes)
+        use_global_batch_norm(model)
         torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
     batches = make_batches(settings, data, device, processes)
     preprocessing, rows = batches.preprocessing, processes.part_of(len(data.val))
     weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
     trainer = Trainer(
         model=model,
-        criterion=CrossEntropyLoss(weights, label_smoothing=smoothing).to(device),
+        criterion=TrainingLoss(weights, label_smoothing=smoothing).to(device),
         optimizer=make_optimizer(settings, model),
         batches=batches,
         evaluator=Evaluator(data.val, preprocessing, device, precision, rows),
@@ -199,19 +198,21 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
 
 
 def class_weights(settings: Settings, data: Data) -> Tensor | None:
-    """(K,) weights: `balanced` gives a class N / (K n_k), so that all classes weigh the same."""
+    """Return weights (K,), 1 in the mean over the training pictures, or None for all 1.
+
+    `balanced` gives class k the weight N / (K n_k), so that all classes weigh the same.
+    """
     setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None
-    if setting == "balanced":
-        counts = np.bincount(data.train.labels, minlength=num_classes)
-        return torch.tensor(len(data.train) / (num_classes * counts), dtype=torch.float32)
-    if len(setting) != num_classes:
+    counts = np.bincount(data.train.labels, minlength=num_classes)
+    if setting != "balanced" and len(setting) != num_classes:
         raise UserError(
             f"loss.class_weights has {len(setting)} numbers; expected {num_classes}, "
             f"one for each of {', '.join(data.class_names)}"
         )
-    return torch.tensor(setting)
+    weights = 1 / np.maximum(1, counts) if setting == "balanced" else np.array(setting)
+    return torch.tensor(weights * len(data.train) / (weights @ counts), dtype=torch.float32)
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> SGD:

@@ -8,14 +8,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import indent
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
 from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given
 from crossent.config.settings import SECTIONS, Section, expect, setting
-from crossent.config.yaml_text import Lined, yaml_lines
+from crossent.config.yaml_text import yaml_lines
 from crossent.errors import UserError
 
 # They decide which pictures validate, or how a run is judged: trials could not be compared.
@@ -24,6 +24,7 @@ FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_b
 FIXED |= {"train.minutes"}
 NUMBERS = (int, float, int | None, float | None)
 MAX_GRID = 10_000
+SPACE_SECTIONS = ("space", *(f"space.{section}" for section in SECTIONS))
 
 Scalar = bool | int | float | str | None
 Number = Annotated[int | float, expect("a number")]
@@ -90,71 +91,79 @@ class Sweep:
         return f"{to_yaml(self.settings)}{plan}space:\n{indent(axes, '  ')}"
 
 
-def load_sweep(
-    path: str, overrides: Sequence[str] = (), model_names: Sequence[str] | None = None
-) -> Sweep:
+def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
     """Read and check a sweep as `load_settings` does a config, and report all mistakes at once.
 
     Raises:
         UserError: one line per mistake, each with its file and line, or its argument.
     """
     mistakes: list[str] = []
-    layers = load.read_layers(path, overrides, mistakes, (*SECTIONS, "sweep"))
-    if len(layers) == 1:  # the arguments only
+    layers = load.file_layers(path, mistakes, (*SECTIONS, *SPACE_SECTIONS, "sweep"))
+    if not layers:
         load.refuse(mistakes)
-    given = Given(None, f"{path}:1")
-    for layer in layers[:-1]:
-        given = layer.pop("space", given)
-    loaded = load.merge(layers, model_names, mistakes, SweepFile)
-    assert isinstance(loaded.settings, SweepFile)
-    if loaded.settings.train.minutes is not None:
+    given: load.Layer = {}
+    of_space: load.Layer = {}
+    for layer in layers:
+        names = [name for name in layer if f"{name}.".startswith("space.")]
+        own = {name.removeprefix("space."): layer.pop(name) for name in names}
+        of_space = own or of_space
+        given |= layer
+    given |= load.argument_layer(overrides, mistakes)
+    settings, wrong = load.check(SweepFile, given)
+    mistakes += wrong
+    settings = settings or SweepFile()
+    if settings.train.minutes is not None:
         words = "train.minutes is given, but trials are compared epoch by epoch; set train.epochs"
-        mistakes.append(f"{loaded.origins['train.minutes']}: {words}")
-    plan = loaded.settings.sweep
-    space = read_space(given, plan.strategy == "grid", model_names, mistakes)
+        mistakes.append(f"{given['train.minutes'].origin}: {words}")
+    plan = settings.sweep
+    space = read_space(of_space, path, plan.strategy == "grid", mistakes)
     load.refuse(mistakes)
-    return Sweep(with_values(loaded.settings, {}), plan, space)
+    return Sweep(with_values(settings, {}), plan, space)
 
 
-def read_space(
-    given: Given, is_grid: bool, model_names: Sequence[str] | None, mistakes: list[str]
-) -> Space:
-    if not isinstance(given.value, Lined) or not given.value:
-        mistakes.append(f"{given.origin}: a sweep needs a section space: what to try")
+def read_space(of_space: load.Layer, path: str, is_grid: bool, mistakes: list[str]) -> Space:
+    """Read what is to be tried of each setting."""
+    if not of_space or "space" in of_space:
+        origin = next((given.origin for given in of_space.values()), f"{path}:1")
+        mistakes.append(f"{origin}: a sweep needs a section space: what to try")
         return {}
     space: Space = {}
-    path = given.origin.rpartition(":")[0]
-    for name, item in load.flatten(given.value, path, SECTIONS).items():
+    for name, given in of_space.items():
         try:
-            space[name] = axis = read_axis(name, item.value, model_names)
+            space[name] = axis = read_axis(name, given)
             if is_grid and isinstance(axis, Range):
-                raise UserError(f"{name}: a grid needs a list of values")
+                raise UserError(f"{given.origin}: {name}: a grid needs a list of values")
         except UserError as error:
-            mistakes += [f"{item.origin}: {line}" for line in str(error).splitlines()]
+            mistakes += str(error).splitlines()
     if is_grid and math.prod(len(a) for a in space.values() if isinstance(a, list)) > MAX_GRID:
-        mistakes.append(f"{given.origin}: the grid has more than {MAX_GRID:,} combinations")
+        origin = next(iter(of_space.values())).origin
+        mistakes.append(f"{origin}: the grid has more than {MAX_GRID:,} combinations")
     return space
 
 
-def read_axis(name: str, value: Any, model_names: Sequence[str] | None) -> Axis:
+def read_axis(name: str, given: Given) -> Axis:
     """Read what is to be tried of one setting; raise UserError if it cannot be."""
+    value, origin = given
     if name not in FIELDS:
-        raise UserError(load.unknown_name(name, tuple(FIELDS)))
+        raise UserError(f"{origin}: {load.unknown_name(name, tuple(FIELDS))}")
     if name in FIXED:
-        raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
+        raise UserError(
+            f"{origin}: {name} cannot be tried: trials are compared on the same pictures"
+        )
     if isinstance(value, list) and value and all(isinstance(v, Scalar) for v in value):
         axis: Axis = value
         values = value
-    elif isinstance(value, Lined) and value.keys() >= {"low", "high"}:
+    elif isinstance(value, dict) and value.keys() >= {"low", "high"}:
         if FIELDS[name].annotation not in NUMBERS:
-            raise UserError(f"{name} has no range of numbers; give a list of values")
-        found, wrong = load.check(Range, {key: Given(item, name) for key, item in value.items()})
-        load.refuse([f"{name}: {text}" for text in wrong.values()])
+            raise UserError(f"{origin}: {name} has no range of numbers; give a list of values")
+        parts = {key: Given(item, f"{origin}: {name}") for key, item in value.items()}
+        found, wrong = load.check(Range, parts)
+        load.refuse(wrong)
         assert found is not None
         axis, values = found, [found.low, found.high]
     else:
         words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
-        raise UserError(f"{name} must be {words}; got {load.quoted(value)}")
-    texts = [load.check(Settings, {name: Given(v, "")}, model_names)[1].values() for v in values]
-    load.refuse(list(dict.fromkeys(text for found in texts for text in found)))
+        raise UserError(f"{origin}: {name} must be {words}; got {value!r}")
+    wrong = [line for v in values for line in load.check(Settings, {name: Given(v, origin)})[1]]
+    load.refuse(list(dict.fromkeys(wrong)))
     return axis

@@ -31,7 +31,6 @@ from crossent.train_run import Caller, train_run
 from crossent.training.run import Pruned
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted
-from models import MODEL_NAMES
 
 Report = Callable[..., None]  # called after each epoch or fold
 CONFIG = "sweep.yaml"
@@ -51,7 +50,7 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
 
 def new_sweep(config: Path, overrides: Sequence[str], out: Path | None) -> tuple[Path, Sweep]:
     """Read a sweep, and name its folder; raise UserError if that is used."""
-    sweep = load_sweep(str(config), overrides, MODEL_NAMES)
+    sweep = load_sweep(str(config), overrides)
     folder = out or Path("runs") / f"{config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"
     if any((folder / file).exists() for file in (CONFIG, "config.yaml", "group.json")):
         raise UserError(f"{folder} is used already: sweep --resume {folder}, or another --out")
