@@ -36,8 +36,12 @@ PathText = Annotated[
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
 ModelName = Annotated[
-    Literal["small_cnn", "resnet9"] | Annotated[str, Field(pattern="^torchvision/.")],
-    expect("'small_cnn', 'resnet9' or one of torchvision's, such as 'torchvision/resnet18'"),
+    Literal["small_cnn", "resnet9", "efficientnet_lite0"]
+    | Annotated[str, Field(pattern="^(torchvision|timm)/.")],
+    expect(
+        "'small_cnn', 'resnet9', 'efficientnet_lite0' or one of torchvision's or timm's, such as "
+        "'torchvision/resnet18'"
+    ),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -113,7 +117,7 @@ class DataSettings(Section):
 class ModelSettings(Section):
     """The network."""
 
-    name: ModelName = setting("small_cnn", "a name in models/, or torchvision/resnet18")
+    name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
     weights: PathText | None = setting(None, "DEFAULT, a run or a file; null: from scratch")

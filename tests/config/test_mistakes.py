@@ -8,7 +8,10 @@ from crossent.config import FIELDS
 
 PATH = "a path such as ../photos, in quotes if it is a number; got "
 WEIGHTS = "'none', 'balanced' or a list with a number above 0 for each class; got "
-MODEL = "'small_cnn', 'resnet9' or one of torchvision's, such as 'torchvision/resnet18'; got "
+MODEL = (
+    "'small_cnn', 'resnet9', 'efficientnet_lite0' or one of torchvision's or timm's, such as "
+    "'torchvision/resnet18'; got "
+)
 GPU = "'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'; got "
 EVERY = "a number of seconds above 0, or steps such as '500 steps'; got "
 VALUES = {
