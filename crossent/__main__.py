@@ -125,13 +125,11 @@ def report(run: Path, device: str) -> None:
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
     argument("--accuracy", type=float, metavar="A", help='"not sure" where it would be lower'),
-    argument("--strict", action="store_true", help="stop at a file that is no picture"),
     DEVICE,
 )  # fmt: skip
 def predict(
-    run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None,
-    strict: bool, device: str,
-) -> None:  # fmt: skip
+    run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None, device: str
+) -> None:
     """name what is on pictures"""
     from crossent.inference.paths import find_pictures
     from crossent.inference.predict import print_predictions
@@ -139,7 +137,7 @@ def predict(
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
     found = find_pictures(paths, sys.stdin.buffer)
-    print_predictions(load(run, device), found, form or "text", top, accuracy, strict)
+    print_predictions(load(run, device), found, form or "text", top, accuracy)
 
 
 @command(
@@ -150,7 +148,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
     from data.doctor import run_doctor
-    from data.load_table import Split
+    from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     loaded = load_settings(config, overrides)
@@ -206,15 +204,18 @@ def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: i
 )
 def export(run: Path, format: str, out: Path | None, data: str | None) -> None:
     """write a trained model as ONNX, with the preprocessing inside"""
+    from tempfile import TemporaryDirectory
+
     from crossent.inference.export import export, pictures_to_compare_on
 
     classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
-    source, pictures = pictures_to_compare_on(classifier, data)
-    found = export(classifier, path, pictures)
+    with TemporaryDirectory() as folder:
+        source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
+        num_images, difference = export(classifier, path, pictures)
     print(
-        f"{path}: compared on {found.num_images} pictures ({source}): the same prediction on all, "
-        f"probabilities differ by {found.largest_difference:.1e} at most"
+        f"{path}: compared with predict on {num_images} pictures ({source}): the same class on "
+        f"all, probabilities differ by {difference:.1e} at most"
     )
 
 
@@ -239,12 +240,11 @@ def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
     argument("run", nargs="?", type=Path, metavar="RUN", help="default: the article's example"),
     argument("image", nargs="?", metavar="IMAGE", help="a picture"),
     argument("--label", metavar="CLASS", help="the true class; default: the predicted one"),
-    argument("--format", choices=("text", "markdown", "json"), default="text"),
     argument("--language", choices=("en", "ja"), default="en"),
     DEVICE,
 )
 def explain(
-    run: Path | None, image: str | None, label: str | None, format: str, language: str, device: str
+    run: Path | None, image: str | None, label: str | None, language: str, device: str
 ) -> None:
     """the derivation of E step by step: the article's example, or a picture of yours"""
     from crossent.inference.explain import ARTICLE, explain, in_words
@@ -252,7 +252,7 @@ def explain(
     if (run or label) and not image:
         raise UserError("explain: no IMAGE is named; --label is for a RUN and an IMAGE")
     explanation = explain(load(run, device), image, label) if run and image else ARTICLE
-    print(in_words(explanation, format, language))
+    print(in_words(explanation, language))
 
 
 def main(words: Sequence[str]) -> int:

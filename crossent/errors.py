@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from data.errors import DataError
+from data import DataError
 
 EXIT_DONE = 0
 EXIT_LOST = 1  # another process of the run is gone or hangs
