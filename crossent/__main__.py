@@ -147,22 +147,24 @@ def predict(
 def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
+    from data.cache import Decoding
     from data.doctor import run_doctor
     from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
-    loaded = load_settings(config, overrides)
-    settings, training_s = loaded.settings, None
-    if settings.data.root is None:
+    settings, training_s = load_settings(config, overrides).settings, None
+    root = settings.data.root
+    if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
         from crossent.train_run import training_seconds
 
-        settings = follow_weights(settings, loaded.given_with("model.weights"))
+        settings = follow_weights(settings)
         training_s = partial(training_seconds, settings)
-    split, size = Split(settings.data.val_fraction, settings.data_seed), settings.data.image_size
-    return run_doctor(settings.data.root, as_json, size or 64, split, training_s)
+    split = Split(settings.data.val_fraction, settings.data_seed)
+    decoding = Decoding(settings.data.cache, settings.data.cache_dir)
+    return run_doctor(root, as_json, settings.data.image_size or 64, split, decoding, training_s)
 
 
 @command(

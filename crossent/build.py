@@ -114,9 +114,10 @@ def make_trainer(
 
 def make_data(settings: Settings) -> Data:
     """Load both splits; the training pictures larger than those of validation."""
-    from data.cifar import load_cifar  # not above: whoever imports `build` need not decode
+    from data.cache import Decoding  # not above: whoever imports `build` need not decode
+    from data.cifar import load_cifar
     from data.drawings import load_drawings
-    from data.load import Decoding, Split, load_folder
+    from data.load import Split, load_folder
 
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size = size_to_train(size)
@@ -240,7 +241,8 @@ def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
         UserError: the run's pictures have changed; or the folder has a class that the model does
             not know, or no picture at all.
     """
-    from data.load import Decoding, load_folder_for_evaluation
+    from data.cache import Decoding
+    from data.load import load_folder_for_evaluation
 
     settings = settings_from_dict(classifier.header["settings"], "the model")
     if root is not None:
