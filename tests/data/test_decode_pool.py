@@ -95,9 +95,9 @@ def test_workers_end_with_their_parent(tmp_path, signum):
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     assert len(children) >= 2
     os.killpg(run.pid, signum) if signum == signal.SIGINT else run.kill()
-    _, stderr = run.communicate(timeout=10)  # at the end of all that hold the pipe
+    _, stderr = run.communicate(timeout=60)  # at the end of all that hold the pipe
     assert stderr.count("Traceback") <= 1  # the workers say nothing
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)
