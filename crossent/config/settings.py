@@ -196,6 +196,11 @@ class Settings(Section):
     train: TrainSettings = TrainSettings()
 
     @property
+    def num_corrections(self) -> int:
+        """The number of settings that correct unequal sizes of the classes: one is enough."""
+        return (self.data.sampling == "balanced") + (self.loss.class_weights != "none")
+
+    @property
     def data_seed(self) -> int:
         """Seed of the split and of the drawings."""
         return self.seed if self.data.seed is None else self.data.seed
