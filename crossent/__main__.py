@@ -136,8 +136,9 @@ def predict(
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
+    classifier = load(run, device)
     found = find_pictures(paths, sys.stdin.buffer)
-    print_predictions(load(run, device), found, form or "text", top, accuracy)
+    print_predictions(classifier, found, form or "text", top, accuracy)
 
 
 @command(
@@ -277,5 +278,10 @@ def main(words: Sequence[str]) -> int:
     return args.pop("function")(**args) or EXIT_DONE
 
 
+def command_line() -> int:
+    """Run the command of this process; `crossent` of an installation calls it."""
+    return run_main(main, sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(run_main(main, sys.argv[1:]))
+    sys.exit(command_line())
