@@ -6,6 +6,7 @@ from collections.abc import Mapping
 MANY_TIMES = 2.0  # a class so many times larger than another makes a model lean towards it
 MIN_TRAIN_PICTURES = 20  # fewer of a class teach little
 MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
+MAX_EXAMPLES = 3  # of the classes that a sentence is about
 
 
 def plural(number: int, noun: str) -> str:
@@ -31,15 +32,21 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     """Warn about classes with few pictures to train on or to be validated with."""
     if len(train) < 2 or not any(train.values()):  # nothing to be trained
         return []
+    few = {name: n for name, n in train.items() if n < MIN_TRAIN_PICTURES}
+    rare = {name: n for name, n in val.items() if n < MIN_VAL_PICTURES}
     sentences = []
-    small = [f"{name} ({n})" for name, n in train.items() if n < MIN_TRAIN_PICTURES]
-    if small:
-        sentences.append(f"few pictures to learn from: {', '.join(small)}; add more")
-    return sentences + [
-        f"validation has {plural(n, 'picture')} of {name}: its recall says little"
-        for name, n in val.items()
-        if n < MIN_VAL_PICTURES
-    ]
+    if few:
+        sentences.append(f"few pictures to learn from: {examples(few)}; add more")
+    if rare:
+        sentences.append(f"few pictures in validation: {examples(rare)}; their recall says little")
+    return sentences
+
+
+def examples(counts: Mapping[str, int]) -> str:
+    """Return "dog (4), fox (2), wolf (3) and 197 other classes"."""
+    shown = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:MAX_EXAMPLES])
+    others = len(counts) - MAX_EXAMPLES
+    return shown if others <= 0 else f"{shown} and {others} other class" + "es" * (others > 1)
 
 
 def about_balance(train: Mapping[str, int], num_corrections: int = 0) -> list[str]:
