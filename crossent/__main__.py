@@ -71,18 +71,14 @@ def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
 
 @command(
     argument("runs", nargs="+", type=Path, metavar="RUN", help="the first is the base of all"),
-    argument("--against", nargs="+", type=Path, default=[], metavar="RUN",
-             help="the first side; then RUN... are one side, as seeds of one setting"),
     DATA, JSON, DEVICE,
 )  # fmt: skip
-def compare(
-    runs: list[Path], against: list[Path], data: str | None, as_json: bool, device: str
-) -> None:
+def compare(runs: list[Path], data: str | None, as_json: bool, device: str) -> None:
     """tell which of several runs is better, if one can tell"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    text, facts = compare_runs(runs, against, data, choose_device(device))
+    text, facts = compare_runs(runs, data, choose_device(device))
     print(to_json(facts) if as_json else text)
 
 
@@ -178,9 +174,9 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 
     settings = load_settings(config, overrides).settings
     failed = 0
-    for verdict in check(follow_weights(settings), seconds):
-        print(verdict, flush=True)
-        failed |= not verdict.passed
+    for passed, text in check(follow_weights(settings), seconds):
+        print(text, flush=True)
+        failed |= not passed
     return failed
 
 

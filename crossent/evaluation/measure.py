@@ -7,7 +7,6 @@ from typing import Any
 
 from crossent.evaluation.confidence import SHARES, Calibration, Coverage, calibrate, cover
 from crossent.evaluation.evaluate import outputs_of
-from crossent.evaluation.intervals import HUGE, shown
 from crossent.evaluation.scores import Metrics, Outputs, Scores, score
 from crossent.evaluation.shortcuts import Shortcuts, look_for_shortcuts
 from crossent.model_file import Classifier
@@ -82,15 +81,11 @@ def tables(scores: Scores, class_names: list[str]) -> str:
 
 
 def headline(scores: Scores, class_names: list[str]) -> str:
-    """Return the two numbers, and E in the units of the article's reader."""
-    E, num_classes = scores.E.value, len(class_names)
-    bits, digits = shown(E / math.log(2), ".4f"), shown(E / math.log(10), ".4f")
-    doubt = f"{math.exp(E):.2f}" if E < math.log(HUGE) else f"more than {HUGE:,.0f}"
+    """Return the numbers over all classes."""
+    untrained = f"ln {len(class_names)} = {math.log(len(class_names)):.4f}"
     return (
         f"{scores.metrics.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
-        f"E = {scores.E.text('.4f')} nats\n"
-        f"= {bits} bits = {digits} in base 10; exp(E) = {doubt}: as unsure as between that many "
-        f"classes (an untrained model: ln {num_classes} = {math.log(num_classes):.4f})\n"
+        f"E = {scores.E.text('.4f')} nats; an untrained model has {untrained}\n"
         f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
         f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
@@ -113,8 +108,8 @@ def calibration_lines(calibration: Calibration) -> str:
     return (
         f"Calibration error {calibration.before.text('.3f')}; a perfectly calibrated model would "
         f"show {calibration.by_chance.text('.3f')} on so many pictures\n"
-        f"best temperature for the logits: {calibration.temperature:.2f}; above 1 the model is too "
-        "confident"
+        f"Best temperature for the logits {calibration.temperature:.2f}; above 1 the model is "
+        "overconfident"
     )
 
 
@@ -129,7 +124,7 @@ def coverage_table(coverage: Coverage) -> str:
 def shortcut_table(shortcuts: Shortcuts) -> str:
     rows = [["what is seen", "accuracy"]]
     rows += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
-    rows.append(["(guessing)", f"{shortcuts.guess:.1%}"])
+    rows.append(["(always the most frequent class)", f"{shortcuts.guess:.1%}"])
     warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
     return align(rows) + warning
 

@@ -15,33 +15,29 @@ from crossent.experiments.group import Measured, measure_side
 
 
 def compare_runs(
-    paths: Sequence[Path], against: Sequence[Path], data_root: str | None, device: torch.device
+    paths: Sequence[Path], data_root: str | None, device: torch.device
 ) -> tuple[str, dict[str, Any]]:
     """Compare runs and groups, each with the first; return tables, and their numbers for JSON.
 
     Args:
-        against: if there are any, these are the first side, together, and `paths` the second.
         data_root: a folder of pictures; None takes the validation pictures that they share.
 
     Raises:
         UserError: they cannot be compared, as classes or pictures differ.
     """
-    if len(paths) + len(against) < 2:
+    if len(paths) < 2:
         raise UserError("compare needs two runs or more, such as: compare runs/a runs/b")
-    sides = [*against, *paths]
-    names = [path.resolve().name for path in sides]
-    if len(set(names)) < len({path.resolve() for path in sides}):
-        names = [str(path) for path in sides]
-    pairs = zip(sides, names, strict=True)
-    measured = [measure_side(path, name, data_root, device) for path, name in pairs]
-    runs = [run for side in measured for run in side]
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len({path.resolve() for path in paths}):
+        names = [str(path) for path in paths]
+    sides, runs = [], []
+    for path, name in zip(paths, names, strict=True):
+        measured = measure_side(path, name, data_root, device)
+        sides.append(Side(name, [run.outputs for run in measured]))
+        runs += measured
     for other in runs[1:]:
         check_comparable(runs[0], other)
-    if against:
-        num_first = sum(map(len, measured[: len(against)]))
-        measured = [runs[:num_first], runs[num_first:]]
-    first, *others = [make_side(side) for side in measured]
-    comparisons = [compare(first, other) for other in others]
+    comparisons = [compare(sides[0], other) for other in sides[1:]]
     scores = {run.name: score(run.outputs) for run in runs}
     facts = {
         "runs": [
@@ -69,16 +65,8 @@ def check_comparable(first: Measured, other: Measured) -> None:
         )
 
 
-def make_side(runs: Sequence[Measured]) -> Side:
-    """Make one side of the runs; several of one group are called after it."""
-    name, *others = {run.name.rpartition("/")[0] for run in runs}
-    if len(runs) == 1 or others or not name:
-        name = " + ".join(run.name for run in runs)
-    return Side(name, [run.outputs for run in runs])
-
-
 def as_text(scores: Mapping[str, Scores], comparisons: Sequence[Comparison]) -> str:
-    """Return a row per run, a row per comparison, and a sentence about each."""
+    """Return one row per run, one row per comparison, and a sentence about each."""
     rows = [["run", "accuracy", "E"]]
     rows += [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scores.items()]
     differences = [["difference", "accuracy, points", "E", "gained", "lost", "p"]]

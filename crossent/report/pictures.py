@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from crossent.evaluation.scores import Outputs
-from crossent.evaluation.shortcuts import VIEWS, mean_colour
+from crossent.evaluation.shortcuts import mean_colour, views_of
 from crossent.inference.explain import Explanation
 from crossent.inference.heatmap import NoFeatureMap, grad_cam, in_shape, spotlit
 from crossent.model_file import Classifier
@@ -115,7 +115,8 @@ class Gallery(NamedTuple):
         found = []
         for _, row in sorted(best.items())[:NUM_EXAMPLES]:
             images = np.asarray(self.image_set.images[row : row + 1])
-            shown = {t: VIEWS[name](images, colour)[0] for name, t in VIEW_TITLES.items()}
+            views = views_of(images, colour)
+            shown = {t: views[name][0] for name, t in VIEW_TITLES.items()}
             found.append([make_thumbnail(in_shape(p, 1, 1, SIDE), t, t) for t, p in shown.items()])
         return found
 
