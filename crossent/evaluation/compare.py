@@ -154,7 +154,7 @@ def mcnemar(gained: int, lost: int) -> float:
     for k in range(min(gained, lost)):
         term = term * (changed - k) // (k + 1)
         tail += term
-    return min(1.0, 2 * tail / 2**changed)
+    return min(1.0, float(2 * tail / 2**changed))
 
 
 def pictures_missing(differences: Floats) -> int | None:

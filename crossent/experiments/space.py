@@ -126,8 +126,10 @@ def read_axis(
     if is_range and is_grid:
         raise UserError(f"{name}: a grid needs a list of values")
     values = [value["low"], value["high"]] if is_range else value
-    checked = [load.check(Settings, {name: Given(v, "")}, model_names)[1].values() for v in values]
-    load.refuse(list(dict.fromkeys(text for found in checked for text in found)))
+    for v in values:
+        wrong = load.check(Settings, {name: Given(v, "")}, model_names)[1]
+        if wrong:
+            raise UserError(next(iter(wrong.values())))
     if is_list:
         return CategoricalDistribution(value)
     is_int = FIELDS[name].annotation in (int, int | None)

@@ -90,9 +90,7 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
         load_if_exists=True,
         pruner=optuna.pruners.PercentilePruner(75.0, n_warmup_steps=first_epoch),
     )
-    try_again = optuna.storages.RetryHeartbeatStaleTrialCallback(
-        MAX_RETRIES, inherit_intermediate_values=True
-    )
+    try_again = optuna.storages.RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         try_again(study, trial)  # in its old folder, from its checkpoint
