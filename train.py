@@ -21,12 +21,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
     from crossent.training.distributed import Processes
 
 
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python train.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
+    text = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python train.py", description=__doc__, formatter_class=text)
     add = parser.add_argument
     add("-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from")
     add("overrides", nargs="*", metavar="section.key=value", help="settings that differ from them")
@@ -38,37 +35,31 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--out", metavar="RUN", type=Path, help="folder of the run to make")
     add("--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs")
     # intermixed: a setting may stand behind --out RUN
-    args, unknown = parser.parse_known_intermixed_args(arguments)
-    refuse_strangers(unknown, args.overrides)
-    return args
-
-
-def refuse_strangers(unknown: Sequence[str], overrides: Sequence[str]) -> None:
-    """Raise UserError for what is no option and no setting, with what was probably meant."""
-    for word in overrides:
+    args, unknown = parser.parse_known_intermixed_args(words)
+    for word in args.overrides:
         if "=" not in word and word.endswith((".yaml", ".yml")):
             raise UserError(f"{word} is not a setting; did you mean -c {word}?")
     if unknown:
         from crossent.config import FIELDS
 
-        key, _, value = unknown[0].lstrip("-").partition("=")
-        key, value = key.replace("-", "_"), value or next(iter(overrides), "...")
+        key, _, value = unknown[0].lstrip("-").replace("-", "_").partition("=")
+        value = value or next(iter(args.overrides), "...")
         name = next((n for n in FIELDS if key in (n, n.rpartition(".")[2])), None)
-        hint = f"; did you mean {name}={value}?" if name else "; see --help"
-        raise UserError(f"{unknown[0]} is not an option{hint}")
+        hint = f"did you mean {name}={value}?" if name else "see --help"
+        raise UserError(f"{unknown[0]} is not an option; {hint}")
+    return args
 
 
-def main(arguments: Sequence[str]) -> int:
-    args = parse_arguments(arguments)
+def main(words: Sequence[str]) -> int:
+    args = parse_arguments(words)
     leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
     from crossent.config import load_settings, render
     from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
     from crossent.train_run import try_out
     from crossent.training.distributed import join_processes
-    from models import MODEL_NAMES
 
-    loaded = load_settings(config_path(args), args.overrides, model_names=MODEL_NAMES)
+    loaded = load_settings(config_path(args), args.overrides)
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
@@ -90,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def config_path(args: argparse.Namespace) -> Path | None:
-    """The settings to start from: those of the run to go on with, or the ones that -c names."""
+    """Return where the settings are: with the run to go on with, or where -c says."""
     from crossent.experiments.group import Group
     from crossent.training.run_folder import RunFolder
 
@@ -99,18 +90,17 @@ def config_path(args: argparse.Namespace) -> Path | None:
         return config
     if config is not None:
         raise UserError(f"--resume {args.resume} has its own settings; leave out -c {config}")
-    group, folder = Group(args.resume), RunFolder(args.resume)
-    if group.exists:
-        return group.config
-    folder.check_is_run()
-    return folder.config
+    if Group(args.resume).exists:
+        return Group(args.resume).config
+    RunFolder(args.resume).check_is_run()
+    return RunFolder(args.resume).config
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
-    """The folder of the run, and whether to go on with what is in it.
+    """Return the folder of the run, and whether to go on with what is in it.
 
-    Without a name it is called after the config and the time. torchrun starts its processes anew
-    when one of them was killed: they go on where the last checkpoint was made.
+    torchrun starts its processes anew when one of them was killed: they go on from the last
+    checkpoint.
     """
     if args.resume:
         return args.resume, True
@@ -143,7 +133,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
             print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
             status = stop.exit_status
     if run is not None:
-        processes.wait()  # a connection torn down early can abort the other end
+        processes.leave_together("the run")  # a connection torn down early aborts the other end
     return status
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PROGRAM = "python -m crossent"
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 Function = Callable[..., int | None]
-COMMANDS: dict[str, tuple[Function, tuple[Argument, ...]]] = {}
+COMMANDS: dict[str, argparse.ArgumentParser] = {}
 to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
@@ -33,7 +33,12 @@ def command(*arguments: Argument) -> Callable[[Function], Function]:
     """Make a function a command: it takes the arguments by name; None stands for exit status 0."""
 
     def register(function: Function) -> Function:
-        COMMANDS[function.__name__.replace("_", "-")] = function, arguments
+        name = function.__name__.replace("_", "-")
+        parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=function.__doc__)
+        parser.set_defaults(function=function)
+        for names, options in arguments:
+            parser.add_argument(*names, **options)
+        COMMANDS[name] = parser
         return function
 
     return register
@@ -48,7 +53,7 @@ DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
 
 def load(run: Path, device: str) -> "Classifier":
-    """The trained model of a run folder or a model file."""
+    """Return the trained model of a run folder or a model file."""
     from crossent.device import choose_device
     from crossent.model_file import load_model
 
@@ -116,13 +121,11 @@ def report(run: Path, device: str) -> None:
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
     argument("--accuracy", type=float, metavar="A", help='"not sure" where it would be lower'),
-    argument("--strict", action="store_true", help="stop at a file that is no picture"),
     DEVICE,
 )  # fmt: skip
 def predict(
-    run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None,
-    strict: bool, device: str,
-) -> None:  # fmt: skip
+    run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None, device: str
+) -> None:
     """name what is on pictures"""
     from crossent.inference.paths import find_pictures
     from crossent.inference.predict import print_predictions
@@ -130,7 +133,7 @@ def predict(
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
     found = find_pictures(paths, sys.stdin.buffer)
-    print_predictions(load(run, device), found, form or "text", top, accuracy, strict)
+    print_predictions(load(run, device), found, form or "text", top, accuracy)
 
 
 @command(
@@ -141,13 +144,11 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
     from data.doctor import run_doctor
-    from data.errors import DataError
-    from data.load_table import Split
+    from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     settings, training_s = load_settings(config, overrides).settings, None
-    root = settings.data.root
-    if root is None:
+    if settings.data.root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
@@ -156,10 +157,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
         settings = follow_weights(settings)
         training_s = partial(training_seconds, settings)
     split, size = Split(settings.data.val_fraction, settings.data_seed), settings.data.image_size
-    try:
-        return run_doctor(root, as_json, size or 64, split, training_s)
-    except DataError as error:
-        raise UserError(str(error)) from error
+    return run_doctor(settings.data.root, as_json, size or 64, split, training_s)
 
 
 @command(
@@ -200,15 +198,18 @@ def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: i
 )
 def export(run: Path, format: str, out: Path | None, data: str | None) -> None:
     """write a trained model as ONNX, with the preprocessing inside"""
+    from tempfile import TemporaryDirectory
+
     from crossent.inference.export import export, pictures_to_compare_on
 
     classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
-    source, pictures = pictures_to_compare_on(classifier, data)
-    found = export(classifier, path, pictures)
+    with TemporaryDirectory() as folder:
+        source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
+        num_images, difference = export(classifier, path, pictures)
     print(
-        f"{path}: compared on {found.num_images} pictures ({source}): the same prediction on all, "
-        f"probabilities differ by {found.largest_difference:.1e} at most"
+        f"{path}: compared with predict on {num_images} pictures ({source}): the same class on "
+        f"all, probabilities differ by {difference:.1e} at most"
     )
 
 
@@ -233,12 +234,11 @@ def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
     argument("run", nargs="?", type=Path, metavar="RUN", help="default: the article's example"),
     argument("image", nargs="?", metavar="IMAGE", help="a picture"),
     argument("--label", metavar="CLASS", help="the true class; default: the predicted one"),
-    argument("--format", choices=("text", "markdown", "json"), default="text"),
     argument("--language", choices=("en", "ja"), default="en"),
     DEVICE,
 )
 def explain(
-    run: Path | None, image: str | None, label: str | None, format: str, language: str, device: str
+    run: Path | None, image: str | None, label: str | None, language: str, device: str
 ) -> None:
     """the derivation of E step by step: the article's example, or a picture of yours"""
     from crossent.inference.explain import ARTICLE, explain, in_words
@@ -246,28 +246,20 @@ def explain(
     if (run or label) and not image:
         raise UserError("explain: no IMAGE is named; --label is for a RUN and an IMAGE")
     explanation = explain(load(run, device), image, label) if run and image else ARTICLE
-    print(in_words(explanation, format, language))
+    print(in_words(explanation, language))
 
 
-def overview() -> argparse.ArgumentParser:
-    """A parser that lists the commands."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=(__doc__ or "").partition("\n")[0])
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (function, _) in COMMANDS.items():
-        commands.add_parser(name, help=function.__doc__)
-    return parser
-
-
-def main(arguments: Sequence[str]) -> int:
-    name, *words = arguments or ["--help"]
+def main(words: Sequence[str]) -> int:
+    name, *words = words or ["--help"]
     if name not in COMMANDS:
-        overview().parse_args([name])  # ends here, with the list or an error
-    function, options = COMMANDS[name]
-    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=function.__doc__)
-    for names, details in options:
-        parser.add_argument(*names, **details)
-    # so that options may stand between the others: explain RUN --label fox IMAGE
-    return function(**vars(parser.parse_intermixed_args(words))) or EXIT_DONE
+        parser = argparse.ArgumentParser(PROGRAM, description=(__doc__ or "").partition("\n")[0])
+        commands = parser.add_subparsers(metavar="COMMAND", required=True)
+        for known, its in COMMANDS.items():
+            commands.add_parser(known, help=its.description)
+        parser.parse_args([name])  # ends here, with the list or an error
+    # intermixed: options may stand between the others: explain RUN --label fox IMAGE
+    args = vars(COMMANDS[name].parse_intermixed_args(words))
+    return args.pop("function")(**args) or EXIT_DONE
 
 
 if __name__ == "__main__":

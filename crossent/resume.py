@@ -1,4 +1,4 @@
-"""Going on with a run: which settings may differ, and whether anything is left to do."""
+"""Resuming a run: which settings may differ, and whether anything is left to do."""
 
 from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
@@ -6,17 +6,16 @@ from crossent.training.checkpoint import read_checkpoint
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Progress
 
-# These do not change what comes out: another place of the same pictures (the fingerprint is
-# checked), how often to save, and the machine, which changes no more than the last bits.
+# These do not change the result: another place of the same pictures (the fingerprint is checked),
+# how often to save, and the machine, which changes no more than the last bits.
 FREE = {
     "data.root", "data.cache", "data.cache_dir", "data.on_bad", "train.checkpoint_every",
     "train.device", "train.threads", "train.timeout_s",
 }  # fmt: skip
-MAY_BE_RAISED = "train.epochs"
 
 
 def is_finished(folder: RunFolder, settings: Settings) -> bool:
-    """Whether a run is over, after a look at the settings it is to go on with.
+    """Check the settings that a run is to go on with; return whether it has reached its end.
 
     A run that was killed before its first checkpoint takes any settings: it has used none.
 
@@ -44,12 +43,12 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
 
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:
-    """The differences that a resumed run may not have: "optim.lr: 0.1 -> 0.2"."""
+    """Return the differences that a resumed run may not have: "optim.lr: 0.1 -> 0.2"."""
     refused = []
     for line in differences(old, new):
         name = line.partition(":")[0]
-        if name == MAY_BE_RAISED and new.train.epochs < old.train.epochs:
+        if name == "train.epochs" and new.train.epochs < old.train.epochs:
             refused.append(f"{line} (it may only be raised)")
-        elif name not in {MAY_BE_RAISED, *FREE}:
+        elif name not in {"train.epochs", *FREE}:
             refused.append(line)
     return refused

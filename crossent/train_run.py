@@ -12,6 +12,7 @@ import numpy as np
 from crossent.build import build, make_data
 from crossent.config import Loaded, Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
+from crossent.files import write_text
 from crossent.resume import is_finished
 from crossent.training.console import Console
 from crossent.training.distributed import ALONE, Processes, WorkerLost
@@ -73,13 +74,16 @@ def train_run(
                 if is_old and processes.send(
                     processes.is_first and is_finished(folder, loaded.settings)
                 ):
-                    console.finished(path, folder.records())
+                    num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
+                    console.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
                     return Outcome(EXIT_DONE)
                 with stop.raising():
                     run, data = begin(loaded, folder, is_old, processes, caller, console)
                 run.fit()
         except Interrupted as interrupted:
-            console.line(f"{interrupted}: {folder.saved()}; go on with: {caller.go_on}")
+            is_saved = folder.last.exists()
+            what = f"saved in {folder.last}" if is_saved else "there is nothing to save yet"
+            console.line(f"{interrupted}: {what}; go on with: {caller.go_on}")
             return Outcome(interrupted.exit_status)
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -100,8 +104,8 @@ def begin(
     is_new = processes.is_first and not is_old
     with folder.beginning(to_yaml(settings)) if is_new else nullcontext():
         stopwatch = Stopwatch()
-        with processes.first_goes_ahead():
-            data = make_data(settings)
+        data = make_data(settings)  # of several processes one decodes, and the cache has a lock
+        processes.leave_together("decoding")
         check_same_pictures(data, processes)
         stopwatch("decode")
         console.data(data)
@@ -112,7 +116,7 @@ def begin(
         stopwatch("start")
         run.start_or_resume()
     if processes.is_first:
-        folder.keep_config(to_yaml(settings))
+        write_text(folder.config, to_yaml(settings))  # a resumed run may have other settings
         folder.keep_origins(loaded.origins)
     return run, data
 

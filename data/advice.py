@@ -9,7 +9,7 @@ MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
 
 
 def plural(number: int, noun: str) -> str:
-    """1 file, 2 files, 3,000 files."""
+    """Return "1 file", "2 files", "3,000 files"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
@@ -24,8 +24,7 @@ def guessing_loss(counts: Mapping[str, int]) -> float:
         1.098612
     """
     total = sum(counts.values())
-    shares = [count / total for count in counts.values() if count]
-    return -sum(share * math.log(share) for share in shares)
+    return sum(n / total * math.log(total / n) for n in counts.values() if n)
 
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
@@ -53,20 +52,13 @@ def about_duplicates(
     across_classes: int, across_splits: int, within: int
 ) -> tuple[list[str], list[str]]:
     """Return what must be repaired, and what is good to know, about so many pairs of each kind."""
-    repairs, notes = [], []
-    if across_classes:
-        repairs.append(
-            f"{plural(across_classes, 'pair')} of files with one picture under two labels:"
-            " keep the right one"
-        )
-    if across_splits:
-        repairs.append(
-            f"{plural(across_splits, 'pair')} of files with one picture in both train and"
-            " val: remove one of them, or the validation measures memory"
-        )
-    if within:
-        notes.append(
-            f"{plural(within, 'pair')} of files with one picture in one class: they are kept"
-            " on one side of the split, but what they show weighs more"
-        )
-    return repairs, notes
+    repairs = {
+        "under two labels: keep the right one": across_classes,
+        "in both train and val: remove one of them, or validation measures memory": across_splits,
+    }
+    notes = {"in one class and split: what they show weighs more": within}
+    found = [
+        [f"{plural(n, 'pair')} of files with one picture {what}" for what, n in kind.items() if n]
+        for kind in (repairs, notes)
+    ]
+    return found[0], found[1]

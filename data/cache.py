@@ -1,13 +1,14 @@
 """Every file decoded once, its pixels kept in one memory-mapped array for each (root, sizes).
 
-    CACHE_DIR/<root>-<sizes>/index.jsonl   a header, then for each file what was found out
-                             pixels-<id>   for each picture one row: its pixels at all sizes
-                             lock          held while files are decoded
+    CACHE_DIR/<hash of root and decoder>-<sizes>/
+        index.jsonl   a header, then one line per file: what was found out about it
+        pixels-<id>   one row per picture: its pixels at all sizes
+        lock          held while files are decoded
 
-A file is taken for unchanged while its path, size and time of change are: so one new picture costs
+A file counts as unchanged while its path, size and time of change are: so one new picture costs
 one decoding, and a decoding that was killed goes on where it was. Rows are only ever added, and
-they are on the disk before the lines that name them. When most rows are of no use any more, or the
-decoder is another one, the cache starts anew.
+they are on the disk before the lines that name them. Once fewer than half of the rows are in use,
+the cache starts anew. Versions of the decoder do not share a folder, nor remove each other's.
 """
 
 import hashlib
@@ -25,8 +26,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from data.decode import DECODER, Facts, Inspection, UnusableImage
+from data.decode import DECODER, Facts, Inspection
 from data.decode_pool import Result, decode_in_order
+from data.images import UnreadableFile, UnusableImage
 from data.table import File, FileTable, Key
 
 SECONDS_PER_COMMIT = 2.0  # of decoding: what a kill can cost
@@ -36,46 +38,61 @@ Found = dict[Key, tuple[Verdict, int]]  # for each file its verdict, and its row
 Rows = npt.NDArray[Any]  # (R,) of one (S, S, 3) uint8 field for each size, named "64"
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """How files become pixels."""
+
+    use_cache: bool = True  # False decodes into memory and writes nothing
+    cache_dir: str | Path | None = None  # None: `default_cache_dir()`
+
+
 def default_cache_dir() -> Path:
     """Return the user's cache folder: $XDG_CACHE_HOME/crossent, or ~/.cache/crossent."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossent"
 
 
 def decode_table(
-    table: FileTable, sizes: Sequence[int], use_cache: bool = True, cache_dir: Path | None = None
+    table: FileTable, sizes: Sequence[int], decoding: Decoding
 ) -> tuple[Rows, Found, list[str]]:
     """Decode the files of a table to all sizes, except for those that the cache holds.
 
     Returns:
-        the pixels, what was found out of each file, and a warning if the cache could not be used.
+        the pixels, what was found out about each file, and a warning if the cache is of no use.
     """
-    warnings = []
-    if use_cache:
+    warnings, cache = [], _Cache(Path(os.devnull), sizes)
+    if decoding.use_cache:
         try:
-            return *_decode_with_cache(table, sizes, cache_dir or default_cache_dir()), []
+            cache.folder = _cache_folder(table.root, sizes, decoding.cache_dir)
+            _fill(cache, table)
         except (OSError, RuntimeError) as error:  # the latter: no home, or (filelock) no locks
             warnings.append(
-                f"{cache_dir or 'the cache'}: decoded pictures cannot be kept ({error}), so each"
-                " start decodes them anew: free some space, or set data.cache_dir"
+                f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be kept ({error}),"
+                " so each start decodes them anew: free some space, or set data.cache_dir"
             )
-    pixels, found = np.empty(len(table.files), _row_type(sizes)), {}
-    for row, (file, result) in enumerate(decode_files(table, table.files, sizes)):
+            cache.read()  # only what is on the disk for certain
+    missing = [file for file in table.files if file.key not in cache.found]
+    if not missing:
+        return cache.rows(), cache.found, warnings
+    kept = cache.rows()
+    pixels = np.empty(len(kept) + len(missing), _row_type(sizes))
+    pixels[: len(kept)] = kept
+    for row, (file, result) in enumerate(_decode(table, missing, sizes), len(kept)):
         if isinstance(result, Inspection):
             pixels[row] = tuple(result.pixels)
-        found[file.key] = verdict_of(result), row
-    return pixels, found, warnings
+        cache.found[file.key] = _verdict(result), row
+    return pixels, cache.found, warnings
 
 
-def decode_files(
-    table: FileTable, files: Sequence[File], sizes: Sequence[int], description: str = "decoding"
+def _decode(
+    table: FileTable, files: Sequence[File], sizes: Sequence[int]
 ) -> Iterator[tuple[File, Result]]:
-    """Yield what came of each file, in order, with a progress bar that only a terminal shows."""
-    paths = (table.path(file) for file in files)
+    """Yield each file and its result, in order, with a progress bar that only a terminal shows."""
+    paths = (os.path.join(table.root, file.path) for file in files)
     results = zip(files, decode_in_order(paths, sizes), strict=True)
-    return iter(tqdm(results, description, len(files), unit="img", disable=None))
+    return iter(tqdm(results, "decoding", len(files), unit="img", disable=None))
 
 
-def verdict_of(result: Result) -> Verdict:
+def _verdict(result: Result) -> Verdict:
     return result.facts if isinstance(result, Inspection) else result
 
 
@@ -83,31 +100,30 @@ def _row_type(sizes: Sequence[int]) -> np.dtype[Any]:
     return np.dtype([(str(size), np.uint8, (size, size, 3)) for size in sizes])
 
 
-def _decode_with_cache(
-    table: FileTable, sizes: Sequence[int], cache_dir: Path
-) -> tuple[Rows, Found]:
-    root = hashlib.sha256(bytes(table.root.resolve())).hexdigest()[:16]
-    folder = cache_dir / "-".join([root, *map(str, sizes)])
-    cache = _Cache.read(folder, sizes)
-    if not all(file.key in cache.found for file in table.files):
-        import filelock  # here, because a second start does without
+def _cache_folder(root: Path, sizes: Sequence[int], cache_dir: str | Path | None) -> Path:
+    key = hashlib.sha256(bytes(root.resolve()) + b"\0" + DECODER.encode()).hexdigest()[:16]
+    return Path(cache_dir or default_cache_dir()) / "-".join([key, *map(str, sizes)])
 
-        folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / "lock"):
-            cache = _Cache.read(folder, sizes)  # another run may have filled it meanwhile
-            num_used = sum(cache.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
-            if cache.num_rows > 2 * num_used or not cache.found:
-                cache = _Cache.start(folder, sizes)
-            cache.add(table, [file for file in table.files if file.key not in cache.found])
-    if not cache.num_rows:  # an empty file cannot be mapped
-        return np.empty(0, _row_type(sizes)), cache.found
-    pixels = np.memmap(folder / cache.pixels, _row_type(sizes), "r", shape=(cache.num_rows,))
-    return pixels, cache.found
+
+def _fill(cache: "_Cache", table: FileTable) -> None:
+    """Read the cache, and decode what it lacks."""
+    cache.read()
+    if all(file.key in cache.found for file in table.files):
+        return
+    import filelock  # here, because a second start does without
+
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(cache.folder / "lock"):
+        cache.read()  # another run may have filled it meanwhile
+        num_used = sum(cache.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
+        if cache.num_rows > 2 * num_used or not cache.found:
+            cache.start()
+        cache.add(table, [file for file in table.files if file.key not in cache.found])
 
 
 @dataclass
 class _Cache:
-    """The cache in one folder, as far as it is read or written."""
+    """The cache in one folder, as far as it has been read or written."""
 
     folder: Path
     sizes: Sequence[int]
@@ -115,39 +131,43 @@ class _Cache:
     num_rows: int = 0
     found: Found = field(default_factory=dict)
 
-    @classmethod
-    def read(cls, folder: Path, sizes: Sequence[int]) -> "_Cache":
-        """Read what is there: nothing, where that is damaged or of another decoder."""
+    def read(self) -> None:
+        """Read what is there; it counts as empty if it is damaged."""
+        self.pixels, self.num_rows, self.found = "", 0, {}
         try:
-            first, *lines = (folder / "index.jsonl").read_bytes().split(b"\n")
-            header = json.loads(first)
-            num_bytes = (folder / header["pixels"]).stat().st_size
+            first, *lines = (self.folder / "index.jsonl").read_bytes().split(b"\n")
+            pixels = json.loads(first)["pixels"]
+            num_bytes = (self.folder / pixels).stat().st_size
         except (OSError, ValueError, KeyError, TypeError):
-            return cls(folder, sizes)
-        cache = cls(folder, sizes, header["pixels"], num_bytes // _row_type(sizes).itemsize)
+            return
+        found: Found = {}
         for line in lines:
             with suppress(ValueError, TypeError):  # a kill may have cut a line
                 path, size, changed, row, *verdict = json.loads(line)
                 facts = Facts(*verdict) if row >= 0 else UnusableImage(*verdict)
-                cache.found[path, size, changed] = facts, row
-        num_named = 1 + max((row for _, row in cache.found.values()), default=-1)
-        is_whole = header.get("decoder") == DECODER and num_named <= cache.num_rows
-        return cache if is_whole else cls(folder, sizes)
+                found[path, size, changed] = facts, row
+        num_rows = num_bytes // _row_type(self.sizes).itemsize
+        if max((row for _, row in found.values()), default=-1) < num_rows:
+            self.pixels, self.num_rows, self.found = pixels, num_rows, found
 
-    @classmethod
-    def start(cls, folder: Path, sizes: Sequence[int]) -> "_Cache":
+    def start(self) -> None:
         """Put an empty cache in the place of what is there. Runs that have it mapped keep it."""
-        pixels = f"pixels-{uuid4().hex[:8]}"
-        (folder / pixels).touch()
-        (folder / "index.tmp").write_text(json.dumps({"decoder": DECODER, "pixels": pixels}))
-        os.replace(folder / "index.tmp", folder / "index.jsonl")
-        for old in folder.glob("pixels-*"):
-            if old.name != pixels:
+        self.pixels, self.num_rows, self.found = f"pixels-{uuid4().hex[:8]}", 0, {}
+        (self.folder / self.pixels).touch()
+        (self.folder / "index.tmp").write_text(json.dumps({"pixels": self.pixels}))
+        os.replace(self.folder / "index.tmp", self.folder / "index.jsonl")
+        for old in self.folder.glob("pixels-*"):
+            if old.name != self.pixels:
                 old.unlink()
-        return cls(folder, sizes, pixels)
+
+    def rows(self) -> Rows:
+        if not self.num_rows:  # an empty file cannot be mapped
+            return np.empty(0, _row_type(self.sizes))
+        path = self.folder / self.pixels
+        return np.memmap(path, _row_type(self.sizes), "r", shape=(self.num_rows,))
 
     def add(self, table: FileTable, files: Sequence[File]) -> None:
-        """Decode files and remember what came of them."""
+        """Decode files and remember the results."""
         lines: list[str] = []
         with (
             open(self.folder / self.pixels, "r+b") as pixels,
@@ -164,23 +184,18 @@ class _Cache:
 
             try:
                 committed = time.monotonic()
-                for file, result in decode_files(table, files, self.sizes):
+                for file, result in _decode(table, files, self.sizes):
                     row = -1
                     if isinstance(result, Inspection):
                         row, self.num_rows = self.num_rows, self.num_rows + 1
                         pixels.write(b"".join(image.tobytes() for image in result.pixels))
-                    verdict = verdict_of(result)
-                    self.found[file.key] = verdict, row
-                    if verdict.sha256 is not None:  # or else it could not even be read this time
-                        lines.append("\n" + _to_json(file, row, verdict))  # a kill may cut a line
+                    self.found[file.key] = _verdict(result), row
+                    if not isinstance(result, UnreadableFile):
+                        verdict = astuple(result.facts) if row >= 0 else [str(result)]
+                        # the line break comes first, because a kill may have cut the last line
+                        lines.append("\n" + json.dumps([*file.key, row, *verdict]))
                     if time.monotonic() - committed > SECONDS_PER_COMMIT:
                         commit()
                         committed = time.monotonic()
             finally:
                 commit()
-
-
-def _to_json(file: File, row: int, verdict: Verdict) -> str:
-    if isinstance(verdict, UnusableImage):
-        return json.dumps([*file.key, row, str(verdict), verdict.sha256])
-    return json.dumps([*file.key, row, *astuple(verdict)])

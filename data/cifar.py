@@ -1,4 +1,4 @@
-"""Dogs, foxes and wolves of CIFAR: 32 pixels small, 500 a class to train on, 100 to validate.
+"""Dogs, foxes and wolves of CIFAR: 32 pixels small, 500 per class to train on, 100 to validate.
 
 CIFAR-10 has dogs but neither foxes nor wolves, CIFAR-100 has foxes and wolves but no dogs.
 
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data import DataError
 from data.cache import default_cache_dir
-from data.errors import DataError
 from data.images import Data, ImageSet, fingerprint
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
@@ -38,30 +38,18 @@ def load_cifar(
         seed: which 500 of the 5,000 dogs (and 100 of the 1,000).
     """
     root = Path(root) if root else default_cache_dir() / "cifar"
-    sets, content = [], {}
+    sets, content = {}, {}
     for split, size in (("train", train_size or image_size), ("val", image_size)):
         ten, hundred = _open(root, is_train=split == "train")
-        found = [
-            picture
-            for label, (name, source) in enumerate(
-                zip(CLASS_NAMES, (ten, hundred, hundred), strict=True)
-            )
-            for picture in _pick(source, name, label, NUM_PER_CLASS[split], seed)
-        ]
+        found = []
+        for label, source in enumerate((ten, hundred, hundred)):
+            found += _pick(source, label, NUM_PER_CLASS[split], seed)
         sha256s, labels, names, pixels = zip(*sorted(found, key=lambda p: p[:2]), strict=True)
         bilinear = Image.Resampling.BILINEAR  # as in `data.decode`
         images = [np.asarray(Image.fromarray(p).resize((size, size), bilinear)) for p in pixels]
-        sets.append(ImageSet(np.stack(images), np.array(labels, np.int64), list(names)))
+        sets[split] = ImageSet(np.stack(images), np.array(labels, np.int64), list(names))
         content[split] = sha256s, labels
-    train, val = sets
-    return Data(
-        train,
-        val,
-        list(CLASS_NAMES),
-        fingerprint(CLASS_NAMES, content),
-        summary=f"{len(train) + len(val):,} pictures of CIFAR in {len(CLASS_NAMES)} classes"
-        f" ({len(train):,} train, {len(val):,} val)",
-    )
+    return Data(**sets, class_names=CLASS_NAMES, fingerprint=fingerprint(CLASS_NAMES, content))
 
 
 def _open(root: Path, is_train: bool) -> list[Any]:
@@ -77,14 +65,12 @@ def _open(root: Path, is_train: bool) -> list[Any]:
         ) from error
 
 
-def _pick(
-    source: Any, class_name: str, label: int, number: int, seed: int
-) -> list[tuple[str, int, str, Any]]:
+def _pick(source: Any, label: int, number: int, seed: int) -> list[tuple[str, int, str, Any]]:
     """Return the pictures of a class that the seed draws: (hash, label, name, pixels) each."""
-    items = []
-    for index in np.flatnonzero(np.array(source.targets) == source.class_to_idx[class_name]):
+    name, items = CLASS_NAMES[label], []
+    for index in np.flatnonzero(np.array(source.targets) == source.class_to_idx[name]):
         pixels = source.data[index]
         sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
-        items.append((sha256, label, f"{source.base_folder} {class_name} {index}", pixels))
+        items.append((sha256, label, f"{source.base_folder} {name} {index}", pixels))
     items.sort(key=lambda item: hashlib.sha256(f"{seed} {item[0]}".encode()).hexdigest())
     return items[:number]

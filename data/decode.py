@@ -1,6 +1,6 @@
 """One function turns a file into pixels: training, evaluation, prediction and the demo all call it.
 
-Nothing in a picture file can be trusted. The header is read first and held against `limits`; only
+Nothing in a picture file can be trusted. The header is read first and compared with `limits`; only
 then are pixels decoded, and whatever the decoder raises is that file's problem: `UnusableImage`.
 """
 
@@ -14,21 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import PIL
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from data.duplicates import difference_hash
-from data.errors import UnusableImage
-from data.limits import Source, check_memory, check_shape, describe_unknown, read_source
+from data.images import Pixels, UnusableImage
+from data.limits import Source, check_size, describe_unknown, read_source
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
 # Cached pixels and verdicts are valid for this decoder only: count up when the code below changes
 # what comes out. Pillow's version stands for those of libjpeg, libwebp and so on that it brings.
-DECODER = f"crossent-1 pillow-{PIL.__version__}"
-
-Pixels = npt.NDArray[np.uint8]
+DECODER = f"crossent-2 pillow-{PIL.__version__}"
 
 # A closed list: a format not named here is never tried. (EPS would start Ghostscript.) AVIF came
 # with Pillow 11.3; MPO, of two JPEGs, is what many phones write and opens as JPEG.
@@ -39,6 +36,9 @@ HASH_SIDE = 256  # the picture is hashed as it is decoded for this size, whateve
 BACKGROUND = (255, 255, 255)  # transparent parts show white paper, as in a browser
 
 _ORIENTATION = 0x0112  # tag of EXIF
+_TURN = Image.Transpose
+_TURNS = dict(enumerate((_TURN.FLIP_LEFT_RIGHT, _TURN.ROTATE_180, _TURN.FLIP_TOP_BOTTOM), 2))
+_TURNS |= dict(enumerate((_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90), 5))
 _RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
 # The filters of `warnings` belong to the process: two threads must not change them at once.
 _filters_lock = threading.Lock()
@@ -59,7 +59,7 @@ ODDITIES = {
     "turned": "lies on its side by its EXIF tag: turned upright",
     "CMYK": "printer's colours: converted to RGB",
     "palette": "a palette of colours: converted to RGB",
-    "transparency": "see-through parts: laid on white",
+    "transparency": "transparent parts: laid on white",
     "16-bit": "16 bits per sample: scaled to 8, not clipped",
     "animated": "several frames or pages: the first one is used",
     "wrong extension": "the name says another format: decoded by content",
@@ -102,24 +102,29 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
             RGB, the sides of a large JPEG halved, but still at least twice the size.
 
     Raises:
-        UnusableImage: with the reason, and the hash of the content where it could be read.
+        UnusableImage: with the reason.
     """
     content = read_source(source)
-    sha256 = hashlib.sha256(content).hexdigest()
     name = str(source) if isinstance(source, str | Path) else ""
     try:
         with _filters_lock, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # rubbish EXIF and the like
-            return _inspect(content, sha256, name, sizes, whole)
-    except UnusableImage as error:
-        raise UnusableImage(str(error), sha256) from None
+            return _inspect(content, name, sizes, whole)
+    except UnusableImage:
+        raise
     except Exception as error:  # decoders fail in OSError, SyntaxError, struct.error, ...
-        raise UnusableImage(_reason(error, content), sha256) from error
+        raise UnusableImage(_reason(error, content)) from error
 
 
-def _inspect(
-    content: bytes, sha256: str, name: str, sizes: Sequence[int], whole: bool
-) -> Inspection:
+def try_inspect(path: str, sizes: Sequence[int]) -> Inspection | UnusableImage:
+    """Return what `inspect` returns or raises."""
+    try:
+        return inspect(path, sizes)
+    except UnusableImage as error:
+        return error
+
+
+def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> Inspection:
     if content.startswith(b"\x89PNG"):  # load() does not look at the checksums of pixels
         with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
             png.verify()
@@ -135,6 +140,7 @@ def _inspect(
         pictures = [picture.resize((size, size), bilinear) for picture, size in squares]
     rgb, odd, (width, height) = decoded[side_of[HASH_SIDE]]
     in_order = tuple(kind for kind in ODDITIES if kind in odd)
+    sha256 = hashlib.sha256(content).hexdigest()
     facts = Facts(sha256, difference_hash(rgb), width, height, in_order)
     return Inspection(facts, [np.array(picture) for picture in pictures])  # writable copies
 
@@ -145,31 +151,28 @@ def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str]
     Returns also what is odd, and width and height, upright, before the draft.
     """
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        check_shape(image)
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
-        check_memory(image, (width, height))
+        check_size(image, (width, height))
         odd = _oddities(image, name)  # before load(), which forgets the tiles
         is_tiff = image.format == "TIFF"
-        if is_tiff and _orientation(image) != 1:  # load() turns it and forgets
+        if is_tiff and _orientation(image) in _TURNS:  # load() turns it and forgets
             odd.add("turned")
         image.load()
         if is_tiff:
             width, height = image.size
         orientation = _orientation(image)  # only now: a PNG may state it after its pixels
         rgb = to_rgb(image)
-        if orientation != 1:
+        if orientation in _TURNS:
             odd.add("turned")
-            rgb.info.clear()  # of an EXIF block half broken, which exif_transpose would write anew
-            rgb.getexif()[_ORIENTATION] = orientation
-            rgb = ImageOps.exif_transpose(rgb)
+            rgb = rgb.transpose(_TURNS[orientation])
         if _is_animated(image):  # it seeks: after the pixels
             odd.add("animated")
         return rgb, odd, (height, width) if orientation >= 5 else (width, height)
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8; 1 where the EXIF block is missing or rubbish."""
+    """Return the EXIF orientation, 1 (upright) to 8; 1 where there is none that makes sense."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # the parser fails in as many ways as files are damaged; pixels may be fine
@@ -207,9 +210,7 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         return describe_unknown(content)
-    if isinstance(error, Image.DecompressionBombError):
-        return "too large: far more pixels than a photograph has"
-    if isinstance(error, MemoryError):
+    if isinstance(error, Image.DecompressionBombError | MemoryError):
         return "too large: decoding takes more memory than a photograph needs"
     if "truncated" in str(error).lower():
         return "truncated: the end of the file is missing"
@@ -217,22 +218,18 @@ def _reason(error: Exception, content: bytes) -> str:
 
 
 def _oddities(image: ImageFile.ImageFile, name: str) -> set[str]:
-    """What the header shows to be unusual."""
-    odd = set()
-    if image.mode == "CMYK":
-        odd.add("CMYK")
-    if image.mode in ("P", "PA"):
-        odd.add("palette")
-    if image.has_transparency_data:
-        odd.add("transparency")
-    raw_modes = [str(tile.args) for tile in image.tile]
-    if image.mode.startswith("I") or any(_RAW_16_BIT.search(raw_mode) for raw_mode in raw_modes):
-        odd.add("16-bit")
+    """Return what the header shows to be unusual."""
     suffix = Path(name).suffix.lower()
     named = {Image.registered_extensions().get(suffix), image.format}
-    if suffix and len(named - {"MPO"} if "JPEG" in named else named) > 1:
-        odd.add("wrong extension")
-    return odd
+    raw_modes = [str(tile.args) for tile in image.tile]
+    is_odd = {
+        "CMYK": image.mode == "CMYK",
+        "palette": image.mode in ("P", "PA"),
+        "transparency": image.has_transparency_data,
+        "16-bit": image.mode.startswith("I") or any(map(_RAW_16_BIT.search, raw_modes)),
+        "wrong extension": suffix and len(named - {"MPO"} if "JPEG" in named else named) > 1,
+    }
+    return {kind for kind, applies in is_odd.items() if applies}
 
 
 def _is_animated(image: Image.Image) -> bool:

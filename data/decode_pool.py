@@ -1,6 +1,6 @@
-"""Many files decoded at once, in a process for each CPU.
+"""Many files decoded at once, in one process per CPU.
 
-Threads would do, as Pillow lets go of the interpreter while it decodes, and start 0.2 s sooner.
+Threads would do, as Pillow releases the interpreter while it decodes, and would start 0.2 s sooner.
 But one file that crashes a C decoder would then end the whole training, and one that never ends
 could not be stopped.
 """
@@ -19,12 +19,11 @@ from itertools import islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-from data.decode import Inspection, UnusableImage, inspect
+from data.decode import Inspection, UnusableImage, try_inspect
 
 SECONDS_PER_FILE = 60.0  # the slowest honest file takes about 2
 # What decoding one file may use; `limits` refuses by its own estimate long before.
 MEMORY_LIMIT_BYTES = 2**30
-
 
 Result = Inspection | UnusableImage
 
@@ -32,9 +31,9 @@ Result = Inspection | UnusableImage
 def decode_in_order(
     paths: Iterable[str], sizes: Sequence[int], window: int | None = None
 ) -> Generator[Result, None, None]:
-    """Yield what came of every file, in order, however many there are.
+    """Yield the result of every file, in order, however many there are.
 
-    Paths are taken only as they are needed, and while one file is slow the others run ahead of it
+    Paths are taken only as they are needed, and while one file is slow, the others run ahead of it
     by no more than the window: so the memory does not grow with the number of files.
 
     Args:
@@ -82,7 +81,7 @@ def _decode(in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int]) -> I
     Ends early after a file that took too long, or in BrokenProcessPool after one that crashed.
     """
     with start_workers(min(num_cpus(), len(in_hand))) as pool:
-        futures = deque(pool.submit(_inspect, path, sizes) for path in in_hand)
+        futures = deque(pool.submit(try_inspect, path, sizes) for path in in_hand)
         while futures:
             try:  # files are begun in order: this one has begun when all before it are done
                 result = futures[0].result(timeout=SECONDS_PER_FILE)
@@ -95,12 +94,12 @@ def _decode(in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int]) -> I
             yield result
             for path in islice(todo, 1):
                 in_hand.append(path)
-                futures.append(pool.submit(_inspect, path, sizes))
+                futures.append(pool.submit(try_inspect, path, sizes))
 
 
 @contextmanager
 def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool whose processes end with the block, whatever ends that."""
+    """Give a pool whose processes end with the block, however it ends."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of the workers; numpy is loaded here
     pool = ProcessPoolExecutor(num_workers, get_context("spawn"), initializer=_start_worker)
     try:
@@ -112,7 +111,7 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _check_workers_start() -> None:
-    """Tell a worker that a file has ended from one that never comes to life."""
+    """Tell a worker that a file has ended from one that cannot start."""
     try:
         with start_workers(1) as pool:
             pool.submit(os.getpid).result()
@@ -136,15 +135,8 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, even if that was killed."""
+    """End this process when its parent is gone, even if the parent was killed."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
     os._exit(1)
-
-
-def _inspect(path: str, sizes: Sequence[int]) -> Result:
-    try:
-        return inspect(path, sizes)
-    except UnusableImage as error:
-        return UnusableImage(str(error), error.sha256)  # without its cause, which may not pickle

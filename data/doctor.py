@@ -2,17 +2,18 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data import DataError
 from data.advice import guessing_loss, plural
-from data.cache import decode_files, verdict_of
+from data.cache import Decoding, decode_table
 from data.decode import ODDITIES, Facts
-from data.errors import DataError
 from data.folder import NO_CLASS, list_files, list_folder
-from data.load_table import Catalog, Split, list_unusable
+from data.images import size_to_train
+from data.load import Catalog, Split
 from data.table import FileTable, printable
 
 NUM_SHOWN = 10  # of a list that may have thousands
@@ -23,18 +24,19 @@ def run_doctor(
     as_json: bool = False,
     image_size: int = 64,
     split: Split = Split(0.2, seed=0),  # noqa: B008 - it never changes
+    decoding: Decoding = Decoding(),  # noqa: B008
     training_s: Callable[[Mapping[str, int]], float] | None = None,
 ) -> int:
     """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
 
     Args:
-        image_size, split: as the training will have them.
+        image_size, split, decoding: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
 
     Raises:
         DataError: no such folder.
     """
-    found = examine(root, image_size, split)
+    found = examine(root, image_size, split, decoding)
     if training_s and found["num_images"]:
         counts = {name: classes["train"] for name, classes in found["classes"].items()}
         found["training_s"] = training_s(counts)
@@ -42,33 +44,31 @@ def run_doctor(
     return 1 if found["repairs"] else 0
 
 
-def examine(root: str | Path, image_size: int, split: Split) -> dict[str, Any]:
-    """Open every file once, in parallel, and draw the split that a training would draw.
+def examine(root: str | Path, image_size: int, split: Split, decoding: Decoding) -> dict[str, Any]:
+    """Open every file once, for the training too, and draw the split that a training would draw.
 
     The files of any folder are examined; what is wrong with the folder is the first of `repairs`.
     """
     table, repairs = _list(root)
-    decoded = decode_files(table, table.files, [image_size], "examining")
-    found = {file.key: (verdict_of(result), -1) for file, result in decoded}
+    _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
     catalog = Catalog.of(table, found, split)
     train, val = catalog.counts("train"), catalog.counts("val")
-    unusable = list_unusable(table, found)
     repairs += [
         f"class {name} has no picture to train on: add some or remove it"
         for name, count in train.items()
         if not count
     ]
-    if unusable:
-        repairs.append(f"{plural(len(unusable), 'file')} cannot be used: repair or remove")
+    if catalog.unusable:
+        repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
-    warnings = [*table.warnings, *notes]
+    warnings = [*table.warnings, *warnings, *notes]
     if small := sum(min(f.width, f.height) < image_size for f in catalog.facts):
         warnings.append(f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged")
     return {
         "root": printable(str(table.root)),
         "num_images": len(catalog.files),
         "classes": {name: {"train": train[name], "val": val[name]} for name in train},
-        "unusable": [asdict(one) for one in unusable],
+        "unusable": [asdict(one) for one in catalog.unusable],
         "odd": _odd(catalog),
         "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
         "sizes": _sizes(catalog.facts),
@@ -117,33 +117,27 @@ def _sizes(facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as one page for a terminal."""
-    two_labels, two_splits, twice = [], [], []
+    across = {(False, False): "twice in a class", (True, False): "under two labels"}
+    across |= {(False, True): "in train and in val", (True, True): "under two labels, in both"}
+    pairs: dict[str, list[str]] = {name: [] for name in across.values()}
     for pair in found["duplicates"]:
-        line = f"  {'is' if pair['kind'] == 'same' else 'is nearly'}  ".join(pair["paths"])
-        if pair["across_classes"]:
-            two_labels.append(line)
-        if pair["across_splits"]:
-            two_splits.append(line)
-        if not (pair["across_classes"] or pair["across_splits"]):
-            twice.append(line)
+        kind = across[pair["across_classes"], pair["across_splits"]]
+        pairs[kind].append(
+            f"  {'is' if pair['kind'] == 'same' else 'is nearly'}  ".join(pair["paths"])
+        )
+    unusable = (f"{one['path']}  {one['reason']}" for one in found["unusable"])
+    odd = (f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"])
     sections = [
         [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used"],
         *([_classes(found), _cost(found)] if found["num_images"] else []),
-        _section(
-            "Cannot be used, left out of training and validation",
-            [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
+        _section("Cannot be used, left out of training and validation", unusable),
+        _section("Odd, but can be used", odd),
+        *(
+            _section(f"One picture {kind} ({plural(len(lines), 'pair')})", lines)
+            for kind, lines in pairs.items()
         ),
-        _section(
-            "Odd, but can be used",
-            [f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]],
-        ),
-        _section(f"One picture under two labels ({plural(len(two_labels), 'pair')})", two_labels),
-        _section(
-            f"One picture in train and in val ({plural(len(two_splits), 'pair')})", two_splits
-        ),
-        _section(f"One picture twice in a class ({plural(len(twice), 'pair')})", twice),
-        _section("Fix these first", [f"- {one}" for one in found["repairs"]], most=1000),
-        _section("Good to know", [f"- {one}" for one in found["warnings"]], most=1000),
+        _section("Fix these first", (f"- {one}" for one in found["repairs"]), most=1000),
+        _section("Good to know", (f"- {one}" for one in found["warnings"]), most=1000),
         [] if found["repairs"] else ["No problems found."],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
@@ -175,8 +169,8 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _section(title: str, lines: Sequence[str], most: int = NUM_SHOWN) -> list[str]:
-    if not lines:
-        return []
-    more = [f"... and {len(lines) - most:,} more (--json lists all)"] if len(lines) > most else []
-    return [f"{title}:", *(f"  {line}" for line in [*lines[:most], *more])]
+def _section(title: str, lines: Iterable[str], most: int = NUM_SHOWN) -> list[str]:
+    shown = [f"  {line}" for line in lines]
+    if len(shown) > most:
+        shown[most:] = [f"  ... and {len(shown) - most:,} more (--json lists all)"]
+    return [f"{title}:", *shown] if shown else []

@@ -49,8 +49,8 @@ def duplicate_pairs(
     Of equal ones only neighbours are paired, enough to group them. The search is exact and not
     quadratic: cut into `max_distance` + 2 bands, two near hashes agree wholly in at least two of
     them, so for every two bands, only hashes that agree in both are compared. Where hundreds of
-    thousands of pictures look much alike (digits, icons), this would still compare nearly all with
-    all, and find pairs that mean nothing: then the distance is the largest with few comparisons.
+    thousands of pictures look much alike (digits, icons), nearly all would be compared with all, to
+    find pairs that mean nothing: then the distance is the largest with few comparisons.
 
     Shape:
         returns (P, 2) indices i < j.

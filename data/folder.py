@@ -2,13 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from data.errors import DataError
-from data.images import Data, Unusable
-from data.load_table import Split, load_table
+from data import DataError
+from data.images import Unusable
 from data.table import File, FileTable, printable
 
 # What systems and tools leave behind. Names that start with a dot are passed over anyway.
@@ -23,82 +21,12 @@ _SIDECARS = frozenset(
 NO_CLASS = "(no class)"  # of files that lie in no folder of a class
 
 
-def load_folder(
-    root: str | Path,
-    image_size: int,
-    val_fraction: float,
-    seed: int,
-    train_size: int | None = None,
-    cache_dir: str | Path | None = None,
-    on_bad: str = "skip",
-    use_cache: bool = True,
-    num_folds: int | None = None,
-    fold: int = 1,
-) -> Data:
-    """Decode every picture of a folder once, in parallel, and keep the result for the next time.
-
-    Rows are ordered by the content of the files, and so is the split drawn where there is no val
-    folder: renaming or reordering files changes nothing.
-
-    Args:
-        root: folder of the classes, or of train and val.
-        image_size: side in pixels of the validation pictures.
-        val_fraction: share of each class for validation, above 0 and below 1; not used with val/.
-        train_size: side in pixels of the training pictures; `image_size` by default.
-        cache_dir: where decoded pictures are kept; `default_cache_dir()` by default.
-        on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
-        use_cache: False decodes into memory and writes nothing.
-        num_folds, fold: cut the pictures into so many parts, of which this one (from 1) validates.
-
-    Raises:
-        DataError: what is wrong with the folder, in one sentence.
-    """
-    table = list_folder(root)
-    if len(table.class_names) < 2:
-        raise DataError(
-            f"{root}: only one class, {table.class_names[0]}; expected two folders or more"
-        )
-    if num_folds and any(file.split for file in table.files):
-        raise DataError(f"{root}: has folders train and val; folds are drawn where there are none")
-    split = Split(val_fraction, seed, num_folds, fold)
-    return load_table(
-        table, image_size, train_size or image_size, split, on_bad, use_cache, cache_dir
-    )
-
-
-def load_folder_for_evaluation(
-    root: str | Path,
-    class_names: Sequence[str],
-    image_size: int,
-    use_cache: bool = True,
-    cache_dir: str | Path | None = None,
-) -> Data:
-    """Load all pictures of a folder, or its val, as one validation set with the classes of a model.
-
-    Raises:
-        DataError: as `load_folder`, or a class that the model does not know.
-    """
-    table = list_folder(root)
-    for name in table.class_names:
-        if name not in class_names:
-            raise DataError(
-                f"{root}: found the class {name}; the model knows only {', '.join(class_names)}"
-            )
-    has_val = any(file.split == "val" for file in table.files)
-    files = [
-        replace(file, split="val", label=class_names.index(table.class_names[file.label]))
-        for file in table.files
-        if file.split == "val" or not has_val
-    ]
-    found = {class_names[file.label] for file in files}
-    missing = [f"{root}: no pictures of {name}" for name in class_names if name not in found]
-    warnings = [*table.warnings, *missing]
-    table = replace(table, class_names=class_names, files=files, warnings=warnings)
-    return load_table(table, image_size, image_size, None, use_cache=use_cache, cache_dir=cache_dir)
-
-
 def list_folder(root: str | Path) -> FileTable:
-    """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*."""
+    """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*.
+
+    Raises:
+        DataError: no such folder, or its folders are no classes.
+    """
     try:
         return _list_classes(_checked(root))
     except OSError as error:
@@ -108,6 +36,30 @@ def list_folder(root: str | Path) -> FileTable:
 def list_files(root: str | Path) -> FileTable:
     """Find every file below a root, whatever the folders are called: for a look at them."""
     return _search(_checked(root), [NO_CLASS], [(_checked(root), 0, "train")])
+
+
+def walk(
+    folder: str | Path, leave_out: Callable[[str, str], None] = lambda path, reason: None
+) -> Iterator[str]:
+    """Yield every visible file below a folder in the order of names, each folder once.
+
+    Symbolic links are followed. `leave_out` is called with each folder that is not searched, and
+    the reason.
+    """
+
+    def cannot_read(error: OSError) -> None:
+        leave_out(error.filename, f"unreadable folder: {error.strerror}")
+
+    seen = set()
+    for path, folders, names in os.walk(folder, onerror=cannot_read, followlinks=True):
+        status = os.stat(path)
+        if (status.st_dev, status.st_ino) in seen:
+            leave_out(path, "a link to a folder that was searched already")
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(filter(_is_visible, folders))
+        yield from (os.path.join(path, name) for name in sorted(filter(_is_visible, names)))
 
 
 def _checked(root: str | Path) -> Path:
@@ -174,7 +126,7 @@ def _suffix(name: str) -> str:
 def _search(
     root: Path, class_names: list[str], places: Sequence[tuple[Path, int, str]]
 ) -> FileTable:
-    """Search folders of a label and a split, with all below, each once whatever links say."""
+    """Search folders of a label and a split, with all below."""
     files: list[File] = []
     unusable: list[Unusable] = []
     sidecars: Counter[str] = Counter()
@@ -182,25 +134,13 @@ def _search(
     def leave_out(path: str, reason: str) -> None:
         unusable.append(Unusable(printable(os.path.relpath(path, root)), reason))
 
-    def cannot_read(error: OSError) -> None:
-        leave_out(error.filename, f"unreadable folder: {error.strerror}")
-
     for place, label, split in places:
-        seen = set()
-        for path, folders, names in os.walk(place, onerror=cannot_read, followlinks=True):
-            status = os.stat(path)
-            if (status.st_dev, status.st_ino) in seen:
-                leave_out(path, "a link to a folder that was searched already")
-                folders.clear()
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            folders[:] = filter(_is_visible, folders)
-            for name in filter(_is_visible, names):
-                if _suffix(name) in _SIDECARS:
-                    sidecars[_suffix(name)] += 1
-                else:
-                    below_root = os.path.join(path, name)[len(os.path.join(root, "")) :]
-                    files.append(File(below_root, label, split, "", *_stamp(path, name)))
+        for path in walk(place, leave_out):
+            if (suffix := _suffix(path)) in _SIDECARS:
+                sidecars[suffix] += 1
+            else:
+                below_root = path[len(os.path.join(root, "")) :]
+                files.append(File(below_root, label, split, "", *_stamp(path)))
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
@@ -208,9 +148,10 @@ def _search(
     return FileTable(root, class_names, files, unusable, warnings)
 
 
-def _stamp(path: str, name: str) -> tuple[int, int]:
+def _stamp(path: str) -> tuple[int, int]:
+    """Return size and time of change; -1 for a file that vanished, or a link to nothing."""
     try:
-        status = os.stat(os.path.join(path, name))
+        status = os.stat(path)
         return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
-    except OSError:  # it vanished, or is a link to nothing; opening it will say which
+    except OSError:  # whoever opens the file will say why
         return -1, -1

@@ -10,16 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+class UnusableImage(ValueError):
+    """One file cannot become pixels; the message is the reason in plain words, without the path."""
+
+
+class UnreadableFile(UnusableImage):
+    """The file could not even be read, which may be different the next time."""
 
 
 class PictureRows:
     """Rows of a memory-mapped array, read when asked for: all folds and seeds share one file.
 
     Shape:
-        array: (M, S, S, 3) uint8; rows: (N,) indices into it, one for each sample id.
+        array: (M, S, S, 3) uint8; rows: (N,) indices into it, one per sample id.
     """
 
-    def __init__(self, array: Pixels, rows: npt.NDArray[np.int64]) -> None:
+    def __init__(self, array: Pixels, rows: Labels) -> None:
         self.array, self.rows = array, rows
         self.shape = (len(rows), *array.shape[1:])
 
@@ -43,7 +52,7 @@ class ImageSet:
     """
 
     images: Pixels
-    labels: npt.NDArray[np.int64]
+    labels: Labels
     names: list[str]  # (N,) where each came from: a path below the root, or "drawing 17"
 
     def __len__(self) -> int:
@@ -67,8 +76,13 @@ class Data:
     class_names: list[str]
     fingerprint: str  # SHA-256 (hex) over the content and the label of every picture, in order
     unusable: list[Unusable] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)  # what to look at, a sentence each
+    warnings: list[str] = field(default_factory=list)  # what to look at, one sentence each
     summary: str = ""  # the doctor's one line
+
+
+def size_to_train(image_size: int) -> int:
+    """Return the side of the training pictures: a quarter larger, so that crops keep detail."""
+    return image_size * 5 // 4
 
 
 def fingerprint(

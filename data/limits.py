@@ -7,10 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from data.errors import UnusableImage
+from data.images import UnreadableFile, UnusableImage
 
 MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have some 100 MB
-MAX_PIXELS = 128_000_000  # phones reach 108 million
 MAX_SIDES_RATIO = 50  # panoramas end at 20
 MAX_MEMORY_BYTES = 640 * 2**20  # our estimate of what decoding one picture takes at its worst
 
@@ -25,6 +24,7 @@ _IMPOSTORS = (
     (rb"....ftyp(hei[cx]|hevc|mif1|msf1)", "HEIC, which Pillow cannot read: convert it to JPEG"),
     (rb"\0+\Z", "nothing but zero bytes: an interrupted download or a failing disk"),
     (rb"\xff\xd8|\x89png|gif8", "damaged: it starts as a picture, but its header makes no sense"),
+    (rb"", "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"),
 )
 
 
@@ -51,10 +51,12 @@ def _read_path(path: str | Path) -> bytes:
                 size, limit = status.st_size / 2**20, MAX_FILE_BYTES / 2**20
                 raise UnusableImage(f"too large: {size:,.0f} MB, the limit is {limit:,.0f} MB")
             return file.read(MAX_FILE_BYTES)
-    except UnusableImage:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise UnusableImage(f"unreadable: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise UnreadableFile(f"unreadable: {error.strerror or error}") from None
+    except ValueError as error:
+        if isinstance(error, UnusableImage):
+            raise
+        raise UnreadableFile(f"unreadable: {error}") from None  # a zero byte in the name
 
 
 def describe_unknown(content: bytes) -> str:
@@ -64,32 +66,22 @@ def describe_unknown(content: bytes) -> str:
         >>> describe_unknown(b"<html><body>404")
         'not a picture but HTML: the download got a web page'
     """
-    for start, what in _IMPOSTORS:
-        if re.match(start, content, re.IGNORECASE | re.DOTALL):
-            return what
-    return "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"
+    flags = re.IGNORECASE | re.DOTALL
+    return next(what for start, what in _IMPOSTORS if re.match(start, content, flags))
 
 
-def check_shape(image: Image.Image) -> None:
-    """Refuse what has too many pixels or is too thin a strip."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnusableImage(
-            f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS / 1e6:.0f} million"
-        )
-    if max(width, height) > MAX_SIDES_RATIO * min(width, height):
-        raise UnusableImage(
-            f"too thin a strip: {width} x {height} pixels, the limit is {MAX_SIDES_RATIO} to 1"
-        )
-
-
-def check_memory(image: Image.Image, full_size: tuple[int, int]) -> None:
-    """Estimate from the header alone what decoding will take; refuse what is too much.
+def check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
+    """Refuse a thin strip, and what takes too much memory by an estimate from the header alone.
 
     Bytes per pixel: Pillow keeps 1 for a palette or grey, 4 for the rest; `to_rgb` adds 4, and 13
     for transparency or 16 bits; WebP, AVIF and TIFF decode through buffers of their own. A
     progressive JPEG keeps two bytes per coefficient of the `full_size`, whatever the draft.
     """
+    width, height = full_size
+    if max(full_size) > MAX_SIDES_RATIO * min(full_size):
+        raise UnusableImage(
+            f"too thin a strip: {width} x {height} pixels, the limit is {MAX_SIDES_RATIO} to 1"
+        )
     pixel_bytes = 4 if image.mode == "RGB" else 8
     if image.has_transparency_data or image.mode.startswith("I"):
         pixel_bytes = 17
@@ -97,9 +89,9 @@ def check_memory(image: Image.Image, full_size: tuple[int, int]) -> None:
         pixel_bytes += 8
     memory_bytes = pixel_bytes * image.width * image.height
     if "progressive" in image.info:
-        memory_bytes += 2 * len(image.getbands()) * full_size[0] * full_size[1]
+        memory_bytes += 2 * len(image.getbands()) * width * height
     if memory_bytes > MAX_MEMORY_BYTES:
         raise UnusableImage(
-            f"too large: decoding {full_size[0]} x {full_size[1]} pixels would take"
+            f"too large: decoding {width} x {height} pixels would take"
             f" {memory_bytes / 2**20:,.0f} MB, the limit is {MAX_MEMORY_BYTES / 2**20:.0f} MB"
         )

@@ -12,9 +12,9 @@ Key = tuple[str, int, int]  # path, size and time of change: equal as long as th
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One row: a file that should be a picture."""
+    """A file that should be a picture."""
 
-    path: str  # below the root; may hold bytes that are no text, as names on a disk do
+    path: str  # below the root; may hold bytes that are not UTF-8, as names on a disk do
     label: int  # an index into the class names
     split: str = ""  # "train" or "val"; "" where the split is still to be drawn
     group: str = ""  # files of one group stay on one side of the split; "" is no group
@@ -39,9 +39,6 @@ class FileTable:
     files: Sequence[File]
     unusable: Sequence[Unusable] = ()  # folders and links of no use
     warnings: list[str] = field(default_factory=list)
-
-    def path(self, file: File) -> str:
-        return os.path.join(self.root, file.path)
 
 
 def printable(path: str) -> str:

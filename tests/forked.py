@@ -3,12 +3,13 @@
 A server imports everything once and forks: killed, stopped or out of disk, a process costs little.
 """
 
-import math
+import itertools
 import multiprocessing
 import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,11 +28,12 @@ import crossent.__main__
 import train
 from crossent.errors import run_main
 from tests import drill
-from tests.training.parts import make_run
+from tests.training.parts import STEPS_PER_EPOCH, make_run
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.forked"])
+NUMBERS = itertools.count()
 FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 
@@ -75,15 +77,17 @@ def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
     torch.manual_seed(4711)  # another state than the run's: a resume has to bring its own
     if mishap:
         mishap.arm(run)
-    # with a checkpoint at the end of each of its short epochs
-    tiny = make_run(run, checkpoint_every_steps=every_steps, checkpoint_share=math.inf)
+    tiny = make_run(run, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
     with tiny.folder.in_use():
         tiny.start_or_resume()
         tiny.fit()
 
 
-def command(words: Sequence[str], mishap: Mishap | None, out: Path, err: Path) -> None:
+def command(
+    words: Sequence[str], mishap: Mishap | None, environment: dict[str, str], out: Path, err: Path
+) -> None:
     """train.py, or python -m crossent if the first word is "crossent", with what it prints kept."""
+    os.environ |= environment
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.chdir(ROOT)
@@ -109,12 +113,15 @@ def end_of(process: BaseProcess, timeout_s: float = 60) -> int | None:
 class Command:
     """A command as a user types it; the last word is the folder of the run."""
 
-    def __init__(self, folder: Path, *words: object, mishap: Mishap | None = None) -> None:
+    def __init__(
+        self, folder: Path, *words: object, mishap: Mishap | None = None, **environment: str
+    ) -> None:
         folder.mkdir(exist_ok=True)
-        number = len(list(folder.glob("*.out")))
+        number = next(NUMBERS)
         self.files = folder / f"{number}.out", folder / f"{number}.err"
         self.process = CONTEXT.Process(
-            target=command, args=([str(word) for word in words], mishap, *self.files)
+            target=command,
+            args=([str(word) for word in words], mishap, environment, *self.files),
         )
         self.process.start()
 
@@ -124,3 +131,12 @@ class Command:
         out, err = (path.read_text(encoding="utf-8") for path in self.files)
         assert code == status, f"exit status {code}\n{out}{err}"
         return out, err
+
+
+def environments(size: int) -> list[dict[str, str]]:
+    """What torchrun would tell each of `size` processes of one run."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    common = {"WORLD_SIZE": str(size), "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]

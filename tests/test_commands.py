@@ -75,10 +75,7 @@ def test_settings_may_stand_behind_options():
 def test_train_says_where_E_starts_and_what_to_do_next(run):
     path, out = run
     lines = out.splitlines()
-    assert (
-        f"untrained E = 1.0986 on validation; a model that knows nothing: ln 3 = {math.log(3):.4f}"
-        in lines
-    )
+    assert f"untrained E = 1.0986 on validation; a uniform guess: ln 3 = {math.log(3):.4f}" in lines
     assert lines[-1].endswith(f"next: python -m crossent evaluate {path}")
     assert len([line for line in lines if "/2 " in line]) == 2, "one row an epoch"
     assert "\r" not in out, "no progress bar off a terminal"

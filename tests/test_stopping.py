@@ -25,10 +25,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
     [
         ("in validation", -1, "SIGTERM"),  # of the untrained model
         ("before a step", 1, "SIGINT"),
-        ("in validation", 1, "SIGTERM"),
-        ("after the line of an epoch", 1, "SIGINT"),
         ("in the middle of a save", 1, "SIGTERM"),
-        ("before the best model", 1, "SIGINT"),
     ],
 )
 def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step, name):
@@ -101,8 +98,7 @@ def is_caught(pid, signum):
 
 
 @linux
-@pytest.mark.parametrize(("wait_s", "signum"), [(0, 15), (0.5, 2)])
-def test_a_signal_during_the_imports_is_one_line(tmp_path, wait_s, signum):
+def test_a_signal_during_the_imports_is_one_line(tmp_path):
     words = [sys.executable, "train.py", *SMOKE, "--out", str(tmp_path / "run")]
     process = subprocess.Popen(
         words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -110,10 +106,10 @@ def test_a_signal_during_the_imports_is_one_line(tmp_path, wait_s, signum):
     while not is_caught(process.pid, 15):
         assert process.poll() is None
         time.sleep(0.001)
-    time.sleep(wait_s)
-    process.send_signal(signum)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
-    assert process.returncode == 128 + signum, out + err
+    assert process.returncode == 130, out + err
     assert "Traceback" not in err
     assert (out + err).count("\n") <= 3  # it may have drawn its few pictures already
-    assert signal.Signals(signum).name in out + err
+    assert "SIGINT" in out + err

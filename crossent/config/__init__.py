@@ -8,7 +8,7 @@ from crossent.config.settings import (
     flat_values,
     to_yaml,
     with_values,
-)  # fmt: skip
+)
 from crossent.config.yaml_text import format_value
 
 __all__ = [

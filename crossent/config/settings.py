@@ -5,20 +5,10 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator, model_validator
 from pydantic.fields import FieldInfo
 
 from crossent.config.yaml_text import format_value, yaml_lines
-
-MAX_SEED = 2**63 - 1
 
 
 def expect(words: str) -> WrapValidator:
@@ -38,40 +28,30 @@ def setting(default: Any, description: str, **bounds: Any) -> Any:
     return Field(default=default, description=description, **bounds)
 
 
-def known_model(name: str, info: ValidationInfo) -> str:
-    """Look among the context's `model_names`; "family/NAME" stands for any of a family."""
-    names = (info.context or {}).get("model_names") or [name]
-    families = tuple(known.removesuffix("NAME") for known in names if known.endswith("/NAME"))
-    if name not in names and not name.startswith(families):
-        words = ", ".join(f"'{known}'" for known in names)
-        raise ValueError(f"Input should be one of {words}")
-    return name
-
-
-ModelName = Annotated[str, Field(min_length=1), AfterValidator(known_model)]
-# Not empty and without NUL, which no file system takes. Relative to the working directory, as in a
-# shell; `~` is the home folder.
+# Relative to the working directory, as in a shell. No file system takes NUL.
 PathText = Annotated[
     str,
     Field(pattern=r"^[^\x00]+$"),
     AfterValidator(os.path.expanduser),
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+ModelName = Annotated[
+    Literal["small_cnn", "resnet9"] | Annotated[str, Field(pattern="^torchvision/.")],
+    expect("'small_cnn', 'resnet9' or one of torchvision's, such as 'torchvision/resnet18'"),
+]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 ShareAbove0 = Annotated[float, Field(gt=0, le=1)]
-RGB = Annotated[
-    tuple[ShareAbove0, ShareAbove0, ShareAbove0],
-    Field(strict=False),
-    expect("three numbers in (0, 1]"),
-]
+Three = tuple[ShareAbove0, ShareAbove0, ShareAbove0]
+RGB = Annotated[Three, Field(strict=False), expect("three numbers in (0, 1]")]
 Weights = Annotated[
     Literal["none", "balanced"] | Annotated[tuple[Positive, ...], Field(strict=False)],
     expect("'none', 'balanced' or a list with a number above 0 for each class"),
 ]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda", "mps"] | Annotated[str, Field(pattern=r"^cuda:[0-9]{1,3}$")],
+    str,
+    Field(pattern="^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$"),
     expect("'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'"),
 ]
 Every = Annotated[
@@ -116,16 +96,14 @@ class DataSettings(Section):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Refuse contradictions; each sentence begins with the setting to look at."""
-        found = []
-        if self.source == "folder" and self.root is None:
+        found, is_folder = [], self.source == "folder"
+        if is_folder and self.root is None:
             found.append("data.source folder needs data.root=FOLDER, the folder of the pictures")
         if self.source == "drawings" and self.root is not None:
             found.append("data.root is not read with data.source drawings; use folder")
-        if self.fold is not None and self.folds is None:
-            found.append("data.fold is one of data.folds; say how many there are")
-        elif self.fold is not None and self.folds is not None and self.fold > self.folds:
-            found.append(f"data.fold is {self.fold}, but there are only {self.folds} folds")
-        elif self.folds is not None and self.source != "folder":
+        if (self.fold or 0) > (self.folds or 0):
+            found.append("data.fold is one of data.folds, which says how many there are")
+        elif self.folds and not is_folder:
             found.append("data.folds needs data.source folder: other sources have a fixed split")
         if found:
             raise ValueError("\n".join(found))
@@ -212,15 +190,15 @@ class Settings(Section):
         return self.seed if self.data.seed is None else self.data.seed
 
 
-def fields_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return the fields of a model by dotted name, in their order, sections opened."""
     fields: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            fields |= fields_of(kind, f"{name}.")
+        if isinstance(field.default, Section):
+            inner = type(field.default).model_fields
+            fields |= {f"{name}.{key}": value for key, value in inner.items()}
         else:
-            fields[prefix + name] = field
+            fields[name] = field
     return fields
 
 

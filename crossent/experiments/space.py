@@ -20,7 +20,7 @@ from optuna.distributions import (
 from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given
 from crossent.config.settings import SECTIONS, Section, setting
-from crossent.config.yaml_text import Lined, yaml_lines
+from crossent.config.yaml_text import yaml_lines
 from crossent.errors import UserError
 
 # They decide which pictures validate, or how a run is judged: trials could not be compared.
@@ -28,6 +28,7 @@ FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "da
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
 MAX_GRID = 10_000  # optuna holds all combinations in memory
 RANGE = {"low", "high", "log"}
+SPACE_SECTIONS = ("space", *(f"space.{section}" for section in SECTIONS))
 
 
 class SweepSettings(Section):
@@ -76,60 +77,62 @@ class Sweep:
         return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(axes), '  ')}"
 
 
-def load_sweep(
-    path: str, overrides: Sequence[str] = (), model_names: Sequence[str] | None = None
-) -> Sweep:
+def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
     """Read and check a sweep as `load_settings` does a config, and report all mistakes at once.
 
     Raises:
         UserError: one line per mistake, each with its file and line, or its argument.
     """
     mistakes: list[str] = []
-    layers = load.read_layers(path, overrides, mistakes, (*SECTIONS, "sweep"))
-    if len(layers) == 1:  # the arguments only
+    layers = load.file_layers(path, mistakes, (*SECTIONS, *SPACE_SECTIONS, "sweep"))
+    if not layers:
         load.refuse(mistakes)
-    given = Given(None, f"{path}:1")
-    for layer in layers[:-1]:
-        given = layer.pop("space", given)
-    settings = load.merge(layers, model_names, mistakes, SweepFile).settings
-    assert isinstance(settings, SweepFile)
+    given: load.Layer = {}
+    of_space: load.Layer = {}
+    for layer in layers:
+        names = [name for name in layer if f"{name}.".startswith("space.")]
+        own = {name.removeprefix("space."): layer.pop(name) for name in names}
+        of_space = own or of_space
+        given |= layer
+    given |= load.argument_layer(overrides, mistakes)
+    settings, wrong = load.check(SweepFile, given)
+    settings = settings or SweepFile()
     sweep = Sweep(with_values(settings, {}), settings.sweep, {})
-    if not isinstance(given.value, Lined) or not given.value:
-        load.refuse([*mistakes, f"{given.origin}: a sweep needs a section space: what to try"])
-    path, is_grid = given.origin.rpartition(":")[0], sweep.plan.strategy == "grid"
-    for name, item in load.flatten(given.value, path, SECTIONS).items():
+    mistakes += wrong
+    is_grid = sweep.plan.strategy == "grid"
+    origin = next((axis.origin for axis in of_space.values()), f"{path}:1")
+    if not of_space or "space" in of_space:
+        load.refuse([*mistakes, f"{origin}: a sweep needs a section space: what to try"])
+    for name, axis in of_space.items():
         try:
-            sweep.space[name] = read_axis(name, item.value, is_grid, model_names)
+            sweep.space[name] = read_axis(name, axis.value, is_grid)
         except UserError as error:
-            mistakes += [f"{item.origin}: {line}" for line in str(error).splitlines()]
+            mistakes.append(f"{axis.origin}: {error}")
     if is_grid and math.prod(map(len, sweep.grid.values())) > MAX_GRID:
-        mistakes.append(f"{given.origin}: the grid has more than {MAX_GRID:,} combinations")
+        mistakes.append(f"{origin}: the grid has more than {MAX_GRID:,} combinations")
     load.refuse(mistakes)
     return sweep
 
 
-def read_axis(
-    name: str, value: Any, is_grid: bool, model_names: Sequence[str] | None
-) -> BaseDistribution:
+def read_axis(name: str, value: Any, is_grid: bool) -> BaseDistribution:
     """Read what to try of one setting; raise UserError if it cannot be tried."""
     if name not in FIELDS:
         raise UserError(load.unknown_name(name, tuple(FIELDS)))
     if name in FIXED:
         raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
-    is_range = isinstance(value, Lined) and RANGE - {"log"} <= value.keys() <= RANGE
+    is_range = isinstance(value, dict) and RANGE - {"log"} <= value.keys() <= RANGE
     is_list = isinstance(value, list) and value != []
     if is_list and any(isinstance(v, list | dict) for v in value):
         is_list = False
     if not (is_range or is_list):
         words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
-        raise UserError(f"{name} must be {words}; got {load.quoted(value)}")
+        raise UserError(f"{name} must be {words}; got {value!r}")
     if is_range and is_grid:
         raise UserError(f"{name}: a grid needs a list of values")
-    values = [value["low"], value["high"]] if is_range else value
-    for v in values:
-        wrong = load.check(Settings, {name: Given(v, "")}, model_names)[1]
+    for v in [value["low"], value["high"]] if is_range else value:
+        wrong = load.check(Settings, {name: Given(v, "")})[1]
         if wrong:
-            raise UserError(next(iter(wrong.values())))
+            raise UserError(wrong[0].removeprefix(": "))
     if is_list:
         return CategoricalDistribution(value)
     is_int = FIELDS[name].annotation in (int, int | None)

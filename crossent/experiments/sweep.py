@@ -31,7 +31,6 @@ from crossent.train_run import Caller, train_run
 from crossent.training.run import Pruned
 from crossent.training.run_folder import RunFolder, read_json
 from crossent.training.signals import Interrupted
-from models import MODEL_NAMES
 
 CONFIG = "sweep.yaml"
 MAX_RETRIES = 4  # of a trial whose process was killed, or stopped
@@ -43,7 +42,7 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
         folder = out or Path("runs") / f"{config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"
         if any((folder / file).exists() for file in (CONFIG, "config.yaml", "group.json")):
             raise UserError(f"{folder} is used already: sweep --resume {folder}, or another --out")
-        found = load_sweep(str(config), overrides, MODEL_NAMES)
+        found = load_sweep(str(config), overrides)
     else:
         folder = resume
         if not (folder / CONFIG).is_file():

@@ -16,7 +16,6 @@ from optuna.visualization import matplotlib as plots
 from crossent.config import Settings, format_value, to_yaml, with_values
 from crossent.device import choose_device
 from crossent.evaluation.measure import align
-from crossent.experiments.compare import compare_runs
 from crossent.experiments.space import Sweep
 from crossent.files import write_atomic, write_text
 
@@ -77,7 +76,9 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     table = align([header, *([shown(r[name]) for name in header] for r in rows[:MAX_ROWS])])
     parts = [f"{len(rows)} trials: {states}", table]
     done = [folder / row["trial"] for row in rows if row["state"] == "done"]
-    if len(done) > 1:
+    if len(done) > 1:  # the import is here to keep the chains of imports short
+        from crossent.experiments.compare import compare_runs
+
         device = choose_device(sweep.settings.train.device)
         parts.append(compare_runs(done[: 1 + MAX_RIVALS], None, device)[0])
     if done:

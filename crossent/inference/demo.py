@@ -1,35 +1,29 @@
 """A page to try a model on: drop a picture, see y, choose the true class, see E.
 
-Everything stays on this machine: the page is served to 127.0.0.1 only, asks for nothing from
-elsewhere, reports nothing to anybody, and uploads go away with the server.
+The page is served to this machine only, loads nothing from elsewhere, and reports nothing to
+anybody. Uploads are removed when the server ends.
 """
 
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from crossent.errors import UserError
-from crossent.inference.explain import MAX_ROWS, escape, explain, in_words, inspect_picture
-from crossent.inference.heatmap import NoFeatureMap, grad_cam, in_shape, spotlit
+from crossent.inference.explain import MAX_ROWS, explain, in_words
+from crossent.inference.heatmap import evidence, in_shape
 from crossent.inference.paths import validation_files
 from crossent.model_file import Classifier
-from data.drawings import draw
+from data.decode import inspect
 from data.table import printable
 
 SIDE = 320  # pixels, the longer side of the heat map
 NUM_EXAMPLES = 6
 WELCOME = "Drop a picture, paste one, or take an example."
-CSS = """
-.katex-display { overflow: auto hidden; }
-.katex-display > .katex > .katex-html > .tag { position: static; padding-left: 2em; }
-"""
+CSS = "#derivation textarea { font-family: monospace; font-size: .8rem }"
 
 
 @contextmanager
@@ -39,7 +33,7 @@ def serving(
     """Serve the page while the block runs, and give its address.
 
     Args:
-        examples: paths of pictures to offer; else some of the run's own validation pictures.
+        examples: paths of pictures to offer; by default, validation pictures of the run.
         port: None takes a free one from 7860 on.
 
     Raises:
@@ -76,7 +70,6 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
     import gradio as gr
 
     languages = [("English", "en"), ("日本語", "ja")]
-    formulas = [{"left": "$$", "right": "$$", "display": True}]
     names, metrics = classifier.class_names, classifier.header["metrics"]
     # The path: gradio itself would decode the file, without our limits. For the class, as gradio
     # makes a component anew when an example is taken.
@@ -90,8 +83,8 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
         ],
         [
             gr.Label(label="prediction (y)", num_top_classes=MAX_ROWS, elem_id="bars"),
-            gr.Image(label="evidence", elem_id="heat", buttons=[]),
-            gr.Markdown(WELCOME, elem_id="derivation", latex_delimiters=formulas),
+            gr.Image(label="evidence for the true class", elem_id="heat", buttons=[]),
+            gr.Textbox(WELCOME, label="loss (E)", lines=2, max_lines=60, elem_id="derivation"),
         ],
         examples=[[path] for path in examples] or None,
         cache_examples=False,
@@ -115,40 +108,26 @@ def answer(classifier: Classifier, path: str | None, label: str | None, language
     Args:
         path: of an uploaded file; None where there is no picture.
         label: the true class; None takes the one that the model predicts.
-        language: "en" or "ja", of the derivation.
     """
     if path is None:
         return [None, None, WELCOME]
     name = Path(path).name  # the folder is the server's business
     try:
-        found = inspect_picture(path, classifier.preprocessing.image_size, SIDE)
+        e = replace(explain(classifier, path, label), path=name)
     except UserError as error:
-        reason = escape(str(error).removeprefix(f"{path}: "))
-        text = f"**{escape(printable(name))} cannot be used:** {reason}. Please try another one."
-        return [None, None, text]
-    explanation = replace(explain(classifier, path, label, found), path=name)
-    probs = dict(zip(explanation.class_names, explanation.probs, strict=True))
-    heat_map = None
+        reason = str(error).removeprefix(f"{path}: ")
+        return [None, None, f"{printable(name)} cannot be used: {reason}. Please try another one."]
+    found = inspect(path, [classifier.preprocessing.image_size, SIDE])
     small, large = found.pixels
-    with suppress(NoFeatureMap):
-        k = np.array([classifier.class_names.index(explanation.label)])
-        (heat,) = grad_cam(classifier, np.array(small)[None], k)
-        heat_map = spotlit(in_shape(large, found.facts.width, found.facts.height, SIDE), heat)
-    return [probs, heat_map, in_words(explanation, "markdown", language)]
+    picture = in_shape(large, found.facts.width, found.facts.height, SIDE)
+    heat_map = evidence(classifier, small, e.class_names.index(e.label), picture)
+    return [dict(zip(e.class_names, e.probs, strict=True)), heat_map, in_words(e, language)]
 
 
 def own_examples(classifier: Classifier, folder: Path) -> list[str]:
-    """Return some of the run's own validation pictures; none if they cannot be found.
-
-    Args:
-        folder: where to draw those of a run on drawings.
-    """
+    """Return some of the run's own validation pictures; none if they cannot be found."""
     try:
-        settings, paths = validation_files(classifier)
+        paths = validation_files(classifier, folder)
     except UserError:
         return []
-    if settings.data.source == "drawings":  # the last ones are kept for validation
-        for index in range(settings.data.num_images - NUM_EXAMPLES, settings.data.num_images):
-            paths.append(str(folder / f"drawing {index}.png"))
-            Image.fromarray(draw(settings.data_seed, index, 192)).save(paths[-1])
     return paths[:: -(-len(paths) // NUM_EXAMPLES) or 1]

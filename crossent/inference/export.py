@@ -2,39 +2,28 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
-from crossent.inference.paths import find_pictures, validation_files
+from crossent.inference.paths import draw_files, find_pictures, validation_files
+from crossent.inference.predict import predict
 from crossent.inference.resize import PillowResize
 from crossent.model_file import Classifier
-from data.decode import UnusableImage, inspect
-from data.drawings import draw
+from data.decode import inspect
 from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
-NUM_DRAWINGS = 30
 
 Pixels = npt.NDArray[np.uint8]
 Predictor = Callable[[Pixels], npt.NDArray[np.float32]]  # (N, H, W, 3) to (N, K)
-
-
-class Comparison(NamedTuple):
-    """On how many pictures export and original were compared, and how far y was apart at most."""
-
-    num_images: int
-    largest_difference: float
 
 
 class Deployed(nn.Module):
@@ -56,23 +45,23 @@ class Deployed(nn.Module):
         return logits.float().softmax(dim=1)
 
 
-def export(
-    classifier: Classifier, path: Path, pictures: Iterable[tuple[str, Pixels]]
-) -> Comparison:
-    """Write the model as ONNX, after comparing its predictions with the original's.
+def export(classifier: Classifier, path: Path, pictures: Iterable[str]) -> tuple[int, float]:
+    """Write the model as ONNX, after comparing its predictions with those of `predict`.
 
     Args:
         classifier: the trained model, on the CPU.
-        pictures: to compare on: name and (H, W, 3) pixels each.
+        pictures: paths of files to compare on.
+
+    Returns:
+        how many pictures were compared, and how far a probability was apart at most.
 
     Raises:
         UserError: the predictions differ, or the folder does not exist; nothing is written.
     """
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: no such folder")
-    model = copy.deepcopy(classifier.model).eval()  # whatever mode its owner has left it in
-    classifier = replace(classifier, model=model, precision="fp32")
-    content, predictor = to_onnx(Deployed(model, classifier.preprocessing), metadata(classifier))
+    module = Deployed(classifier.model, classifier.preprocessing)
+    content, predictor = to_onnx(module, metadata(classifier))
     comparison = compare(classifier, predictor, pictures)
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
     return comparison
@@ -115,63 +104,46 @@ def to_onnx(module: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predictor]
     return content, lambda images: session.run(["probs"], {"images": images})[0]
 
 
-@torch.inference_mode()
 def compare(
-    original: Classifier, predictor: Predictor, pictures: Iterable[tuple[str, Pixels]]
-) -> Comparison:
-    """Ask both about the same pixels: the original after Pillow's own resize.
+    classifier: Classifier, predictor: Predictor, pictures: Iterable[str]
+) -> tuple[int, float]:
+    """Ask the export about the decoded files, and the original as `predict` does, in fp32.
 
     Raises:
         UserError: the two are not the same model for all that matters, or there are no pictures.
     """
-    size = (original.preprocessing.image_size,) * 2
-    num_images, largest = 0, 0.0
-    for name, pixels in pictures:
-        square = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-        expected = original.probs(torch.from_numpy(square)[None])[0]
-        got = torch.from_numpy(predictor(pixels[None]))[0]
-        difference = (got - expected).abs().max().item()
+    size, num_images, largest = classifier.preprocessing.image_size, 0, 0.0
+    for answer in predict(replace(classifier, precision="fp32"), pictures):
+        if answer.error:
+            continue
+        pixels = inspect(answer.path, [size], whole=True).pixels[0]
+        got, expected = predictor(pixels[None])[0], np.array(list(answer.probs.values()))
+        difference = float(np.abs(got - expected).max())
         if got.argmax() != expected.argmax() or not difference <= TOLERANCE:  # or it is a NaN
             raise UserError(
-                f"the exported model does not answer as the original does: on {name} probabilities "
-                f"differ by up to {difference:.2g} (allowed: {TOLERANCE:g}); nothing was written"
+                "the exported model does not answer as the original does: on "
+                f"{answer.path} probabilities differ by up to {difference:.2g} "
+                f"(allowed: {TOLERANCE:g}); nothing was written"
             )
         num_images, largest = num_images + 1, max(largest, difference)
     if num_images == 0:
         raise UserError("export: no picture to compare on that can be used; name a folder: --data")
-    return Comparison(num_images, largest)
+    return num_images, largest
 
 
 def pictures_to_compare_on(
-    classifier: Classifier, folder: str | None
-) -> tuple[str, Iterator[tuple[str, Pixels]]]:
-    """Return where they come from, in words, and the pictures: name and (H, W, 3) pixels each.
+    classifier: Classifier, data: str | None, folder: Path
+) -> tuple[str, Iterable[str]]:
+    """Return where they come from, in words, and paths of pictures.
 
-    Without a folder: the run's validation pictures, if they are files that are still there; else
-    drawings.
+    Args:
+        data: a folder of pictures; by default, validation pictures of the run are taken, or
+            drawings where these are gone.
+        folder: where to write drawings.
     """
-    size = classifier.preprocessing.image_size
-    if folder is not None:
-        return folder, decoded(find_pictures([folder]), size)
+    if data is not None:
+        return data, find_pictures([data])
     try:
-        _, paths = validation_files(classifier)
+        return "validation pictures of the run", validation_files(classifier, folder)
     except UserError as error:
-        return f"drawings, as the pictures of the run are gone ({error})", drawings(size)
-    if paths:
-        return "validation pictures of the run", decoded(paths, size)
-    return "drawings of several sizes", drawings(size)
-
-
-def decoded(paths: Iterable[str], size: int) -> Iterator[tuple[str, Pixels]]:
-    """Yield those that can be decoded, each as large as the decoder gives it."""
-    for path in paths:
-        with suppress(UnusableImage):
-            yield path, inspect(path, [size], whole=True).pixels[0]
-
-
-def drawings(size: int) -> Iterator[tuple[str, Pixels]]:
-    """Yield pictures smaller than the model's input, as large and larger; upright and lying."""
-    sides = (max(16, size // 2), size, 2 * size + 7)
-    for index in range(NUM_DRAWINGS):
-        pixels = draw(0, index, sides[index % 3])
-        yield f"drawing {index}", pixels[: len(pixels) * 2 // 3] if index % 2 else pixels
+        return f"drawings, as the run's own cannot be found: {error}", draw_files(folder)

@@ -4,81 +4,76 @@ Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks
 localization".
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageChops, ImageFilter
-from torch import Tensor, nn
+from torch import Tensor
 
 from crossent.loss import cross_entropy
 from crossent.model_file import Classifier
 
 DIM = 0.3  # what is left of the light where a heat map is cold
 OUTLINE = (255, 214, 10)
+MOST_LIT = 0.9  # a map that lights more of the picture does not say where
 
+Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
-class NoFeatureMap(ValueError):
-    """The model computes nothing that has a height and a width."""
+def evidence(
+    classifier: Classifier, pixels: Pixels, k: int, picture: Image.Image
+) -> Image.Image | None:
+    """Return the picture lit where the evidence for class k is; None if the map does not say where.
+
+    Args:
+        pixels: the picture in the model's size, (S, S, 3).
+        picture: the same in any size and shape.
+    """
+    heat = grad_cam(classifier, pixels, k)
+    if heat is None or not 0 < (heat > 0.5).mean() <= MOST_LIT:
+        return None
+    return spotlit(picture, heat)
 
 
-def grad_cam(
-    classifier: Classifier, images: npt.NDArray[np.uint8], classes: npt.NDArray[np.int64]
-) -> Floats:
-    """Return where on each picture the evidence for a class is.
+def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Floats | None:
+    """Return where on a picture the evidence for class k is; None if the model has no feature map.
 
     With A the last feature map, and E the loss if that class were right (dE/dz = y - t), channel c
     weighs the mean of -dE/dA_c over the map: how much more of it would lower E.
 
-    Args:
-        images: decoded pictures of the model's size.
-        classes: the class asked for, one for each picture.
-
     Shape:
-        images (N, S, S, 3), classes (N,); returns (N, h, w) from 0 to 1, as fine as A is.
-
-    Raises:
-        NoFeatureMap: the model has no feature map of more than one place.
+        pixels (S, S, 3); returns (h, w) from 0 to 1, the size of A.
     """
-    pixels = torch.from_numpy(images).to(classifier.device)
-    target = torch.from_numpy(classes).to(classifier.device)
-    with torch.enable_grad(), noted_maps(classifier.model) as maps:
-        logits = classifier.model(classifier.preprocessing.normalise(pixels))  # (N, K)
-        E = cross_entropy(logits.float(), target, reduction="sum")
-    if not maps:
-        raise NoFeatureMap("the model has no feature map (N, C, h, w) to draw a heat map of")
-    (gradient,) = torch.autograd.grad(E, maps[-1])
-    weights = -gradient.mean(dim=(2, 3), keepdim=True)  # (N, C, 1, 1)
-    heat = (weights * maps[-1]).sum(dim=1).relu().detach().float()  # (N, h, w)
-    most = heat.amax(dim=(1, 2), keepdim=True)
-    return torch.where(most > 0, heat / most, heat).cpu().numpy()
-
-
-@contextmanager
-def noted_maps(model: nn.Module) -> Iterator[list[Tensor]]:
-    """While the block runs, note the outputs (N, C, h, w) of all layers, in their order."""
     maps: list[Tensor] = []
 
-    def note(layer: nn.Module, inputs: Any, output: Any) -> None:
-        # a map of one place, as after global pooling, says nothing of where
+    def note(layer: Any, inputs: Any, output: Any) -> None:
+        # a map of one place, as after global pooling, does not say where
         is_map = isinstance(output, Tensor) and output.ndim == 4 and output.requires_grad
         if is_map and output.shape[2:].numel() > 1:
             maps.append(output)
 
-    hooks = [layer.register_forward_hook(note) for layer in model.modules()]
+    hooks = [layer.register_forward_hook(note) for layer in classifier.model.modules()]
     try:
-        yield maps
+        with torch.enable_grad():
+            images = torch.from_numpy(pixels)[None].to(classifier.device)
+            logits = classifier.model(classifier.preprocessing.normalise(images))  # (1, K)
+            E = cross_entropy(logits.float(), torch.tensor([k], device=classifier.device))
     finally:
         for hook in hooks:
             hook.remove()
+    if not maps:
+        return None
+    (gradient,) = torch.autograd.grad(E, maps[-1])
+    weights = -gradient.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1)
+    heat = (weights * maps[-1]).sum(dim=1)[0].relu().detach().float()  # (h, w)
+    found: Floats = (heat / heat.max().clamp(min=1e-30)).cpu().numpy()
+    return found
 
 
-def in_shape(pixels: npt.NDArray[np.uint8], width: int, height: int, side: int) -> Image.Image:
+def in_shape(pixels: Pixels, width: int, height: int, side: int) -> Image.Image:
     """Return square pixels in this shape, its longer side `side`; a sliver keeps a quarter."""
     scale = side / max(width, height)
     size = (max(side // 4, round(width * scale)), max(side // 4, round(height * scale)))
@@ -86,11 +81,7 @@ def in_shape(pixels: npt.NDArray[np.uint8], width: int, height: int, side: int) 
 
 
 def spotlit(picture: Image.Image, heat: Floats) -> Image.Image:
-    """Return the picture bright and in colour where the heat is, dark and grey elsewhere.
-
-    Shape:
-        heat (h, w) from 0 to 1.
-    """
+    """Return the picture bright and in colour where the heat is, dark and grey elsewhere."""
     mask = Image.fromarray(np.asarray(255 * heat, np.uint8)).resize(
         picture.size, Image.Resampling.BILINEAR
     )

@@ -3,66 +3,78 @@
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from PIL import Image
 
 from crossent.build import make_data
-from crossent.config import Settings, settings_from_dict
+from crossent.config import settings_from_dict
 from crossent.errors import UserError
 from crossent.model_file import Classifier
+from data.drawings import draw
+from data.folder import list_files
+
+NUM_DRAWINGS = 30
+DRAWING_SIDE = 192  # pixels
 
 
 def find_pictures(words: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator[str]:
-    """Give the files one by one, so that a million of them need no list.
+    """Return the paths that the words name, in their order.
 
     Args:
-        words: files, folders (all files below, hidden ones left out), patterns such as
-            "photos/**/*.jpg", or "-" for the list on standard input.
-        stdin: the lines of that list, a path each. One that does not exist is not looked for:
-            whoever opens it will say so.
+        words: files, folders (what training would open below them, in the order of names),
+            patterns such as "photos/**/*.jpg", or "-" for the list on standard input.
+        stdin: the lines of that list, a path each. They are read one by one and not looked for:
+            whoever opens a file that does not exist will say so.
 
     Raises:
-        UserError: at once, if a word names nothing; while going on, if a folder has no file.
+        UserError: a word names no file.
     """
-    for word in words:
-        if word != "-" and not os.path.lexists(word) and not glob.has_magic(word):
-            raise UserError(f"{word}: no such file or folder")
-    return (path for word in words for path in _files(word, stdin))
+    return chain.from_iterable([_files(word, stdin) for word in words])
 
 
-def _files(word: str, stdin: Iterable[bytes]) -> Iterator[str]:
+def _files(word: str, stdin: Iterable[bytes]) -> Iterable[str]:
     if word == "-":
-        yield from filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
-    elif os.path.isdir(word):
-        yield from _not_empty(_below(word), f"{word}: the folder has no files")
-    elif os.path.lexists(word):
-        yield word
+        return filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
+    reason = "no such file or folder"
+    if os.path.isdir(word):
+        found = sorted(os.path.join(word, file.path) for file in list_files(word).files)
+        reason = "the folder has no files"
+    elif os.path.lexists(word):  # also where the name reads as a pattern
+        found = [word]
     else:
-        found = filter(os.path.isfile, glob.iglob(word, recursive=True))
-        yield from _not_empty(found, f"{word}: no file has such a name")
+        found = sorted(filter(os.path.isfile, glob.iglob(word, recursive=True)))
+    if not found:
+        raise UserError(f"{word}: {reason}")
+    return found
 
 
-def _below(folder: str) -> Iterator[str]:
-    """Every file below a folder in the order of names; hidden files and folders are left out."""
-    for path, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(path, name) for name in sorted(files) if name[0] != ".")
+def validation_files(classifier: Classifier, folder: Path) -> list[str]:
+    """Return paths of validation pictures of the model's run.
 
-
-def _not_empty(paths: Iterator[str], message: str) -> Iterator[str]:
-    first = next(paths, None)
-    if first is None:
-        raise UserError(message)
-    yield first
-    yield from paths
-
-
-def validation_files(classifier: Classifier) -> tuple[Settings, list[str]]:
-    """Return the settings of a model's run, and the paths of its validation pictures, if any.
+    Args:
+        folder: where to draw those of a run on drawings.
 
     Raises:
-        UserError: the settings are of another version of this program, or the pictures are gone.
+        UserError: the pictures are gone or no files, or the settings are those of another version.
     """
     settings = settings_from_dict(classifier.header["settings"], "the model")
-    if settings.data.source != "folder" or settings.data.root is None:
-        return settings, []
-    names = make_data(settings).val.names
-    return settings, [os.path.join(settings.data.root, name) for name in names]
+    data = settings.data
+    if data.source == "drawings":  # the last ones are kept for validation
+        num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
+        return draw_files(folder, settings.data_seed, data.num_images - num, num)
+    if data.source != "folder" or data.root is None:
+        raise UserError(f"data.source={data.source} has no files to show")
+    return [os.path.join(data.root, name) for name in make_data(settings).val.names]
+
+
+def draw_files(
+    folder: Path, seed: int = 0, first: int = 0, num_files: int = NUM_DRAWINGS
+) -> list[str]:
+    """Write some drawings and return their paths."""
+    paths = []
+    for index in range(first, first + num_files):
+        paths.append(str(folder / f"drawing {index}.png"))
+        Image.fromarray(draw(seed, index, DRAWING_SIDE)).save(paths[-1])
+    return paths

@@ -1,4 +1,4 @@
-"""What is on these pictures? A line per file: for a person, as JSON, or as CSV.
+"""What is on these pictures? One line per file: for a person, as JSON, or as CSV.
 
 Files are decoded on all cores while the model works.
 """
@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
 from itertools import islice, tee
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from crossent.errors import UserError
 from crossent.evaluation.confidence import keep_promise
 from crossent.model_file import Classifier
-from data.decode import UnusableImage
+from data.decode import Inspection
 from data.decode_pool import decode_in_order
 from data.table import printable
 
@@ -24,30 +25,42 @@ BATCH_SIZE = 64
 WINDOW = 4 * BATCH_SIZE  # files in hand: the next batches are decoded while the model works
 NOT_SURE = "not sure"
 
-Probs = dict[str, float]  # y by class name
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model predicts for one file: y by class name, or the reason why there is none."""
+
+    path: str
+    probs: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The class with the largest y."""
+        return max(self.probs, key=self.probs.__getitem__, default=None)
 
 
-def predict(
-    classifier: Classifier, paths: Iterable[str]
-) -> Generator[tuple[str, Probs | UnusableImage], None, None]:
-    """Yield each path with its probabilities or the reason why there are none, in their order.
+def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Answer, None, None]:
+    """Yield the answer for each path, in their order.
 
     Files are decoded in processes of their own, with the limits of training: one that crashes a
     decoder or never ends costs itself only. At most `WINDOW` pictures and a batch are in memory,
-    and paths are taken as they are needed.
+    and paths are taken as they are needed. y is in float64: one that rounds to 0 would make E
+    infinite.
     """
     names, to_open = tee(paths)
     decoded = decode_in_order(to_open, [classifier.preprocessing.image_size], WINDOW)
     found = zip(decoded, names, strict=False)
     while chunk := list(islice(found, BATCH_SIZE)):
-        usable = [r.pixels[0] for r, _ in chunk if not isinstance(r, UnusableImage)]
-        probs = classifier.probs(torch.from_numpy(np.stack(usable))).tolist() if usable else []
-        rows = iter(probs)
+        pixels = [result.pixels[0] for result, _ in chunk if isinstance(result, Inspection)]
+        if pixels:
+            logits = classifier.logits(torch.from_numpy(np.stack(pixels)))  # (N, K)
+            rows = iter(logits.double().softmax(dim=1).tolist())
         for result, path in chunk:
-            if isinstance(result, UnusableImage):
-                yield path, result
+            if isinstance(result, Inspection):
+                yield Answer(path, dict(zip(classifier.class_names, next(rows), strict=True)))
             else:
-                yield path, dict(zip(classifier.class_names, next(rows), strict=True))
+                yield Answer(path, error=str(result))
 
 
 def print_predictions(
@@ -56,7 +69,6 @@ def print_predictions(
     form: str = "text",
     top: int = 3,
     accuracy: float | None = None,
-    strict: bool = False,
 ) -> None:
     """Print a line per file as soon as it is known, and at the end what could not be used.
 
@@ -64,10 +76,9 @@ def print_predictions(
         form: "text", "json" or "csv".
         top: classes to show as text.
         accuracy: to promise of the answers that are not called "not sure".
-        strict: stop at the first file that is no picture.
 
     Raises:
-        UserError: the accuracy cannot be promised, or a file could not be used and `strict`.
+        UserError: the accuracy cannot be promised.
     """
     threshold = None if accuracy is None else threshold_for(classifier, accuracy)
     names = classifier.class_names
@@ -75,28 +86,19 @@ def print_predictions(
     if form == "csv":
         table.writerow(["path", "label", *(f"y_{name}" for name in names), "error"])
     counts: Counter[str] = Counter()
-    for path, answer in predict(classifier, paths):
-        error = str(answer) if isinstance(answer, UnusableImage) else None
-        probs = {} if isinstance(answer, UnusableImage) else answer
-        if strict and error is not None:
-            raise UserError(f"{path}: {error}")
-        sure = None if threshold is None or error else max(probs.values()) >= threshold
-        label = None if error or sure is False else max(probs, key=probs.__getitem__)
+    for answer in predict(classifier, paths):
+        is_unsure = bool(threshold and answer.probs and max(answer.probs.values()) < threshold)
+        label = None if is_unsure else answer.label
         if form == "json":
-            fields: dict[str, object] = {"path": path}
-            fields |= {"error": error} if error else {"label": label, "probs": probs}
-            fields |= {} if sure is None else {"sure": sure}
-            # any terminal takes the line, and a program gets the very path back
-            print(json.dumps(fields, ensure_ascii=not path.isprintable(), allow_nan=False))
+            print(as_json(answer, label, has_sure=threshold is not None))
         elif form == "csv":
-            cells = [probs[name] for name in names] if probs else [""] * len(names)
-            table.writerow([printable(path), label, *cells, error])
+            cells = [answer.probs.get(name, "") for name in names]
+            table.writerow([printable(answer.path), label, *cells, answer.error])
         else:
-            print(as_text(path, probs, error, top, sure))
+            verdict = "" if threshold is None else f"{NOT_SURE if is_unsure else '':10}"
+            print(as_text(answer, top, verdict))
         sys.stdout.flush()
-        counts["files"] += 1
-        counts["unusable"] += error is not None
-        counts["unsure"] += sure is False
+        counts.update(files=1, unusable=answer.error is not None, unsure=is_unsure)
     end = sys.stdout if form == "text" else sys.stderr
     if not counts["files"]:
         print("no files: the list on standard input is empty", file=sys.stderr)
@@ -106,19 +108,29 @@ def print_predictions(
         print(f"{counts['unsure']} of {counts['files']} answers are not sure", file=end)
 
 
-def as_text(path: str, probs: Probs, error: str | None, top: int, sure: bool | None) -> str:
-    """wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg"""
-    if error:
-        return f"unusable: {error}  {printable(path)}"
-    ranked = sorted(probs.items(), key=lambda item: -item[1])[:top]
-    width = max(map(len, probs))
+def as_json(answer: Answer, label: str | None, has_sure: bool) -> str:
+    """Return a line that any terminal takes and from which a program gets the very path back."""
+    fields: dict[str, object] = {"path": answer.path}
+    if answer.error:
+        fields["error"] = answer.error
+    else:
+        fields |= {"label": label, "probs": answer.probs}
+        fields |= {"sure": label is not None} if has_sure else {}
+    return json.dumps(fields, ensure_ascii=not answer.path.isprintable(), allow_nan=False)
+
+
+def as_text(answer: Answer, top: int, verdict: str) -> str:
+    """Return a line such as: wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg"""
+    if answer.error:
+        return f"unusable: {answer.error}  {printable(answer.path)}"
+    ranked = sorted(answer.probs.items(), key=lambda item: -item[1])[:top]
+    width = max(map(len, answer.probs))
     cells = "  ".join(f"{name:<{width}} {y:.2f}" for name, y in ranked)
-    verdict = "" if sure is None else f"{'' if sure else NOT_SURE:<{len(NOT_SURE)}}  "
-    return f"{verdict}{cells}  {printable(path)}"
+    return f"{verdict}{cells}  {printable(answer.path)}"
 
 
 def threshold_for(classifier: Classifier, accuracy: float) -> float:
-    """Tell what validation showed for this accuracy; below the y returned, one is not sure.
+    """Return the y from which an answer is sure, and print what validation showed for it.
 
     Raises:
         UserError: the model has no such curve, or the accuracy cannot be promised.
@@ -132,10 +144,10 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
         raise UserError(f"--accuracy: {error}; ask for another one") from None
     low, high = promise.interval
     print(
-        f"sure from y = {promise.threshold:.4f} on: of {promise.num_images} validation pictures, "
-        f"{promise.num_kept} ({promise.coverage:.0%}) were answered so surely, and "
-        f"{promise.accuracy:.1%} of these answers were right (95 % interval {low:.1%} to "
-        f"{high:.1%}); of pictures of another kind nothing is promised",
+        f"sure from y = {promise.threshold:.4f} on: {promise.num_kept} of {promise.num_images} "
+        f"validation pictures ({promise.coverage:.0%}) had such an answer, and "
+        f"{promise.accuracy:.1%} of these were correct (95 % interval {low:.1%} to {high:.1%}); "
+        "nothing is promised for pictures of another kind",
         file=sys.stderr,
     )
     return promise.threshold

@@ -1,4 +1,4 @@
-"""Check the arguments of a cross-entropy: torch's exception types, with a sentence to act on."""
+"""The arguments of a cross-entropy: checks with torch's exception types, and coefficients c_nk."""
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ def check_arguments(
         )
     shape = tuple(input.shape)  # (K,) or (N, K, ...)
     num_classes = shape[min(1, input.dim() - 1)]
+    if num_classes == 0:
+        raise RuntimeError(f"input has shape {shape}; expected logits of one class or more")
     soft = target.shape == input.shape
     if not soft:
         _check_index_shape(shape, target)
@@ -61,6 +63,14 @@ def result_dtype(logits: Tensor, target: Tensor, weight: Tensor | None) -> torch
     if target.is_floating_point():
         dtype = torch.promote_types(dtype, target.dtype)
     return dtype if weight is None else torch.promote_types(dtype, weight.dtype)
+
+
+def coefficient(label: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
+    """Return c_nk = w_k ((1 - s) t_nk + s/K), with s the label smoothing.  # (N, K, ...)"""
+    if label_smoothing:
+        share = label.new_full((), label_smoothing / label.size(1))
+        label = torch.add(share, label, alpha=1 - label_smoothing)
+    return label if weight is None else label * weight.view(-1, *[1] * (label.dim() - 2))
 
 
 def out_of_range(target: Tensor, num_classes: int, ignore_index: int) -> IndexError:

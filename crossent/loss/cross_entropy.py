@@ -7,17 +7,21 @@ Every case is one sum. With y = softmax(z) and a coefficient c_nk for every clas
     dE_n/dc_nk = -log y_nk
 
 A class index is the label with a 1 in its place; label smoothing moves the label towards 1/K;
-class weights multiply it. Training on a GPU runs this text; on a CPU `blocked.py` forms the same
-sums faster.
+class weights multiply it. GPUs run this version; on a CPU `blocked.py` forms the same sums faster.
 """
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from crossent.loss.arguments import check_arguments, check_settings, out_of_range, result_dtype
+from crossent.loss.arguments import (
+    check_arguments,
+    check_settings,
+    coefficient,
+    out_of_range,
+    result_dtype,
+)
 from crossent.loss.blocked import BlockedLoss, can_be_blocked
 
 
@@ -81,16 +85,17 @@ def cross_entropy(
     if input.dim() == 1:
         target = target.unsqueeze(0) if target.shape == input.shape else target.reshape(1)
         logits = logits.unsqueeze(0)
-    settings = (ignore_index, reduction, label_smoothing)
-    if logits.size(1) == 0:
-        loss = _without_classes(logits, target, *settings)
-    elif can_be_blocked(logits, target, weight):
-        needs_gradient = torch.is_grad_enabled() and logits.requires_grad
-        loss = BlockedLoss.apply(
-            plain_cross_entropy, needs_gradient, logits, target, weight, *settings
-        )
-    else:
-        loss = plain_cross_entropy(logits, target, weight, *settings)
+    arguments = (target, weight, ignore_index, reduction, label_smoothing)
+    try:
+        if can_be_blocked(logits, target, weight):
+            logits = logits if torch.is_grad_enabled() else logits.detach()
+            loss = BlockedLoss.apply(logits, plain_cross_entropy, *arguments)
+        else:
+            loss = plain_cross_entropy(logits, *arguments)
+    except (IndexError, RuntimeError) as error:
+        if "out of bounds" not in str(error):
+            raise
+        raise out_of_range(target, logits.size(1), ignore_index) from None
     return (loss.reshape(()) if input.dim() == 1 else loss).to(dtype)
 
 
@@ -145,18 +150,19 @@ def plain_cross_entropy(
     logits = logits.to(exact)  # (N, K, ...)
     weight = None if weight is None else weight.to(exact)
     if target.shape == logits.shape:
-        coefficient = _coefficient(target.to(exact), weight, label_smoothing)
-        losses = _sample_losses(logits, coefficient, None)
+        c = coefficient(target.to(exact), weight, label_smoothing)
+        losses = _sample_losses(logits, c, None)
         norm = losses.new_tensor(losses.numel())
     else:
         valid = (target != ignore_index).unsqueeze(1)  # (N, 1, ...)
-        label = _one_hot(target, ignore_index, logits)
+        index = torch.where(valid, target.long().unsqueeze(1), 0)
+        label = torch.zeros_like(logits).scatter(1, index, 1.0)
         # An ignored sample takes part with logits 0, so that a nan in it goes nowhere, not even
         # into the second derivative; its coefficients are 0.
-        coefficient = torch.where(valid, _coefficient(label, weight, label_smoothing), 0)
+        c = torch.where(valid, coefficient(label, weight, label_smoothing), 0)
         counted = None if label_smoothing else label.bool() & valid
-        losses = _sample_losses(torch.where(valid, logits, 0), coefficient, counted)
-        norm = torch.where(valid, _coefficient(label, weight, 0), 0).sum()  # of those not ignored
+        losses = _sample_losses(torch.where(valid, logits, 0), c, counted)
+        norm = torch.where(valid, coefficient(label, weight, 0), 0).sum()  # of those not ignored
     if reduction != "none":
         losses = losses.sum()
     return (losses / norm if reduction == "mean" else losses).to(dtype)
@@ -233,35 +239,6 @@ def _sample_losses(logits: Tensor, coefficient: Tensor, counted: Tensor | None) 
 def _masked(terms: Tensor, counted: Tensor | None) -> Tensor:
     # where, not a product: 0 * inf would be nan.
     return terms if counted is None else torch.where(counted, terms, 0)
-
-
-def _one_hot(target: Tensor, ignore_index: int, logits: Tensor) -> Tensor:
-    """Return t with a 1 in the place of each class index; 0 for one ignored.  # (N, K, ...)"""
-    index = torch.where(target == ignore_index, 0, target.long()).unsqueeze(1)
-    try:
-        return torch.zeros_like(logits).scatter(1, index, 1.0)
-    except RuntimeError as error:
-        if "out of bounds" not in str(error):
-            raise
-        raise out_of_range(target, logits.size(1), ignore_index) from None
-
-
-def _coefficient(label: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
-    """Return c_nk = w_k ((1 - s) t_nk + s/K), with s the label smoothing."""
-    if label_smoothing:
-        label = (1 - label_smoothing) * label + label_smoothing / label.size(1)
-    return label if weight is None else label * weight.view(-1, *[1] * (label.dim() - 2))
-
-
-def _without_classes(
-    logits: Tensor, target: Tensor, ignore_index: int, reduction: str, label_smoothing: float
-) -> Tensor:
-    """Return the cross-entropy for K = 0: every E_n is an empty sum; s/K and the mean are nan."""
-    hard = target.shape != logits.shape
-    if hard and (target != ignore_index).any():
-        raise out_of_range(target, 0, ignore_index)
-    losses = logits.sum(1) if reduction == "none" else logits.sum()
-    return losses + math.nan if reduction == "mean" or (hard and label_smoothing) else losses
 
 
 def _for_autocast(input: Tensor, *others: Any) -> tuple[Any, ...]:

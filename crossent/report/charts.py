@@ -4,7 +4,6 @@ How E falls from ln K is one drawing: for E-curve.png, for the report, and for a
 """
 
 import io
-import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,18 +16,18 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from crossent.evaluation.confidence import Calibration, Coverage
+from crossent.evaluation.confidence import Calibration
 from crossent.experiments.group import Group
 from crossent.files import write_atomic
 from crossent.training.run_folder import RunFolder
 
 Options = dict[str, Any]  # keyword arguments of matplotlib
 Record = dict[str, Any]  # a line of metrics.jsonl
+Curve = tuple[int, Sequence[float], Options]  # E from an epoch on (0: untrained), and its style
 # Of Okabe and Ito, told apart without red and green; dashes and marks do without any colour.
 # In an SVG each becomes var(--name), which page.css defines for light and for dark pages.
 COLOURS = {
-    "ink": "#1c1c1c", "soft": "#5c5c5c", "rule": "#d9d9d6",
-    "first": "#0067a5", "second": "#c04a00", "third": "#00755a",
+    "ink": "#1c1c1c", "soft": "#5c5c5c", "rule": "#d9d9d6", "first": "#0067a5", "second": "#c04a00",
 }  # fmt: skip
 TRAIN: Options = {"color": COLOURS["first"], "linestyle": (0, (4, 2)), "label": "train"}
 VAL: Options = {"color": COLOURS["second"], "label": "validation"}
@@ -41,7 +40,6 @@ STYLE: Options = {
     "axes.grid": True, "axes.grid.axis": "y", "grid.color": COLOURS["rule"],
     "axes.axisbelow": True, "legend.frameon": False, "lines.linewidth": 1.8,
 }  # fmt: skip
-NUM_CLASSES = (1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 300, 1000)  # for the right scale of E
 
 
 class Chart(NamedTuple):
@@ -50,14 +48,6 @@ class Chart(NamedTuple):
     title: str
     svg: Markup
     sentence: str
-
-
-class Curve(NamedTuple):
-    """E from the epoch `first` on; 0 is the untrained model."""
-
-    E: Sequence[float]
-    first: int
-    style: Options  # of matplotlib's `plot`
 
 
 def draw_file(
@@ -83,7 +73,7 @@ def draw_file(
 def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
     """Draw a chart for a page: the same bytes each time, and no id twice on the page."""
     no_date = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    file = draw_file(draw, (4.2, 2.9), title, format="svg", transparent=True, metadata=no_date)
+    file = draw_file(draw, (4.6, 2.7), title, format="svg", transparent=True, metadata=no_date)
     svg = re.sub(r'<g id="[^"]*">', "<g>", file[file.index(b"<svg") :].decode())
     for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
@@ -108,10 +98,9 @@ def draw_curves(path: Path) -> None:
     runs = [E_on_val(log) for log in logs]
     mean = np.mean([run[: min(map(len, runs))] for run in runs], axis=0).tolist()
     thin: Options = {"color": VAL["color"], "linewidth": 0.8, "alpha": 0.5}
-    curves = [Curve(run, 0, thin) for run in runs]
-    name = f"{group.runs[0].name} to {group.runs[-1].name}"
-    curves[0] = Curve(runs[0], 0, {**thin, "label": name})
-    curves.append(Curve(mean, 0, {**VAL, "label": f"mean of {len(runs)} runs"}))
+    first = {**thin, "label": f"{group.runs[0].name} to {group.runs[-1].name}"}  # for all of them
+    curves: list[Curve] = [(0, runs[0], first), *((0, run, thin) for run in runs[1:])]
+    curves.append((0, mean, {**VAL, "label": f"mean of {len(runs)} runs"}))
     write_png(group.curves, logs[0][0], curves)
 
 
@@ -126,33 +115,22 @@ def chart_of_E(records: list[Record], keep: str) -> Chart:
     sentence = f"E on validation is {E[0]:.4f} nats for the untrained model"
     if len(E) > 1:
         epoch = kept_epoch(E, keep)
-        sentence += (
-            f" and {E[epoch]:.4f} nats = {E[epoch] / math.log(2):.3f} bits for the kept model, of "
-            f"epoch {epoch}: as unsure as between {math.exp(min(E[epoch], 700)):.2f} classes"
-        )
+        sentence += f" and {E[epoch]:.4f} nats for the kept model, of epoch {epoch}"
     draw = partial(draw_E, records[0], curves_of(records, keep))
     return make_chart("Cross-entropy E", f"{sentence}.", draw)
 
 
 def draw_E(start: Record, curves: Sequence[Curve], axes: Any) -> None:
-    """Draw curves and the line of ln K; the right scale is exp(E)."""
-    baseline, num_classes = start["baseline"], len(start["class_names"])
-    for curve in curves:
-        axes.plot(range(curve.first, curve.first + len(curve.E)), curve.E, **curve.style)
-    axes.axhline(baseline, label=f"ln {num_classes} = {baseline:.4f}, untrained", **REFERENCE)
-    highest = max(baseline, *(E for curve in curves for E in curve.E))
+    """Draw curves and the line of ln K."""
+    baseline = start["baseline"]
+    for first, E, style in curves:
+        axes.plot(range(first, first + len(E)), E, **style)
+    label = f"ln {len(start['class_names'])} = {baseline:.4f}, untrained"
+    axes.axhline(baseline, label=label, **REFERENCE)
+    highest = max(baseline, *(max(E) for _, E, _ in curves))
     top = 1.06 * min(highest, 3 * baseline)  # one wild epoch must not flatten the others
     axes.set(ylabel="E, nats per picture", ylim=(0, top))
     count_epochs(axes)
-    # matplotlib asks beyond the ends of the scale, where there is no logarithm
-    scale = np.exp, lambda counts: np.log(np.maximum(counts, 1e-9))
-    right = axes.secondary_yaxis("right", functions=scale)
-    ticks = [1.0]
-    for count in NUM_CLASSES:
-        if math.log(count / ticks[-1]) > top / 9 and math.log(count) < top:
-            ticks.append(count)  # far enough from the one below
-    right.set_yticks(ticks, [f"{count:g}" for count in ticks])
-    right.set_ylabel("exp(E), classes in doubt")
 
 
 def curves_of(records: list[Record], keep: str) -> list[Curve]:
@@ -160,11 +138,11 @@ def curves_of(records: list[Record], keep: str) -> list[Curve]:
     val = E_on_val(records)
     train = [r["train"]["E"] for r in records if r["kind"] == "epoch"]
     if not train:
-        return [Curve(val, 0, {**VAL, "marker": "o"})]
+        return [(0, val, {**VAL, "marker": "o"})]
     epoch = kept_epoch(val, keep)
     label = f"kept: epoch {epoch}, E = {val[epoch]:.4f}"
     mark: Options = {"color": VAL["color"], "marker": "o", "linestyle": "none", "label": label}
-    return [Curve(train, 1, TRAIN), Curve(val, 0, VAL), Curve([val[epoch]], epoch, mark)]
+    return [(1, train, TRAIN), (0, val, VAL), (epoch, [val[epoch]], mark)]
 
 
 def kept_epoch(E: Sequence[float], keep: str) -> int:
@@ -200,24 +178,10 @@ def chart_of_accuracy(epochs: Sequence[Record], num_classes: int) -> Chart:
 
     best = int(np.argmax(val))
     sentence = (
-        f"Accuracy on validation was {val[0]:.1%} after epoch {x[0]}, {val[-1]:.1%} after epoch "
-        f"{x[-1]}, and highest after epoch {x[best]}: {val[best]:.1%}."
+        f"Accuracy on validation is {val[-1]:.1%} after epoch {x[-1]}; the highest is "
+        f"{val[best]:.1%}, after epoch {x[best]}."
     )
     return make_chart("Accuracy", sentence, draw)
-
-
-def chart_of_lr(epochs: Sequence[Record]) -> Chart:
-    """Draw the learning rate at the end of each epoch."""
-    lr = [r["lr"] for r in epochs]
-
-    def draw(axes: Any) -> None:
-        label = "at the end of each epoch"
-        axes.plot([r["epoch"] for r in epochs], lr, color=COLOURS["third"], label=label)
-        axes.set(ylabel="learning rate", ylim=(0, None))
-        count_epochs(axes)
-
-    sentence = f"The highest is {max(lr):.3g}, the last {lr[-1]:.3g}."
-    return make_chart("Learning rate", sentence, draw)
 
 
 def chart_of_reliability(calibration: Calibration) -> Chart:
@@ -236,19 +200,3 @@ def chart_of_reliability(calibration: Calibration) -> Chart:
     means = np.average(x, weights=count), np.average(correct, weights=count)
     sentence = "The mean confidence is {:.1%}; {:.1%} of predictions are correct. Bars: 95 %."
     return make_chart("Reliability", sentence.format(*means), draw)
-
-
-def chart_of_coverage(coverage: Coverage) -> Chart:
-    """Draw the accuracy on the most confident predictions against how many these are."""
-    overall, half = coverage.accuracy[-1], coverage.at(0.5)[0].value
-
-    def draw(axes: Any) -> None:
-        style = {**VAL, "label": "most confident first"}
-        axes.plot(coverage.coverage, coverage.accuracy, **style)
-        axes.axhline(overall, label=f"all: {overall:.1%}", **REFERENCE)
-        axes.set(xlabel="coverage, share of pictures", xlim=(0, 1))
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        count_correct(axes)
-
-    sentence = f"On all pictures {overall:.1%} are correct, on the most confident half {half:.1%}."
-    return make_chart("Accuracy against coverage", sentence, draw)

@@ -13,22 +13,18 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from crossent.evaluation.measure import VIEW_NAMES
 from crossent.evaluation.scores import Outputs
 from crossent.evaluation.shortcuts import mean_colour, views_of
 from crossent.inference.explain import Explanation
-from crossent.inference.heatmap import NoFeatureMap, grad_cam, in_shape, spotlit
+from crossent.inference.heatmap import evidence, in_shape
 from crossent.model_file import Classifier
 from data.decode import UnusableImage, inspect
 from data.images import ImageSet
 
 SIDE = 144  # pixels, the longer side
-NUM_EXAMPLES = 3  # pictures of a confused pair, and of the background test
-VIEW_TITLES = {
-    "whole": "the whole picture",
-    "border": "only the border",
-    "centre": "only the centre",
-    "grey": "in grey",
-}
+NUM_EXAMPLES = 3  # pictures of a confused pair
+VIEW_TITLES = {"whole": "the whole picture", **VIEW_NAMES}
 
 
 class Thumbnail(NamedTuple):
@@ -49,11 +45,6 @@ class Card(NamedTuple):
     equation: str
 
 
-def in_units(E: float) -> str:
-    """Return E as readers of the article may look for it."""
-    return f"{E:.4f} nats = {E / math.log(2):.4f} bits = {E / math.log(10):.4f} in base 10"
-
-
 class Gallery(NamedTuple):
     """Pictures of one split and the model that looks at them.
 
@@ -70,58 +61,45 @@ class Gallery(NamedTuple):
         if self.root is not None:
             # it may have gone since, or its name cannot be spelt: the pixels are still there
             with suppress(UnusableImage, ValueError):
-                found = inspect(Path(self.root) / self.image_set.names[row], [SIDE])
-                return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
+                return small(Path(self.root) / self.image_set.names[row])
         return in_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
-    def thumbnail(self, row: int, caption: str, alt: str = "") -> Thumbnail:
+    def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:
         name = self.image_set.names[row]
-        return make_thumbnail(self.original(row), caption, f"{alt or caption}: {name}", name)
+        return make_thumbnail(self.original(row), caption, f"{alt}: {name}", name)
 
     def card(self, outputs: Outputs, row: int) -> Card:
-        """The card of a validation picture; without heat maps if there is no feature map."""
+        """Return the card of a validation picture, with the heat maps that say something."""
         name, names = self.image_set.names[row], self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
-        picture = self.original(row)
+        picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
         views = [make_thumbnail(picture, "the picture", name, name)]
-        classes = [predicted] if label == predicted else [predicted, label]
-        images = np.asarray(self.image_set.images[[row] * len(classes)])
-        with suppress(NoFeatureMap):
-            heats = grad_cam(self.classifier, images, np.array(classes))
-            for heat, k in zip(heats, classes, strict=True):
-                if heat.any():
-                    caption, view = f"evidence for {names[k]}", spotlit(picture, heat)
-                else:
-                    caption, view = f"nothing for {names[k]}", picture
-                views.append(make_thumbnail(view, caption, "heat map"))
+        for k in dict.fromkeys((predicted, label)):
+            lit = evidence(self.classifier, pixels, k, picture)
+            if lit is not None:
+                views.append(make_thumbnail(lit, f"evidence for {names[k]}", "heat map"))
         # from the logits: y itself may be too small to be told from 0
         E = float(outputs.losses[row])
-        equation = f"L = {math.exp(-E):.4g}; E = -ln L = {in_units(E)}"
+        equation = f"L = {math.exp(-E):.4g}; E = -ln L = {E:.4f} nats"
         return Card(Explanation(name, names, outputs.probs[row], names[label]), views, equation)
 
     def confused(self, outputs: Outputs, true: int, predicted: int) -> list[Thumbnail]:
-        """Some pictures of one class that were taken for another, the largest E first."""
+        """Return some pictures of one class predicted as another, the largest E first."""
         rows = np.flatnonzero((outputs.labels == true) & (outputs.predicted == predicted))
         worst = rows[np.argsort(-outputs.losses[rows])][:NUM_EXAMPLES]
         names = self.classifier.class_names
         alt = f"{names[true]}, predicted: {names[predicted]}"
         return [self.thumbnail(row, f"y = {outputs.confidence[row]:.2f}", alt) for row in worst]
 
-    def views(self, outputs: Outputs) -> list[list[Thumbnail]]:
-        """The picture with the smallest E of each of the first classes, as each view shows it."""
-        colour = mean_colour(self.image_set)
-        order = np.argsort(outputs.losses, kind="stable")
-        best = {int(outputs.labels[row]): int(row) for row in order[::-1]}
-        found = []
-        for _, row in sorted(best.items())[:NUM_EXAMPLES]:
-            images = np.asarray(self.image_set.images[row : row + 1])
-            views = views_of(images, colour)
-            shown = {t: views[name][0] for name, t in VIEW_TITLES.items()}
-            found.append([make_thumbnail(in_shape(p, 1, 1, SIDE), t, t) for t, p in shown.items()])
-        return found
+    def views(self, outputs: Outputs) -> list[Thumbnail]:
+        """Return the picture with the smallest E as each view of the background test shows it."""
+        row = int(np.argmin(outputs.losses))
+        views = views_of(self.image_set.images[row : row + 1], mean_colour(self.image_set))
+        titles = {t: views[name][0] for name, t in VIEW_TITLES.items()}
+        return [make_thumbnail(in_shape(p, 1, 1, SIDE), t, t) for t, p in titles.items()]
 
     def suspects(self, losses: npt.NDArray[np.float32], rows: Sequence[int]) -> list[Thumbnail]:
-        """Training pictures with their label, their mean loss and what the model predicts now."""
+        """Return training pictures with their label, their mean E and the prediction of now."""
         names, size = self.classifier.class_names, self.classifier.preprocessing.image_size
         found = []
         for row in rows:
@@ -135,20 +113,18 @@ class Gallery(NamedTuple):
         return found
 
 
+def small(path: Path) -> Image.Image:
+    """Return a small picture in the shape of its file.
+
+    Raises:
+        UnusableImage: the file is no picture, or gone.
+    """
+    found = inspect(path, [SIDE])
+    return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
+
+
 def make_thumbnail(picture: Image.Image, caption: str, alt: str, name: str = "") -> Thumbnail:
-    uri = data_uri(picture, "jpeg", quality=75)
-    return Thumbnail(uri, picture.size, caption, alt, name)
-
-
-def shares_as_image(shares: npt.NDArray[np.float64]) -> str:
-    """Return shares (K, K) as a PNG of K x K pixels that are the darker the larger the share."""
-    alpha = Image.fromarray((255 * shares).round().astype(np.uint8))
-    picture = Image.new("RGB", alpha.size, (61, 143, 196))
-    picture.putalpha(alpha)
-    return data_uri(picture, "png")
-
-
-def data_uri(picture: Image.Image, form: str, **options: int) -> str:
     file = io.BytesIO()
-    picture.save(file, form, optimize=True, **options)
-    return f"data:image/{form};base64,{base64.b64encode(file.getvalue()).decode()}"
+    picture.save(file, "jpeg", optimize=True, quality=75)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Thumbnail(uri, picture.size, caption, alt, name)

@@ -4,7 +4,6 @@ import csv
 import math
 import re
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,15 @@ from crossent.evaluation.confidence import SHARES
 from crossent.evaluation.measure import examine
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
-from crossent.report.charts import (
-    chart_of_accuracy,
-    chart_of_coverage,
-    chart_of_E,
-    chart_of_lr,
-    chart_of_reliability,
-)
-from crossent.report.pictures import VIEW_TITLES, Gallery, in_units, shares_as_image
+from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
+from crossent.report.pictures import VIEW_TITLES, Gallery
 from crossent.tensor_file import read_tensors
 from crossent.training.console import duration
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
-MAX_EPOCHS = 100  # rows of the table
-MAX_CELLS = 20  # classes of a confusion matrix with a number in every cell
 MAX_CLASSES = 200  # rows of the table of classes
-NUM_PAIRS = 5
-NUM_WORST, NUM_BEST = 8, 4
-MAX_SUSPECTS = 18
+NUM_PAIRS, NUM_WORST, MAX_SUSPECTS = 6, 9, 18
 
 
 def write_report(folder: RunFolder, device: torch.device, data: Data | None = None) -> None:
@@ -67,7 +56,7 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(short=shorten, duration=duration, in_units=in_units)
+    environment.filters["duration"] = duration
     return environment
 
 
@@ -78,14 +67,6 @@ def readable(value: object) -> object:
     return re.sub(
         r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", value
     )
-
-
-def shorten(text: str, most: int = 60) -> str:
-    """Return the text with its middle left out if it is long."""
-    if len(text) <= most:
-        return text
-    half = (most - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"
 
 
 def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict[str, Any]:
@@ -101,7 +82,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
     names = records[0]["class_names"] if records else []
     charts = [chart_of_E(records, settings.train.keep)] if records else []
     if epochs:
-        charts += [chart_of_accuracy(epochs, len(names)), chart_of_lr(epochs)]
+        charts.append(chart_of_accuracy(epochs, len(names)))
     can_examine = classifier is not None and data is not None and len(data.val) > 0
     root = settings.data.root if settings.data.source == "folder" else None
     return {
@@ -111,8 +92,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
         "start": records[0] if records else None,
         "is_over": bool(records) and records[-1]["kind"] == "end",
         "num_epochs": len(epochs),
-        "epochs": thin(epochs, MAX_EPOCHS),
-        "images_per_s": np.mean([r["images_per_s"] for r in epochs]) if epochs else None,
+        "epochs": epochs,
         "charts": charts,
         "data": data,
         "problem": problem,
@@ -120,11 +100,12 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
         "has_model": classifier is not None,
         "model": contents_of_model(classifier, data, losses, root) if can_examine else None,  # type: ignore[arg-type]
         "time_s": records[-1].get("time_s", time_s) if records else time_s,
+        "view_titles": VIEW_TITLES,
         "settings": [
             (name, format_value(value), origins.get(name, "default"), FIELDS[name].description)
             for name, value in flat_values(settings).items()
         ],
-        "environment": {name: in_words(value) for name, value in environment.items()},
+        "environment": environment,
         "path": shlex.quote(str(folder.path)),
         "revision": environment.get("git_revision") or "",  # null without git
     }
@@ -143,28 +124,25 @@ def contents_of_model(
     gallery = Gallery(data.val, classifier, root)
     outputs, metrics = found.outputs, found.scores.metrics
     order = np.argsort(-outputs.losses, kind="stable").tolist()
-    num_best = min(NUM_BEST, len(order) // 2)
-    num_worst = min(NUM_WORST, len(order) - num_best)
     shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
+    worst = [gallery.card(outputs, row) for row in order[:NUM_WORST]]
     worst_f1 = np.argsort([i.value for i in found.scores.f1])[:MAX_CLASSES].tolist()
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "scores": found.scores,
         "counts": metrics.confusion.tolist(),
         "shares_of_row": shares.tolist(),
-        "matrix": shares_as_image(shares) if len(shares) > MAX_CELLS else None,
         "classes": sorted(worst_f1),
         "pairs": [
             (true, predicted, count, gallery.confused(outputs, true, predicted))
             for true, predicted, count in metrics.most_confused()[:NUM_PAIRS]
         ],
         "calibration": found.calibration,
-        "charts": [chart_of_reliability(found.calibration), chart_of_coverage(found.coverage)],
+        "reliability": chart_of_reliability(found.calibration),
         "shares": [(share, *found.coverage.at(share)) for share in SHARES],
-        "worst": [gallery.card(outputs, row) for row in order[:num_worst]],
-        "best": [gallery.card(outputs, row) for row in order[::-1][:num_best]],
+        "worst": worst,
+        "has_heat_maps": any(len(card.views) > 1 for card in worst),
         "shortcuts": found.shortcuts,
-        "view_titles": VIEW_TITLES,
         "views": gallery.views(outputs),
         **suspects(Gallery(data.train, classifier, root), losses),
     }
@@ -182,19 +160,6 @@ def suspects(gallery: Gallery, mean_losses: torch.Tensor | None) -> dict[str, An
     rows = np.argsort(-losses, kind="stable")[: min(MAX_SUSPECTS, num)].tolist()
     shown = gallery.suspects(losses, rows)
     return {"suspects": shown, "num_suspects": num, "num_train": len(losses)}
-
-
-def thin(rows: Sequence[Any], most: int) -> list[Any]:
-    """Return at most so many rows, evenly spaced, the last among them."""
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
-
-
-def in_words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {version}" for key, version in value.items())
-    return shlex.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None, str]:

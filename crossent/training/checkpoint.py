@@ -38,9 +38,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -> dict[str, Any]:
-    """Put a saved state back, all of it, and return the header.
+    """Restore a saved state and return the header.
 
-    A process takes the generators of its own rank; a new one keeps those that it has.
+    A process takes the generators of its own rank; a new one keeps its own.
 
     Raises:
         UserError: the file is damaged, of another model or other pictures, or holds a NaN.
@@ -72,11 +72,7 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return tensors and header, checked.
-
-    Raises:
-        UserError: the file is missing, damaged or no checkpoint.
-    """
+    """Return tensors and header; raise UserError if the file is missing or damaged."""
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:
         raise UserError(f"{path} is no checkpoint but a file of kind {header.get('kind')!r}")
@@ -85,13 +81,15 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def check_same_data(path: Path, header: dict[str, Any], description: dict[str, Any]) -> None:
     """Raise UserError if a checkpoint was trained on other classes or other pictures."""
-    old, new = header["class_names"], description["class_names"]
-    what = f"the classes {', '.join(old)}; the pictures have {', '.join(new)}"
-    if old == new:
-        old, new = header["data_fingerprint"], description["data_fingerprint"]
-        what = f"other pictures (fingerprint {old[:12]}, now {new[:12]})"
-    if old != new:
-        raise UserError(
-            f"{path} was trained on {what}: give the run its own pictures, "
-            "or start a new one with --out"
+    names, fingerprint = description["class_names"], description["data_fingerprint"]
+    if header["class_names"] != names:
+        what = (
+            f"the classes {', '.join(header['class_names'])}; the pictures have {', '.join(names)}"
         )
+    elif header["data_fingerprint"] != fingerprint:
+        was = header["data_fingerprint"][:12]
+        what = f"other pictures (fingerprint {was}, now {fingerprint[:12]})"
+    else:
+        return
+    advice = "give the run its own pictures, or start a new one with --out"
+    raise UserError(f"{path} was trained on {what}: {advice}")

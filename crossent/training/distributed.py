@@ -1,7 +1,4 @@
-"""The processes of one run: who they are, how they add up, who was lost.
-
-torchrun starts them; a run without it is one process, for which all of this costs nothing.
-"""
+"""The processes of one run, which torchrun starts; without torchrun a run is one process."""
 
 import os
 import sys
@@ -19,7 +16,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from crossent.errors import UserError
 
-FOREVER = timedelta(days=30)  # to decode a large data set takes as long as it takes
+FOREVER = timedelta(days=30)  # decoding a large data set takes as long as it takes
 ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")  # torch has no such type
 
 
@@ -27,57 +24,51 @@ class WorkerLost(RuntimeError):
     """Another process did not answer in time, or is gone."""
 
 
+def add_up(tensor: Tensor) -> Tensor:
+    """Return the sum of the contiguous tensors of all processes; `tensor` becomes it."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+    return tensor
+
+
 @dataclass(frozen=True)
 class Processes:
-    """This process among all of its run. Rank 0 writes the files and the lines."""
+    """This process among all of its run. Rank 0 writes the files and prints."""
 
     rank: int = 0
     size: int = 1
-    local_rank: int = 0  # among the processes of this machine
     sums: str = "one process"  # how numbers are added up, gloo or nccl: they differ in last bits
     store: Store | None = None  # where processes leave notes for each other
     timeout_s: float = 600.0
-
-    def __deepcopy__(self, _: object) -> "Processes":
-        """Itself: the copy of a model belongs to the same processes."""
-        return self
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
 
     def part_of(self, num_items: int) -> range:
-        """This process's part of `num_items`: neighbours, and one more than others at most."""
+        """Return this process's part of `num_items`: neighbours, at most one more than others."""
         first, last = (num_items * rank // self.size for rank in (self.rank, self.rank + 1))
         return range(first, last)
 
-    def add(self, tensor: Tensor) -> Tensor:
-        """Return the sum of the contiguous tensors of all processes; `tensor` becomes it."""
-        if self.size > 1:
-            dist.all_reduce(tensor)
-        return tensor
-
     def add_all(self, tensors: Sequence[Tensor]) -> None:
-        """Put their sums in the place of several tensors of one type, added up as one vector."""
+        """Replace several tensors of one type by their sums, added up as one vector."""
         # no gaps in memory, as autograd makes gradients
         flat = [t.as_strided((t.numel(),), (1,)) for t in tensors]
-        sums = self.add(torch.cat(flat)).split([len(f) for f in flat])
+        sums = add_up(torch.cat(flat)).split([len(f) for f in flat])
         for own, total in zip(flat, sums, strict=True):
             own.copy_(total)
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the sum of the tensors of all processes, on the CPU; `tensor` stays."""
         device = "cuda" if self.sums == "nccl" else "cpu"
-        return self.add(tensor.to(device, copy=True)).cpu()
+        return add_up(tensor.to(device, copy=True)).cpu()
 
     def add_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """The same for numbers, in float64."""
-        if self.size == 1:
-            return list(numbers)
-        return [float(n) for n in self.total(torch.tensor(numbers, dtype=torch.float64))]
+        """Return the sums of the numbers of all processes, added in float64."""
+        return self.total(torch.tensor(numbers, dtype=torch.float64)).tolist()
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Return one row per process: the tensors (n,) of all of them, as (size, n) on the CPU."""
+        """Return the tensors (n,) of all processes as rows (size, n), on the CPU."""
         rows = torch.zeros(self.size, *tensor.shape, dtype=tensor.dtype)
         rows[self.rank] = tensor
         return self.total(rows)  # all rows but one's own are 0
@@ -89,36 +80,21 @@ class Processes:
             dist.broadcast_object_list(box)
         return box[0]
 
-    def wait(self) -> None:
-        """Until all processes have come here."""
-        self.add_numbers([0.0])
-
-    @contextmanager
-    def first_goes_ahead(self) -> Iterator[None]:
-        """Let one process of each machine run the block alone, as to decode; then its others.
-
-        However long that takes, all leave together: no collective would wait so long.
-        """
-        note = f"the machine of rank {self.rank - self.local_rank} is ahead"
-        if self.store is not None and self.local_rank > 0:
-            self.store.wait([note], FOREVER)
-        try:
-            yield
-        finally:  # also after an error: the others shall not wait for ever
-            if self.store is not None:
-                self.store.set(note, "")
-                self.store.set(f"rank {self.rank} has been there", "")
-        if self.store is not None:
-            self.store.wait([f"rank {r} has been there" for r in range(self.size)], FOREVER)
-
     def note_step(self, step: int) -> None:
-        """Leave word of the step that this process begins, for `name_the_lost`."""
+        """Tell `name_the_lost` of the other processes which step this one begins."""
         if self.store is not None:
             self.store.set(f"step of rank {self.rank}", str(step))
 
+    def leave_together(self, block: str) -> None:
+        """Wait until all processes have done a block, however long: a collective gives up."""
+        if self.store is not None:
+            self.store.set(f"rank {self.rank} has done {block}", "")
+            names = [f"rank {rank} has done {block}" for rank in range(self.size)]
+            self.store.wait(names, FOREVER)
+
     @contextmanager
     def name_the_lost(self) -> Iterator[None]:
-        """Raise WorkerLost, which names who did not come, in place of a collective's time-out."""
+        """Turn a collective's time-out into WorkerLost, which names who did not come."""
         try:
             yield
         except RuntimeError as error:
@@ -173,6 +149,6 @@ def join_processes(timeout_s: float, device: str = "auto") -> Iterator[Processes
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the other processes cannot be reached: {error}") from None
     try:
-        yield Processes(rank, size, local_rank, backend, store, timeout_s)
+        yield Processes(rank, size, backend, store, timeout_s)
     finally:
         dist.destroy_process_group()

@@ -22,7 +22,7 @@ EXPLODED = 2.0  # times the smallest E: no larger rate is worth trying
 
 @dataclass(frozen=True)
 class Finding:
-    """The rate of each step, and the running mean of E before it."""
+    """The learning rate of each step, and the running mean of E before it."""
 
     lrs: list[float]
     Es: list[float]
@@ -41,19 +41,18 @@ class Finding:
 
 
 def find_lr(trainer: Trainer) -> Finding:
-    """Train for up to 100 steps with ever larger steps; the trainer is of no use afterwards.
+    """Train for up to 100 steps with growing rates; the trainer is of no use afterwards.
 
     Source of the running mean's correction: Kingma & Ba 2015, "Adam", section 3.
     """
     train_mode(trainer.model)
-    rates = np.geomspace(LOWEST, HIGHEST, NUM_STEPS).tolist()
     found, mean = Finding([], []), 0.0
+    rates = np.geomspace(LOWEST, HIGHEST, NUM_STEPS).tolist()
     for lr, batch in zip(rates, endless_batches(trainer), strict=False):
         try:
-            E = E_of_step(trainer, batch, lr)
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * E_of_step(trainer, batch, lr)
         except NotFinite:
             break
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * E
         found.lrs.append(lr)
         found.Es.append(mean / (1 - SMOOTHING ** len(found.lrs)))
         if found.Es[-1] > EXPLODED * min(found.Es):
@@ -67,7 +66,7 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
 
 
 def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
-    """Do a step, and return E of the whole batch before it, on all processes."""
+    """Do a step; return E of the whole batch, of all processes, before it."""
     before = trainer.train_totals()
     trainer.train_step(batch, lr)
     after = trainer.train_totals()
@@ -75,7 +74,7 @@ def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
 
 
 def draw_finding(finding: Finding, path: Path) -> None:
-    """E over the rate, with a line at the suggestion."""
+    """Draw E over the rate, with a line at the suggestion."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")

@@ -1,4 +1,4 @@
-"""A loss that is infinite or NaN: what was the first number to be so, and what to try."""
+"""A loss that is infinite or NaN: which number was so first, and what to try."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from crossent.device import autocast, set_generators
+from crossent.device import autocast
 from crossent.loss import cross_entropy
 from crossent.tensor_file import first_not_finite
 from data.batches import Batch
@@ -21,15 +21,11 @@ class NotFinite(ArithmeticError):
     """A number became infinite or NaN; the message says where, why and what to try."""
 
 
-def explain_step(
-    trainer: "Trainer", batch: Batch, loss: float, norm: float, generators: dict[str, Tensor]
-) -> str:
-    """Describe a step in one line, with the generators' states before it; each process its part."""
+def explain_step(trainer: "Trainer", batch: Batch, loss: float, norm: float) -> str:
+    """Describe a step in one line; each process looks at its part of the batch."""
     rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
-    set_generators(generators, trainer.evaluator.device)
-    cause = find_cause(trainer, batch)
-    what = f"the loss is {loss:g} and the norm of the gradient {norm:g}. {cause}"
-    return rank + describe(trainer, what)
+    what = f"the loss is {loss:g} and the norm of the gradient {norm:g}. "
+    return rank + describe(trainer, what + find_cause(trainer, batch))
 
 
 def explain_validation(trainer: "Trainer", E: float) -> str:
@@ -40,13 +36,11 @@ def explain_validation(trainer: "Trainer", E: float) -> str:
 
 
 def describe(trainer: "Trainer", what: str) -> str:
-    """Say where it happened, and what to try by the settings in force."""
+    """Say where it happened, and what to try with these settings."""
     schedule, lr = trainer.schedule, trainer.optimizer.param_groups[0]["lr"]
-    tries = [f"optim.lr below {schedule.peak_lr:g} (at this step the rate was {lr:.3g})"]
-    if schedule.warmup < 0.1:
-        tries.insert(0, "schedule.warmup=0.1")
-    if trainer.evaluator.precision == "bf16":
-        tries.insert(0, "train.precision=fp32")
+    tries = ["train.precision=fp32"] if trainer.evaluator.precision == "bf16" else []
+    tries += ["schedule.warmup=0.1"] if schedule.warmup < 0.1 else []
+    tries += [f"optim.lr below {schedule.peak_lr:g} (at this step the rate was {lr:.3g})"]
     return (
         f"epoch {trainer.progress.epoch + 1}, step {trainer.step}: {what}. "
         f"The best model and the last checkpoint are kept. Try {' or '.join(tries)}"
@@ -94,10 +88,9 @@ def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
 
 
 def names_of(trainer: "Trainer", batch: Batch, bad: Tensor) -> str:
-    """The files of the pictures (B,) that are bad, or that they are all so."""
+    """Return the files of the pictures (B,) that are bad, or say that all are."""
     if bad.all():
         return f"all {len(bad)} pictures of the batch"
-    part = trainer.processes.part_of(len(batch.sample_ids))
-    ids = batch.sample_ids[part.start : part.stop][bad.cpu().numpy()]
+    ids = trainer.own_ids(batch)[bad.cpu().numpy()]
     names = [trainer.batches.image_set.names[i] for i in ids[:MAX_NAMES]]
     return ", ".join(names) + (" and more" if len(ids) > MAX_NAMES else "")

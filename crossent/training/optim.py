@@ -1,4 +1,4 @@
-"""What moves the weights: SGD, its learning rate over the steps, a running mean of the weights."""
+"""What moves the weights: the loss, SGD, its learning rate, a running mean of the weights."""
 
 import copy
 import math
@@ -6,7 +6,26 @@ from dataclasses import dataclass
 from inspect import unwrap
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from crossent.loss import CrossEntropyLoss, cross_entropy
+
+
+class TrainingLoss(CrossEntropyLoss):
+    """The mean of w_n E_n over a batch, with w_n the class weight of the label of sample n.
+
+    torch's class weights multiply the evenly spread part of a smoothed label as well: with large
+    ones the loss is smallest at a wrong class. Here each E_n is smallest at its label, whatever the
+    weights. A label blended by mixup has the mean weight of its classes.
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        if self.weight is None:
+            return super().forward(input, target)
+        E = cross_entropy(input, target, reduction="none", label_smoothing=self.label_smoothing)
+        soft = target.ndim == 2  # not a matrix product, which autocast would round
+        weight = (target * self.weight).sum(dim=1) if soft else self.weight[target]
+        return (weight * E).mean()
 
 
 class SGD(torch.optim.SGD):

@@ -1,14 +1,11 @@
-"""A run from its first line to its last: epochs, the log, checkpoints, the best model."""
+"""A whole run: epochs, the log, checkpoints, the best model."""
 
 import math
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-
-from torch import Tensor
 
 from crossent.device import generator_states
 from crossent.environment import changes, current_environment
@@ -18,7 +15,6 @@ from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
 from crossent.training.console import Console, EventLog
 from crossent.training.distributed import Processes
-from crossent.training.not_finite import NotFinite
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
@@ -26,21 +22,20 @@ from data.images import Unusable
 
 
 class Pruned(Exception):
-    """Whoever watches the run has seen enough of it."""
+    """Raised by `Run.watch` to end a run."""
 
 
 @dataclass
 class Run:
-    """A trainer with a folder to live in."""
+    """A trainer and the folder that its run is kept in."""
 
     trainer: Trainer
     folder: RunFolder
     epochs: int  # when to stop
     description: dict[str, Any]  # what model.safetensors says about itself, beside its metrics
     unusable: Sequence[Unusable] = ()  # files that were left out of the data
-    checkpoint_every_s: float | None = 60.0  # within an epoch
+    checkpoint_every_s: float | None = 60.0
     checkpoint_every_steps: int | None = None
-    checkpoint_share: float = 0.005  # of the time, at the ends of epochs: short ones go without
     minutes: float | None = None  # train as many epochs as fit, by the speed at the start
     patience: int | None = None  # stop after so many epochs without a smaller E on validation
     keep: str = "best"  # the epoch of model.safetensors: "best" by E on validation, or "last"
@@ -49,15 +44,13 @@ class Run:
     console: Console = field(default_factory=Console)
     events: EventLog | None = None  # None writes nothing for TensorBoard
     saved: float = field(default_factory=time.perf_counter)
-    save_s: float = 0.0  # what the last save took
-    best: tuple[dict[str, Tensor], dict[str, Any]] | None = None  # weights and header, to be saved
 
     @property
     def processes(self) -> Processes:
         return self.trainer.processes
 
     def start_or_resume(self) -> None:
-        """Go on from the last checkpoint, or begin where there is none: as rank 0 finds it."""
+        """Resume the last checkpoint, or start where rank 0 finds none."""
         is_old = self.processes.send(self.folder.last.exists())
         if self.processes.is_first:
             self.note_environment(is_old)
@@ -68,7 +61,7 @@ class Run:
             self.start()
 
     def note_environment(self, is_old: bool) -> None:
-        """Write environment.json, and say what of it has changed since the run was stopped."""
+        """Write environment.json; say what has changed in it since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
         environment |= {"processes": self.processes.size, "sums": self.processes.sums}
@@ -83,21 +76,16 @@ class Run:
         if self.processes.is_first:
             self.folder.keep_records(0)  # none of a process killed before its first checkpoint
         E, baseline = trainer.validate().means()["E"], math.log(len(class_names))
-        if self.events is not None:
-            first = next(trainer.batches.epoch(0))
-            self.events.introduce(self.folder.config.read_text(encoding="utf-8"), first.images)
         self.console.untrained(E, baseline, len(class_names))
         num_images = {
-            "train": len(trainer.batches.image_set),
-            "val": len(trainer.evaluator.image_set),
+            "train": len(trainer.batches.image_set), "val": len(trainer.evaluator.image_set),
             "unusable": len(self.unusable),
-        }
+        }  # fmt: skip
         num_params = sum(p.numel() for p in trainer.model.parameters())
         start = {"kind": "start", "E": E, "baseline": baseline, "class_names": class_names}
         self.log({**start, "num_params": num_params, "num_images": num_images})
         if self.minutes is not None:
-            # Decided once and kept in every checkpoint: a resumed run has the schedule that it
-            # began with, however fast the machine is then.
+            # Decided once and kept in every checkpoint, so that a resumed run keeps its schedule.
             epoch_s = self.processes.send(seconds_per_epoch(trainer))
             self.set_epochs(max(1, int(60 * self.minutes / epoch_s)))
             plan = f"{self.epochs} epochs of about {epoch_s:.1f} s"
@@ -112,7 +100,7 @@ class Run:
         trainer.schedule = replace(trainer.schedule, num_steps=epochs * len(trainer.batches))
 
     def resume(self) -> None:
-        """Go back to the last checkpoint, and drop what was logged after it."""
+        """Load the last checkpoint, and drop what was logged after it."""
         trainer = self.trainer
         header = load_checkpoint(self.folder.last, trainer, self.description)
         progress = trainer.progress = Progress.from_dict(header["progress"])
@@ -124,8 +112,6 @@ class Run:
             progress.num_records -= 1
         for phase, seconds in progress.time_s.items():
             trainer.stopwatch.seconds[phase] += seconds
-        if self.events is not None:
-            self.events.open(progress.epoch + 1)
         if self.processes.is_first:
             self.folder.keep_records(progress.num_records)
         else:
@@ -133,11 +119,11 @@ class Run:
             trainer.losses.zero_()
 
     def fit(self) -> None:
-        """Train to the last epoch; leave a run that is finished as it is.
+        """Train to the last epoch; do nothing if the run is finished.
 
         Raises:
             Interrupted: a signal came; everything is saved.
-            NotFinite: a number was not finite; the best model is saved, the checkpoint kept.
+            NotFinite: a number was not finite; the best model and the checkpoint are kept.
             Pruned: by `watch`; everything is saved.
             WorkerLost: another process did not answer.
         """
@@ -156,9 +142,6 @@ class Run:
         except (Interrupted, Pruned):
             self.save()
             raise
-        except NotFinite:
-            self.save_best()
-            raise
         self.end()
 
     def end(self) -> None:
@@ -173,35 +156,25 @@ class Run:
         self.save()
 
     def one_epoch(self) -> dict[str, Any]:
-        """Train, validate, keep the best model, log, save.
-
-        The order survives a kill at any point: what a resumed run finds too much, it writes again.
-        """
+        """Train, validate, keep the best model, log, save: in an order that survives any kill."""
         trainer, progress = self.trainer, self.trainer.progress
         with self.console.bar(progress.epoch + 1, len(trainer.batches), progress.batch) as bar:
             for _ in trainer.train_epoch():
                 bar.update()
-                self.save_or_stop(self.checkpoint_is_due())
-        # A stopped validation is done again as a whole; one of several processes goes through with
-        # it, since the others wait for its sums.
-        with self.stop.raising() if self.processes.size == 1 else nullcontext():
-            val = trainer.validate()
-        record = trainer.finish_epoch(val)
+                self.save_or_stop()
+        record = trainer.finish_epoch(trainer.validate())
         self.keep_best(record)
         self.log({**record, "elapsed_s": round(trainer.stopwatch.total(), 3)})
-        is_cheap = time.perf_counter() - self.saved >= self.save_s / self.checkpoint_share
-        self.save_or_stop(is_cheap)
+        self.save_or_stop()
         return record
 
-    def checkpoint_is_due(self) -> bool:
+    def save_or_stop(self) -> None:
+        """Save if it is time to, or stop after a signal; rank 0 decides when, for all processes."""
         every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
         by_time = every_s is not None and time.perf_counter() - self.saved > every_s
         by_steps = every_steps is not None and self.trainer.step % every_steps == 0
-        return by_time or by_steps
-
-    def save_or_stop(self, due: bool) -> None:
-        """Between two steps: all agree by adding up; whether to save, rank 0 decides."""
-        wishes = [float(due and self.processes.is_first), float(self.stop.signum is not None)]
+        is_due = self.processes.is_first and (by_time or by_steps)
+        wishes = [float(is_due), float(self.stop.signum is not None)]
         save, stop = self.processes.add_numbers(wishes)
         if stop:
             raise Interrupted(self.stop.signum or signal.SIGTERM)
@@ -209,7 +182,7 @@ class Run:
             self.save()
 
     def keep_best(self, record: dict[str, Any]) -> None:
-        """Remember the model with the smallest E on validation so far, until the next save."""
+        """Write model.safetensors if E on validation is the smallest so far."""
         progress, E = self.trainer.progress, record["val"]["E"]
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
@@ -218,8 +191,9 @@ class Run:
             rejection = self.trainer.rejection()  # all processes take part
             metrics = {"epoch": record["epoch"], **record["val"], **rejection}
             if self.processes.is_first:
-                weights = {n: t.clone() for n, t in self.trainer.evaluated.state_dict().items()}
-                self.best = weights, {**self.description, "metrics": metrics}
+                header = {**self.description, "metrics": metrics}
+                write_model(self.folder.model, self.trainer.evaluated.state_dict(), header)
+                self.trainer.stopwatch("checkpoint")
 
     def log(self, record: dict[str, Any]) -> None:
         if self.processes.is_first:
@@ -229,8 +203,8 @@ class Run:
         self.trainer.progress.num_records += 1
 
     def save(self) -> None:
-        """Write the best model and then last.safetensors, which counts on it to be there."""
-        start, trainer = time.perf_counter(), self.trainer
+        """Write last.safetensors; the best model and the lines that it relies on are there."""
+        trainer = self.trainer
         trainer.stopwatch("rest")
         trainer.progress.time_s = dict(trainer.stopwatch.seconds)
         states = generator_states(trainer.evaluator.device)
@@ -240,15 +214,7 @@ class Run:
         keys = ("class_names", "data_fingerprint", "settings")
         header = {key: self.description[key] for key in keys} | {"progress": asdict(progress)}
         if self.processes.is_first:
-            self.save_best()
             fsync(self.folder.metrics)  # the checkpoint counts its lines
             save_checkpoint(self.folder.last, trainer, generators, losses, header)
         self.saved = time.perf_counter()
-        self.save_s = self.saved - start
         trainer.stopwatch("checkpoint")
-
-    def save_best(self) -> None:
-        """Write model.safetensors if there is a better one than it holds."""
-        if self.best is not None:
-            write_model(self.folder.model, *self.best)
-            self.best = None

@@ -18,7 +18,7 @@ WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}  #
 
 
 class RunFolder:
-    """Paths of a run. What each file holds: README, "A run folder"."""
+    """The files of a run; docs/commands.md says what each holds."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,11 +35,7 @@ class RunFolder:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Make the folder and keep other processes out of it for the block.
-
-        Raises:
-            UserError: another process is training here, or the folder cannot be made.
-        """
+        """Make the folder and keep other processes out of it for the block, or raise UserError."""
         from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
 
         self.make()
@@ -80,9 +76,9 @@ class RunFolder:
 
     @contextmanager
     def beginning(self, config: str) -> Iterator[None]:
-        """`create` for the block in which a run is built: a mistake found there takes it back.
+        """Create the folder for the block in which a run is built; a mistake there undoes it.
 
-        So the same command can be given again, mended. A signal leaves all for --resume.
+        So the same command can be given again, corrected. A signal leaves all for --resume.
         """
         self.create(config)
         try:
@@ -98,22 +94,14 @@ class RunFolder:
                 f"{self.path} holds no run: it has no config.yaml; start one with --out {self.path}"
             )
 
-    def saved(self) -> str:
-        """Whether a stopped run has left anything to go on from, in words."""
-        return f"saved in {self.last}" if self.last.exists() else "there is nothing to save yet"
-
-    def keep_config(self, config: str) -> None:
-        """Write config.yaml anew: a resumed run may go on with other settings."""
-        write_text(self.config, config)
-
     def keep_origins(self, origins: dict[str, str]) -> None:
-        """origins.json: where each setting came from; a run that goes on adds its arguments."""
+        """Write origins.json: where each setting came from; a resumed run adds its arguments."""
         old = read_json(self.origins)
         new = {n: o for n, o in origins.items() if o.startswith("argument") or not old}
         write_json(self.origins, {**old, **new})
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
-        """unusable.csv: each file that was left out, and why."""
+        """Write unusable.csv: each file that was left out, and why."""
         text = io.StringIO()
         rows = [("path", "reason"), *((bad.path, bad.reason) for bad in unusable)]
         csv.writer(text, lineterminator="\n").writerows(rows)
@@ -129,7 +117,7 @@ class RunFolder:
             raise OSError(error.errno, error.strerror, str(self.metrics)) from error
 
     def records(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a torn last line, left by a kill, is not one."""
+        """Return the lines of metrics.jsonl without a torn last one, which a kill leaves."""
         if not self.metrics.exists():
             return []
         text = self.metrics.read_text(encoding="utf-8")
@@ -147,7 +135,7 @@ class RunFolder:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in the file; empty if there is none yet."""
+    """Return the object in the file; an empty one if there is no file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
 

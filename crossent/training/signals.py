@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """A signal came. Like KeyboardInterrupt no Exception: nobody is to take it for an error."""
+    """A signal came; like KeyboardInterrupt not an Exception, so that no one takes it for one."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -43,7 +43,7 @@ class StopRequest:
 
     @contextmanager
     def raising(self) -> Iterator[None]:
-        """Raise Interrupted in the block, and for a signal before it: all can be done again."""
+        """Raise Interrupted on a signal in the block or before it; the block can be repeated."""
         self.raises = True
         try:
             if self.signum is not None:

@@ -32,7 +32,7 @@ PHASES = ("start", "decode", *STEP_PHASES, "validation", "checkpoint", "rest")
 
 
 class Stopwatch:
-    """Seconds by phase: a phase lasts from the end of the one before it to now."""
+    """Seconds by phase; a phase lasts from the end of the previous one to now."""
 
     def __init__(self) -> None:
         self.last = time.perf_counter()
@@ -53,7 +53,7 @@ class Stopwatch:
 
 @dataclass
 class Progress:
-    """Where a run stands. With weights, optimizer and generators it is all that a resume needs."""
+    """Where a run stands; a resume needs this, the weights, the optimizer and the generators."""
 
     epoch: int = 0  # epochs finished
     batch: int = 0  # steps done in the epoch under way
@@ -68,7 +68,7 @@ class Progress:
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> "Progress":
-        """The reverse of `asdict`; what other versions have noted beside it is left out."""
+        """Return the reverse of `asdict`, without what other versions have noted besides."""
         known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
         return cls(**known | {"train": Totals(**found["train"])})
 
@@ -78,14 +78,14 @@ class Progress:
         return asked if self.epochs is None or raised else self.epochs
 
     def is_enough(self, epochs: int, patience: int | None) -> bool:
-        """Whether all epochs are done, or E on validation has not fallen for `patience` epochs."""
+        """Return whether all epochs are done, or `patience` epochs without a smaller E."""
         ran_out = patience is not None and self.epoch - self.best_epoch >= patience
         return self.epoch >= epochs or ran_out
 
 
 @dataclass
 class Trainer:
-    """A model and all that changes it."""
+    """A model and all that trains it."""
 
     model: nn.Module
     criterion: nn.Module
@@ -108,7 +108,7 @@ class Trainer:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model that validation looks at, and that is stored as the best one."""
+        """The model that is validated, and stored as the best one."""
         return self.average.model if self.average else self.model
 
     @property
@@ -125,52 +125,41 @@ class Trainer:
         lr = self.schedule.lr_at(self.step) if lr is None else lr
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_share", 1.0)
-        generators = generator_states(self.evaluator.device)
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
-            loss = self.criterion(logits, batch.target) * self.weight_of(batch)  # E, batch mean
+            loss = self.criterion(logits, batch.target)  # E, the mean over this process's part
         self.optimizer.zero_grad()
+        loss = loss * (len(batch) / len(batch.sample_ids))  # its share of the whole batch's mean
         loss.backward()
         loss, gradients = loss.detach(), [p.grad for p in self.parameters if p.grad is not None]
-        if self.processes.size > 1:  # each has the sums over its own part of the batch so far
+        if self.processes.size > 1:
             self.processes.note_step(self.step)
             self.processes.add_all([*gradients, loss])
         norm = torch.nn.utils.get_total_norm(gradients)
         if not torch.isfinite(loss + norm):
-            raise NotFinite(explain_step(self, batch, loss.item(), norm.item(), generators))
+            raise NotFinite(explain_step(self, batch, loss.item(), norm.item()))
         self.optimizer.step()
         self.progress.batch += 1
         if self.average:
             self.average.update(self.model, self.step)
         self.keep_answers(batch, logits.detach())
 
-    def weight_of(self, batch: Batch) -> float:
-        """What the mean over this process's part counts in the mean over the whole batch."""
-        if self.processes.size == 1:
-            return 1.0
-        weight = getattr(self.criterion, "weight", None)
-        if weight is None or batch.target.ndim == 2:
-            return len(batch) / len(batch.sample_ids)
-        labels = torch.from_numpy(self.batches.image_set.labels[batch.sample_ids])
-        return float(weight[batch.target].sum() / weight[labels.to(weight.device)].sum())
-
     def keep_answers(self, batch: Batch, logits: Tensor) -> None:
         """Remember the logits of this process's part, to be counted some steps later.
 
-        To count at each step takes 1.3 ms (mixup: 1.7) of a step of 25 ms on a CPU, where after a
-        backward nothing small is left in the cache; and a GPU would be waited for.
+        Counting at each step takes 1.3 ms of a step of 25 ms on a CPU, and would wait for a GPU.
         """
-        part = self.processes.part_of(len(batch.sample_ids))
-        own = batch.sample_ids[part.start : part.stop]
-        self.uncounted.append((own, logits, batch.target))
+        self.uncounted.append((self.own_ids(batch), logits, batch.target))
         if len(self.uncounted) * logits.numel() >= MAX_UNCOUNTED:
             self.count_answers()
 
-    def count_answers(self) -> None:
-        """Bring the totals and the losses of the pictures up to the last step.
+    def own_ids(self, batch: Batch) -> Ids:
+        """Return the sample ids of this process's part of a batch."""
+        part = self.processes.part_of(len(batch.sample_ids))
+        return batch.sample_ids[part.start : part.stop]
 
-        A loss is that of the picture's own label, also where mixup has blended it with another.
-        """
+    def count_answers(self) -> None:
+        """Bring the totals, and the losses of the pictures' own labels, up to the last step."""
         if not self.uncounted:
             return
         ids, logits, targets = zip(*self.uncounted, strict=True)
@@ -183,7 +172,7 @@ class Trainer:
         self.losses.index_add_(1, torch.from_numpy(own), both)
 
     def train_totals(self) -> Totals:
-        """The sums of the epoch under way, up to the last step, of all processes."""
+        """Return the sums of the epoch under way, up to the last step, of all processes."""
         self.count_answers()
         return Totals(*self.processes.add_numbers(self.progress.train.numbers()))
 
@@ -207,13 +196,13 @@ class Trainer:
         return totals
 
     def rejection(self) -> dict[str, Any]:
-        """For a model file: which confidence kept which accuracy in the last validation."""
+        """Return which confidence kept which accuracy in the last validation, for model files."""
         answers = self.processes.total(self.answers)  # (N, 2); each row from one process
         confidence, right = answers.T.numpy()
         return {"num_images": len(answers), "rejection": rejection_curve(confidence, right > 0)}
 
     def finish_epoch(self, val: Totals) -> dict[str, Any]:
-        """Count the epoch as done and describe it, as a line of metrics.jsonl."""
+        """Count the epoch as done; return its line of metrics.jsonl."""
         p, train = self.progress, self.train_totals()
         if not math.isfinite(val.E):
             raise NotFinite(explain_validation(self, val.E))
@@ -232,10 +221,9 @@ class Trainer:
 
 
 def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
-    """Return E and the number of right answers, summed, without smoothing or weights.
+    """Return E and the number of right answers, summed, without smoothing or weights as in val.
 
-    So the train and the val columns of the log count the same thing. With mixup the target (B, K)
-    is soft: an answer is right by the share t_k that its class has in the mixture.
+    With mixup the target (B, K) is soft: an answer is right by the share t_k of its class.
     """
     predicted = logits.argmax(dim=1, keepdim=True)
     if target.ndim == 2:
@@ -248,7 +236,7 @@ def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
 
 
 def in_grains(values: Tensor) -> Tensor:
-    """Round, so that a sum does not depend on the order, on processes or on where a run stopped."""
+    """Round, so that a sum does not depend on its order."""
     return (values / GRAIN).round() * GRAIN
 
 

@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
+from data import DataError
 from data.decode_pool import num_cpus, start_workers
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
-from data.errors import DataError
 from data.images import Data, ImageSet
 
 FEW = 150  # drawings: fewer are not worth the start of a process, some 0.2 s

@@ -23,11 +23,11 @@ def write(tmp_path):
 def mistakes(write, tmp_path, monkeypatch):
     """Return the lines of the error for a config called fox.yaml, seen from its own folder."""
 
-    def mistakes(content="", overrides=(), model_names=None):
+    def mistakes(content="", overrides=()):
         write(content)
         monkeypatch.chdir(tmp_path)
         with pytest.raises(UserError) as caught:
-            load_settings("fox.yaml", overrides, model_names)
+            load_settings("fox.yaml", overrides)
         return str(caught.value).split("\n")
 
     return mistakes

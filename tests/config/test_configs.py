@@ -3,8 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from crossent.config import FIELDS, Settings, differences, load_settings
 from crossent.config.load import DEFAULT_CONFIG
+from models import MODELS
 
 CONFIGS = DEFAULT_CONFIG.parent
 
@@ -28,6 +31,12 @@ def test_the_configs_that_promise_something_in_their_comments_keep_it():
     smoke = load_settings(CONFIGS / "smoke.yaml").settings
     assert smoke.data.num_images * smoke.train.epochs <= 200
     assert (smoke.data.image_size, smoke.train.precision) == (32, "fp32")
+
+
+@pytest.mark.parametrize("name", [*MODELS, "torchvision/resnet18"])
+def test_every_model_can_be_named(name):
+    """A new model stands in `models.MODELS` and in the type of `model.name`."""
+    assert load_settings(None, [f"model.name={name}"]).settings.model.name == name
 
 
 def test_every_setting_says_why():

@@ -29,7 +29,7 @@ def load_or_refuse(path: Path, overrides: list[str]) -> None:
     """Load, and check that what comes out is whole: settings that can be saved, or an error."""
     start_s = time.perf_counter()
     try:
-        loaded = load_settings(path, overrides, ["small_cnn"])
+        loaded = load_settings(path, overrides)
     except UserError as error:
         message = str(error)
         assert all(line.isprintable() and line for line in message.split("\n"))
@@ -52,15 +52,3 @@ def test_any_content(write, content):
 @given(arguments=st.lists(pieces | st.text(), max_size=3), values=lines)
 def test_any_arguments(write, arguments, values):
     load_or_refuse(write(""), arguments + [f"{name}={value}" for name, value in values])
-
-
-@fuzz
-@given(values=lines)
-def test_any_values(write, values):
-    by_section: dict[str, list[str]] = {}
-    for name, value in values:
-        section, _, key = name.rpartition(".")
-        by_section.setdefault(section, []).append(f"{key}: {value}")
-    parts = ["\n".join(by_section.pop("", []))]
-    parts += [f"{section}:\n  " + "\n  ".join(keys) for section, keys in by_section.items()]
-    load_or_refuse(write("\n".join(parts)), [])

@@ -2,9 +2,7 @@
 
 import pytest
 
-from crossent.config import FIELDS, Settings, differences, flat_values, format_value
-from crossent.config.load import load_settings, render
-from crossent.config.settings import to_yaml
+from crossent.config import Settings, differences, load_settings, render, to_yaml
 
 ODD = Settings(
     seed=2**63 - 1,
@@ -20,14 +18,6 @@ def test_written_settings_are_read_again(write, given_settings):
     assert load_settings(write(to_yaml(given_settings))).settings == given_settings
 
 
-@pytest.mark.parametrize("name", FIELDS)
-def test_every_written_value_can_be_an_argument(write, name):
-    value = format_value(flat_values(ODD)[name])
-    overrides = ["data.source=folder", "data.root=x", f"{name}={value}"]
-    loaded = load_settings(write(""), overrides)
-    assert flat_values(loaded.settings)[name] == flat_values(ODD)[name]
-
-
 def test_rendered_settings_are_yaml_with_origins(write):
     path = write("optim:\n  lr: 0.5")
     loaded = load_settings(path, ["seed=7", "loss.class_weights=[1, 2]", "train.threads=3"])
@@ -38,9 +28,6 @@ def test_rendered_settings_are_yaml_with_origins(write):
     assert lines["  momentum"].split("  # ")[1].startswith("default ")
     assert len({line.index(" # ") for line in text.splitlines() if " # " in line}) == 1
     assert load_settings(write(text)).settings == loaded.settings
-
-
-def test_rendered_origins_cannot_break_out_of_their_comment(write):
     path = write("seed: 1", "a\nseed: 2 #.yaml")
     assert load_settings(write(render(load_settings(path)))).settings.seed == 1
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.decode_pool import _inspect
+from data.decode import try_inspect
 from data.images import Data
+from data.load import Decoding, Split, load_folder
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
@@ -28,7 +29,7 @@ def encoded(image: Image.Image, file_format: str = "JPEG", **options: Any) -> by
 
 def decoded_here(paths, sizes):
     """In the place of `decode_in_order`: in this process."""
-    return (_inspect(path, sizes) for path in paths)
+    return (try_inspect(path, sizes) for path in paths)
 
 
 def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
@@ -40,6 +41,19 @@ def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path
             (root / name / f"{number:03}.jpg").write_bytes(encoded(scene(seed)))
             seed += 1
     return root
+
+
+def load(
+    root: Path,
+    cache_dir: Path | None = None,
+    train_size: int = 16,
+    on_bad: str = "skip",
+    **split: Any,
+) -> Data:
+    """Load a folder in 16 pixels, without a cache where no folder for it is given."""
+    arguments = Split(**{"val_fraction": 0.25, "seed": 0, **split})
+    decoding = Decoding(cache_dir is not None, cache_dir)
+    return load_folder(root, 16, arguments, train_size, on_bad, decoding)
 
 
 def same(one: Data, other: Data) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import cache, decode_pool
-from data.folder import load_folder
+from data import cache
+from tests.data import pictures
 from tests.data.pictures import encoded, make_folder, same, scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,23 +29,8 @@ def kept(tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.fixture(autouse=True)
-def decoded(monkeypatch):
-    """The names of the files that are decoded; here, as test_decode_pool tests the processes."""
-    names: list[str] = []
-
-    def listen(paths, sizes):
-        for path in paths:
-            names.append(Path(path).name)
-            yield decode_pool._inspect(path, sizes)
-
-    monkeypatch.setattr(cache, "decode_in_order", listen)
-    return names
-
-
 def load(animals, kept, **changes):
-    arguments = {"image_size": 16, "train_size": 20, "val_fraction": 0.25, "seed": 0}
-    return load_folder(animals, **{**arguments, "cache_dir": kept, **changes})
+    return pictures.load(animals, kept, train_size=20, **changes)
 
 
 def pixels_file(kept):
@@ -61,7 +46,7 @@ def test_the_second_start_decodes_nothing_and_reads_a_mapped_file(animals, kept,
     assert len(decoded) == 13
     assert warm.unusable == cold.unusable
     same(cold, warm)
-    same(cold, load(animals, kept, use_cache=False))
+    same(cold, load(animals, None))
     assert isinstance(warm.train.images.array, np.memmap)
     assert not warm.train.images.array.flags.writeable
 
@@ -70,7 +55,7 @@ def test_folds_and_seeds_share_one_cache(animals, kept, decoded):
     for changes in ({}, {"seed": 1}, {"val_fraction": 0.5}, {"num_folds": 3, "fold": 2}):
         data = load(animals, kept, **changes)
         assert len(decoded) == 12
-        same(data, load(animals, kept, use_cache=False, **changes))
+        same(data, load(animals, None, **changes))
         del decoded[12:]
     assert pixels_file(kept).stat().st_size == NUM_BYTES
 
@@ -83,7 +68,7 @@ def test_one_new_one_touched_and_one_renamed_picture_decode_three(animals, kept,
     (animals / "fox" / "002.jpg").rename(animals / "fox" / "renamed.jpg")
     data = load(animals, kept)
     assert sorted(decoded) == ["001.jpg", "new.jpg", "renamed.jpg"]
-    same(data, load(animals, kept, use_cache=False))
+    same(data, load(animals, None))
     assert "fox/renamed.jpg" in {*data.train.names, *data.val.names}
 
 
@@ -98,7 +83,7 @@ def test_two_pictures_that_change_places_are_decoded_anew(animals, kept, decoded
     first.rename(animals / "moved")
     second.rename(first)
     (animals / "moved").rename(second)
-    same(load(animals, kept), load(animals, kept, use_cache=False))
+    same(load(animals, kept), load(animals, None))
 
 
 def test_a_cache_that_does_not_fit_any_more_is_replaced(animals, kept, decoded, monkeypatch):
@@ -107,11 +92,18 @@ def test_a_cache_that_does_not_fit_any_more_is_replaced(animals, kept, decoded, 
     for path in animals.rglob("*.jpg"):
         os.utime(path, (1, 1))
     load(animals, kept)
-    monkeypatch.setattr(cache, "DECODER", "crossent-next")
-    load(animals, kept)
-    assert len(decoded) == 36
+    assert len(decoded) == 24
     assert pixels_file(kept).stat().st_size == NUM_BYTES  # nothing piled up
     np.testing.assert_array_equal(first.train.images, before)  # still mapped
+
+
+def test_two_versions_of_the_decoder_keep_a_cache_each(animals, kept, decoded, monkeypatch):
+    load(animals, kept)
+    with monkeypatch.context() as other:
+        other.setattr(cache, "DECODER", "crossent-next")
+        load(animals, kept)
+    load(animals, kept)
+    assert len(decoded) == 24
 
 
 @pytest.mark.parametrize(
@@ -131,7 +123,7 @@ def test_what_is_damaged_is_decoded_anew(animals, kept, name, damage, num_decode
     (animals / "dog" / "new.jpg").write_bytes(encoded(scene(100)))
     after = load(animals, kept)
     assert len(decoded) == num_decoded + 1
-    same(after, load(animals, kept, use_cache=False))
+    same(after, load(animals, None))
     del decoded[:]
     same(after, load(animals, kept))
     assert decoded == []
@@ -140,9 +132,9 @@ def test_what_is_damaged_is_decoded_anew(animals, kept, name, damage, num_decode
 LOAD = """
 import sys
 import data.cache
-from data.folder import load_folder
+from tests.data.pictures import load
 data.cache.SECONDS_PER_COMMIT = 0
-print(load_folder(sys.argv[1], 16, 0.25, 0, train_size=20, cache_dir=sys.argv[2]).fingerprint)
+print(load(sys.argv[1], sys.argv[2], train_size=20).fingerprint)
 """
 
 
@@ -180,7 +172,7 @@ def test_a_decoding_that_is_stopped_goes_on_where_it_was(tmp_path, kept, decoded
     assert stderr.count("Traceback") <= 1  # the workers say nothing
     data = load(many, kept)
     assert len(decoded) < 600
-    same(data, load(many, kept, use_cache=False))
+    same(data, load(many, None))
 
 
 def no_home(monkeypatch):
@@ -194,6 +186,20 @@ def fail(error):
         raise error
 
     return raise_it
+
+
+def test_a_disk_that_fills_half_way_costs_the_rest_only(animals, kept, decoded, monkeypatch):
+    fsync, num_left = os.fsync, [6]
+
+    def fill(descriptor):
+        num_left[0] -= 1
+        fsync(descriptor) if num_left[0] > 0 else fail(FULL)()
+
+    monkeypatch.setattr(cache, "SECONDS_PER_COMMIT", 0.0)
+    monkeypatch.setattr(os, "fsync", fill)
+    data = load(animals, kept)
+    assert len(decoded) == 6 + 7  # five are in the cache, the sixth could not be kept
+    same(data, load(animals, None))
 
 
 FULL = OSError(28, "No space left on device")
@@ -211,11 +217,11 @@ MISHAPS = {
 def test_a_cache_that_cannot_be_written_costs_speed_and_one_warning(
     animals, kept, monkeypatch, mishap
 ):
-    before = load(animals, kept, use_cache=False)
+    before = load(animals, None)
     if mishap.startswith("exists"):
         kept.write_text("a file")
     MISHAPS[mishap](monkeypatch)
-    after = load(animals, None if mishap == "home" else kept)
+    after = load(animals, "" if mishap == "home" else kept)
     same(before, after)
     (warning,) = set(after.warnings) - set(before.warnings)
     assert re.search(f"cannot be kept .*({mishap})", warning) and "\n" not in warning

@@ -9,9 +9,8 @@ from hashlib import md5
 import numpy as np
 import pytest
 
-from data import cifar
+from data import DataError, cifar
 from data.cifar import load_cifar
-from data.errors import DataError
 
 torchvision_datasets = pytest.importorskip("torchvision.datasets")
 # torchvision unpacks without naming a filter, of which Python 3.12 and 3.13 complain.

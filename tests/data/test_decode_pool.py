@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from itertools import count
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
 
 from data import decode_pool
-from data.decode import UnusableImage, decode
+from data.decode import decode
 from data.decode_pool import decode_in_order, num_cpus
+from data.images import UnusableImage
 from tests.data.pictures import encoded, make_folder, scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +53,7 @@ def test_a_crash_and_a_hang_are_one_files_problem_each(paths, monkeypatch, tmp_p
 
 
 def test_workers_that_do_not_start_are_not_the_files_fault(paths, monkeypatch, tmp_path):
+    resource_tracker.ensure_running()  # a process of Python's own, which would not start either
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="do not start"):

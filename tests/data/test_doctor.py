@@ -6,18 +6,10 @@ import math
 import pytest
 from PIL import Image
 
-from data import cache
+from data import DataError
 from data.advice import guessing_loss
 from data.doctor import page, run_doctor
-from data.errors import DataError
-from data.folder import load_folder
-from tests.data.pictures import SHARED, decoded_here, encoded, make_folder, scene
-
-
-@pytest.fixture(autouse=True)
-def _decoded_here(monkeypatch):
-    """Not in processes, which test_decode_pool tests."""
-    monkeypatch.setattr(cache, "decode_in_order", decoded_here)
+from tests.data.pictures import SHARED, encoded, load, make_folder, scene
 
 
 @pytest.fixture
@@ -66,7 +58,7 @@ def test_unusable_files_are_listed_with_their_reasons(animals, capsys):
 @pytest.mark.parametrize(
     ("copy", "in_repairs", "in_warnings"),
     [
-        ("train/dog/copy.jpg", [], ["1 pair of files with one picture in one class"]),
+        ("train/dog/copy.jpg", [], ["1 pair of files with one picture in one class and split"]),
         ("train/fox/copy.jpg", ["under two labels: keep"], []),
         ("val/dog/copy.jpg", ["both train and val: remove one"], []),
         ("val/fox/copy.jpg", ["under two labels: keep", "both train and val: remove one"], []),
@@ -83,7 +75,7 @@ def test_one_picture_twice(split_animals, capsys, kind, copy, in_repairs, in_war
     for words, sentences in ((in_repairs, "repairs"), (in_warnings, "warnings")):
         assert len(found[sentences]) == len(words)
         assert all(w in text for w, text in zip(words, found[sentences], strict=True))
-    data = load_folder(split_animals, 16, 0.2, 0, use_cache=False)  # training says the same
+    data = load(split_animals)  # training says the same
     assert data.warnings == found["repairs"] + found["warnings"]
     assert data.summary.endswith("; 0 unusable, 1 pair of duplicates")
     counts = {name: list(data.val.labels).count(k) for k, name in enumerate(data.class_names)}

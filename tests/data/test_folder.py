@@ -3,33 +3,16 @@
 import os
 import shutil
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from data import cache
+from data import DataError, folder
 from data.decode import decode
-from data.errors import DataError
-from data.folder import list_folder, load_folder, load_folder_for_evaluation
-from data.load_table import Split, load_table
-from tests.data.pictures import SHARED, decoded_here, encoded, make_folder, same, scene
+from data.load import Decoding, load_folder_for_evaluation
+from tests.data.pictures import SHARED, encoded, load, make_folder, same, scene
 
-
-def load_uncached(root, **changes):
-    arguments = {"image_size": 16, "val_fraction": 0.25, "seed": 0, "use_cache": False}
-    return load_folder(root, **{**arguments, **changes})
-
-
-@pytest.fixture(autouse=True)
-def _decoded_here(monkeypatch):
-    """Not in processes, which test_decode_pool tests."""
-    monkeypatch.setattr(cache, "decode_in_order", decoded_here)
-
-
-@pytest.fixture
-def animals(tmp_path):
-    return make_folder(tmp_path / "animals", {"dog": 12, "fox": 8, "wolf": 4})
+UNCACHED = Decoding(use_cache=False)
 
 
 @pytest.mark.parametrize(
@@ -51,29 +34,24 @@ def test_fingerprints_are_those_of_earlier_versions(tmp_path, changes, expected)
         (tmp_path / f"{name}.ppm").write_bytes(b"P6 9 7 255 " + pixels.tobytes())
     (tmp_path / "dog" / "bad.jpg").write_bytes(b"<html>")
     num_folds = 3 if "fold" in changes else None
-    assert load_uncached(tmp_path, num_folds=num_folds, **changes).fingerprint == expected
+    assert load(tmp_path, num_folds=num_folds, **changes).fingerprint == expected
 
 
-def test_near_duplicates_and_groups_stay_on_one_side(animals):
+def test_near_duplicates_stay_on_one_side(animals):
     for number in range(10):
         path = animals / "dog" / f"{number:03}.jpg"
         small = scene(number).resize((60, 40))
         path.with_stem(f"{path.stem}-small").write_bytes(encoded(small, quality=60))
         shutil.copy(path, path.with_stem(f"{path.stem}-copy"))
-    table = list_folder(animals)  # no folder has groups; a table made from something else may
-    foxes = [f"fox/{n:03}.jpg" for n in range(4)]
-    files = [replace(f, group="foxes" if f.path in foxes else "") for f in table.files]
     for seed in range(4):
-        split = Split(0.5, seed)
-        data = load_table(replace(table, files=files), 16, 16, split, use_cache=False)
+        data = load(animals, val_fraction=0.5, seed=seed)
         dogs = [Counter(n[:7] for n in s.names if n < "dog/010") for s in (data.train, data.val)]
         assert not dogs[0].keys() & dogs[1].keys()
         assert set((dogs[0] + dogs[1]).values()) == {3}
-        assert len({fox in data.val.names for fox in foxes}) == 1
 
 
 def test_rows_are_the_decoded_files(animals):
-    data = load_uncached(animals, train_size=20)
+    data = load(animals, train_size=20)
     assert data.class_names == ["dog", "fox", "wolf"]
     assert np.bincount(data.train.labels).tolist() == [9, 6, 3]
     assert np.bincount(data.val.labels).tolist() == [3, 2, 1]
@@ -86,20 +64,20 @@ def test_rows_are_the_decoded_files(animals):
 
 
 def test_names_and_order_change_nothing(animals):
-    before = load_uncached(animals)
+    before = load(animals)
     for number, path in enumerate(sorted(animals.rglob("*.jpg"), reverse=True)):
         path.rename(path.with_name(f"renamed {number}.jpeg"))
-    after = load_uncached(animals)
+    after = load(animals)
     same(before, after)
     assert before.val.names != after.val.names
 
 
 def test_the_split_depends_on_seed_and_content_only(animals):
     def val_names(**changes):
-        return set(load_uncached(animals, **changes).val.names)
+        return set(load(animals, **changes).val.names)
 
     before = val_names()
-    assert before == val_names(image_size=300)
+    assert before == val_names(train_size=300)
     assert before != val_names(seed=1)
     (animals / "dog" / "new.jpg").write_bytes(encoded(scene(999)))  # moves hardly any other
     assert len(before ^ val_names()) <= 2
@@ -109,7 +87,7 @@ def test_split_folders(tmp_path):
     root = tmp_path / "animals"
     make_folder(root / "train", {"dog": 4, "fox": 3, "wolf": 2})
     make_folder(root / "val", {"dog": 5, "fox": 1}, first_seed=50)
-    data = load_uncached(root, train_size=20)
+    data = load(root, train_size=20)
     assert data.class_names == ["dog", "fox", "wolf"]
     assert np.bincount(data.train.labels).tolist() == [4, 3, 2]
     assert np.bincount(data.val.labels).tolist() == [5, 1]
@@ -150,7 +128,7 @@ def test_mistakes_are_one_clear_line(message, tmp_path):
             (root / name).write_bytes(b"" if "bad" in name else encoded(scene(number)))
     folds = 2 if "folders" in message else None
     with pytest.raises(DataError, match=message) as error:
-        load_uncached(root, num_folds=folds)
+        load(root, num_folds=folds)
     assert "\n" not in str(error.value)
 
 
@@ -164,15 +142,15 @@ def test_folders_that_may_not_be_read(animals, monkeypatch):
 
     (animals / "dog" / "secret").mkdir()
     monkeypatch.setattr(os, "scandir", refuse)
-    (bad,) = load_uncached(animals).unusable
+    (bad,) = load(animals).unusable
     assert (bad.path, bad.reason) == ("dog/secret", "unreadable folder: Permission denied")
     refused.append("animals")
     with pytest.raises(DataError, match=r"animals: cannot be read \(Permission denied\)"):
-        load_uncached(animals)
+        load(animals)
 
 
 def test_debris_is_neither_picture_nor_class(animals):
-    before = load_uncached(animals)
+    before = load(animals)
     for name in (".ipynb_checkpoints", "__MACOSX", ".hidden"):
         make_folder(animals / name, {"dog": 1}, first_seed=70)
         make_folder(animals / "dog" / name, {"x": 1}, first_seed=80)
@@ -180,7 +158,7 @@ def test_debris_is_neither_picture_nor_class(animals):
         (animals / "dog" / name).write_bytes(b"x")
         (animals / name).write_bytes(b"x")
     (animals / "dog" / "labels.csv").write_text("a,b")
-    after = load_uncached(animals)
+    after = load(animals)
     same(before, after)
     assert after.unusable == []
     assert after.warnings[0] == "passed over by their names, no pictures (.csv): 1"
@@ -198,7 +176,7 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
         file.write(picture)
     (animals / "dog" / "line\nbreak\x1b[31m.jpg").write_bytes(encoded(scene(501)))
     (animals / "dog" / "狼 🐺.jpg").write_bytes(encoded(scene(502)))
-    data = load_uncached(animals)
+    data = load(animals)
     assert {unusable.path: unusable.reason for unusable in data.unusable} == {
         "dog/loop": "a link to a folder that was searched already",
         "dog/gone.jpg": "unreadable: No such file or directory",
@@ -212,38 +190,38 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
 def test_unusable_files_are_left_out_by_name(animals, monkeypatch):
     (animals / "fox" / "page.jpg").write_bytes(b"<html>404")
     (animals / "fox" / "half.jpg").write_bytes(encoded(scene(1, 300, 200))[:-500])
-    decode_table = cache.decode_table
+    list_folder = folder.list_folder
 
-    def vanish_then_decode(*args):
+    def list_then_vanish(root):
+        table = list_folder(root)
         (animals / "dog" / "003.jpg").unlink(missing_ok=True)
-        return decode_table(*args)
+        return table
 
-    # after it was listed
-    monkeypatch.setattr("data.load_table.decode_table", vanish_then_decode)
-    data = load_uncached(animals)
+    monkeypatch.setattr("data.load.list_folder", list_then_vanish)
+    data = load(animals)
     names = [unusable.path for unusable in data.unusable]
     assert names == ["dog/003.jpg", "fox/half.jpg", "fox/page.jpg"]
     assert "truncated" in data.unusable[1].reason
     assert len(data.train) + len(data.val) == 23
     message = r"2 files cannot be used .*fox/half\.jpg: truncated.*on_bad"
     with pytest.raises(DataError, match=message):
-        load_uncached(animals, on_bad="error")
+        load(animals, on_bad="error")
 
 
 def test_for_evaluation_classes_are_matched_by_name(animals):
     shutil.rmtree(animals / "dog")
-    data = load_folder_for_evaluation(animals, ["cat", "dog", "fox", "wolf"], 16, use_cache=False)
+    data = load_folder_for_evaluation(animals, ["cat", "dog", "fox", "wolf"], 16, UNCACHED)
     assert len(data.train) == 0
     assert np.bincount(data.val.labels, minlength=4).tolist() == [0, 0, 8, 4]
     assert data.class_names == ["cat", "dog", "fox", "wolf"]
     assert [w.split(": ")[1] for w in data.warnings] == ["no pictures of cat", "no pictures of dog"]
     with pytest.raises(DataError, match="found the class wolf; the model knows only dog, fox"):
-        load_folder_for_evaluation(animals, ["dog", "fox"], 16, use_cache=False)
+        load_folder_for_evaluation(animals, ["dog", "fox"], 16, UNCACHED)
 
 
 @pytest.mark.skipif(not (SHARED / "photos").exists(), reason="../shared/photos is not here")
 def test_photographs(tmp_path):
-    data = load_folder(SHARED / "photos", 32, 0.2, 0, cache_dir=tmp_path)
+    data = load(SHARED / "photos", tmp_path, val_fraction=0.2)
     assert (len(data.train), len(data.val)) == (321, 80)
     assert np.bincount(data.val.labels).tolist() == [40, 27, 13]
     assert data.unusable == []

@@ -222,7 +222,7 @@ def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
 def test_table_files_and_plots(tmp_path, monkeypatch):
     """There are no models to measure here; the test of the command has some."""
     monkeypatch.setattr(
-        "crossent.experiments.trials.compare_runs", lambda paths, *rest: (paths[0].name, {})
+        "crossent.experiments.compare.compare_runs", lambda paths, *rest: (paths[0].name, {})
     )
     sweep = make_sweep({**SPACE, "data.flip": MIXUP}, trials=9, prune=False)
     study = run(tmp_path, sweep, in_trial({"trial-003": refused}))

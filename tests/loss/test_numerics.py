@@ -61,7 +61,7 @@ def test_an_ignored_row_has_no_part_whatever_is_in_it(bad, label_smoothing):
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
-@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (4, 0), (0, 0), (0,), (0, 0, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (0, 3, 2)], ids=str)
 def test_nothing_to_add_up_is_that_of_torch(shape, soft):
     indices = torch.full(shape[:1] + shape[2:] if len(shape) > 1 else (), -100)
     target = torch.zeros(shape) if soft else indices

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossent import CrossEntropyLoss
 from crossent.evaluation.evaluate import Evaluator
 from crossent.training.distributed import ALONE, Processes
-from crossent.training.optim import Schedule, WeightAverage
+from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Trainer
@@ -22,7 +21,7 @@ from models import build_model
 
 CPU = torch.device("cpu")
 CLASS_NAMES = ["dark", "light", "red"]
-EPOCHS = 3
+EPOCHS, STEPS_PER_EPOCH = 3, 6
 
 
 def image_set(num: int, seed: int, size: int = 20) -> ImageSet:
@@ -61,7 +60,7 @@ def make_trainer(
     val = image_set(15, seed=2, size=16)
     return Trainer(
         model=model,
-        criterion=CrossEntropyLoss(weight, label_smoothing=0.1),
+        criterion=TrainingLoss(weight, label_smoothing=0.1),
         optimizer=torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
         batches=batches,
         evaluator=Evaluator(val, preprocessing, CPU, "fp32", processes.part_of(len(val))),

@@ -1,8 +1,8 @@
-"""What one process of a test under torchrun does: torchrun ... -m tests.training.ranks OUT.json"""
+"""What one process of several computes, for a test to compare with a process alone."""
 
 import json
 import math
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def batch_norm(dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
     rows = processes.part_of(len(x))
     part = x[rows.start : rows.stop].requires_grad_()
     if processes.size > 1:
-        use_global_batch_norm(layer, processes)
+        use_global_batch_norm(layer)
     y = layer(part)
     y.backward(slope[rows.start : rows.stop])
     assert part.grad is not None and layer.weight.grad is not None and layer.bias.grad is not None
@@ -60,7 +60,7 @@ def first_epoch(case: str, dtype: torch.dtype, processes: Processes) -> dict[str
     for module in (trainer.model, trainer.model.head):
         module.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     if processes.size > 1:
-        use_global_batch_norm(trainer.model, processes)
+        use_global_batch_norm(trainer.model)
     losses = [trainer.train_totals().E for _ in trainer.train_epoch()]
     count = trainer.train_totals().count
     record = trainer.finish_epoch(trainer.validate())
@@ -109,7 +109,9 @@ def resume_without_a_shared_disk(path: Path, processes: Processes) -> dict[str, 
     return dict(zip(("same", "files", "steps"), processes.add_numbers(own), strict=True))
 
 
-if __name__ == "__main__":
+def compute_all(environment: dict[str, str], path: Path) -> None:
+    """Be one of the processes; rank 0 writes what was found."""
+    os.environ |= environment
     torch.set_num_threads(1)
     with join_processes(timeout_s=60) as processes:
         found: dict[str, Any] = {
@@ -121,8 +123,8 @@ if __name__ == "__main__":
             found[f"batch norm {dtype}"] = batch_norm(dtype, processes)
         found["one step"] = one_step(processes)
         found["explained"] = explained_by_each(processes)
-        found["resumed"] = resume_without_a_shared_disk(Path(sys.argv[1]).parent, processes)
+        found["resumed"] = resume_without_a_shared_disk(path.parent, processes)
         if processes.is_first:
-            Path(sys.argv[1]).write_text(json.dumps(found))
-        processes.wait()  # all leave together, as in train.py
+            path.write_text(json.dumps(found))
+        processes.leave_together("all")  # as in train.py
     leave_at_once(0)

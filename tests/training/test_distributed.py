@@ -17,42 +17,32 @@ import torch
 
 from crossent.build import make_batches, make_data
 from crossent.config import load_settings
-from crossent.errors import UserError
-from crossent.tensor_file import hash_tensors, read_tensors
+from crossent.errors import EXIT_LOST, UserError
 from crossent.train_run import check_same_pictures
 from crossent.training.distributed import Processes, join_processes
 from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
 from data.images import Data, ImageSet
-from tests.forked import ROOT, Command
-from tests.training.ranks import CASES, batch_norm, first_epoch, one_step
+from tests.forked import CONTEXT, ROOT, SMOKE, Command, end_of, environments
+from tests.training.ranks import CASES, batch_norm, compute_all, first_epoch, one_step
 from train import run_path
 
-SMOKE = ("train.py", "-c", "configs/smoke.yaml", "train.threads=1", "train.mixup=0.2")
-LONG = ("train.epochs=20", "train.batch_size=6")  # long enough to be hit while it runs
+TWO_AGREE = (*SMOKE, "train.mixup=0.2", "train.epochs=6", "train.batch_size=6")
+KINDS = ["start", *["epoch"] * 6, "end"]
 
 
-def torchrun(*words, processes=2, max_restarts=0):
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone",
-        f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}", *map(str, words),
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHELASTIC_ERROR_FILE": os.devnull}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def finish(process):
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out + err
+def start(folder, *words, size=2):
+    """Start train.py as torchrun would, but without the seconds that imports take."""
+    return [Command(folder, *words, **environment) for environment in environments(size)]
 
 
 @pytest.fixture(scope="module")
 def of_two_processes(tmp_path_factory):
     path = tmp_path_factory.mktemp("ranks") / "found.json"
-    status, said = finish(torchrun("-m", "tests.training.ranks", path))
-    assert status == 0, said
+    ranks = [CONTEXT.Process(target=compute_all, args=(e, path)) for e in environments(2)]
+    for rank in ranks:
+        rank.start()
+    assert [end_of(rank, timeout_s=120) for rank in ranks] == [0, 0]
     return json.loads(path.read_text())
 
 
@@ -103,33 +93,32 @@ def test_a_number_that_is_not_finite_is_looked_for_by_each_process(of_two_proces
 
 
 class Notes(dict):
-    """What a store does for processes that wait for a note."""
+    """What a store does for processes that wait for each other."""
 
     def set(self, key, value):
         self[key] = value
 
     def wait(self, keys, timeout):
+        assert timeout.days >= 1
         while not set(keys) <= self.keys():
             time.sleep(0.001)
 
 
-def test_the_first_process_of_each_machine_goes_ahead():
-    """Two machines with two processes each: ranks 0 and 2 decode, 1 and 3 wait for their own."""
-    notes, order, gone = Notes(), [], []
+def test_no_process_leaves_before_the_last_has_come():
+    notes, done, seen = Notes(), [], []
 
-    def decode(rank):
-        with Processes(rank, 4, rank % 2, store=notes).first_goes_ahead():
-            time.sleep(0.05 * (rank == 2))
-            order.append(rank)
-        gone.append((rank, len(order)))
+    def work(rank):
+        time.sleep(0.05 * (rank == 1))
+        done.append(rank)
+        Processes(rank, 3, store=notes).leave_together("decoding")
+        seen.append(len(done))
 
-    threads = [threading.Thread(target=decode, args=[rank]) for rank in (3, 1, 2, 0)]
+    threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=10)
-    assert order.index(0) < order.index(1) and order.index(2) < order.index(3)
-    assert sorted(gone) == [(rank, 4) for rank in range(4)]  # none leaves before the last decoded
+    assert seen == [3, 3, 3]
 
 
 def test_processes_with_different_pictures_are_told(monkeypatch):
@@ -170,76 +159,66 @@ def test_shares_cover_everything_once():
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def wait_for_epoch(process, run, epoch):
+def wait_for_epoch(run, epoch, is_alive):
     """Until the run has come so far."""
     deadline = time.monotonic() + 120
     while sum(record["kind"] == "epoch" for record in run.records()) < epoch:
-        assert time.monotonic() < deadline and process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline and is_alive()
         time.sleep(0.02)
 
 
-def workers_of(process):
-    """Process ids by rank of what torchrun has started."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            environment = (folder / "environ").read_bytes().split(b"\0")
-        except (OSError, ValueError):
-            continue
-        ranks = [int(e[5:]) for e in environment if e.startswith(b"RANK=")]
-        if parent == process.pid and ranks:
-            found[ranks[0]] = int(folder.name)
-    return found
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-KINDS = ["start", *["epoch"] * 20, "end"]
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_named(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    ranks = start(tmp_path, *TWO_AGREE, "train.timeout_s=4", "--out", run.path, size=3)
+    wait_for_epoch(run, 1, ranks[0].process.is_alive)
+    os.kill(ranks[1].process.pid, signal.SIGSTOP)
+    try:
+        assert end_of(ranks[0].process) == EXIT_LOST
+    finally:
+        for rank in ranks:
+            rank.process.kill()
+    said = ranks[0].files[1].read_text()
+    assert "rank 0 waited at step" in said and "rank 1 (last seen at step" in said, said
 
 
 @pytest.mark.slow
-@needs_proc
-def test_a_killed_worker_is_started_again_and_the_run_ends_in_the_same_bytes(tmp_path):
-    straight, run = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "run")
-    status, said = finish(torchrun(*SMOKE, *LONG, "--out", straight.path))
-    assert status == 0, said
-    killed = torchrun(*SMOKE, *LONG, "--out", run.path, max_restarts=1)
-    wait_for_epoch(killed, run, 2)
-    os.kill(workers_of(killed)[1], signal.SIGKILL)
-    status, said = finish(killed)
-    assert status == 0, said
-    hashes = [hash_tensors(read_tensors(folder.model)[0]) for folder in (straight, run)]
-    assert hashes[0] == hashes[1]
+def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    ranks = start(tmp_path, *TWO_AGREE, "--out", run.path)
+    wait_for_epoch(run, 1, ranks[0].process.is_alive)
+    os.kill(ranks[1].process.pid, signal.SIGTERM)  # one is told, both agree
+    out, _ = ranks[0].end(143)
+    ranks[1].end(143)
+    assert "last.safetensors; go on with: python train.py --resume" in out
+    Command(tmp_path, "--resume", run.path).end(status=0)
     assert [r["kind"] for r in run.records()] == KINDS
 
 
-@pytest.mark.slow
-@needs_proc
-def test_a_worker_that_hangs_is_named(tmp_path):
-    run = RunFolder(tmp_path / "run")
-    process = torchrun(*SMOKE, *LONG, "train.timeout_s=4", "--out", run.path, processes=3)
-    wait_for_epoch(process, run, 1)
-    hanging = workers_of(process)[1]
-    os.kill(hanging, signal.SIGSTOP)
-    try:
-        deadline = time.monotonic() + 60
-        while len(workers_of(process)) == 3 and time.monotonic() < deadline:
-            time.sleep(0.1)  # until another has given up; torchrun then wants to end rank 1
-    finally:
-        os.kill(hanging, signal.SIGKILL)
-    status, said = finish(process)
-    assert status != 0
-    assert "waited at step" in said and "rank 1 (last seen at step" in said, said
+def worker_of(pid):
+    """Return the process id of rank 1 among those that torchrun has started."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"\0RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
+            return int(child)
+    raise AssertionError("rank 1 is not there")
 
 
 @pytest.mark.slow
-@needs_proc
-def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
-    run = RunFolder(tmp_path / "run")
-    process = torchrun(*SMOKE, *LONG, "--out", run.path)
-    wait_for_epoch(process, run, 1)
-    os.kill(workers_of(process)[1], signal.SIGTERM)  # one is told, both agree
-    _, said = finish(process)
-    assert "last.safetensors; go on with: python train.py --resume" in said, said
-    Command(tmp_path, "--resume", run.path).end(status=0)
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_a_killed_worker_is_started_again_and_the_run_ends_in_the_same_bytes(tmp_path):
+    straight, run = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "run")
+    words = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+        "--max-restarts=1", "train.py", *TWO_AGREE, "--out", str(run.path),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHELASTIC_ERROR_FILE": os.devnull}
+    with (tmp_path / "said").open("w") as said:
+        torchrun = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=said, stderr=said)
+    ranks = start(tmp_path, *TWO_AGREE, "--out", straight.path)  # while the other one imports
+    wait_for_epoch(run, 2, lambda: torchrun.poll() is None)
+    os.kill(worker_of(torchrun.pid), signal.SIGKILL)
+    for rank in ranks:
+        rank.end(0)
+    assert torchrun.wait(timeout=240) == 0, (tmp_path / "said").read_text()
+    assert first_difference(straight, run) is None
     assert [r["kind"] for r in run.records()] == KINDS

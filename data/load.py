@@ -1,0 +1,237 @@
+"""From a table of files to the two splits of a data set: decode, find duplicates, split."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from data.advice import about_classes, about_duplicates, plural
+from data.cache import Decoding, Found, Rows, decode_table
+from data.decode import Facts
+from data.duplicates import Pairs, duplicate_pairs, group_ids
+from data.folder import list_folder
+from data.images import (
+    Data,
+    DataError,
+    ImageSet,
+    PictureRows,
+    Pixels,
+    Unusable,
+    UnusableImage,
+    fingerprint,
+)
+from data.split import draw_folds, split_train_val
+from data.table import File, FileTable
+
+
+@dataclass(frozen=True)
+class Split:
+    """How to split the pictures where the table does not say."""
+
+    val_fraction: float  # share of each class for validation, above 0 and below 1
+    seed: int
+    num_folds: int | None = None  # cut into so many parts, of which number `fold` validates,
+    fold: int = 1  # in place of a share
+
+
+def load_folder(
+    root: str | Path,
+    image_size: int,
+    split: Split,
+    train_size: int | None = None,
+    on_bad: str = "skip",
+    decoding: Decoding = Decoding(),  # noqa: B008 - it never changes
+) -> Data:
+    """Decode every picture of a folder once, in parallel, and keep the result for the next time.
+
+    Rows are ordered by the content of the files, and so is the split drawn where there is no val
+    folder: renaming or reordering files changes nothing.
+
+    Args:
+        root: folder of the classes, or of train and val.
+        image_size: side in pixels of the validation pictures.
+        split: not used where there is a val folder.
+        train_size: side in pixels of the training pictures; `image_size` by default.
+        on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
+
+    Raises:
+        DataError: what is wrong with the folder, in one sentence.
+    """
+    table = list_folder(root)
+    if len(table.class_names) < 2:
+        raise DataError(
+            f"{root}: only one class, {table.class_names[0]}; expected two folders or more"
+        )
+    if split.num_folds and any(file.split for file in table.files):
+        raise DataError(f"{root}: has folders train and val; folds are drawn where there are none")
+    data, catalog = _load(table, (train_size or image_size, image_size), split, decoding)
+    if data.unusable and on_bad == "error":
+        raise DataError(
+            f"{root}: {len(data.unusable)} files cannot be used ({_named(data.unusable)}); repair"
+            " or remove them, or set data.on_bad to skip"
+        )
+    for name, count in catalog.counts("train").items():
+        if not count:
+            raise DataError(
+                f"{root}: class {name} has no picture to train on that can be used;"
+                " repair its pictures or remove its folder"
+            )
+    if not len(data.val):
+        raise DataError(
+            f"{root}: no picture is left for validation (near-duplicates stay together, and "
+            "most stay in train): add different pictures, or a val folder with a folder per class"
+        )
+    return data
+
+
+def load_folder_for_evaluation(
+    root: str | Path,
+    class_names: Sequence[str],
+    image_size: int,
+    decoding: Decoding = Decoding(),  # noqa: B008 - it never changes
+) -> Data:
+    """Load all pictures of a folder, or its val, as one validation set with the classes of a model.
+
+    Raises:
+        DataError: as `load_folder`, or a class that the model does not know.
+    """
+    table = list_folder(root)
+    for name in table.class_names:
+        if name not in class_names:
+            raise DataError(
+                f"{root}: found the class {name}; the model knows only {', '.join(class_names)}"
+            )
+    has_val = any(file.split == "val" for file in table.files)
+    files = [
+        replace(file, split="val", label=class_names.index(table.class_names[file.label]))
+        for file in table.files
+        if file.split == "val" or not has_val
+    ]
+    found = {class_names[file.label] for file in files}
+    missing = [f"{root}: no pictures of {name}" for name in class_names if name not in found]
+    warnings = [*table.warnings, *missing]
+    table = replace(table, class_names=class_names, files=files, warnings=warnings)
+    return _load(table, (image_size, image_size), Split(0.0, 0), decoding)[0]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The files that can be used, in the order of their content: names have no influence on it."""
+
+    table: FileTable
+    files: list[File]
+    facts: list[Facts]
+    splits: list[str]  # "train" or "val"
+    pairs: Pairs  # (P, 2) indices of files that show one picture
+    unusable: list[Unusable]
+
+    @classmethod
+    def of(cls, table: FileTable, found: Found, split: Split) -> "Catalog":
+        """Sort the usable files, find the duplicates, draw the split."""
+        usable, unusable = [], list(table.unusable)
+        for file in table.files:
+            verdict = found[file.key][0]
+            if isinstance(verdict, UnusableImage):
+                unusable.append(Unusable(file.name, str(verdict)))
+            else:
+                usable.append((file, verdict))
+        unusable.sort(key=lambda one: one.path)
+        usable.sort(key=lambda pair: (pair[1].sha256, pair[0].label, pair[0].name))
+        files, facts = [file for file, _ in usable], [facts for _, facts in usable]
+        pairs = duplicate_pairs([f.sha256 for f in facts], [f.difference_hash for f in facts])
+        splits = _splits(table, files, facts, pairs, split)
+        return cls(table, files, facts, splits, pairs, unusable)
+
+    def counts(self, split: str) -> dict[str, int]:
+        """Return the number of files of each class in a split."""
+        labels = zip(self.files, self.splits, strict=True)
+        counts = Counter(file.label for file, of in labels if of == split)
+        return {name: counts[label] for label, name in enumerate(self.table.class_names)}
+
+    def across(self, i: int, j: int) -> tuple[bool, bool]:
+        """Return whether two files are of different classes, and of different splits."""
+        return self.files[i].label != self.files[j].label, self.splits[i] != self.splits[j]
+
+    def advice(self) -> tuple[list[str], list[str]]:
+        """Return what must be repaired, and what is good to know."""
+        kinds = Counter(self.across(i, j) for i, j in self.pairs.tolist())
+        num_labels, num_splits = (sum(n for k, n in kinds.items() if k[at]) for at in (0, 1))
+        repairs, notes = about_duplicates(num_labels, num_splits, kinds[False, False])
+        return repairs, about_classes(self.counts("train"), self.counts("val")) + notes
+
+
+def _load(
+    table: FileTable, sizes: tuple[int, int], split: Split, decoding: Decoding
+) -> tuple[Data, Catalog]:
+    """Decode the files of a table to the sizes of the two splits, and split them."""
+    pixels, found, warnings = decode_table(table, list(dict.fromkeys(sizes)), decoding)
+    catalog = Catalog.of(table, found, split)
+    if not catalog.files:
+        reasons = _named(catalog.unusable) or "the folders are empty"
+        raise DataError(f"{table.root}: no picture that can be used ({reasons})")
+    sets, content = [], {}
+    for side, size in zip(("train", "val"), sizes, strict=True):
+        image_set, sha256s = _image_set(catalog, found, pixels, side, size)
+        sets.append(image_set)
+        content[side] = sha256s, image_set.labels.tolist()
+    train, val = sets
+    repairs, notes = catalog.advice()
+    num_unusable = len(catalog.unusable)
+    data = Data(
+        train,
+        val,
+        list(table.class_names),
+        fingerprint(table.class_names, content),
+        catalog.unusable,
+        [*table.warnings, *warnings, *repairs, *notes],
+        f"{len(train) + len(val):,} pictures in {len(table.class_names)} classes"
+        f" ({len(train):,} train, {len(val):,} val);"
+        f" {num_unusable:,} unusable, {plural(len(catalog.pairs), 'pair')} of duplicates",
+    )
+    return data, catalog
+
+
+def _image_set(
+    catalog: Catalog, found: Found, pixels: Rows, side: str, size: int
+) -> tuple[ImageSet, list[str]]:
+    """Return the pictures of a split, and the hashes of their files."""
+    indices = [i for i, of in enumerate(catalog.splits) if of == side]
+    files = [catalog.files[i] for i in indices]
+    rows = np.array([found[file.key][1] for file in files], np.int64)
+    images = cast(Pixels, PictureRows(pixels[str(size)], rows))
+    labels = np.array([file.label for file in files], np.int64)
+    image_set = ImageSet(images, labels, [file.name for file in files])
+    return image_set, [catalog.facts[i].sha256 for i in indices]
+
+
+def _splits(
+    table: FileTable, files: list[File], facts: list[Facts], pairs: Pairs, split: Split
+) -> list[str]:
+    if all(file.split for file in files):
+        return [file.split for file in files]
+    sha256s, labels = [f.sha256 for f in facts], [file.label for file in files]
+    groups = group_ids(len(files), pairs, [file.group for file in files])
+    if split.num_folds is None:
+        return split_train_val(sha256s, labels, groups, split.val_fraction, split.seed)
+    folds = draw_folds(sha256s, labels, groups, split.num_folds, split.seed)
+    if len(set(folds)) < split.num_folds:
+        raise DataError(
+            f"{table.root}: too few pictures for {split.num_folds} folds; near-duplicates count"
+            " once"
+        )
+    for label, name in enumerate(table.class_names):
+        if len({fold for fold, of in zip(folds, labels, strict=True) if of == label}) == 1:
+            raise DataError(
+                f"{table.root}: all pictures of {name} are in one fold, so that its model would "
+                "never see them; near-duplicates stay together: add others"
+            )
+    return ["val" if fold == split.fold else "train" for fold in folds]
+
+
+def _named(unusable: Sequence[Unusable]) -> str:
+    """Name the first few files with their reasons."""
+    named = "; ".join(f"{one.path}: {one.reason}" for one in unusable[:5])
+    return named + (f"; and {len(unusable) - 5} more" if len(unusable) > 5 else "")

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from data import cache
+from data.decode import try_inspect
+from tests.data.pictures import make_folder
+
+
+@pytest.fixture(autouse=True)
+def decoded(monkeypatch):
+    """The names of the files that are decoded; here, as test_decode_pool tests the processes."""
+    names: list[str] = []
+
+    def listen(paths, sizes):
+        for path in paths:
+            names.append(Path(path).name)
+            yield try_inspect(path, sizes)
+
+    monkeypatch.setattr(cache, "decode_in_order", listen)
+    return names
+
+
+@pytest.fixture
+def animals(tmp_path):
+    return make_folder(tmp_path / "animals", {"dog": 12, "fox": 8, "wolf": 4})
