@@ -70,8 +70,11 @@ def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
     pictures = data_to_evaluate(classifier, data)
     findings = examine(classifier, pictures.val)
     names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
-    facts = findings.to_dict(names) | {"unusable": unusable}
-    print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable))
+    warnings = pictures.warnings if data else []  # of the run's own: given in training
+    if data and classifier.trained_on is None:
+        warnings.append("this old model file does not say which pictures it was trained on")
+    facts = findings.to_dict(names) | {"unusable": unusable, "warnings": warnings}
+    print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable, warnings))
 
 
 @command(

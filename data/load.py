@@ -11,7 +11,7 @@ import numpy as np
 from data.advice import about_classes, about_duplicates, plural
 from data.cache import Decoding, Found, Rows, decode_table
 from data.decode import Facts
-from data.duplicates import Pairs, duplicate_pairs, group_ids
+from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import list_folder
 from data.images import (
     Data,
@@ -203,8 +203,10 @@ def _image_set(
     rows = np.array([found[file.key][1] for file in files], np.int64)
     images = cast(Pixels, PictureRows(pixels[str(size)], rows))
     labels = np.array([file.label for file in files], np.int64)
-    image_set = ImageSet(images, labels, [file.name for file in files])
-    return image_set, [catalog.facts[i].sha256 for i in indices]
+    facts = [catalog.facts[i] for i in indices]
+    sha256s = [fact.sha256 for fact in facts]
+    prints = prints_of(sha256s, [fact.difference_hash for fact in facts])
+    return ImageSet(images, labels, [file.name for file in files], prints), sha256s
 
 
 def _splits(

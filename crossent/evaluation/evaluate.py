@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from crossent.device import autocast
 from crossent.errors import UserError
-from crossent.evaluation.scores import Outputs
+from crossent.evaluation.scores import Ints, Outputs
 from crossent.loss import cross_entropy
 from data.batches import Batch, val_batches
+from data.duplicates import seen_before
 from data.images import ImageSet
 from data.preprocess import Preprocessing
 
@@ -101,3 +102,10 @@ def outputs_of(classifier: "Classifier", image_set: ImageSet) -> Outputs:
             "it cannot be evaluated; train it with a smaller optim.lr"
         )
     return outputs
+
+
+def new_rows(classifier: "Classifier", image_set: ImageSet) -> Ints:
+    """Return the rows of the pictures that are new to the model, not even near-duplicates."""
+    if not (classifier.trained_on and image_set.prints):
+        return np.arange(len(image_set))
+    return np.flatnonzero(~seen_before(classifier.trained_on, image_set.prints))

@@ -17,9 +17,9 @@ from crossent.config import Loaded, Settings, load_settings, to_yaml, with_value
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.compare import Side, spread_interval
-from crossent.evaluation.evaluate import outputs_of
+from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.measure import align, tables
-from crossent.evaluation.scores import Outputs, score
+from crossent.evaluation.scores import Ints, Outputs, score
 from crossent.files import write_text
 from crossent.model_file import load_model
 from crossent.resume import refused_differences
@@ -151,6 +151,8 @@ class Measured:
     class_names: list[str]
     picture_names: list[str]
     outputs: Outputs
+    new: Ints  # rows of the pictures that the run was not trained on
+    settings: Settings
     key: object
 
 
@@ -171,13 +173,12 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
 
     classifier = load_model(path, device)
     data = data_to_evaluate(classifier, data_root)
-    settings = classifier.header["settings"]
+    settings = Settings.model_validate(classifier.header["settings"])
     key: object = data.fingerprint
-    if data_root is None and settings["data"]["source"] == "drawings":  # the same in any size
-        drawn = Settings.model_validate(settings)
-        key = (drawn.data_seed, drawn.data.num_images, drawn.data.val_fraction)
-    outputs = outputs_of(classifier, data.val)
-    return Measured(name, classifier.class_names, data.val.names, outputs, key)
+    if data_root is None and settings.data.source == "drawings":  # the same in any size
+        key = (settings.data_seed, settings.data.num_images, settings.data.val_fraction)
+    outputs, new = outputs_of(classifier, data.val), new_rows(classifier, data.val)
+    return Measured(name, classifier.class_names, data.val.names, outputs, new, settings, key)
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
@@ -185,8 +186,11 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     names = [picture for run in runs for picture in run.picture_names]
-    keys = [run.key for run in runs]
-    return Measured(name, runs[0].class_names, names, Outputs(logits, labels), keys)
+    outputs, new = Outputs(logits, labels), np.arange(len(labels))  # no fold has seen its own
+    settings = with_values(runs[0].settings, {"data.fold": None})
+    return Measured(
+        name, runs[0].class_names, names, outputs, new, settings, [run.key for run in runs]
+    )
 
 
 def summarise(group: Group, device: torch.device) -> str:
