@@ -63,7 +63,7 @@ def main(words: Sequence[str]) -> int:
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
-    settings = follow_weights(loaded.settings)
+    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
     is_group = wants_group(args.resume, settings, args.seeds)
     with join_processes(settings.train.timeout_s, settings.train.device) as processes:
         if args.dry_run or args.find_lr:

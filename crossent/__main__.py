@@ -146,12 +146,14 @@ def predict(
 def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
+    from data.cache import Decoding
     from data.doctor import run_doctor
     from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     settings, training_s = load_settings(config, overrides).settings, None
-    if settings.data.root is None:
+    root = settings.data.root
+    if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
@@ -159,8 +161,9 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
 
         settings = follow_weights(settings)
         training_s = partial(training_seconds, settings)
-    split, size = Split(settings.data.val_fraction, settings.data_seed), settings.data.image_size
-    return run_doctor(settings.data.root, as_json, size or 64, split, training_s)
+    split = Split(settings.data.val_fraction, settings.data_seed)
+    decoding = Decoding(settings.data.cache, settings.data.cache_dir)
+    return run_doctor(root, as_json, settings.data.image_size or 64, split, decoding, training_s)
 
 
 @command(
@@ -173,9 +176,10 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
     from crossent.experiments.check import check
     from crossent.pretrained import follow_weights
 
-    settings = load_settings(config, overrides).settings
+    loaded = load_settings(config, overrides)
+    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
     failed = 0
-    for passed, text in check(follow_weights(settings), seconds):
+    for passed, text in check(settings, seconds):
         print(text, flush=True)
         failed |= not passed
     return failed

@@ -27,9 +27,8 @@ from data.batches import TrainBatches
 from data.images import Data, size_to_train
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
-from models import build_model
+from models import arguments_of, build_model
 from models.head import freeze_body, is_of_head
-from models.torchvision_models import PREFIX
 
 
 def build(
@@ -45,40 +44,14 @@ def build(
 ) -> Run:
     """Return a run with all its parts, ready to start or to resume."""
     train = settings.train
-    set_up(train.threads)
-    device = choose_device(train.device)
-    precision = choose_precision(train.precision, device)
-    torch.manual_seed(settings.seed)  # the first weights: the same in all processes
-    model = make_model(settings, len(data.class_names))
-    if settings.model.weights is not None and not processes.send(folder.last.exists()):
-        load_body(model, read_pretrained(settings.model.weights, settings.model.name))
-    model = prepare(model, device)
-    if processes.size > 1:
-        use_global_batch_norm(model)
-        torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
-    batches = make_batches(settings, data, device, processes)
-    preprocessing, rows = batches.preprocessing, processes.part_of(len(data.val))
-    weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
-    trainer = Trainer(
-        model=model,
-        criterion=TrainingLoss(weights, label_smoothing=smoothing).to(device),
-        optimizer=make_optimizer(settings, model),
-        batches=batches,
-        evaluator=Evaluator(data.val, preprocessing, device, precision, rows),
-        schedule=Schedule(
-            num_steps=train.epochs * len(batches),
-            peak_lr=settings.optim.lr,
-            **settings.schedule.model_dump(),
-        ),
-        processes=processes,
-        average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
-        stopwatch=stopwatch or Stopwatch(),
-    )
+    trainer = make_trainer(settings, data, processes, load_weights=not folder.last.exists())
+    trainer.stopwatch = stopwatch or trainer.stopwatch
+    evaluator = trainer.evaluator
     description = {  # what model.safetensors says about itself
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
-        "preprocessing": preprocessing.to_dict(),
-        "precision": precision,
+        "preprocessing": evaluator.preprocessing.to_dict(),
+        "precision": evaluator.precision,
         "settings": settings.model_dump(mode="json"),
         "data_fingerprint": data.fingerprint,
         "trained_on": b64encode(data.train.prints).decode(),
@@ -101,11 +74,52 @@ def build(
     )
 
 
+def make_trainer(
+    settings: Settings, data: Data, processes: Processes = ALONE, load_weights: bool = True
+) -> Trainer:
+    """Return a trainer at the beginning of a run.
+
+    Args:
+        load_weights: whether to read `model.weights`: a run that goes on has its own; rank 0
+            decides.
+    """
+    train = settings.train
+    set_up(train.threads)
+    device = choose_device(train.device)
+    precision = choose_precision(train.precision, device)
+    torch.manual_seed(settings.seed)  # the first weights: the same in all processes
+    model = make_model(settings, len(data.class_names))
+    if processes.send(load_weights) and settings.model.weights is not None:
+        load_body(model, read_pretrained(settings.model.weights, settings.model.name))
+    model = prepare(model, device)
+    if processes.size > 1:
+        use_global_batch_norm(model)
+        torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
+    batches = make_batches(settings, data, device, processes)
+    rows = processes.part_of(len(data.val))
+    weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
+    return Trainer(
+        model=model,
+        criterion=TrainingLoss(weights, label_smoothing=smoothing).to(device),
+        optimizer=make_optimizer(settings, model),
+        batches=batches,
+        evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
+        schedule=Schedule(
+            num_steps=train.epochs * len(batches),
+            peak_lr=settings.optim.lr,
+            **settings.schedule.model_dump(),
+        ),
+        processes=processes,
+        average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
+    )
+
+
 def make_data(settings: Settings) -> Data:
     """Load both splits; the training pictures larger than those of validation."""
-    from data.cifar import load_cifar  # not above: whoever imports `build` need not decode
+    from data.cache import Decoding  # not above: whoever imports `build` need not decode
+    from data.cifar import load_cifar
     from data.drawings import load_drawings
-    from data.load import Decoding, Split, load_folder
+    from data.load import Split, load_folder
 
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size = size_to_train(size)
@@ -119,7 +133,7 @@ def make_data(settings: Settings) -> Data:
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
-    """What `follow_weights` has left open is as for a model from scratch."""
+    """Return the preprocessing in the settings; what they leave open is as from scratch."""
     data, default = settings.data, Preprocessing(64)
     return Preprocessing(
         data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
@@ -129,7 +143,7 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 def make_batches(
     settings: Settings, data: Data, device: torch.device, processes: Processes
 ) -> TrainBatches:
-    """The training pictures in augmented batches, each with a sample for every process."""
+    """Return the training pictures in augmented batches, each with a sample for every process."""
     d, t = settings.data, settings.train
     order = EpochSampler(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
     smallest = order.num_slots // order.num_batches
@@ -139,36 +153,27 @@ def make_batches(
             f"sample for each of {processes.size} processes"
         )
     return TrainBatches(
-        image_set=data.train,
-        num_classes=len(data.class_names),
-        order=order,
-        augmentation=Augmentation(
+        data.train, len(data.class_names), order,
+        Augmentation(
             crop=d.crop, aspect=d.aspect, flip=d.flip, rotation=d.rotation,
             brightness=d.brightness, contrast=d.contrast, saturation=d.saturation, mixup=t.mixup,
         ),
-        preprocessing=preprocessing_of(settings),
-        device=device,
-        rank=processes.rank,
-        num_ranks=processes.size,
-        only_first=t.overfit_batch,
+        preprocessing_of(settings), device,
+        rank=processes.rank, num_ranks=processes.size, only_first=t.overfit_batch,
     )  # fmt: skip
 
 
 def model_arguments(settings: Settings) -> dict[str, Any]:
-    """What `build_model` takes, and model.safetensors stores."""
-    if settings.model.name.startswith(PREFIX):
-        return {"dropout": settings.model.dropout}
-    return {"width": settings.model.width, "dropout": settings.model.dropout}
+    """Return what `build_model` takes; model.safetensors stores it."""
+    return settings.model.model_dump(include=arguments_of(settings.model.name))
 
 
 def make_model(settings: Settings, num_classes: int) -> nn.Module:
-    """The untrained model, its body frozen if only the head is to learn.
-
-    It is shown one black picture, without a trace: no layer draws or counts in `eval`.
+    """Return the untrained model, its body frozen if only the head is to learn.
 
     Raises:
-        UserError: no such model, or it cannot take pictures of this size: a network may halve a
-            small one once too often, a vision transformer takes one size only.
+        UserError: there is no such model, or it cannot take pictures of this size: a network may
+            halve a small one once too often, a vision transformer takes one size only.
     """
     name, size = settings.model.name, preprocessing_of(settings).image_size
     try:
@@ -176,7 +181,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
     except ValueError as error:
         raise UserError(f"model.name: {error}") from None
     try:
-        with torch.no_grad():
+        with torch.no_grad():  # one black picture; in `eval` no layer draws numbers or counts
             model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
@@ -208,9 +213,9 @@ def class_weights(settings: Settings, data: Data) -> Tensor | None:
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
-    """SGD; matrices and kernels decay, while biases and scales are left to find their size.
+    """Return SGD; weight decay acts on matrices and kernels, not on biases and scales.
 
-    The body may learn more slowly than the head; what is frozen is not given to the optimizer.
+    The body may learn more slowly than the head; frozen parameters are left out.
     """
     optim = settings.optim
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -232,13 +237,14 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
 
 
 def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
-    """The validation pictures of the run that made the model, or all pictures of another folder.
+    """Return the validation pictures of the model's run, or all pictures of another folder.
 
     Raises:
         UserError: the run's pictures have changed; or the folder has a class that the model does
             not know, or no picture at all.
     """
-    from data.load import Decoding, load_folder_for_evaluation
+    from data.cache import Decoding
+    from data.load import load_folder_for_evaluation
 
     settings = settings_from_dict(classifier.header["settings"], "the model")
     if root is not None:

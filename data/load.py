@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from data import DataError
 from data.advice import about_classes, about_duplicates, plural
 from data.cache import Decoding, Found, Rows, decode_table
 from data.decode import Facts
@@ -15,7 +16,6 @@ from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import list_folder
 from data.images import (
     Data,
-    DataError,
     ImageSet,
     PictureRows,
     Pixels,

@@ -102,15 +102,15 @@ def flip_a_bit(path):
 
 
 HEAD, MOMENTUM = "model.head.weight", "optimizer.momentum_buffer.head.weight"
-NO_FILE_OF_OURS = "is damaged or no safetensors file"
+NO_FILE_OF_OURS = "is damaged or not a safetensors file"
 DAMAGES = {
     "truncated": (lambda p: p.write_bytes(p.read_bytes()[:-5]), "is damaged"),
     "empty": (lambda p: p.write_bytes(b""), NO_FILE_OF_OURS),
     "one bit": (flip_a_bit, "tensors do not match their checksum"),
     "pickle": (lambda p: torch.save({"a": 1}, p), NO_FILE_OF_OURS),
     "other kind": (("kind", "other"), "is no checkpoint but a file of kind 'other'"),
-    "lacks a weight": ((HEAD, None), "another model: it lacks head.weight"),
-    "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) there and (3,) here"),
+    "lacks a weight": ((HEAD, None), "another model: head.weight is missing in the file"),
+    "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) in the file and (3,) in"),
     "NaN weight": ((HEAD, float("nan")), f"{HEAD} holds numbers that are not finite"),
     "infinite momentum": ((MOMENTUM, float("inf")), f"{MOMENTUM} holds numbers that are not"),
     "classes": (("class_names", ["dog", "no", "wolf"]), "the classes dog, no, wolf; the pictures"),
@@ -119,9 +119,9 @@ DAMAGES = {
 MODEL_DAMAGES = {
     "truncated": DAMAGES["truncated"],
     "pickle": DAMAGES["pickle"],
-    "a checkpoint": (("kind", "checkpoint"), "is no model file but one of kind 'checkpoint'"),
+    "a checkpoint": (("kind", "checkpoint"), "is not a model file but one of kind 'checkpoint'"),
     "NaN weight": (("head.bias", float("nan")), "head.bias holds numbers that are not"),
-    "classes": (("class_names", ["dog", "fox"]), "head.weight is (3, 64) there and (2, 64)"),
+    "classes": (("class_names", ["dog", "fox"]), "head.weight is (3, 64) in the file and (2, 64)"),
 }
 
 

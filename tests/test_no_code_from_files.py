@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("crossent", "data", "models")
 PROGRAM = sorted([ROOT / "train.py", *(p for f in FOLDERS for p in (ROOT / f).rglob("*.py"))])
 
-RESTRICTED = ROOT / "crossent" / "pretrained.py"  # may call torch.load, but see below
+RESTRICTED = ROOT / "models" / "published.py"  # may call torch.load, but see below
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal", "shelve"}
 FORBIDDEN_MODULES |= {"joblib"}

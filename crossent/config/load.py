@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -36,10 +36,16 @@ class Loaded:
     """The settings of a run, and where each value came from.
 
     `origins` has every dotted name: {"optim.lr": "configs/photos.yaml:14", "seed": "default"}.
+    `order` counts the files from the most basic one on, and then the arguments.
     """
 
     settings: Settings
     origins: dict[str, str]
+    order: dict[str, int] = field(default_factory=dict)
+
+    def given_with(self, name: str) -> set[str]:
+        """Return the settings given where `name` was, in a file that starts from it, or later."""
+        return {n for n, number in self.order.items() if number >= self.order.get(name, 0)}
 
 
 def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> Loaded:
@@ -58,14 +64,15 @@ def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> L
     """
     default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
     mistakes: list[str] = []
-    given: Layer = {}
-    for layer in file_layers(str(config or default), mistakes):
-        given |= layer
-    given |= argument_layer(overrides, mistakes)
+    layers = file_layers(str(config or default), mistakes)
+    layers.append(argument_layer(overrides, mistakes))
+    given = {name: value for layer in layers for name, value in layer.items()}
+    order = {name: number for number, layer in enumerate(layers) for name in layer}
     settings, wrong = check(Settings, given)
     refuse(mistakes + wrong)
     assert settings is not None
-    return Loaded(settings, {n: given[n].origin if n in given else "default" for n in FIELDS})
+    origins = {n: given[n].origin if n in given else "default" for n in FIELDS}
+    return Loaded(settings, origins, order)
 
 
 def settings_from_dict(values: object, where: str | Path) -> Settings:

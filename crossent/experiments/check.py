@@ -10,19 +10,17 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from crossent.build import build, make_data
+from crossent.build import make_data, make_trainer
 from crossent.config import Settings, with_values
 from crossent.evaluation.intervals import Floats
 from crossent.training.console import LN_K_TOLERANCE
 from crossent.training.find_lr import E_of_step, endless_batches
 from crossent.training.not_finite import NotFinite
-from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Trainer
 from data.images import Data, ImageSet
 from models.head import train_mode
@@ -137,7 +135,7 @@ CONTROLS = {"a few steps": few_steps, "one batch": one_batch, "shuffled labels":
 
 def trainer_of(settings: Settings, data: Data) -> Trainer:
     """Build a trainer that keeps nothing, with a schedule of as many steps as a control has."""
-    trainer = build(settings, data, RunFolder(Path("unused"))).trainer
+    trainer = make_trainer(settings, data)
     trainer.schedule = replace(trainer.schedule, num_steps=MAX_STEPS)
     train_mode(trainer.model)
     return trainer

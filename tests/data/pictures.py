@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data.cache import Decoding
 from data.decode import try_inspect
 from data.images import Data
-from data.load import Decoding, Split, load_folder
+from data.load import Split, load_folder
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from data import DataError, folder
+from data.cache import Decoding
 from data.decode import decode
-from data.load import Decoding, load_folder_for_evaluation
+from data.load import load_folder_for_evaluation
 from tests.data.pictures import SHARED, encoded, load, make_folder, same, scene
 
 UNCACHED = Decoding(use_cache=False)

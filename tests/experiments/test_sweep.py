@@ -26,7 +26,6 @@ from crossent.pretrained import PretrainedWeights
 from crossent.train_run import Caller, Outcome, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
-from data.preprocess import Preprocessing
 from tests.experiments.parts import InSecond, draw_folder
 from tests.forked import ROOT, Command
 
@@ -196,7 +195,10 @@ def test_a_trial_that_fails_for_whatever_reason_does_not_end_the_sweep(tmp_path)
 
 def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
     """As they were prepared where the weights come from; those that are not there end the trial."""
-    prepared = {"a": Preprocessing(40, std=(0.1, 0.1, 0.1)), "b": Preprocessing(48)}
+    prepared = {
+        "a": {"data.image_size": 40, "data.std": (0.1, 0.1, 0.1)},
+        "b": {"data.image_size": 48},
+    }
 
     def read(weights, model_name):
         if weights not in prepared:
