@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from crossent.evaluation.intervals import wilson
 from data.images import Data
 
 MAX_LISTED = 10  # files, of those left out
@@ -63,6 +64,12 @@ class Console:
             f"{record['images_per_s']:.0f}", duration(left_s),
         ]  # fmt: skip
         self.line(ROW.format(*cells))
+
+    def kept(self, record: dict[str, Any], num_images: int, model: Path) -> None:
+        """Print the epoch of the stored model, and how it did on so many validation pictures."""
+        E, accuracy = record["val"]["E"], record["val"]["accuracy"]
+        interval = wilson(round(accuracy * num_images), num_images).text(".1%")
+        self.line(f"kept epoch {record['epoch']}: accuracy {interval}, E = {short(E)}; {model}")
 
     def bar(self, epoch: int, total: int, done: int) -> "tqdm[Any]":
         """Return a bar over the batches of an epoch, drawn on a terminal only."""
