@@ -39,6 +39,19 @@ def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step
     assert first_difference(smoke_run, run) is None
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_when_the_reader_of_its_output_leaves(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    words = [sys.executable, "train.py", *SMOKE, "train.epochs=1", "--out", str(run.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(timeout=60), process.stderr.read()) == (0, "")
+    assert run.records()[-1]["kind"] == "end"
+    assert run.report.exists()
+
+
 def test_a_second_signal_leaves_at_once(tmp_path):
     mishap = Mishap("SIGTERM twice", "in the middle of a save")
     out, err = Command(tmp_path, *SMOKE, "--out", tmp_path / "run", mishap=mishap).end(143)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from crossent.errors import leave_reader
 from crossent.evaluation.intervals import wilson
 from data.images import Data
 
@@ -22,9 +23,14 @@ class Console:
         self.silent = silent
 
     def line(self, text: str) -> None:
-        if not self.silent:
+        if self.silent:
+            return
+        try:
             tqdm.write(text)  # above the bar, if there is one
             sys.stdout.flush()
+        except BrokenPipeError:  # the run goes on without a reader
+            self.silent = True
+            leave_reader()
 
     def data(self, data: Data) -> None:
         """Print the number of pictures, the warnings, and which files were left out, and why."""
