@@ -125,7 +125,7 @@ def contents_of_model(
         root: the folder of the pictures, if they are files.
     """
     found = examine(classifier, data.val)
-    gallery = Gallery(data.val, classifier, root)
+    gallery = Gallery(found.image_set, classifier, root)
     outputs, metrics = found.outputs, found.scores.metrics
     order = np.argsort(-outputs.losses, kind="stable").tolist()
     shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
@@ -134,6 +134,7 @@ def contents_of_model(
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "scores": found.scores,
+        "warning": found.warning,
         "counts": metrics.confusion.tolist(),
         "shares_of_row": shares.tolist(),
         "classes": sorted(worst_f1),
