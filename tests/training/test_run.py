@@ -147,14 +147,6 @@ def test_metrics_are_whole_lines_of_json_without_nan(tmp_path):
     assert folder.metrics.read_text() == '{"E": 1.0}\n'
 
 
-def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
-    folder = RunFolder(tmp_path)
-    folder.metrics.symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left on device") as error:
-        folder.append({"E": 1.0})
-    assert error.value.filename == str(folder.metrics)
-
-
 class Killed(BaseException):
     """What no one catches, so that nothing is saved any more."""
 
