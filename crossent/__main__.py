@@ -163,7 +163,8 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
         training_s = partial(training_seconds, settings)
     split = Split(settings.data.val_fraction, settings.data_seed)
     decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    return run_doctor(root, as_json, settings.data.image_size or 64, split, decoding, training_s)
+    size, num_corrections = settings.data.image_size or 64, settings.num_corrections
+    return run_doctor(root, as_json, size, split, decoding, training_s, num_corrections)
 
 
 @command(
@@ -200,23 +201,27 @@ def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: i
 @command(
     RUN,
     argument("--format", choices=("onnx",), default="onnx", help="default: onnx"),
+    argument("--opset", type=int, metavar="N", default=18, help="18 (default) to 23"),
     argument("--out", type=Path, metavar="FILE", help="default: RUN/model.onnx"),
     DATA,
 )
-def export(run: Path, format: str, out: Path | None, data: str | None) -> None:
+def export(run: Path, format: str, opset: int, out: Path | None, data: str | None) -> None:
     """write a trained model as ONNX, with the preprocessing inside"""
     from tempfile import TemporaryDirectory
 
-    from crossent.inference.export import export, pictures_to_compare_on
+    from crossent.inference.export import ONNXRUNTIME, export, pictures_to_compare_on
 
+    if opset not in ONNXRUNTIME:
+        raise UserError(f"--opset {opset}: expected one of {', '.join(map(str, ONNXRUNTIME))}")
     classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
     with TemporaryDirectory() as folder:
         source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
-        num_images, difference = export(classifier, path, pictures)
+        num_images, difference = export(classifier, path, pictures, opset)
     print(
         f"{path}: compared with predict on {num_images} pictures ({source}): the same class on "
-        f"all, probabilities differ by {difference:.1e} at most"
+        f"all, probabilities differ by {difference:.1e} at most; "
+        f"it needs onnxruntime {ONNXRUNTIME[opset]} or later"
     )
 
 

@@ -195,21 +195,19 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
 
 
 def class_weights(settings: Settings, data: Data) -> Tensor | None:
-    """Return weights (K,), 1 in the mean over the training pictures, or None for all 1.
-
-    `balanced` gives class k the weight N / (K n_k), so that all classes weigh the same.
-    """
+    """Return weights (K,), or None; `balanced` lets all classes weigh the same."""
     setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None
-    counts = np.bincount(data.train.labels, minlength=num_classes)
-    if setting != "balanced" and len(setting) != num_classes:
+    if setting == "balanced":
+        counts = np.bincount(data.train.labels, minlength=num_classes)
+        return torch.tensor(1 / np.maximum(1, counts), dtype=torch.float32)
+    if len(setting) != num_classes:
         raise UserError(
             f"loss.class_weights has {len(setting)} numbers; expected {num_classes}, "
             f"one for each of {', '.join(data.class_names)}"
         )
-    weights = 1 / np.maximum(1, counts) if setting == "balanced" else np.array(setting)
-    return torch.tensor(weights * len(data.train) / (weights @ counts), dtype=torch.float32)
+    return torch.tensor(setting)
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> SGD:

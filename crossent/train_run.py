@@ -22,6 +22,7 @@ from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
+from data.advice import about_balance
 from data.images import Data
 from data.sampler import EpochSampler
 
@@ -104,6 +105,9 @@ def begin(
     data = make_data(settings)  # of several processes one decodes, and the cache has a lock
     processes.leave_together("decoding")
     check_same_pictures(data, processes)
+    counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
+    by_class = dict(zip(data.class_names, counts, strict=True))
+    data.warnings.extend(about_balance(by_class, settings.num_corrections))
     stopwatch("decode")
     console.data(data)
     run = build(

@@ -35,16 +35,26 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     small = [f"{name} ({n})" for name, n in train.items() if n < MIN_TRAIN_PICTURES]
     if small:
         sentences.append(f"few pictures to learn from: {', '.join(small)}; add more")
-    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
-    if train[most] > MANY_TIMES * train[least] > 0:
-        sentences.append(
-            f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
-            " consider loss.class_weights=balanced"
-        )
     return sentences + [
         f"validation has {plural(n, 'picture')} of {name}: its recall says little"
         for name, n in val.items()
         if n < MIN_VAL_PICTURES
+    ]
+
+
+def about_balance(train: Mapping[str, int], num_corrections: int = 0) -> list[str]:
+    """Warn about classes of unequal sizes that no setting corrects, or that two settings do."""
+    if num_corrections > 1:
+        return [
+            "data.sampling=balanced and loss.class_weights both correct the sizes of the classes:"
+            " set only one of them"
+        ]
+    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
+    if num_corrections or not train[most] > MANY_TIMES * train[least] > 0:
+        return []
+    return [
+        f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
+        " consider data.sampling=balanced"
     ]
 
 

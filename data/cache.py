@@ -185,15 +185,15 @@ class _Cache:
             try:
                 committed = time.monotonic()
                 for file, result in _decode(table, files, self.sizes):
-                    row = -1
+                    row, words = -1, [str(result)]
                     if isinstance(result, Inspection):
                         row, self.num_rows = self.num_rows, self.num_rows + 1
                         pixels.write(b"".join(image.tobytes() for image in result.pixels))
+                        words = list(astuple(result.facts))
                     self.found[file.key] = _verdict(result), row
                     if not isinstance(result, UnreadableFile):
-                        verdict = astuple(result.facts) if row >= 0 else [str(result)]
                         # the line break comes first, because a kill may have cut the last line
-                        lines.append("\n" + json.dumps([*file.key, row, *verdict]))
+                        lines.append("\n" + json.dumps([*file.key, row, *words]))
                     if time.monotonic() - committed > SECONDS_PER_COMMIT:
                         commit()
                         committed = time.monotonic()

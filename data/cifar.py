@@ -38,7 +38,7 @@ def load_cifar(
         seed: which 500 of the 5,000 dogs (and 100 of the 1,000).
     """
     root = Path(root) if root else default_cache_dir() / "cifar"
-    sets, content = {}, {}
+    sets, content = [], {}
     for split, size in (("train", train_size or image_size), ("val", image_size)):
         ten, hundred = _open(root, is_train=split == "train")
         found = []
@@ -47,9 +47,10 @@ def load_cifar(
         sha256s, labels, names, pixels = zip(*sorted(found, key=lambda p: p[:2]), strict=True)
         bilinear = Image.Resampling.BILINEAR  # as in `data.decode`
         images = [np.asarray(Image.fromarray(p).resize((size, size), bilinear)) for p in pixels]
-        sets[split] = ImageSet(np.stack(images), np.array(labels, np.int64), list(names))
+        sets.append(ImageSet(np.stack(images), np.array(labels, np.int64), list(names)))
         content[split] = sha256s, labels
-    return Data(**sets, class_names=CLASS_NAMES, fingerprint=fingerprint(CLASS_NAMES, content))
+    train, val = sets
+    return Data(train, val, CLASS_NAMES, fingerprint(CLASS_NAMES, content))
 
 
 def _open(root: Path, is_train: bool) -> list[Any]:

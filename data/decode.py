@@ -121,7 +121,7 @@ def try_inspect(path: str, sizes: Sequence[int]) -> Inspection | UnusableImage:
     try:
         return inspect(path, sizes)
     except UnusableImage as error:
-        return error
+        return type(error)(str(error))  # without a traceback, which would keep the pixels alive
 
 
 def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> Inspection:

@@ -8,6 +8,7 @@ could not be stopped.
 import math
 import os
 import resource
+import signal
 import sys
 import threading
 from collections import deque
@@ -54,7 +55,7 @@ def decode_in_order(
             else:
                 _check_workers_start()
                 in_hand.popleft()
-                yield UnusableImage("crashes the decoder")
+                yield UnusableImage(f"crashes the decoder, or takes over {SECONDS_PER_FILE:.0f} s")
         in_hand.extend(islice(todo, window - len(in_hand)))
 
 
@@ -76,32 +77,33 @@ def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
 
 
 def _decode(in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int]) -> Iterator[Result]:
-    """Yield the results of the files in hand, and replace each by the next one to do.
-
-    Ends early after a file that took too long, or in BrokenProcessPool after one that crashed.
-    """
+    """Yield the results of the files in hand, and replace each by the next one to do."""
     with start_workers(min(num_cpus(), len(in_hand))) as pool:
-        futures = deque(pool.submit(try_inspect, path, sizes) for path in in_hand)
+        futures = deque(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE) for path in in_hand)
         while futures:
-            try:  # files are begun in order: this one has begun when all before it are done
-                result = futures[0].result(timeout=SECONDS_PER_FILE)
-            except TimeoutError:
-                in_hand.popleft()
-                yield UnusableImage(f"too slow: not decoded within {SECONDS_PER_FILE:.0f} s")
-                return
-            futures.popleft()
+            result = futures.popleft().result()
             in_hand.popleft()
             yield result
             for path in islice(todo, 1):
                 in_hand.append(path)
-                futures.append(pool.submit(try_inspect, path, sizes))
+                futures.append(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE))
+
+
+def _inspect(path: str, sizes: Sequence[int], seconds: float) -> Result:
+    """Inspect a file in a worker, which is ended if that takes too long."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM ends a process, whatever it does
+    try:
+        return try_inspect(path, sizes)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
 def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool whose processes end with the block, however it ends."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of the workers; numpy is loaded here
-    pool = ProcessPoolExecutor(num_workers, get_context("spawn"), initializer=_start_worker)
+    limit = (MEMORY_LIMIT_BYTES,)
+    pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _start_worker, limit)
     try:
         yield pool
     finally:
@@ -119,7 +121,7 @@ def _check_workers_start() -> None:
         raise RuntimeError("the decode workers do not start; see what they print above") from error
 
 
-def _start_worker() -> None:
+def _start_worker(memory_limit_bytes: int) -> None:
     """Make this process fit to decode hostile files."""
     os.setsid()  # Ctrl-C is for the parent; Linux shares a busy CPU among sessions
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -130,7 +132,7 @@ def _start_worker() -> None:
     if sys.platform == "linux":  # elsewhere the kernel does not count the heap under this name
         status = Path("/proc/self/status").read_text()
         used_bytes = 1024 * int(status.partition("VmData:")[2].split()[0])
-        limit = used_bytes + MEMORY_LIMIT_BYTES
+        limit = used_bytes + memory_limit_bytes
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 

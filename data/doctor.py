@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data import DataError
-from data.advice import guessing_loss, plural
+from data.advice import about_balance, guessing_loss, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES, Facts
 from data.folder import NO_CLASS, list_files, list_folder
@@ -26,19 +26,23 @@ def run_doctor(
     split: Split = Split(0.2, seed=0),  # noqa: B008 - it never changes
     decoding: Decoding = Decoding(),  # noqa: B008
     training_s: Callable[[Mapping[str, int]], float] | None = None,
+    num_corrections: int = 0,
 ) -> int:
     """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
 
     Args:
         image_size, split, decoding: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
+        num_corrections: settings that correct the sizes of the classes.
 
     Raises:
         DataError: no such folder.
     """
     found = examine(root, image_size, split, decoding)
+    counts = {name: classes["train"] for name, classes in found["classes"].items()}
+    if counts:
+        found["warnings"] += about_balance(counts, num_corrections)
     if training_s and found["num_images"]:
-        counts = {name: classes["train"] for name, classes in found["classes"].items()}
         found["training_s"] = training_s(counts)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
     return 1 if found["repairs"] else 0
@@ -91,13 +95,12 @@ def _list(root: str | Path) -> tuple[FileTable, list[str]]:
 
 
 def _odd(catalog: Catalog) -> list[dict[str, Any]]:
-    both = list(zip(catalog.files, catalog.facts, strict=True))
-    names = {kind: sorted(f.name for f, facts in both if kind in facts.odd) for kind in ODDITIES}
-    return [
-        {"kind": kind, "done": ODDITIES[kind], "count": len(paths), "paths": paths}
-        for kind, paths in names.items()
-        if paths
-    ]
+    found = []
+    for kind, done in ODDITIES.items():
+        both = zip(catalog.files, catalog.facts, strict=True)
+        if paths := sorted(file.name for file, facts in both if kind in facts.odd):
+            found.append({"kind": kind, "done": done, "count": len(paths), "paths": paths})
+    return found
 
 
 def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
@@ -129,7 +132,8 @@ def page(found: Mapping[str, Any]) -> str:
     odd = (f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"])
     sections = [
         [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used"],
-        *([_classes(found), _cost(found)] if found["num_images"] else []),
+        _classes(found) if found["num_images"] and NO_CLASS not in found["classes"] else [],
+        _cost(found) if found["num_images"] else [],
         _section("Cannot be used, left out of training and validation", unusable),
         _section("Odd, but can be used", odd),
         *(
@@ -145,8 +149,6 @@ def page(found: Mapping[str, Any]) -> str:
 
 def _classes(found: Mapping[str, Any]) -> list[str]:
     classes = found["classes"]
-    if NO_CLASS in classes:
-        return []
     total = sum(counts["train"] for counts in classes.values()) or 1
     rows = [
         f"{name}: {n['train']:,} train ({n['train'] / total:.1%}), {n['val']:,} val"
@@ -160,10 +162,8 @@ def _classes(found: Mapping[str, Any]) -> list[str]:
 
 
 def _cost(found: Mapping[str, Any]) -> list[str]:
-    sizes = {name: f"{width} x {height}" for name, (width, height) in found["sizes"].items()}
-    lines = [
-        f"Sizes: smallest {sizes['min']}, median {sizes['median']}, largest {sizes['max']} pixels."
-    ]
+    sizes = (f"{name} {width} x {height}" for name, (width, height) in found["sizes"].items())
+    lines = [f"Sizes in pixels: {', '.join(sizes)}."]
     if "training_s" in found:
         lines.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
     return lines

@@ -50,7 +50,7 @@ def _read_path(path: str | Path) -> bytes:
             if status.st_size > MAX_FILE_BYTES:
                 size, limit = status.st_size / 2**20, MAX_FILE_BYTES / 2**20
                 raise UnusableImage(f"too large: {size:,.0f} MB, the limit is {limit:,.0f} MB")
-            return file.read(MAX_FILE_BYTES)
+            return file.read(status.st_size)
     except OSError as error:
         raise UnreadableFile(f"unreadable: {error.strerror or error}") from None
     except ValueError as error:

@@ -10,19 +10,11 @@ import numpy as np
 
 from data import DataError
 from data.advice import about_classes, about_duplicates, plural
-from data.cache import Decoding, Found, Rows, decode_table
+from data.cache import Decoding, Found, decode_table
 from data.decode import Facts
 from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import list_folder
-from data.images import (
-    Data,
-    ImageSet,
-    PictureRows,
-    Pixels,
-    Unusable,
-    UnusableImage,
-    fingerprint,
-)
+from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, UnusableImage, fingerprint
 from data.split import draw_folds, split_train_val
 from data.table import File, FileTable
 
@@ -73,12 +65,11 @@ def load_folder(
             f"{root}: {len(data.unusable)} files cannot be used ({_named(data.unusable)}); repair"
             " or remove them, or set data.on_bad to skip"
         )
-    for name, count in catalog.counts("train").items():
-        if not count:
-            raise DataError(
-                f"{root}: class {name} has no picture to train on that can be used;"
-                " repair its pictures or remove its folder"
-            )
+    if empty := [name for name, count in catalog.counts("train").items() if not count]:
+        raise DataError(
+            f"{root}: class {empty[0]} has no picture to train on that can be used;"
+            " repair its pictures or remove its folder"
+        )
     if not len(data.val):
         raise DataError(
             f"{root}: no picture is left for validation (near-duplicates stay together, and "
@@ -131,14 +122,10 @@ class Catalog:
     @classmethod
     def of(cls, table: FileTable, found: Found, split: Split) -> "Catalog":
         """Sort the usable files, find the duplicates, draw the split."""
-        usable, unusable = [], list(table.unusable)
-        for file in table.files:
-            verdict = found[file.key][0]
-            if isinstance(verdict, UnusableImage):
-                unusable.append(Unusable(file.name, str(verdict)))
-            else:
-                usable.append((file, verdict))
-        unusable.sort(key=lambda one: one.path)
+        verdicts = [(file, found[file.key][0]) for file in table.files]
+        bad = [Unusable(f.name, str(v)) for f, v in verdicts if isinstance(v, UnusableImage)]
+        unusable = sorted([*table.unusable, *bad], key=lambda one: one.path)
+        usable = [(file, facts) for file, facts in verdicts if isinstance(facts, Facts)]
         usable.sort(key=lambda pair: (pair[1].sha256, pair[0].label, pair[0].name))
         files, facts = [file for file, _ in usable], [facts for _, facts in usable]
         pairs = duplicate_pairs([f.sha256 for f in facts], [f.difference_hash for f in facts])
@@ -174,39 +161,29 @@ def _load(
         raise DataError(f"{table.root}: no picture that can be used ({reasons})")
     sets, content = [], {}
     for side, size in zip(("train", "val"), sizes, strict=True):
-        image_set, sha256s = _image_set(catalog, found, pixels, side, size)
-        sets.append(image_set)
-        content[side] = sha256s, image_set.labels.tolist()
-    train, val = sets
+        indices = [i for i, of in enumerate(catalog.splits) if of == side]
+        files = [catalog.files[i] for i in indices]
+        rows = np.array([found[file.key][1] for file in files], np.int64)
+        images = cast(Pixels, PictureRows(pixels[str(size)], rows))
+        labels, names = [file.label for file in files], [file.name for file in files]
+        sha256s = [catalog.facts[i].sha256 for i in indices]
+        prints = prints_of(sha256s, [catalog.facts[i].difference_hash for i in indices])
+        sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
+        content[side] = sha256s, labels
     repairs, notes = catalog.advice()
-    num_unusable = len(catalog.unusable)
+    train, val = sets
     data = Data(
         train,
         val,
-        list(table.class_names),
-        fingerprint(table.class_names, content),
-        catalog.unusable,
-        [*table.warnings, *warnings, *repairs, *notes],
-        f"{len(train) + len(val):,} pictures in {len(table.class_names)} classes"
-        f" ({len(train):,} train, {len(val):,} val);"
-        f" {num_unusable:,} unusable, {plural(len(catalog.pairs), 'pair')} of duplicates",
+        class_names=list(table.class_names),
+        fingerprint=fingerprint(table.class_names, content),
+        unusable=catalog.unusable,
+        warnings=[*table.warnings, *warnings, *repairs, *notes],
+        summary=f"{len(train) + len(val):,} pictures in {len(table.class_names)} classes"
+        f" ({len(train):,} train, {len(val):,} val); {len(catalog.unusable):,} unusable,"
+        f" {plural(len(catalog.pairs), 'pair')} of duplicates",
     )
     return data, catalog
-
-
-def _image_set(
-    catalog: Catalog, found: Found, pixels: Rows, side: str, size: int
-) -> tuple[ImageSet, list[str]]:
-    """Return the pictures of a split, and the hashes of their files."""
-    indices = [i for i, of in enumerate(catalog.splits) if of == side]
-    files = [catalog.files[i] for i in indices]
-    rows = np.array([found[file.key][1] for file in files], np.int64)
-    images = cast(Pixels, PictureRows(pixels[str(size)], rows))
-    labels = np.array([file.label for file in files], np.int64)
-    facts = [catalog.facts[i] for i in indices]
-    sha256s = [fact.sha256 for fact in facts]
-    prints = prints_of(sha256s, [fact.difference_hash for fact in facts])
-    return ImageSet(images, labels, [file.name for file in files], prints), sha256s
 
 
 def _splits(
@@ -219,17 +196,14 @@ def _splits(
     if split.num_folds is None:
         return split_train_val(sha256s, labels, groups, split.val_fraction, split.seed)
     folds = draw_folds(sha256s, labels, groups, split.num_folds, split.seed)
-    if len(set(folds)) < split.num_folds:
+    spread = Counter(label for label, _ in set(zip(labels, folds, strict=True)))
+    alone = [table.class_names[label] for label, num_folds in spread.items() if num_folds == 1]
+    if alone or len(set(folds)) < split.num_folds:
         raise DataError(
-            f"{table.root}: too few pictures for {split.num_folds} folds; near-duplicates count"
-            " once"
+            f"{table.root}: too few pictures for {split.num_folds} folds"
+            + (f" (all of {alone[0]} are in one)" if alone else "")
+            + "; near-duplicates count once: add others"
         )
-    for label, name in enumerate(table.class_names):
-        if len({fold for fold, of in zip(folds, labels, strict=True) if of == label}) == 1:
-            raise DataError(
-                f"{table.root}: all pictures of {name} are in one fold, so that its model would "
-                "never see them; near-duplicates stay together: add others"
-            )
     return ["val" if fold == split.fold else "train" for fold in folds]
 
 

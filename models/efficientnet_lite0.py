@@ -7,6 +7,7 @@ no squeeze-and-excitation, ReLU6 for swish, and stem and head of a fixed size.
 
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,32 +27,47 @@ GROUPS = (
 IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # what the published weights were trained with
 
 
-class HalvingConv(nn.Conv2d):
-    """A convolution of stride 2 with the padding that TensorFlow calls SAME.
+class ConvNorm(nn.Sequential):
+    """A convolution, batch normalisation and perhaps ReLU6.
 
-    It depends on the size of x, and of an odd number of rows the larger part is at the end.
+    In evaluation mode, also that of a frozen body, the normalisation is folded into the weights of
+    the convolution: by itself it takes a third of the time.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        pads: list[int] = []
-        for size in (x.shape[3], x.shape[2]):  # F.pad begins with the last dimension
-            total = max(self.kernel_size[0] - 2 + size % 2, 0)
-            pads += [total // 2, total - total // 2]
-        return super().forward(F.pad(x, pads))
+        conv, norm, *relu = self
+        if conv.stride == (2, 2):
+            x = padded_for_stride_2(x, conv.kernel_size[0])
+        if norm.training:
+            x = norm(conv(x))
+        else:
+            scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+            weight, bias = (
+                conv.weight * scale.view(-1, 1, 1, 1),
+                norm.bias - norm.running_mean * scale,
+            )
+            x = F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+        return relu[0](x) if relu else x
+
+
+def padded_for_stride_2(x: Tensor, kernel: int) -> Tensor:
+    """Pad as TensorFlow's SAME does: of an odd number of zeros, one more at the end."""
+    pads: list[int] = []
+    for size in (x.shape[3], x.shape[2]):  # F.pad begins with the last dimension
+        total = kernel - 2 + size % 2
+        pads += [total // 2, total - total // 2]
+    return F.pad(x, pads)
 
 
 def convolution(
     in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    """Build a convolution, batch normalisation and ReLU6."""
-    conv: nn.Conv2d
-    if stride == 2:
-        conv = HalvingConv(in_channels, out_channels, kernel, 2, groups=groups, bias=False)
-    else:
-        half = kernel // 2
-        conv = nn.Conv2d(in_channels, out_channels, kernel, 1, half, groups=groups, bias=False)
-    norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
-    return nn.Sequential(conv, norm, nn.ReLU6(inplace=True))
+) -> ConvNorm:
+    padding = kernel // 2 if stride == 1 else 0
+    return ConvNorm(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01),
+        nn.ReLU6(inplace=True),
+    )
 
 
 class InvertedResidual(nn.Module):

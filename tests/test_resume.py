@@ -117,14 +117,9 @@ def test_another_machine_is_told():
 @pytest.mark.slow
 def test_verify_resume_passes_and_leaves_nothing(tmp_path):
     process = subprocess.run(
-        [sys.executable, "-m", "crossent", "verify-resume", "--kills=1", *SMOKE],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+        [sys.executable, "-m", "crossent", "verify-resume", "--kills=1", *SMOKE], cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert process.returncode == 0, process.stdout + process.stderr
     lines = process.stdout.splitlines()
     assert lines[0].startswith("straight: 4 steps in ")

@@ -207,5 +207,7 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
 
 def did_you_mean(word: Any, names: Iterable[str]) -> str:
     """Return "; did you mean X?" with the nearest of the names, or nothing where none is near."""
-    near = difflib.get_close_matches(str(word)[:200], list(names), n=1)
+    names = list(names)
+    ending = [name for name in names if name.endswith(f"/{word}")]
+    near = ending or difflib.get_close_matches(str(word)[:200], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -10,6 +10,8 @@ from pydantic.fields import FieldInfo
 
 from crossent.config.yaml_text import format_value, yaml_lines
 
+OWN_MODELS = ("small_cnn", "resnet9", "efficientnet_lite0")  # `models.MODELS`, without its imports
+
 
 def expect(words: str) -> WrapValidator:
     """Say what is expected in these words; pydantic has an error for each type of a union."""
@@ -28,6 +30,17 @@ def setting(default: Any, description: str, **bounds: Any) -> Any:
     return Field(default=default, description=description, **bounds)
 
 
+def known_model(name: str) -> str:
+    """Return the name of one of our models, or of any of a family; `models` looks it up there."""
+    if name in OWN_MODELS or name.startswith(("torchvision/", "timm/")):
+        return name
+    from models import torchvision_models  # takes seconds, and only for a mistake
+
+    example = name if name in torchvision_models.names() else "resnet18"
+    own = ", ".join(f"'{own}'" for own in OWN_MODELS)
+    raise ValueError(f"Input should be {own}, 'timm/NAME' or such as 'torchvision/{example}'")
+
+
 # Relative to the working directory, as in a shell. No file system takes NUL.
 PathText = Annotated[
     str,
@@ -35,10 +48,7 @@ PathText = Annotated[
     AfterValidator(os.path.expanduser),
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
-ModelName = Annotated[
-    Literal["small_cnn", "resnet9"] | Annotated[str, Field(pattern="^torchvision/.")],
-    expect("'small_cnn', 'resnet9' or one of torchvision's, such as 'torchvision/resnet18'"),
-]
+ModelName = Annotated[str, AfterValidator(known_model)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -113,7 +123,7 @@ class DataSettings(Section):
 class ModelSettings(Section):
     """The network."""
 
-    name: ModelName = setting("small_cnn", "a name in models/, or torchvision/resnet18")
+    name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
     weights: PathText | None = setting(None, "DEFAULT, a run or a file; null: from scratch")
@@ -183,6 +193,11 @@ class Settings(Section):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     train: TrainSettings = TrainSettings()
+
+    @property
+    def num_corrections(self) -> int:
+        """The number of settings that correct unequal sizes of the classes: one is enough."""
+        return (self.data.sampling == "balanced") + (self.loss.class_weights != "none")
 
     @property
     def data_seed(self) -> int:

@@ -16,9 +16,9 @@ from crossent.device import autocast, generator_states, set_generators
 from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.loss import cross_entropy
-from crossent.training.distributed import ALONE, Processes
+from crossent.training.distributed import ALONE, Processes, add_up
 from crossent.training.not_finite import NotFinite, explain_step, explain_validation
-from crossent.training.optim import Schedule, WeightAverage
+from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
 from data.batches import Batch, TrainBatches
 from data.sampler import Ids
 from models.head import train_mode
@@ -88,7 +88,7 @@ class Trainer:
     """A model and all that trains it."""
 
     model: nn.Module
-    criterion: nn.Module
+    criterion: TrainingLoss
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
     evaluator: Evaluator  # on the validation pictures; knows device and precision
@@ -129,7 +129,7 @@ class Trainer:
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target)  # E, the mean over this process's part
         self.optimizer.zero_grad()
-        loss = loss * (len(batch) / len(batch.sample_ids))  # its share of the whole batch's mean
+        loss = loss * self.share_of(batch)
         loss.backward()
         loss, gradients = loss.detach(), [p.grad for p in self.parameters if p.grad is not None]
         if self.processes.size > 1:
@@ -143,6 +143,13 @@ class Trainer:
         if self.average:
             self.average.update(self.model, self.step)
         self.keep_answers(batch, logits.detach())
+
+    def share_of(self, batch: Batch) -> Tensor | float:
+        """Return the share of this process's part in the weight of the whole batch."""
+        if self.processes.size == 1:
+            return 1.0
+        own = self.criterion.weights(batch.target).sum()
+        return own / add_up(own.clone())
 
     def keep_answers(self, batch: Batch, logits: Tensor) -> None:
         """Remember the logits of this process's part, to be counted some steps later.

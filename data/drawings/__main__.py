@@ -35,13 +35,10 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=9, help="of drawings (9)")
     parser.add_argument("--size", type=int, default=96, help="of one drawing, in pixels (96)")
     args = parser.parse_args()
-    if not (args.seed >= 0 and 1 <= args.rows <= 100 and 1 <= args.columns <= 100):
-        parser.error("--rows and --columns are whole numbers from 1 to 100, --seed is 0 or more")
-    if not 16 <= args.size <= 512:
-        parser.error(f"--size is {args.size}; expected 16 to 512 pixels")
-    if args.out.suffix.lower() != ".png" or not args.out.parent.is_dir():
-        parser.error(f"argument --out: {args.out} is not the name of a .png file in a folder")
-    make_sheet(args.seed, args.rows, args.columns, args.size).save(args.out)
+    try:
+        make_sheet(args.seed, args.rows, args.columns, args.size).save(args.out)
+    except (OSError, ValueError) as error:  # no such folder, no size, a negative seed
+        parser.error(f"{args.out}: {error}")
     print(args.out)
 
 

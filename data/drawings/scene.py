@@ -77,7 +77,7 @@ def _spread(levels: Array, size: tuple[int, int]) -> Image.Image:
     return pixels.resize(size, Image.Resampling.BILINEAR).convert("RGB")
 
 
-# --- what stands behind the animals and before them: none of it tells the class
+# --- the surroundings: none of them tells the class
 
 SKIES = [  # colours at the upper edge of the picture and at the lower one
     ((86, 150, 220), (206, 228, 242)), ((164, 206, 236), (226, 238, 240)),

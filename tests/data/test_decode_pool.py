@@ -45,11 +45,8 @@ def test_a_crash_and_a_hang_are_one_files_problem_each(paths, monkeypatch, tmp_p
         paths.insert(3 * place, str(tmp_path / f"{name}.jpg"))
     results = dict(zip(paths, decode_in_order(paths, [16]), strict=True))
     found = {Path(p).stem: str(r) for p, r in results.items() if isinstance(r, UnusableImage)}
-    assert found == {
-        "crash": "crashes the decoder",
-        "also_crash": "crashes the decoder",
-        "hang": "too slow: not decoded within 3 s",
-    }
+    reason = "crashes the decoder, or takes over 3 s"
+    assert found == {"crash": reason, "also_crash": reason, "hang": reason}
 
 
 def test_workers_that_do_not_start_are_not_the_files_fault(paths, monkeypatch, tmp_path):
@@ -95,9 +92,9 @@ def test_workers_end_with_their_parent(tmp_path, signum):
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     assert len(children) >= 2
     os.killpg(run.pid, signum) if signum == signal.SIGINT else run.kill()
-    _, stderr = run.communicate(timeout=10)  # at the end of all that hold the pipe
+    _, stderr = run.communicate(timeout=60)  # at the end of all that hold the pipe
     assert stderr.count("Traceback") <= 1  # the workers say nothing
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)

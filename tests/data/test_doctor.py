@@ -112,7 +112,7 @@ def test_imbalance_and_small_classes(tmp_path, capsys):
     assert found["guessing_E"] == pytest.approx(guessing_loss({"d": 48, "f": 20, "w": 3}))
     warnings = " | ".join(found["warnings"])
     assert "few pictures to learn from: wolf (3)" in warnings
-    assert "dog has 16.0 times as many pictures as wolf" in warnings
+    assert "dog has 16.0 times as many pictures as wolf: consider data.sampling=bal" in warnings
     assert "validation has 1 picture of wolf" in warnings
 
 

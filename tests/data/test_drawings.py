@@ -29,9 +29,6 @@ def mean_difference(a, b) -> float:
     return float(np.abs(a.astype(float) - b.astype(float)).mean())
 
 
-# --- one drawing
-
-
 def test_a_drawing_is_a_function_of_seed_and_index():
     first = drawings.draw(seed=3, index=FOX, size=64)
     drawings.draw(seed=4, index=FOX, size=64)  # a drawing between leaves no trace
@@ -51,9 +48,6 @@ def test_the_size_changes_no_composition():
         other.append(mean_difference(scaled, drawings.draw(0, index + 3, 64)))
     assert max(same) < 5
     assert max(same) < min(other)
-
-
-# --- as a data set
 
 
 def test_the_classes_take_turns_and_no_drawing_comes_twice(many):
@@ -98,9 +92,6 @@ def test_the_fingerprint_is_that_of_pictures_and_labels():
     [
         ({"num_images": 8}, "6 drawings for training and 2 for validation"),
         ({"val_fraction": 0.99}, "change num_images or val_fraction"),
-        ({"image_size": 4}, "drawings of 4 pixels"),
-        ({"train_size": 0}, "drawings of 0 pixels"),
-        ({"seed": -1}, "seed is -1"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -108,9 +99,6 @@ def test_wrong_arguments_are_named(wrong, message):
     right = {"num_images": 30, "image_size": 64, "val_fraction": 0.3, "seed": 0}
     with pytest.raises(ValueError, match=message):
         drawings.load_drawings(**(right | wrong))
-
-
-# --- how hard the task is
 
 
 def test_mean_colours_do_not_tell_the_class(many):
@@ -146,9 +134,6 @@ def test_a_linear_model_stays_below_75_percent(many):
     assert best > 0.45, f"a linear model reaches only {best:.1%}: is this control in order?"
 
 
-# --- the sheet
-
-
 @pytest.fixture
 def run_command(tmp_path, monkeypatch):
     """Run `python -m data.drawings` in an empty folder."""
@@ -172,14 +157,9 @@ def test_the_command_writes_a_sheet(tmp_path, run_command, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--rows 0", "--rows and --columns are whole numbers from 1 to 100"),
-        ("--out sheet.jpg", "argument --out: sheet.jpg is not"),
-        ("--out nowhere/sheet.png", "argument --out: nowhere/sheet.png is not"),
-    ],
+    "arguments", ["--seed -1", "--size 0", "--out sheet.unknown", "--out nowhere/sheet.png"]
 )
-def test_a_wrong_argument_ends_with_one_sentence(run_command, capsys, arguments, message):
+def test_a_wrong_argument_ends_with_one_sentence(run_command, capsys, arguments):
     with pytest.raises(SystemExit, match="2"):
         run_command(*arguments.split())
-    assert message in capsys.readouterr().err
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]

@@ -88,18 +88,19 @@ def test_a_thousand_mutants(tmp_path, monkeypatch):
     reasons = [str(result) for result in results if not isinstance(result, Inspection)]
     assert min(len(pixels), len(reasons)) > NUM_MUTANTS / 10  # neither way is trivial
     assert {(p.shape, p.dtype) for p in pixels} == {((32, 32, 3), np.dtype(np.uint8))}
-    assert all(reasons) and not any("crash" in r or "slow" in r for r in reasons)
+    assert all(reasons) and not any("crash" in r for r in reasons)
 
 
-LARGE = {
-    "transparent.png": ("RGBA", 6200, {"compress_level": 1}),
-    "colour.webp": ("RGB", 7400, {"method": 0}),
-    "progressive.jpg": ("RGB", 10200, {"progressive": True, "subsampling": 0}),
+LARGE = {  # half the sides, and so a quarter of the memory, of what just passes the limits
+    "transparent.png": ("RGBA", 3100, {"compress_level": 1}),
+    "colour.webp": ("RGB", 3700, {"method": 0}),
+    "progressive.jpg": ("RGB", 5100, {"progressive": True, "subsampling": 0}),
 }
 
 
 @pytest.mark.slow
-def test_what_just_passes_the_limits_fits_into_1_gb(tmp_path):
+def test_what_just_passes_the_limits_fits_into_1_gb(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode_pool, "MEMORY_LIMIT_BYTES", 2**30 // 4)
     for name, (mode, side, options) in LARGE.items():
         Image.new(mode, (side, side)).save(tmp_path / name, **options)
     results = list(decode_in_order([str(tmp_path / name) for name in LARGE], [32]))

@@ -8,6 +8,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from data.drawings import draw
 from data.preprocess import Preprocessing
 from models import build_model, published
+from models.efficientnet_lite0 import padded_for_stride_2
 
 LITE0 = published("efficientnet_lite0")
 
@@ -37,16 +38,21 @@ def test_logits_are_those_of_an_independent_implementation(model, independent):
 
 @pytest.mark.parametrize("size", [33, 64, 190])
 @torch.no_grad()
-def test_padding_at_stride_2_follows_tensorflow_at_any_size(model, size):
-    """ceil(size / 2) outputs; of an odd number of zeros the larger part is at the end."""
-    x = torch.randn(1, 3, size, size)
-    conv = model.stem[0]
-    total = max((-(-size // 2) - 1) * 2 + 3 - size, 0)
-    before, after = total // 2, total - total // 2
-    padded = torch.nn.functional.pad(x, (before, after, before, after))
-    expected = torch.nn.functional.conv2d(padded, conv.weight, stride=2)
-    assert conv(x).shape[2:] == (-(-size // 2), -(-size // 2))
-    torch.testing.assert_close(conv(x), expected)
+def test_padding_follows_tensorflow_at_any_size(size):
+    """ceil(size / 2) outputs; of an odd number of zeros one more is at the end."""
+    for kernel in (3, 5):
+        total = (-(-size // 2) - 1) * 2 + kernel - size
+        before, after = total // 2, total - total // 2
+        x = torch.randn(1, 2, size, size)
+        expected = torch.nn.functional.pad(x, (before, after, before, after))
+        assert torch.equal(padded_for_stride_2(x, kernel), expected)
+
+
+@torch.no_grad()
+def test_folded_batch_normalisation_gives_what_it_gives_by_itself(model):
+    layers, x = model.blocks[1].expand, torch.randn(2, 16, 9, 9)
+    conv, norm, relu = layers
+    torch.testing.assert_close(layers(x), relu(norm(conv(x))), atol=1e-5, rtol=1e-5)
 
 
 def test_the_body_has_the_parameters_of_the_paper(model):
