@@ -1,6 +1,7 @@
 """From settings to parts: the last place that knows a Settings. Below, plain arguments only."""
 
 import os
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,6 +56,7 @@ def build(
         "precision": evaluator.precision,
         "settings": settings.model_dump(mode="json"),
         "data_fingerprint": data.fingerprint,
+        "trained_on": b64encode(data.train.prints).decode(),
     }
     return Run(
         trainer,
@@ -266,7 +268,11 @@ def data_to_evaluate(
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
-            "the pictures have changed since this model was trained: some that it was trained on "
-            "may be in the validation part now; name a folder with --data"
+            "the pictures have changed since this model was trained: name a folder with --data; "
+            + (
+                "the pictures in it that the model was trained on are left out"
+                if classifier.trained_on
+                else "the model may have been trained on some that would now be validation"
+            )
         )
     return found

@@ -132,6 +132,7 @@ def test_compare_tells_runs_apart_on_the_same_pictures_only(run, train, crossent
     train(*SMOKE, "train.epochs=1", "--out", other)
     out, _ = crossent("compare", run[0], other)
     assert "other minus smoke" in out and "points" in out.splitlines()[-1]
+    assert "Settings of smoke -> other: train.epochs: 2 -> 1\n" in out
     found = json.loads(crossent("compare", run[0], other, "--json")[0])
     (comparison,) = found["comparisons"]
     difference = found["runs"][1]["accuracy"]["value"] - found["runs"][0]["accuracy"]["value"]

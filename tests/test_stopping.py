@@ -60,6 +60,19 @@ def test_sighup_is_left_to_nohup():
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_when_the_reader_of_its_output_leaves(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    words = [sys.executable, "train.py", *SMOKE, "train.epochs=1", "--out", str(run.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(timeout=60), process.stderr.read()) == (0, "")
+    assert run.records()[-1]["kind"] == "end"
+    assert run.report.exists()
+
+
 def test_a_second_signal_leaves_at_once(tmp_path):
     mishap = Mishap("SIGTERM twice", "in the middle of a save")
     out, err = Command(tmp_path, *SMOKE, "--out", tmp_path / "run", mishap=mishap).end(143)
