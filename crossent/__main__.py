@@ -152,7 +152,8 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
-    settings, training_s = load_settings(config, overrides).settings, None
+    loaded = load_settings(config, overrides)
+    settings, training_s = loaded.settings, None
     root = settings.data.root
     if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
@@ -160,12 +161,15 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
         from crossent.pretrained import follow_weights
         from crossent.train_run import training_seconds
 
-        settings = follow_weights(settings)
+        settings = follow_weights(settings, loaded.given_with("model.weights"))
         training_s = partial(training_seconds, settings)
     split = Split(settings.data.val_fraction, settings.data_seed)
     decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    size, num_corrections = settings.data.image_size or 64, settings.num_corrections
-    return run_doctor(root, as_json, size, split, decoding, training_s, num_corrections)
+    size = settings.data.image_size or 64
+    return run_doctor(
+        root, as_json, size, split, decoding, training_s, settings.num_corrections,
+        from_scratch=settings.model.weights is None,
+    )  # fmt: skip
 
 
 @command(
