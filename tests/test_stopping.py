@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, whatever the training is doing: saved, said where, the right exit status."""
+"""A signal, whatever the training is doing: saved, said where, the right exit status."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ import pytest
 
 import train
 from crossent.training.run_folder import RunFolder
-from crossent.training.signals import SIGNALS
+from crossent.training.signals import SIGNALS, StopRequest
 from crossent.verify_resume import first_difference
 from tests.forked import ROOT, SMOKE, Command, Mishap
 
-STATUS = {"SIGTERM": 143, "SIGINT": 130}
+STATUS = {"SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129}
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into Linux's /proc")
 
 
@@ -25,7 +25,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
     [
         ("in validation", -1, "SIGTERM"),  # of the untrained model
         ("before a step", 1, "SIGINT"),
-        ("in the middle of a save", 1, "SIGTERM"),
+        ("in the middle of a save", 1, "SIGHUP"),
     ],
 )
 def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step, name):
@@ -50,6 +50,18 @@ def test_a_run_goes_on_when_the_reader_of_its_output_leaves(tmp_path):
         assert (process.wait(timeout=60), process.stderr.read()) == (0, "")
     assert run.records()[-1]["kind"] == "end"
     assert run.report.exists()
+
+
+def test_under_nohup_a_hangup_is_ignored():
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        StopRequest().install()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def test_a_second_signal_leaves_at_once(tmp_path):

@@ -1,17 +1,17 @@
-"""Ctrl-C and SIGTERM: what a signal does depends on what there is to lose.
+"""Ctrl-C, SIGTERM and SIGHUP: what a signal does depends on what there is to lose.
 
-nothing yet         leave_on_signals()       says so and leaves
+nothing yet         leave_on_signals()       prints a line and exits
 nothing new         StopRequest.raising()    raises: files are closed, workers are ended
-a step, a save      StopRequest              remembered; the loop obeys between two steps
+a step, a save      StopRequest              is remembered; the loop stops between two steps
 """
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -19,7 +19,14 @@ class Interrupted(BaseException):
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
-        self.exit_status = 128 + signum  # 130 for Ctrl-C, 143 for SIGTERM
+        self.exit_status = 128 + signum  # 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
+
+
+def catch_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Let a handler take the signals; nohup has SIGHUP ignored, and so it stays."""
+    for signum in SIGNALS:
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, handler)
 
 
 class StopRequest:
@@ -30,8 +37,7 @@ class StopRequest:
         self.raises = False
 
     def install(self) -> "StopRequest":
-        for signum in SIGNALS:
-            signal.signal(signum, self.handle)
+        catch_signals(self.handle)
         return self
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
@@ -55,8 +61,7 @@ class StopRequest:
 
 def leave_on_signals() -> None:
     """Let a signal end the process with one line; imports written in C swallow an exception."""
-    for signum in SIGNALS:
-        signal.signal(signum, leave)
+    catch_signals(leave)
 
 
 def leave(signum: int, frame: FrameType | None) -> None:
