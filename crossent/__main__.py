@@ -60,34 +60,33 @@ def load(run: Path, device: str) -> "Classifier":
     return load_model(run, choose_device(device))
 
 
-@command(RUN, DATA, JSON, DEVICE)
-def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
+@command(RUN, OVERRIDES, DATA, JSON, DEVICE)
+def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, device: str) -> None:
     """measure a trained model on its validation pictures or on another folder"""
     from crossent.build import data_to_evaluate
     from crossent.evaluation.measure import as_text, examine
 
     classifier = load(run, device)
-    pictures = data_to_evaluate(classifier, data)
+    pictures = data_to_evaluate(classifier, data, overrides)
     findings = examine(classifier, pictures.val)
     names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
-    facts = findings.to_dict(names) | {"unusable": unusable}
-    print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable))
+    warnings = pictures.warnings if data else []  # of the run's own: given in training
+    if data and classifier.trained_on is None:
+        warnings.append("this old model file does not say which pictures it was trained on")
+    facts = findings.to_dict(names) | {"unusable": unusable, "warnings": warnings}
+    print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable, warnings))
 
 
 @command(
     argument("runs", nargs="+", type=Path, metavar="RUN", help="the first is the base of all"),
-    argument("--against", nargs="+", type=Path, default=[], metavar="RUN",
-             help="the first side; then RUN... are one side, as seeds of one setting"),
     DATA, JSON, DEVICE,
 )  # fmt: skip
-def compare(
-    runs: list[Path], against: list[Path], data: str | None, as_json: bool, device: str
-) -> None:
+def compare(runs: list[Path], data: str | None, as_json: bool, device: str) -> None:
     """tell which of several runs is better, if one can tell"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    text, facts = compare_runs(runs, against, data, choose_device(device))
+    text, facts = compare_runs(runs, data, choose_device(device))
     print(to_json(facts) if as_json else text)
 
 
@@ -165,9 +164,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     split = Split(settings.data.val_fraction, settings.data_seed)
     decoding = Decoding(settings.data.cache, settings.data.cache_dir)
     size, num_corrections = settings.data.image_size or 64, settings.num_corrections
-    return run_doctor(
-        settings.data.root, as_json, size, split, decoding, training_s, num_corrections
-    )
+    return run_doctor(root, as_json, size, split, decoding, training_s, num_corrections)
 
 
 @command(
@@ -183,9 +180,9 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
     loaded = load_settings(config, overrides)
     settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
     failed = 0
-    for verdict in check(settings, seconds):
-        print(verdict, flush=True)
-        failed |= not verdict.passed
+    for passed, text in check(settings, seconds):
+        print(text, flush=True)
+        failed |= not passed
     return failed
 
 

@@ -1,6 +1,7 @@
 """model.safetensors: a trained model with everything that is needed to use it."""
 
 import json
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Classifier:
 
     Args:
         header: class_names; model (name and arguments for `build_model`); preprocessing;
-            precision; settings; metrics; data_fingerprint.
+            precision; settings; metrics; data_fingerprint; trained_on.
     """
 
     model: nn.Module
@@ -36,6 +37,12 @@ class Classifier:
     precision: str
     device: torch.device
     header: dict[str, Any]
+
+    @property
+    def trained_on(self) -> bytes | None:
+        """The prints of the training pictures (see `data.duplicates`); None in an older file."""
+        text = self.header.get("trained_on")
+        return None if text is None else b64decode(text)
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
@@ -62,11 +69,12 @@ def model_path(path: Path) -> Path:
     return path / "model.safetensors" if path.is_dir() else path
 
 
-def load_model(path: Path, device: torch.device) -> Classifier:
+def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Classifier:
     """Rebuild a model from the description in its file.
 
     Args:
         path: a run folder or a model file.
+        precision: fp32, as in the exported model, or bf16; in training it may have been bf16.
 
     Raises:
         UserError: the file is missing, damaged or not a model of ours; or a group of runs.
@@ -88,7 +96,7 @@ def load_model(path: Path, device: torch.device) -> Classifier:
         model=prepare(model, device).eval(),
         class_names=class_names,
         preprocessing=Preprocessing.from_dict(header["preprocessing"]),
-        precision=header["precision"],
+        precision=precision,
         device=device,
         header=header,
     )
