@@ -27,6 +27,7 @@ def run_doctor(
     decoding: Decoding = Decoding(),  # noqa: B008
     training_s: Callable[[Mapping[str, int]], float] | None = None,
     num_corrections: int = 0,
+    also: Callable[[Mapping[str, Any]], None] = lambda found: None,
 ) -> int:
     """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
 
@@ -34,6 +35,7 @@ def run_doctor(
         image_size, split, decoding: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
         num_corrections: settings that correct the sizes of the classes.
+        also: what else to do with the findings.
 
     Raises:
         DataError: no such folder.
@@ -45,6 +47,7 @@ def run_doctor(
     if training_s and found["num_images"]:
         found["training_s"] = training_s(counts)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
+    also(found)
     return 1 if found["repairs"] else 0
 
 

@@ -12,8 +12,9 @@ from crossent.errors import UserError
 from crossent.evaluation.scores import Outputs
 from crossent.inference.heatmap import in_shape
 from crossent.model_file import Classifier
+from crossent.report.page import make_environment
 from crossent.report.pictures import Gallery
-from crossent.report.report import make_environment, write_report
+from crossent.report.report import write_report
 from crossent.training.run_folder import RunFolder
 from data.images import ImageSet, Unusable
 from data.preprocess import Preprocessing
