@@ -135,7 +135,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
             with caller.stop.raising():
                 draw_curve(run.folder.records(), run.folder.curve, run.keep)
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
-            print(f"see {run.folder.report}; next: python -m crossent evaluate {path}")
+            print(f"see {run.folder.report}\n{run.what_next()}")
         except Interrupted as stop:
             print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
             status = stop.exit_status

@@ -132,15 +132,16 @@ def as_text(
         counts = [str(len(c.gained)), str(len(c.lost))]
         name = f"{c.second} minus {c.first}"
         differences.append([name, points, c.E.text("+.4f"), *counts, f"{c.p_value:.3f}"])
-        lines = [f"{c.sentence}."]
+        lines = []
         if details["settings"]:
             lines.append(f"Settings of {c.first} -> {c.second}: {'; '.join(details['settings'])}")
         changed = details["changed"]
         table = [["predicted differently", "true", c.first, c.second]]
-        table += [list(picture.values()) for picture in changed[:MAX_CHANGED]]
+        shown = changed if len(changed) <= MAX_CHANGED else changed[:5] + changed[-5:]
+        table += [list(picture.values()) for picture in shown]
         if changed:
             lines.append(align(table))
         if len(changed) > MAX_CHANGED:
             lines.append(f"... and {len(changed) - MAX_CHANGED} more (all with --json)")
-        parts.append("\n".join(lines))
+        parts.append("\n".join([*lines, f"{c.sentence}."]))
     return "\n\n".join([*parts[:2], align(differences), *parts[2:]])

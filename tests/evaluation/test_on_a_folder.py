@@ -108,9 +108,12 @@ def test_the_report_and_an_older_model_file(root, run, ask, tmp_path):
     assert "were used in training: they are left out" in (path / "report.html").read_text()
     tensors, header = read_tensors(RunFolder(run).model)
     del header["trained_on"]
-    write_tensors(tmp_path / "old.safetensors", tensors, header)
-    text = ask("evaluate", tmp_path / "old.safetensors", "--data", root)
+    old = tmp_path / "old.safetensors"
+    write_tensors(old, tensors, {**header, "data_fingerprint": "of other pictures"})
+    text = ask("evaluate", old, "--data", root)
     assert "does not say which pictures it was trained on" in text and "63 pictures" in text
+    _, err = Command(tmp_path, "crossent", "evaluate", old).end(status=2)
+    assert "the model may have been trained on some" in err and err.count("\n") == 1
 
 
 def test_a_folder_of_one_class_calls_the_guess_by_its_name(root, run, ask, tmp_path):
