@@ -6,7 +6,7 @@ Each command is a function; its docstring is its help, and heavy imports wait in
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -143,8 +143,9 @@ def predict(
 @command(
     argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*, or DIR/train and val"),
     CONFIG, JSON,
+    argument("--html", type=Path, metavar="FILE", help="write a page with thumbnails too"),
 )  # fmt: skip
-def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
+def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | None) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
     from data.cache import Decoding
@@ -165,10 +166,18 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
         training_s = partial(training_seconds, settings)
     split = Split(settings.data.val_fraction, settings.data_seed)
     decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    size = settings.data.image_size or 64
+    size, num_corrections = settings.data.image_size or 64, settings.num_corrections
+
+    def write_html(found: Mapping[str, Any]) -> None:
+        if html:
+            from crossent.report.doctor import write_page
+
+            write_page(found, html)
+            print(f"{html}: open it in a browser", file=sys.stderr)
+
     return run_doctor(
-        root, as_json, size, split, decoding, training_s, settings.num_corrections,
-        from_scratch=settings.model.weights is None,
+        root, as_json, size, split, decoding, training_s, num_corrections,
+        from_scratch=settings.model.weights is None, also=write_html,
     )  # fmt: skip
 
 

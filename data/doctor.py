@@ -28,6 +28,7 @@ def run_doctor(
     training_s: Callable[[Mapping[str, int]], float] | None = None,
     num_corrections: int = 0,
     from_scratch: bool = False,
+    also: Callable[[Mapping[str, Any]], None] = lambda found: None,
 ) -> int:
     """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
 
@@ -36,6 +37,7 @@ def run_doctor(
         training_s: how long a training on so many pictures of each class takes, in seconds.
         num_corrections: settings that correct the sizes of the classes.
         from_scratch: whether the training starts without pretrained weights.
+        also: what else to do with the findings.
 
     Raises:
         DataError: no such folder.
@@ -48,6 +50,7 @@ def run_doctor(
     if training_s and found["num_images"]:
         found["training_s"] = training_s(counts)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
+    also(found)
     return 1 if found["repairs"] else 0
 
 
