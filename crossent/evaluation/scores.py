@@ -71,9 +71,21 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Counts of answers. Shape: confusion (K, K), rows true, columns predicted."""
+class Scores:
+    """The numbers of an evaluation; lists are by class.
 
+    A class without pictures has no recall, one that is never predicted has no precision.
+
+    Shape: confusion (K, K), rows true, columns predicted.
+    """
+
+    E: Interval  # nats, mean over the pictures
+    accuracy: Interval
+    precision: list[Interval]
+    recall: list[Interval]
+    f1: list[Interval]
+    macro_f1: Interval  # mean over the classes that there are
+    balanced_accuracy: Interval  # mean recall of these
     confusion: Ints
 
     @property
@@ -92,23 +104,6 @@ class Metrics:
         pairs = [(int(i), int(j), int(wrong[i, j])) for i, j in np.argwhere(wrong)]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-
-@dataclass(frozen=True)
-class Scores:
-    """The numbers of an evaluation; lists are by class.
-
-    A class without pictures has no recall, one that is never predicted has no precision.
-    """
-
-    E: Interval  # nats, mean over the pictures
-    accuracy: Interval
-    precision: list[Interval]
-    recall: list[Interval]
-    f1: list[Interval]
-    macro_f1: Interval  # mean over the classes that there are
-    balanced_accuracy: Interval  # mean recall of these
-    metrics: Metrics
-
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
         """Return the object that `evaluate --json` prints; a number that does not exist is null."""
         per_class = {
@@ -116,7 +111,7 @@ class Scores:
                 "precision": self.precision[k].to_dict(),
                 "recall": self.recall[k].to_dict(),
                 "f1": self.f1[k].to_dict(),
-                "support": int(self.metrics.support[k]),
+                "support": int(self.support[k]),
             }
             for k, name in enumerate(class_names)
         }
@@ -125,10 +120,10 @@ class Scores:
             "E": self.E.to_dict(),
             "macro_f1": self.macro_f1.to_dict(),
             "balanced_accuracy": self.balanced_accuracy.to_dict(),
-            "num_images": self.metrics.num_images,
+            "num_images": self.num_images,
             "class_names": class_names,
             "per_class": per_class,
-            "confusion_matrix": self.metrics.confusion.tolist(),
+            "confusion_matrix": self.confusion.tolist(),
         }
 
 
@@ -150,7 +145,7 @@ def score(outputs: Outputs) -> Scores:
         f1=[f1_interval(*numbers) for numbers in by_class],
         macro_f1=macro_f1,
         balanced_accuracy=balanced_accuracy,
-        metrics=Metrics(confusion),
+        confusion=confusion,
     )
 
 
