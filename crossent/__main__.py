@@ -60,14 +60,14 @@ def load(run: Path, device: str) -> "Classifier":
     return load_model(run, choose_device(device))
 
 
-@command(RUN, DATA, JSON, DEVICE)
-def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
+@command(RUN, OVERRIDES, DATA, JSON, DEVICE)
+def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, device: str) -> None:
     """measure a trained model on its validation pictures or on another folder"""
     from crossent.build import data_to_evaluate
     from crossent.evaluation.measure import as_text, examine
 
     classifier = load(run, device)
-    pictures = data_to_evaluate(classifier, data)
+    pictures = data_to_evaluate(classifier, data, overrides)
     findings = examine(classifier, pictures.val)
     names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
     warnings = pictures.warnings if data else []  # of the run's own: given in training

@@ -1,19 +1,21 @@
 """From settings to parts: the last place that knows a Settings. Below, plain arguments only."""
 
+import os
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.config import Settings, settings_from_dict
+from crossent.config import Settings, settings_from_dict, with_arguments
 from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.model_file import Classifier
 from crossent.pretrained import load_body, read_pretrained
+from crossent.resume import refused_differences
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console, EventLog
 from crossent.training.distributed import ALONE, Processes
@@ -234,21 +236,35 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
     )
 
 
-def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
+def data_to_evaluate(
+    classifier: Classifier, root: str | None = None, overrides: Sequence[str] = ()
+) -> Data:
     """Return the validation pictures of the model's run, or all pictures of another folder.
 
+    Args:
+        overrides: where the pictures of the run are now, such as data.root=FOLDER.
+
     Raises:
-        UserError: the run's pictures have changed; or the folder has a class that the model does
-            not know, or no picture at all.
+        UserError: the run's pictures have changed or moved; or the folder has a class that the
+            model does not know, or no picture at all.
     """
     from data.cache import Decoding
     from data.load import load_folder_for_evaluation
 
-    settings = settings_from_dict(classifier.header["settings"], "the model")
+    old = settings_from_dict(classifier.header["settings"], "the model")
+    settings = with_arguments(old, overrides)
+    if refused := refused_differences(old, settings):
+        raise UserError(f"these settings would change the pictures: {'; '.join(refused)}")
+    data = settings.data
     if root is not None:
-        decoding = Decoding(settings.data.cache, settings.data.cache_dir)
+        decoding = Decoding(data.cache, data.cache_dir)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
+    if data.source == "folder" and not os.path.isdir(data.root or ""):
+        raise UserError(
+            f"{data.root}: the pictures of the run are gone; if they have moved, add "
+            "data.root=FOLDER to evaluate"
+        )
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(

@@ -196,13 +196,26 @@ def test_own_pictures_from_a_folder(train, tmp_path):
     for more in ((), ("data.folds=2",)):
         _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", *more, status=2)
         assert "no such folder" in err and not (tmp_path / "run").exists()
-    out, _ = train(*words, f"data.root={path.parents[1]}", f"data.cache_dir={tmp_path / 'cache'}")
+    pictures, run = path.parents[1], tmp_path / "run"
+    root = f"data.root={os.path.relpath(pictures, ROOT)}"
+    out, _ = train(*words, root, f"data.cache_dir={tmp_path / 'cache'}")
     assert "empty.jpg" in out
-    start = read_records(tmp_path / "run")[0]
+    start = read_records(run)[0]
     assert start["class_names"] == ["grey", "hound", "reynard"]
     assert start["num_images"] == {"train": 24, "val": 6, "unusable": 1}
-    listed = (tmp_path / "run" / "unusable.csv").read_text().splitlines()
+    listed = (run / "unusable.csv").read_text().splitlines()
     assert listed[0] == "path,reason" and "empty.jpg,empty" in listed[1] and len(listed) == 2
+    assert f"  root: {pictures}\n" in (run / "config.yaml").read_text()
+    before, _ = train("crossent", "evaluate", run)
+    moved = pictures.rename(tmp_path / "moved")
+    _, err = train("crossent", "evaluate", run, status=2)
+    assert "if they have moved, add data.root=FOLDER to evaluate" in err
+    assert train("crossent", "evaluate", run, f"data.root={moved}")[0] == before
+    _, err = train("crossent", "evaluate", run, f"data.root={moved}", "data.flip=1", status=2)
+    assert "data.flip: 0.5 -> 1.0" in err
+    (moved / "grey" / "another.jpg").write_bytes((moved / "hound" / "0.jpg").read_bytes())
+    _, err = train("crossent", "evaluate", run, f"data.root={moved}", status=2)
+    assert "the pictures have changed" in err
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,16 @@ import yaml
 from pydantic import ValidationError
 
 from crossent.config import yaml_text
-from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, fields_of, nested, to_yaml
+from crossent.config.settings import (
+    FIELDS,
+    SECTIONS,
+    Section,
+    Settings,
+    fields_of,
+    flat_values,
+    nested,
+    to_yaml,
+)
 from crossent.config.yaml_text import flatten, read_word, read_yaml, shorten, value_of
 from crossent.errors import UserError
 
@@ -73,6 +82,16 @@ def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> L
     assert settings is not None
     origins = {n: given[n].origin if n in given else "default" for n in FIELDS}
     return Loaded(settings, origins, order)
+
+
+def with_arguments(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """Return the settings with some changed by arguments; raise UserError as `load_settings`."""
+    mistakes: list[str] = []
+    given = {name: Given(value, "the run") for name, value in flat_values(settings).items()}
+    changed, wrong = check(Settings, given | argument_layer(overrides, mistakes))
+    refuse(mistakes + wrong)
+    assert changed is not None
+    return changed
 
 
 def settings_from_dict(values: object, where: str | Path) -> Settings:

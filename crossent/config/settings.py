@@ -48,6 +48,7 @@ PathText = Annotated[
     AfterValidator(os.path.expanduser),
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
+Folder = Annotated[PathText, AfterValidator(os.path.abspath)]  # a run finds it from anywhere
 ModelName = Annotated[str, AfterValidator(known_model)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -82,7 +83,7 @@ class DataSettings(Section):
     """The pictures, and how training varies them."""
 
     source: Literal["drawings", "folder", "cifar"] = setting("drawings", "folder: root/CLASS/*.jpg")
-    root: PathText | None = setting(None, "the folder of the pictures")
+    root: Folder | None = setting(None, "the folder of the pictures")
     image_size: int | None = setting(64, "pixels; null: as model.weights, or 64", ge=16, le=1024)
     mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
     std: RGB | None = setting(None, "R, G, B are divided by this; null: as model.weights, or 0.25")

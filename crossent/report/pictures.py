@@ -123,8 +123,8 @@ def small(path: Path) -> Image.Image:
     return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
 
 
-def make_thumbnail(picture: Image.Image, caption: str, alt: str, name: str = "") -> Thumbnail:
+def make_thumbnail(picture: Image.Image, caption: str, alt: str = "", name: str = "") -> Thumbnail:
     file = io.BytesIO()
     picture.save(file, "jpeg", optimize=True, quality=75)
     uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Thumbnail(uri, picture.size, caption, alt, name)
+    return Thumbnail(uri, picture.size, caption, alt or caption, name)

@@ -46,9 +46,10 @@ class Stopwatch:
     def total(self, phases: tuple[str, ...] = PHASES) -> float:
         return sum(self.seconds[phase] for phase in phases)
 
-    def __str__(self) -> str:
-        shares = [f"{name} {seconds / self.total():.1%}" for name, seconds in self.seconds.items()]
-        return f"{self.total():.1f} s: {', '.join(shares)}"
+    def largest_overhead(self) -> tuple[str, float]:
+        """Return the phase that took longest beside the steps, and its share of the time."""
+        phase = max(set(PHASES) - {"forward+backward"}, key=self.seconds.__getitem__)
+        return phase, self.seconds[phase] / self.total()
 
 
 @dataclass
