@@ -134,8 +134,8 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
     except Pruned:
         raise optuna.TrialPruned from None
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        trial.set_user_attr("reason", reason.removeprefix("UserError: "))
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        trial.set_user_attr("reason", f"{kind}{error}".partition("\n")[0])
         raise
     trial.set_user_attr("accuracy", val["accuracy"])
     return val["E"]
