@@ -174,7 +174,7 @@ def spread_interval(values: Floats) -> Interval:
 
 
 def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
-    """Draw how far the difference of two (R, N) sides is off for want of more runs: (num_draws,).
+    """Draw the error of the difference of two (R, N) sides that comes from few runs: (num_draws,).
 
     t sqrt(v), with v the sum of s^2 / R over the sides and t from Student's distribution, since
     each s is measured on R runs only; drawing R runs with replacement would be too certain. The

@@ -1,4 +1,4 @@
-"""The answers of a model to labelled pictures, and the numbers of an evaluation."""
+"""The predictions of a model for labelled pictures, and the numbers of an evaluation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Outputs:
-    """All measurements start here. Shape: logits (N, K) float64, labels (N,) class indices."""
+    """Predictions for N pictures. Shape: logits (N, K) float64, labels (N,) class indices."""
 
     logits: Floats
     labels: Ints
@@ -47,7 +47,7 @@ class Outputs:
 
     @cached_property
     def probs(self) -> Floats:
-        """(N, K) y, each row adds up to 1."""
+        """(N, K) y, whose rows sum to 1."""
         probs: Floats = torch.from_numpy(self.logits).softmax(dim=1).numpy()
         return probs
 
@@ -65,7 +65,7 @@ class Outputs:
 
     @cached_property
     def right(self) -> Bools:
-        """(N,) whether the class with the largest y is the label."""
+        """(N,) whether the prediction is the label."""
         right: Bools = self.predicted == self.labels
         return right
 
@@ -128,7 +128,7 @@ class Scores:
 
 
 def score(outputs: Outputs) -> Scores:
-    """Compute all of them: Wilson's interval for shares, the bootstrap for means over pictures."""
+    """Compute all numbers: Wilson's interval for shares, the bootstrap for means over pictures."""
     num_classes = outputs.num_classes
     pairs = outputs.labels * num_classes + outputs.predicted
     confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -174,5 +174,5 @@ def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
 
 
 def add_up(counts: Floats, classes: Ints, num_classes: int) -> Floats:
-    """Add up (B, N) counts of the pictures of each class to (B, K), without a one-hot of (N, K)."""
+    """Sum (B, N) counts of pictures by class to (B, K), without a one-hot of (N, K)."""
     return np.stack([np.bincount(classes, row, num_classes) for row in counts])

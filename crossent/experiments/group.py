@@ -60,7 +60,7 @@ class Group:
             self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
             split = {"data.seed": settings.data_seed}
             self.variants = {f"seed-{s}": {"seed": s, **split} for s in numbers}
-        else:  # no fold chooses its epoch by the pictures that it is judged by
+        else:  # no fold chooses its epoch by its own validation pictures
             self.kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
             last: dict[str, Any] = {"train.keep": "last", "train.patience": None}
             self.variants = {f"fold-{k}": {"data.fold": k, **last} for k in numbers}
@@ -80,12 +80,12 @@ class Group:
 
 
 def has_folds(settings: Settings) -> bool:
-    """Whether all folds of a cross-validation are asked for."""
+    """Return whether all folds of a cross-validation are to be trained."""
     return settings.data.folds is not None and settings.data.fold is None
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
-    """Whether several runs are asked for; raise UserError if in a way that makes no sense."""
+    """Return whether to train several runs; raise UserError for a request that makes no sense."""
     wants_folds, wants_seeds = has_folds(settings), num_seeds is not None
     is_group = Group(resume).exists if resume else wants_folds or wants_seeds
     mistakes = {
@@ -135,7 +135,7 @@ def train_group(
 
 @dataclass(frozen=True)
 class Measured:
-    """A run with its answers. Equal keys mean equal pictures in the same order."""
+    """A run with its predictions. Equal keys mean equal pictures in the same order."""
 
     name: str
     class_names: list[str]
@@ -172,7 +172,7 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
-    """Put the folds of a cross-validation together, as if one run had judged all pictures."""
+    """Join the folds of a cross-validation: one prediction for each of all pictures."""
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     names = [picture for run in runs for picture in run.picture_names]

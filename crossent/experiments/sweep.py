@@ -78,7 +78,7 @@ def run_sweep(folder: Path, sweep: Sweep) -> int:
 
 
 def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
-    """Open the study in the folder, or create it; what a dead process left is tried once more."""
+    """Open the study in the folder, or create it; trials of a dead process are tried once more."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     # the median, the usual choice, would leave few: the others get better
