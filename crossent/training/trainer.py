@@ -16,6 +16,7 @@ from crossent.device import autocast, generator_states, set_generators
 from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.loss import cross_entropy
+from crossent.training.batch_norm import set_momentum
 from crossent.training.distributed import ALONE, Processes, add_up
 from crossent.training.not_finite import NotFinite, explain_step, explain_validation
 from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
@@ -126,6 +127,7 @@ class Trainer:
         lr = self.schedule.lr_at(self.step) if lr is None else lr
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_share", 1.0)
+        set_momentum(self.model, self.step)
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target)  # E, the mean over this process's part
