@@ -153,7 +153,8 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     settings, training_s = load_settings(config, overrides).settings, None
-    if settings.data.root is None:
+    root = settings.data.labels or settings.data.root
+    if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
@@ -161,10 +162,10 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
 
         settings = follow_weights(settings)
         training_s = partial(training_seconds, settings)
-    split = Split(settings.data.val_fraction, settings.data_seed)
-    decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    size = settings.data.image_size or 64
-    return run_doctor(settings.data.root, as_json, size, split, decoding, training_s)
+    data, size = settings.data, settings.data.image_size or 64
+    split = Split(data.val_fraction, settings.data_seed)
+    decoding = Decoding(data.cache, data.cache_dir, data.workers)
+    return run_doctor(root, as_json, size, split, decoding, training_s, data.group)
 
 
 @command(

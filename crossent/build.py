@@ -109,12 +109,13 @@ def make_data(settings: Settings) -> Data:
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size = size_to_train(size)
     if data.source == "drawings":
-        return load_drawings(data.num_images, size, data.val_fraction, seed, train_size)
+        share, num_workers = data.val_fraction, data.workers
+        return load_drawings(data.num_images, size, share, seed, train_size, num_workers)
     if data.source == "cifar":
         return load_cifar(data.root, size, seed, train_size)
     split = Split(data.val_fraction, seed, data.folds, data.fold or 1)
-    decoding = Decoding(data.cache, data.cache_dir)
-    return load_folder(data.root or ".", size, split, train_size, data.on_bad, decoding)
+    decoding, root = Decoding(data.cache, data.cache_dir, data.workers), data.labels or data.root
+    return load_folder(root or ".", size, split, train_size, data.on_bad, decoding, data.group)
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
@@ -242,7 +243,8 @@ def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
 
     settings = settings_from_dict(classifier.header["settings"], "the model")
     if root is not None:
-        decoding = Decoding(settings.data.cache, settings.data.cache_dir)
+        d = settings.data
+        decoding = Decoding(d.cache, d.cache_dir, d.workers)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
     found = make_data(settings)

@@ -21,7 +21,7 @@ from crossent.errors import UserError
 # They decide which pictures validate, or how a run is judged: trials could not be compared.
 FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
-FIXED |= {"train.minutes"}
+FIXED |= {"train.minutes", "data.labels", "data.group"}
 NUMBERS = (int, float, int | None, float | None)
 MAX_GRID = 10_000
 SPACE_SECTIONS = ("space", *(f"space.{section}" for section in SECTIONS))
