@@ -36,7 +36,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
     with suppress(ImageCms.PyCMSError, OSError, TypeError, ValueError, KeyError):
         transform = _to_srgb(profile) if profile else None
         if transform and transform.input_mode in (kind, "CMYK" if kind == "CMYK" else "RGB"):
-            return ImageCms.applyTransform(image.convert(transform.input_mode), transform), True
+            return transform.apply(image.convert(transform.input_mode)), True
     return image.convert("RGB"), False
 
 
@@ -49,7 +49,7 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
     steps = np.linspace(0, 255, 6, dtype=np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(6, 36, 3)
     colours = Image.fromarray(cube).convert(mode)
-    found = np.asarray(ImageCms.applyTransform(colours, transform)).astype(int)
+    found = np.asarray(transform.apply(colours)).astype(int)
     is_srgb = mode != "CMYK" and abs(found - np.asarray(colours.convert("RGB"))).max() <= SAME
     return None if is_srgb else transform
 

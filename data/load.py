@@ -148,10 +148,10 @@ class Catalog:
                     f" ({_named(bad) or 'its folder is empty'}): add some, or remove it"
                 )
         if "val" not in self.splits and self.files:
-            found.append(
-                "no picture is left for validation: add different pictures (near-duplicates and"
-                " groups stay together, most of them in train), or a val folder with every class"
-            )
+            why = "add different ones (near-duplicates and groups stay together, most in train)"
+            if self.files[0].split:
+                why = "val has none that can be used; add some of every class, or remove it"
+            found.append(f"no picture is left for validation: {why}")
         return found
 
     def advice(self) -> tuple[list[str], list[str]]:

@@ -110,7 +110,10 @@ MISTAKES = {  # the files of a folder, and what is said about it
     "a file; data.root is the folder": "",
     "expected a folder for each class": [],
     "only one class, dog": ["dog/1.jpg"],
-    "no picture is left for validation": ["dog/1.jpg", "fox/2.jpg"],
+    "no picture is left for validation: add different": ["dog/1.jpg", "fox/2.jpg"],
+    "no picture is left for validation: val has none": [
+        "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
+    ],
     "class fox has no picture .*its folder is empty": ["dog/1.jpg", "fox/.hidden"],
     "class fox has no picture .*fox/bad.jpg: empty": ["dog/1.jpg", "fox/bad.jpg"],
     "no picture that can be used .*dog/bad.jpg: empty": ["dog/bad.jpg", "fox/bad.jpg"],
