@@ -15,7 +15,7 @@ test: .venv/ready-dev .venv/demo/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 demo: .venv/demo/ready
 	$(DEMO)/python -m crossent demo $(RUN)

@@ -31,6 +31,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     add("--print-config", action="store_true", help="show the settings and stop")
     add("--dry-run", action="store_true", help="build everything, do one step, keep nothing")
     add("--find-lr", action="store_true", help="try rates, draw lr-finder.png, keep no run")
+    add("--preview", action="store_true", help="draw a batch in preview.png, keep no run")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--out", metavar="RUN", type=Path, help="folder of the run to make")
     add("--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs")
@@ -63,7 +64,13 @@ def main(words: Sequence[str]) -> int:
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
-    settings = follow_weights(loaded.settings)
+    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    if args.preview:
+        from crossent.report.preview import write_preview  # imports matplotlib
+
+        num = write_preview(settings, Path("preview.png"))
+        print(f"preview.png: {num} pictures of the first batch as the model sees them")
+        return EXIT_DONE
     is_group = wants_group(args.resume, settings, args.seeds)
     with join_processes(settings.train.timeout_s, settings.train.device) as processes:
         if args.dry_run or args.find_lr:
@@ -128,7 +135,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
             with caller.stop.raising():
                 draw_curve(run.folder.records(), run.folder.curve, run.keep)
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
-            print(f"see {run.folder.report}; next: python -m crossent evaluate {path}")
+            print(f"see {run.folder.report}\n{run.what_next()}")
         except Interrupted as stop:
             print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
             status = stop.exit_status

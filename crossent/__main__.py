@@ -60,34 +60,33 @@ def load(run: Path, device: str) -> "Classifier":
     return load_model(run, choose_device(device))
 
 
-@command(RUN, DATA, JSON, DEVICE)
-def evaluate(run: Path, data: str | None, as_json: bool, device: str) -> None:
+@command(RUN, OVERRIDES, DATA, JSON, DEVICE)
+def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, device: str) -> None:
     """measure a trained model on its validation pictures or on another folder"""
     from crossent.build import data_to_evaluate
     from crossent.evaluation.measure import as_text, examine
 
     classifier = load(run, device)
-    pictures = data_to_evaluate(classifier, data)
+    pictures = data_to_evaluate(classifier, data, overrides)
     findings = examine(classifier, pictures.val)
     names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
-    facts = findings.to_dict(names) | {"unusable": unusable}
-    print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable))
+    warnings = pictures.warnings if data else []  # of the run's own: given in training
+    if data and classifier.trained_on is None:
+        warnings.append("this old model file does not say which pictures it was trained on")
+    facts = findings.to_dict(names) | {"unusable": unusable, "warnings": warnings}
+    print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable, warnings))
 
 
 @command(
     argument("runs", nargs="+", type=Path, metavar="RUN", help="the first is the base of all"),
-    argument("--against", nargs="+", type=Path, default=[], metavar="RUN",
-             help="the first side; then RUN... are one side, as seeds of one setting"),
     DATA, JSON, DEVICE,
 )  # fmt: skip
-def compare(
-    runs: list[Path], against: list[Path], data: str | None, as_json: bool, device: str
-) -> None:
+def compare(runs: list[Path], data: str | None, as_json: bool, device: str) -> None:
     """tell which of several runs is better, if one can tell"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    text, facts = compare_runs(runs, against, data, choose_device(device))
+    text, facts = compare_runs(runs, data, choose_device(device))
     print(to_json(facts) if as_json else text)
 
 
@@ -164,8 +163,11 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
         training_s = partial(training_seconds, settings)
     data, size = settings.data, settings.data.image_size or 64
     split = Split(data.val_fraction, settings.data_seed)
-    decoding = Decoding(data.cache, data.cache_dir, data.workers)
-    return run_doctor(root, as_json, size, split, decoding, training_s, data.group)
+    decoding, corrections = (
+        Decoding(data.cache, data.cache_dir, data.workers),
+        settings.num_corrections,
+    )
+    return run_doctor(root, as_json, size, split, decoding, training_s, corrections, data.group)
 
 
 @command(
@@ -178,11 +180,12 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
     from crossent.experiments.check import check
     from crossent.pretrained import follow_weights
 
-    settings = load_settings(config, overrides).settings
+    loaded = load_settings(config, overrides)
+    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
     failed = 0
-    for verdict in check(follow_weights(settings), seconds):
-        print(verdict, flush=True)
-        failed |= not verdict.passed
+    for passed, text in check(settings, seconds):
+        print(text, flush=True)
+        failed |= not passed
     return failed
 
 
@@ -201,23 +204,27 @@ def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: i
 @command(
     RUN,
     argument("--format", choices=("onnx",), default="onnx", help="default: onnx"),
+    argument("--opset", type=int, metavar="N", default=18, help="18 (default) to 23"),
     argument("--out", type=Path, metavar="FILE", help="default: RUN/model.onnx"),
     DATA,
 )
-def export(run: Path, format: str, out: Path | None, data: str | None) -> None:
+def export(run: Path, format: str, opset: int, out: Path | None, data: str | None) -> None:
     """write a trained model as ONNX, with the preprocessing inside"""
     from tempfile import TemporaryDirectory
 
-    from crossent.inference.export import export, pictures_to_compare_on
+    from crossent.inference.export import ONNXRUNTIME, export, pictures_to_compare_on
 
+    if opset not in ONNXRUNTIME:
+        raise UserError(f"--opset {opset}: expected one of {', '.join(map(str, ONNXRUNTIME))}")
     classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
     with TemporaryDirectory() as folder:
         source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
-        num_images, difference = export(classifier, path, pictures)
+        num_images, difference = export(classifier, path, pictures, opset)
     print(
         f"{path}: compared with predict on {num_images} pictures ({source}): the same class on "
-        f"all, probabilities differ by {difference:.1e} at most"
+        f"all, probabilities differ by {difference:.1e} at most; "
+        f"it needs onnxruntime {ONNXRUNTIME[opset]} or later"
     )
 
 

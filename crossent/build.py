@@ -1,18 +1,21 @@
 """From settings to parts: the last place that knows a Settings. Below, plain arguments only."""
 
-from collections.abc import Callable
+import os
+from base64 import b64encode
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.config import Settings, settings_from_dict
+from crossent.config import Settings, settings_from_dict, with_arguments
 from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.model_file import Classifier
 from crossent.pretrained import load_body, read_pretrained
+from crossent.resume import refused_differences
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.console import Console, EventLog
 from crossent.training.distributed import ALONE, Processes
@@ -26,9 +29,8 @@ from data.batches import TrainBatches
 from data.images import Data, size_to_train
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
-from models import build_model
+from models import arguments_of, build_model
 from models.head import freeze_body, is_of_head
-from models.torchvision_models import PREFIX
 
 
 def build(
@@ -44,42 +46,17 @@ def build(
 ) -> Run:
     """Return a run with all its parts, ready to start or to resume."""
     train = settings.train
-    set_up(train.threads)
-    device = choose_device(train.device)
-    precision = choose_precision(train.precision, device)
-    torch.manual_seed(settings.seed)  # the first weights: the same in all processes
-    model = make_model(settings, len(data.class_names))
-    if settings.model.weights is not None and not processes.send(folder.last.exists()):
-        load_body(model, read_pretrained(settings.model.weights, settings.model.name))
-    model = prepare(model, device)
-    if processes.size > 1:
-        use_global_batch_norm(model)
-        torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
-    batches = make_batches(settings, data, device, processes)
-    preprocessing, rows = batches.preprocessing, processes.part_of(len(data.val))
-    weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
-    trainer = Trainer(
-        model=model,
-        criterion=TrainingLoss(weights, label_smoothing=smoothing).to(device),
-        optimizer=make_optimizer(settings, model),
-        batches=batches,
-        evaluator=Evaluator(data.val, preprocessing, device, precision, rows),
-        schedule=Schedule(
-            num_steps=train.epochs * len(batches),
-            peak_lr=settings.optim.lr,
-            **settings.schedule.model_dump(),
-        ),
-        processes=processes,
-        average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
-        stopwatch=stopwatch or Stopwatch(),
-    )
+    trainer = make_trainer(settings, data, processes, load_weights=not folder.last.exists())
+    trainer.stopwatch = stopwatch or trainer.stopwatch
+    evaluator = trainer.evaluator
     description = {  # what model.safetensors says about itself
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
-        "preprocessing": preprocessing.to_dict(),
-        "precision": precision,
+        "preprocessing": evaluator.preprocessing.to_dict(),
+        "precision": evaluator.precision,
         "settings": settings.model_dump(mode="json"),
         "data_fingerprint": data.fingerprint,
+        "trained_on": b64encode(data.train.prints).decode(),
     }
     return Run(
         trainer,
@@ -99,10 +76,50 @@ def build(
     )
 
 
+def make_trainer(
+    settings: Settings, data: Data, processes: Processes = ALONE, load_weights: bool = True
+) -> Trainer:
+    """Return a trainer at the beginning of a run.
+
+    Args:
+        load_weights: whether to read `model.weights`: a run that goes on has its own; rank 0
+            decides.
+    """
+    train = settings.train
+    set_up(train.threads)
+    device = choose_device(train.device)
+    precision = choose_precision(train.precision, device)
+    torch.manual_seed(settings.seed)  # the first weights: the same in all processes
+    model = make_model(settings, len(data.class_names))
+    if processes.send(load_weights) and settings.model.weights is not None:
+        load_body(model, read_pretrained(settings.model.weights, settings.model.name))
+    model = prepare(model, device)
+    if processes.size > 1:
+        use_global_batch_norm(model)
+        torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
+    batches = make_batches(settings, data, device, processes)
+    rows = processes.part_of(len(data.val))
+    weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
+    return Trainer(
+        model=model,
+        criterion=TrainingLoss(weights, label_smoothing=smoothing).to(device),
+        optimizer=make_optimizer(settings, model),
+        batches=batches,
+        evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
+        schedule=Schedule(
+            num_steps=train.epochs * len(batches),
+            peak_lr=settings.optim.lr,
+            **settings.schedule.model_dump(),
+        ),
+        processes=processes,
+        average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
+    )
+
+
 def make_data(settings: Settings) -> Data:
     """Load both splits; the training pictures larger than those of validation."""
-    from data.cache import Decoding
-    from data.cifar import load_cifar  # not above: whoever imports `build` need not decode
+    from data.cache import Decoding  # not above: whoever imports `build` need not decode
+    from data.cifar import load_cifar
     from data.drawings import load_drawings
     from data.load import Split, load_folder
 
@@ -119,7 +136,7 @@ def make_data(settings: Settings) -> Data:
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
-    """What `follow_weights` has left open is as for a model from scratch."""
+    """Return the preprocessing in the settings; what they leave open is as from scratch."""
     data, default = settings.data, Preprocessing(64)
     return Preprocessing(
         data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
@@ -129,7 +146,7 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 def make_batches(
     settings: Settings, data: Data, device: torch.device, processes: Processes
 ) -> TrainBatches:
-    """The training pictures in augmented batches, each with a sample for every process."""
+    """Return the training pictures in augmented batches, each with a sample for every process."""
     d, t = settings.data, settings.train
     order = EpochSampler(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
     smallest = order.num_slots // order.num_batches
@@ -139,36 +156,27 @@ def make_batches(
             f"sample for each of {processes.size} processes"
         )
     return TrainBatches(
-        image_set=data.train,
-        num_classes=len(data.class_names),
-        order=order,
-        augmentation=Augmentation(
+        data.train, len(data.class_names), order,
+        Augmentation(
             crop=d.crop, aspect=d.aspect, flip=d.flip, rotation=d.rotation,
             brightness=d.brightness, contrast=d.contrast, saturation=d.saturation, mixup=t.mixup,
         ),
-        preprocessing=preprocessing_of(settings),
-        device=device,
-        rank=processes.rank,
-        num_ranks=processes.size,
-        only_first=t.overfit_batch,
+        preprocessing_of(settings), device,
+        rank=processes.rank, num_ranks=processes.size, only_first=t.overfit_batch,
     )  # fmt: skip
 
 
 def model_arguments(settings: Settings) -> dict[str, Any]:
-    """What `build_model` takes, and model.safetensors stores."""
-    if settings.model.name.startswith(PREFIX):
-        return {"dropout": settings.model.dropout}
-    return {"width": settings.model.width, "dropout": settings.model.dropout}
+    """Return what `build_model` takes; model.safetensors stores it."""
+    return settings.model.model_dump(include=arguments_of(settings.model.name))
 
 
 def make_model(settings: Settings, num_classes: int) -> nn.Module:
-    """The untrained model, its body frozen if only the head is to learn.
-
-    It is shown one black picture, without a trace: no layer draws or counts in `eval`.
+    """Return the untrained model, its body frozen if only the head is to learn.
 
     Raises:
-        UserError: no such model, or it cannot take pictures of this size: a network may halve a
-            small one once too often, a vision transformer takes one size only.
+        UserError: there is no such model, or it cannot take pictures of this size: a network may
+            halve a small one once too often, a vision transformer takes one size only.
     """
     name, size = settings.model.name, preprocessing_of(settings).image_size
     try:
@@ -176,7 +184,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
     except ValueError as error:
         raise UserError(f"model.name: {error}") from None
     try:
-        with torch.no_grad():
+        with torch.no_grad():  # one black picture; in `eval` no layer draws numbers or counts
             model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
@@ -190,27 +198,25 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
 
 
 def class_weights(settings: Settings, data: Data) -> Tensor | None:
-    """Return weights (K,), 1 in the mean over the training pictures, or None for all 1.
-
-    `balanced` gives class k the weight N / (K n_k), so that all classes weigh the same.
-    """
+    """Return weights (K,), or None; `balanced` lets all classes weigh the same."""
     setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None
-    counts = np.bincount(data.train.labels, minlength=num_classes)
-    if setting != "balanced" and len(setting) != num_classes:
+    if setting == "balanced":
+        counts = np.bincount(data.train.labels, minlength=num_classes)
+        return torch.tensor(1 / np.maximum(1, counts), dtype=torch.float32)
+    if len(setting) != num_classes:
         raise UserError(
             f"loss.class_weights has {len(setting)} numbers; expected {num_classes}, "
             f"one for each of {', '.join(data.class_names)}"
         )
-    weights = 1 / np.maximum(1, counts) if setting == "balanced" else np.array(setting)
-    return torch.tensor(weights * len(data.train) / (weights @ counts), dtype=torch.float32)
+    return torch.tensor(setting)
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
-    """SGD; matrices and kernels decay, while biases and scales are left to find their size.
+    """Return SGD; weight decay acts on matrices and kernels, not on biases and scales.
 
-    The body may learn more slowly than the head; what is frozen is not given to the optimizer.
+    The body may learn more slowly than the head; frozen parameters are left out.
     """
     optim = settings.optim
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -231,26 +237,44 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
     )
 
 
-def data_to_evaluate(classifier: Classifier, root: str | None = None) -> Data:
-    """The validation pictures of the run that made the model, or all pictures of another folder.
+def data_to_evaluate(
+    classifier: Classifier, root: str | None = None, overrides: Sequence[str] = ()
+) -> Data:
+    """Return the validation pictures of the model's run, or all pictures of another folder.
+
+    Args:
+        overrides: where the pictures of the run are now, such as data.root=FOLDER.
 
     Raises:
-        UserError: the run's pictures have changed; or the folder has a class that the model does
-            not know, or no picture at all.
+        UserError: the run's pictures have changed or moved; or the folder has a class that the
+            model does not know, or no picture at all.
     """
     from data.cache import Decoding
     from data.load import load_folder_for_evaluation
 
-    settings = settings_from_dict(classifier.header["settings"], "the model")
+    old = settings_from_dict(classifier.header["settings"], "the model")
+    settings = with_arguments(old, overrides)
+    if refused := refused_differences(old, settings):
+        raise UserError(f"these settings would change the pictures: {'; '.join(refused)}")
+    data = settings.data
     if root is not None:
-        d = settings.data
-        decoding = Decoding(d.cache, d.cache_dir, d.workers)
+        decoding = Decoding(data.cache, data.cache_dir, data.workers)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
+    if data.source == "folder" and not os.path.exists(data.labels or data.root or ""):
+        where = "data.root=FOLDER" if data.labels is None else "data.labels=FILE"
+        raise UserError(
+            f"{data.labels or data.root}: the pictures of the run are gone; if they have moved, "
+            f"add {where} to evaluate"
+        )
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
-            "the pictures have changed since this model was trained, so that it may have been "
-            "trained on some that would now be validation; name a folder with --data"
+            "the pictures have changed since this model was trained: name a folder with --data; "
+            + (
+                "the pictures in it that the model was trained on are left out"
+                if classifier.trained_on
+                else "the model may have been trained on some that would now be validation"
+            )
         )
     return found

@@ -12,7 +12,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; in bytes
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a CUDA device, else Apple's mps, else the CPU; other names are torch's own.
+    """Return the device: for `auto` a CUDA device, else Apple's mps, else the CPU.
 
     Raises:
         UserError: torch has no such device, cannot reach it here, or has no kernels for it.
@@ -36,7 +36,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """`auto` is bf16 where the machine multiplies it in hardware, else fp32."""
+    """Return the precision: for `auto` bf16 if the hardware multiplies it, else fp32."""
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -47,7 +47,7 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context of a forward pass: bf16 where it is safe, or nothing."""
+    """Return the context of a forward pass: in bf16 where it is safe, or as it is."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
@@ -58,10 +58,10 @@ def prepare(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def set_up(threads: int | None = None) -> None:
-    """Before the first use of torch: the same bits for the same input, and freed memory kept.
+    """Set up torch before its first use: to repeat its results exactly, and to keep freed memory.
 
     Args:
-        threads: of the CPU; sums are cut into as many parts, so other numbers give other bits.
+        threads: of the CPU; the last bits of a sum depend on their number.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be exact
     torch.backends.cudnn.benchmark = False
@@ -70,8 +70,8 @@ def set_up(threads: int | None = None) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if threads is not None:
         torch.set_num_threads(threads)
-    # By default glibc returns large pieces of memory to the system, which clears each page before
-    # it hands it out again: 2,000 pages a step of the small CNN, a tenth of its time.
+    # By default glibc returns large blocks to the system, which clears each page before it hands
+    # the page out again: 2,000 pages per step of the small CNN, a tenth of its time.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)
@@ -79,22 +79,20 @@ def set_up(threads: int | None = None) -> None:
 
 
 def generator_states(device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's generators that dropout draws from: of the CPU and of the device."""
+    """Return the states of the generators that dropout draws from: of the CPU and of the device."""
     states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    if device.type == "mps":
-        states["mps"] = torch.mps.get_rng_state()
+    if device.type != "cpu":
+        own = (device,) if device.type == "cuda" else ()  # there is only one mps
+        states[device.type] = torch.get_device_module(device).get_rng_state(*own)
     return states
 
 
 def set_generators(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put the states back; those of a device that is not in use now are left out."""
+    """Put the states back, except those of a device that is not in use now."""
     for name, state in states.items():
         state = state.clone()  # torch misreads a row that does not begin its storage
         if name == "cpu":
             torch.set_rng_state(state)
-        elif name == device.type == "cuda":
-            torch.cuda.set_rng_state(state, device)
-        elif name == device.type == "mps":
-            torch.mps.set_rng_state(state)
+        elif name == device.type:
+            own = (device,) if name == "cuda" else ()
+            torch.get_device_module(device).set_rng_state(state, *own)

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
-# What may give a sum other last bits.
+# With the packages, these decide the last bits of a sum.
 KEYS = ("device", "precision", "threads", "processes", "sums")
 
 
 def current_environment(
     device: torch.device, precision: str, data_fingerprint: str
 ) -> dict[str, Any]:
-    """Versions, device, threads, the revision of this program, and which pictures."""
+    """Return the versions, the device, the revision of this program and the data in use."""
     is_gpu = device.type == "cuda"
     chip = torch.cuda.get_device_name(device) if is_gpu else platform.processor()
     return {
@@ -34,19 +34,16 @@ def current_environment(
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What has changed since, of all that may give a sum other last bits: "threads: 2 -> 4"."""
+    """Return one line per change that may give a sum other last bits: "threads: 2 -> 4"."""
     before, now = (
         {key: e[key] for key in KEYS if key in e} | e.get("packages", {}) for e in (old, new)
     )
-    return [
-        f"{key}: {before[key]} -> {now[key]}"
-        for key in before
-        if key in now and before[key] != now[key]
-    ]
+    both = [key for key in before if key in now]
+    return [f"{key}: {before[key]} -> {now[key]}" for key in both if before[key] != now[key]]
 
 
 def git_revision() -> str | None:
-    """The commit of this program, with "+changes" if files differ from it; None outside git."""
+    """Return the commit of this program, "+changes" if files differ; None outside git."""
     words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
     root = Path(__file__).resolve().parents[1]
     try:

@@ -30,8 +30,8 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER
-    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        leave_reader()
         return EXIT_DONE
     except OSError as error:
         if not error.filename:  # a mistake of ours
@@ -41,3 +41,8 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return EXIT_CTRL_C
+
+
+def leave_reader() -> None:
+    """Print into nothing from now on: the reader of a pipe, such as head, has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

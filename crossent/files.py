@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old content or the new, never a torn one."""
+"""Write files so that a reader finds either the old content or the new, complete."""
 
 import os
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from uuid import uuid4
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file in the same folder, then put it in the place of `path`.
+    """Let `write` fill a temporary file in the same folder, then replace `path` by it.
 
-    The content reaches the disk before the name does, and the name before this returns: a kill or
-    a power cut at any moment leaves the old file or the new one.
+    The content is on the disk before it gets its name, and the name is on the disk before this
+    returns: a kill or a power cut at any moment leaves the old file or the new one.
 
     Raises:
-        OSError: of `path`, whichever file it was: the disk is full, the folder is gone, ...
+        OSError: the disk is full, the folder is gone, ...; it names `path`, not the temporary file.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
@@ -29,18 +29,18 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what killed processes have left; only the process that holds the folder may do so."""
+    """Remove the files of killed processes; the caller must hold the lock of the folder."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_atomic` for UTF-8 text."""
+    """Write UTF-8 text with `write_atomic`."""
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def fsync(path: Path) -> None:
-    """Wait until the file, or the entries of the folder, are on the disk."""
+    """Wait until the content of the file, or the list of the folder's files, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

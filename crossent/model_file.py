@@ -1,6 +1,7 @@
-"""model.safetensors: a trained model that describes itself, and all that its users need."""
+"""model.safetensors: a trained model with everything that is needed to use it."""
 
 import json
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Classifier:
 
     Args:
         header: class_names; model (name and arguments for `build_model`); preprocessing;
-            precision; settings; metrics; data_fingerprint.
+            precision; settings; metrics; data_fingerprint; trained_on.
     """
 
     model: nn.Module
@@ -37,15 +38,21 @@ class Classifier:
     device: torch.device
     header: dict[str, Any]
 
+    @property
+    def trained_on(self) -> bytes | None:
+        """The prints of the training pictures (see `data.duplicates`); None in an older file."""
+        text = self.header.get("trained_on")
+        return None if text is None else b64decode(text)
+
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
-        """z for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32."""
+        """Return z for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32."""
         with autocast(self.device, self.precision):
             logits: Tensor = self.model(self.preprocessing.normalise(images.to(self.device)))
         return logits.float().cpu()
 
     def probs(self, images: Tensor) -> Tensor:
-        """y for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32, rows sum to 1."""
+        """Return y for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32, rows sum to 1."""
         return self.logits(images).softmax(dim=1)
 
 
@@ -62,21 +69,22 @@ def model_path(path: Path) -> Path:
     return path / "model.safetensors" if path.is_dir() else path
 
 
-def load_model(path: Path, device: torch.device) -> Classifier:
-    """Rebuild the model from what its file says about itself.
+def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Classifier:
+    """Rebuild a model from the description in its file.
 
     Args:
         path: a run folder or a model file.
+        precision: fp32, as in the exported model, or bf16; in training it may have been bf16.
 
     Raises:
-        UserError: missing, damaged, or not a model file of ours; or a group of runs.
+        UserError: the file is missing, damaged or not a model of ours; or a group of runs.
     """
     from models import build_model
 
     path = model_path(path)
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:
-        raise UserError(f"{path} is no model file but one of kind {header.get('kind')!r}")
+        raise UserError(f"{path} is not a model file but one of kind {header.get('kind')!r}")
     class_names, described = header["class_names"], header["model"]
     try:
         model = build_model(described["name"], len(class_names), **described["arguments"])
@@ -88,7 +96,7 @@ def load_model(path: Path, device: torch.device) -> Classifier:
         model=prepare(model, device).eval(),
         class_names=class_names,
         preprocessing=Preprocessing.from_dict(header["preprocessing"]),
-        precision=header["precision"],
+        precision=precision,
         device=device,
         header=header,
     )

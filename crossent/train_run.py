@@ -1,4 +1,4 @@
-"""Train one run: in a new folder, or on from the last checkpoint of an old one."""
+"""Train one run: in a new folder, or from the last checkpoint of an old one."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from crossent.build import build, make_data
-from crossent.config import Loaded, Settings, to_yaml
+from crossent.build import build, make_data, make_trainer
+from crossent.config import Loaded, Settings, to_yaml, with_values
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
@@ -22,19 +22,20 @@ from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
+from data.advice import about_balance
 from data.images import Data
 from data.sampler import EpochSampler
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who has a run trained: a person, or a program that trains several.
+    """The program that has a run trained, and what it wants.
 
     Args:
-        go_on: the command that goes on with the whole.
+        go_on: the command with which a user resumes after an interruption.
         stop: one for all runs, so that no signal between two of them is lost.
         watch: see `Run`.
-        silent: whether to leave the terminal to others.
+        silent: print nothing.
     """
 
     go_on: str
@@ -58,7 +59,7 @@ def train_run(
     """Train to the last epoch, and print how that ended.
 
     Args:
-        is_old: whether to go on with what is in the folder; what rank 0 finds there, counts.
+        is_old: whether to resume the run in the folder; rank 0 decides.
 
     Raises:
         UserError: the settings, the pictures or the folder cannot be used.
@@ -77,8 +78,13 @@ def train_run(
                     num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
                     console.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
                     return Outcome(EXIT_DONE)
-                with stop.raising():
-                    run, data = begin(loaded, folder, is_old, processes, caller, console)
+                is_new = processes.is_first and not is_old
+                config = to_yaml(loaded.settings)
+                with stop.raising(), folder.beginning(config) if is_new else nullcontext():
+                    run, data = begin(loaded.settings, folder, processes, caller, console)
+                if processes.is_first:
+                    write_text(folder.config, config)  # a resumed run may have other settings
+                    folder.keep_origins(loaded.origins)
                 run.fit()
         except Interrupted as interrupted:
             is_saved = folder.last.exists()
@@ -92,32 +98,24 @@ def train_run(
 
 
 def begin(
-    loaded: Loaded,
-    folder: RunFolder,
-    is_old: bool,
-    processes: Processes,
-    caller: Caller,
-    console: Console,
+    settings: Settings, folder: RunFolder, processes: Processes, caller: Caller, console: Console
 ) -> tuple[Run, Data]:
-    """Do everything up to the first step; a signal breaks it off, and nothing is lost by that."""
-    settings = loaded.settings
-    is_new = processes.is_first and not is_old
-    with folder.beginning(to_yaml(settings)) if is_new else nullcontext():
-        stopwatch = Stopwatch()
-        data = make_data(settings)  # of several processes one decodes, and the cache has a lock
-        processes.leave_together("decoding")
-        check_same_pictures(data, processes)
-        stopwatch("decode")
-        console.data(data)
-        run = build(
-            settings, data, folder, processes,
-            stop=caller.stop, console=console, watch=caller.watch, stopwatch=stopwatch,
-        )  # fmt: skip
-        stopwatch("start")
-        run.start_or_resume()
-    if processes.is_first:
-        write_text(folder.config, to_yaml(settings))  # a resumed run may have other settings
-        folder.keep_origins(loaded.origins)
+    """Do everything up to the first step; a signal may interrupt it, since nothing is lost yet."""
+    stopwatch = Stopwatch()
+    data = make_data(settings)  # of several processes one decodes, and the cache has a lock
+    processes.leave_together("decoding")
+    check_same_pictures(data, processes)
+    counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
+    by_class = dict(zip(data.class_names, counts, strict=True))
+    data.warnings.extend(about_balance(by_class, settings.num_corrections))
+    stopwatch("decode")
+    console.data(data)
+    run = build(
+        settings, data, folder, processes,
+        stop=caller.stop, console=console, watch=caller.watch, stopwatch=stopwatch,
+    )  # fmt: skip
+    stopwatch("start")
+    run.start_or_resume()
     return run, data
 
 
@@ -132,7 +130,7 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
     """Do one step, so that a mistake shows before the long run; or find a learning rate."""
-    trainer = build(settings, make_data(settings), RunFolder(Path("unused")), processes).trainer
+    trainer = make_trainer(settings, make_data(settings), processes)
     if wants_lr:
         finding, path = find_lr(trainer), Path("lr-finder.png")
         text = f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}"
@@ -146,19 +144,15 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
 
 
 def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> float:
-    """How long all epochs take with so many pictures of each class, by a few steps with drawings.
+    """Estimate how long all epochs take, from a few steps with drawings.
 
-    Of an epoch's slots, not its pictures: balanced sampling draws some of them several times.
+    Args:
+        train_counts: training pictures by class; balanced sampling draws some several times.
     """
     few = min(16 * settings.train.batch_size, 1000)
-    changes = {"source": "drawings", "num_images": few, "root": None}
-    data, model = settings.data, settings.model
-    parts = {
-        "data": data.model_copy(update=changes),
-        "model": model.model_copy(update={"weights": None}),
-    }
-    tried = settings.model_copy(update=parts)
-    trainer = build(tried, make_data(tried), RunFolder(Path("unused"))).trainer
+    drawings = {"data.source": "drawings", "data.num_images": few, "data.root": None}
+    tried = with_values(settings, drawings | {"data.folds": None, "data.fold": None})
+    trainer = make_trainer(tried, make_data(tried), load_weights=False)
     images_per_s = trainer.batches.order.num_slots / seconds_per_epoch(trainer)
     labels = np.repeat(np.arange(len(train_counts)), list(train_counts.values()))
     balanced = settings.data.sampling == "balanced"

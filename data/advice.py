@@ -47,16 +47,26 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     if small:
         few = f"fewer than {MIN_TRAIN_PICTURES} pictures to learn from"
         sentences.append(f"{plural(len(small), 'class', 'es')} with {few}: {some(small)}; add more")
-    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
-    if train[most] > MANY_TIMES * train[least] > 0:
-        sentences.append(
-            f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
-            " consider loss.class_weights=balanced"
-        )
     if rare := [f"{name} ({n})" for name, n in val.items() if n < MIN_VAL_PICTURES]:
         few = f"fewer than {MIN_VAL_PICTURES} pictures to validate with, too few for a recall"
         sentences.append(f"{plural(len(rare), 'class', 'es')} with {few}: {some(rare)}")
     return sentences
+
+
+def about_balance(train: Mapping[str, int], num_corrections: int = 0) -> list[str]:
+    """Warn about classes of unequal sizes that no setting corrects, or that two settings do."""
+    if num_corrections > 1:
+        return [
+            "data.sampling=balanced and loss.class_weights both correct the sizes of the classes:"
+            " set only one of them"
+        ]
+    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
+    if num_corrections or not train[most] > MANY_TIMES * train[least] > 0:
+        return []
+    return [
+        f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
+        " consider data.sampling=balanced"
+    ]
 
 
 def about_duplicates(

@@ -111,7 +111,13 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of the workers; numpy is loaded here
     limit = (MEMORY_LIMIT_BYTES,)
     pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _start_worker, limit)
+    # Ctrl-C is for the parent; in a worker that still imports it would print a traceback.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
+        try:
+            pool.submit(os.getpid)  # starts all workers, which keep what is blocked now
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield pool
     finally:
         for process in list((pool._processes or {}).values()):  # from 3.14 on: kill_workers()
@@ -130,7 +136,7 @@ def _check_workers_start() -> None:
 
 def _start_worker(memory_limit_bytes: int) -> None:
     """Make this process fit to decode hostile files."""
-    os.setsid()  # Ctrl-C is for the parent; Linux shares a busy CPU among sessions
+    os.setsid()  # Linux shares a busy CPU among sessions
     threading.Thread(target=_end_with_parent, daemon=True).start()
     ours = os.dup(2)  # libtiff writes to descriptor 2 what is wrong with a file
     with open(os.devnull, "wb") as nowhere:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data import DataError
-from data.advice import guessing_loss, hint_at_groups, plural
+from data.advice import about_balance, guessing_loss, hint_at_groups, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES, Facts
 from data.folder import NO_CLASS, list_files
@@ -27,6 +27,7 @@ def run_doctor(
     split: Split = Split(0.2, seed=0),  # noqa: B008 - it never changes
     decoding: Decoding = Decoding(),  # noqa: B008
     training_s: Callable[[Mapping[str, int]], float] | None = None,
+    num_corrections: int = 0,
     group: str | None = None,
 ) -> int:
     """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
@@ -34,13 +35,16 @@ def run_doctor(
     Args:
         image_size, split, decoding, group: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
+        num_corrections: settings that correct the sizes of the classes.
 
     Raises:
         DataError: no such folder.
     """
     found = examine(root, image_size, split, decoding, group)
+    counts = {name: classes["train"] for name, classes in found["classes"].items()}
+    if counts:
+        found["warnings"] += about_balance(counts, num_corrections)
     if training_s and found["num_images"]:
-        counts = {name: classes["train"] for name, classes in found["classes"].items()}
         found["training_s"] = training_s(counts)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
     return 1 if found["repairs"] else 0

@@ -79,6 +79,25 @@ def duplicate_pairs(
     return np.stack(np.divmod(codes, max(1, len(hashes))), axis=1)
 
 
+def prints_of(sha256s: Sequence[str], hashes: Sequence[int]) -> bytes:
+    """Return 24 bytes per file: 8 of its SHA-256, 16 of the difference hash of its picture."""
+    files = zip(sha256s, hashes, strict=True)
+    return b"".join(bytes.fromhex(s)[:8] + h.to_bytes(NUM_BITS // 8, "big") for s, h in files)
+
+
+def seen_before(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
+    """Return (N,) whether each of the N new files shows a picture of the old ones, or nearly so.
+
+    Args:
+        old, new: as from `prints_of`.
+    """
+    prints = [(old + new)[i : i + 24] for i in range(0, len(old + new), 24)]
+    hashes = [int.from_bytes(each[8:], "big") for each in prints]
+    groups = group_ids(len(prints), duplicate_pairs([each[:8].hex() for each in prints], hashes))
+    num_old = len(old) // 24
+    return np.array(groups[num_old:], np.int64) < num_old
+
+
 def group_ids(num_items: int, pairs: Pairs, labels: Sequence[str] = ()) -> list[int]:
     """Return for each item the smallest index that pairs join it to, however indirectly.
 

@@ -54,9 +54,14 @@ class ImageSet:
     images: Pixels
     labels: Labels
     names: list[str]  # (N,) where each came from: a path below the root, or "drawing 17"
+    prints: bytes = b""  # of files: `data.duplicates.prints_of`, to recognise them later
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, ids: Labels) -> "ImageSet":
+        """Return some of the pictures."""
+        return ImageSet(self.images[ids], self.labels[ids], [self.names[i] for i in ids])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from data import DataError
 from data.advice import about_classes, about_duplicates, plural, some
 from data.cache import Decoding, Found, decode_table
 from data.decode import Facts
-from data.duplicates import Pairs, duplicate_pairs, group_ids
+from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import class_name
 from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, UnusableImage, fingerprint
 from data.labels import list_pictures
@@ -181,9 +181,11 @@ def _load(
         files = [catalog.files[i] for i in indices]
         rows = np.array([found[file.key][1] for file in files], np.int64)
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
-        labels = [file.label for file in files]
-        sets.append(ImageSet(images, np.array(labels, np.int64), [file.name for file in files]))
-        content[side] = [catalog.facts[i].sha256 for i in indices], labels
+        labels, names = [file.label for file in files], [file.name for file in files]
+        sha256s = [catalog.facts[i].sha256 for i in indices]
+        prints = prints_of(sha256s, [catalog.facts[i].difference_hash for i in indices])
+        sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
+        content[side] = sha256s, labels
     repairs, notes = catalog.advice()
     train, val = sets
     data = Data(

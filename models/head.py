@@ -25,7 +25,7 @@ class Head(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # logits rounded to bf16 would blur E
-            x = x.to(self.weight.dtype)  # not that of autocast
+            x = x.to(self.weight.dtype)
             return F.linear(F.dropout(x, self.dropout, self.training), self.weight, self.bias)
 
 
@@ -38,8 +38,20 @@ def head_name(model: nn.Module) -> str:
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not names:
         raise ValueError(f"{type(model).__name__} has no linear layer to be its head")
-    last: str = names[-1]
-    return last
+    return str(names[-1])
+
+
+def replace_head(model: nn.Module, num_classes: int, dropout: float = 0.0) -> None:
+    """Put a `Head` in the place of the last linear layer.
+
+    Args:
+        num_classes: K.
+        dropout: probability before the head, in addition to the model's own dropout.
+    """
+    parent, _, child = head_name(model).rpartition(".")
+    old = model.get_submodule(head_name(model))
+    assert isinstance(old, nn.Linear)
+    setattr(model.get_submodule(parent), child, Head(old.in_features, num_classes, dropout))
 
 
 def is_of_head(model: nn.Module, name: str) -> bool:
@@ -48,18 +60,17 @@ def is_of_head(model: nn.Module, name: str) -> bool:
 
 
 def freeze_body(model: nn.Module) -> None:
-    """Train only the head from now on."""
+    """Train only the head from now on: the body runs without gradients and keeps no activations."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_of_head(model, name))
 
 
 def train_mode(model: nn.Module) -> None:
-    """Call `model.train()`, but keep frozen layers in evaluation mode.
+    """Call `model.train()`, but keep a frozen body in evaluation mode.
 
-    Otherwise a frozen batch normalisation would adapt its statistics to the new pictures.
+    Otherwise its batch normalisation would adapt its statistics to the new pictures.
     """
     model.train()
-    for module in model.modules():
-        parameters = list(module.parameters(recurse=False))
-        if parameters and not any(p.requires_grad for p in parameters):
-            module.eval()
+    if not all(parameter.requires_grad for parameter in model.parameters()):
+        model.eval()
+        model.get_submodule(head_name(model)).train()

@@ -50,6 +50,7 @@ MISHAPS: dict[str, Callable[[Path], None]] = {
     "killed": send(signal.SIGKILL),
     "SIGTERM": send(signal.SIGTERM),
     "SIGINT": send(signal.SIGINT),
+    "SIGHUP": send(signal.SIGHUP, signal.SIGHUP),  # from the kernel and from the shell
     "SIGTERM twice": send(signal.SIGTERM, signal.SIGTERM),
     "disk full": lambda run: resource.setrlimit(resource.RLIMIT_FSIZE, (FEW_BYTES, FEW_BYTES)),
     "folder removed": shutil.rmtree,

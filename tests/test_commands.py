@@ -51,11 +51,12 @@ def run(train, tmp_path_factory):
 @pytest.fixture
 def pictures(tmp_path):
     """Two foxes, a wolf, a dog, and a file that is no picture."""
+    folder = tmp_path / "pictures"
     for name, index in {"fox/a.png": 1, "fox/b.png": 4, "wolf/c.png": 2, "dog/d.png": 0}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(draw(0, index, 100)).save(tmp_path / name)
-    (tmp_path / "fox" / "page.jpg").write_text("<html>not a picture</html>")
-    return tmp_path
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(0, index, 100)).save(folder / name)
+    (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
+    return folder
 
 
 def read_records(path):
@@ -67,8 +68,7 @@ def test_a_terminal_without_japanese_gets_escapes():
 
 
 def test_settings_may_stand_behind_options():
-    words = ["-c", "a.yaml", "seed=1", "--out", "run", "train.epochs=2"]
-    args = parse_arguments(words)
+    args = parse_arguments(["-c", "a.yaml", "seed=1", "--out", "run", "train.epochs=2"])
     assert (args.overrides, args.out) == (["seed=1", "train.epochs=2"], Path("run"))
 
 
@@ -125,11 +125,12 @@ def test_report_can_be_written_again(run, crossent):
     assert "Cross-entropy E" in report.read_text()
 
 
-def test_compare_tells_runs_apart_or_not(run, train, crossent, tmp_path):
-    other = tmp_path / "other"
+def test_compare_tells_runs_apart_on_the_same_pictures_only(run, train, crossent, pictures):
+    other, fewer = pictures.with_name("other"), pictures.with_name("fewer")
     train(*SMOKE, "train.epochs=1", "--out", other)
     out, _ = crossent("compare", run[0], other)
     assert "other minus smoke" in out and "points" in out.splitlines()[-1]
+    assert "Settings of smoke -> other: train.epochs: 2 -> 1\n" in out
     found = json.loads(crossent("compare", run[0], other, "--json")[0])
     (comparison,) = found["comparisons"]
     difference = found["runs"][1]["accuracy"]["value"] - found["runs"][0]["accuracy"]["value"]
@@ -137,14 +138,10 @@ def test_compare_tells_runs_apart_or_not(run, train, crossent, tmp_path):
     assert len(comparison["gained"]) - len(comparison["lost"]) == round(12 * difference)
     groups, _ = crossent("compare", other, "--against", run[0], other)
     assert "smoke + other" in groups
-
-
-def test_runs_of_other_pictures_are_not_compared(run, train, crossent, pictures, tmp_path_factory):
-    other = tmp_path_factory.mktemp("runs") / "other"
-    train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", other)
-    _, err = crossent("compare", run[0], other, status=2)
+    train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", fewer)
+    _, err = crossent("compare", run[0], fewer, status=2)
     assert "other validation pictures" in err and "--data" in err and err.count("\n") == 1
-    out, _ = crossent("compare", run[0], other, "--data", pictures)
+    out, _ = crossent("compare", run[0], fewer, "--data", pictures)
     assert out.startswith("4 pictures, the same for all")
 
 
@@ -160,23 +157,16 @@ def test_evaluate_on_another_folder_agrees_with_predict(run, crossent, pictures)
         if "label" in one:
             counted[names.index(Path(one["path"]).parent.name)][names.index(one["label"])] += 1
     assert counted == found["confusion_matrix"]
-
-
-def test_evaluate_refuses_a_class_that_the_model_does_not_know(run, crossent, pictures):
-    (pictures / "bear").mkdir()
-    Image.new("RGB", (40, 40)).save(pictures / "bear" / "e.png")
+    (pictures / "fox").rename(pictures / "bear")
     _, err = crossent("evaluate", run[0], "--data", pictures, status=2)
     assert "bear" in err and err.count("\n") == 1
 
 
-def test_doctor_names_what_is_to_be_repaired(crossent, pictures):
+def test_doctor_names_what_is_to_be_repaired_and_how_long_the_training_takes(crossent, pictures):
     found = json.loads(crossent("doctor", pictures, "--json", status=1)[0])
     assert {"num_images", "classes", "unusable", "odd", "duplicates", "warnings"} <= found.keys()
     assert found["num_images"] == 4
     assert [u["path"] for u in found["unusable"]] == ["fox/page.jpg"]
-
-
-def test_doctor_of_a_config_says_how_long_the_training_will_take(crossent, pictures):
     (pictures / "fox" / "page.jpg").unlink()
     out, _ = crossent("doctor", pictures, "-c", "configs/smoke.yaml")
     assert "Training will take about" in out
@@ -203,15 +193,29 @@ def test_own_pictures_from_a_folder(train, tmp_path):
         Image.fromarray(draw(0, index, 64)).save(path)
     (path.parent / "empty.jpg").touch()
     words = [*SMOKE, "data.source=folder", "--out", tmp_path / "run"]
-    _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", status=2)
-    assert "no such folder" in err, "a mistake that leaves the folder free for the next try"
-    out, _ = train(*words, f"data.root={path.parents[1]}", f"data.cache_dir={tmp_path / 'cache'}")
+    for more in ((), ("data.folds=2",)):
+        _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", *more, status=2)
+        assert "no such folder" in err and not (tmp_path / "run").exists()
+    pictures, run = path.parents[1], tmp_path / "run"
+    root = f"data.root={os.path.relpath(pictures, ROOT)}"
+    out, _ = train(*words, root, f"data.cache_dir={tmp_path / 'cache'}")
     assert "empty.jpg" in out
-    start = read_records(tmp_path / "run")[0]
+    start = read_records(run)[0]
     assert start["class_names"] == ["grey", "hound", "reynard"]
     assert start["num_images"] == {"train": 24, "val": 6, "unusable": 1}
-    listed = (tmp_path / "run" / "unusable.csv").read_text().splitlines()
+    listed = (run / "unusable.csv").read_text().splitlines()
     assert listed[0] == "path,reason" and "empty.jpg,empty" in listed[1] and len(listed) == 2
+    assert f"  root: {pictures}\n" in (run / "config.yaml").read_text()
+    before, _ = train("crossent", "evaluate", run)
+    moved = pictures.rename(tmp_path / "moved")
+    _, err = train("crossent", "evaluate", run, status=2)
+    assert "if they have moved, add data.root=FOLDER to evaluate" in err
+    assert train("crossent", "evaluate", run, f"data.root={moved}")[0] == before
+    _, err = train("crossent", "evaluate", run, f"data.root={moved}", "data.flip=1", status=2)
+    assert "data.flip: 0.5 -> 1.0" in err
+    (moved / "grey" / "another.jpg").write_bytes((moved / "hound" / "0.jpg").read_bytes())
+    _, err = train("crossent", "evaluate", run, f"data.root={moved}", status=2)
+    assert "the pictures have changed" in err
 
 
 @pytest.mark.parametrize(
@@ -245,21 +249,17 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(train, words, message):
     assert "Traceback" not in err
 
 
-def test_a_used_folder_is_refused(run, train):
+def test_dry_run_keeps_nothing_and_a_used_folder_is_refused(run, train, tmp_path):
+    out, _ = train(*SMOKE, "--dry-run", "--out", tmp_path / "run")
+    assert "one step done: E = 1.0986" in out
+    assert not (tmp_path / "run").exists()
     _, err = train(*SMOKE, "--out", run[0], status=2)
     assert "--resume" in err
 
 
-def test_dry_run_keeps_nothing(train, tmp_path):
-    out, _ = train(*SMOKE, "--dry-run", "--out", tmp_path / "run")
-    assert "one step done: E = 1.0986" in out
-    assert not (tmp_path / "run").exists()
-
-
 def test_print_config_shows_origins(train):
     out, _ = train(*SMOKE, "optim.lr=0.5", "--print-config")
-    assert "argument optim.lr=0.5" in out
-    assert "configs/smoke.yaml:" in out
+    assert "argument optim.lr=0.5" in out and "configs/smoke.yaml:" in out
 
 
 def test_explain_prints_the_right_numbers_of_the_article(crossent):

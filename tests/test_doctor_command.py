@@ -9,7 +9,6 @@ from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.train_run import training_seconds
 from data import cache
-from data.preprocess import Preprocessing
 from tests.data.pictures import decoded_here, make_folder
 
 
@@ -29,11 +28,11 @@ def config(tmp_path, monkeypatch):
 
 
 def test_it_follows_the_weights_to_their_size(config, tmp_path, monkeypatch, capsys):
-    weights = pretrained.PretrainedWeights(tmp_path, {}, Preprocessing(224))
+    weights = pretrained.PretrainedWeights(tmp_path, {}, {"data.image_size": 224})
     monkeypatch.setattr(pretrained, "read_pretrained", lambda *args: weights)
     monkeypatch.setattr("crossent.train_run.training_seconds", lambda *args: 60.0)
     model = "model: {name: torchvision/resnet18, weights: some.safetensors}"
-    for data, more, size in (("image_size: null", model, 224), ("fold: null", "", 64)):
+    for data, more, size in (("cache: true", model, 224), ("cache: true", "", 64)):
         main(["doctor", "-c", str(config(data, more)), "--json"])
         assert json.loads(capsys.readouterr().out)["image_size"] == size
 

@@ -1,24 +1,28 @@
-"""model.weights: from a run, a file, torchvision's own; what comes over, and what is refused."""
+"""model.weights: from a run, a file, torchvision's own; what is used of them, what is refused."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+import yaml
 from safetensors.torch import save_file
 
 import train
-from crossent.build import make_model, make_optimizer, preprocessing_of
-from crossent.config import Settings
+from crossent.build import make_model, make_optimizer
+from crossent.config import Settings, flat_values, load_settings
 from crossent.errors import UserError
 from crossent.model_file import load_model, write_model
 from crossent.pretrained import follow_weights, load_body, read_pretrained
 from crossent.training.signals import StopRequest
 from data.preprocess import Preprocessing
-from models import build_model
+from models import build_model, published, torchvision_models
 from models.head import is_of_head
-from models.torchvision_models import pretrained, torchvision_names
 from tests.data.pictures import make_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def settings_of(**sections):
@@ -29,7 +33,8 @@ def settings_of(**sections):
 def old_run(tmp_path):
     """A run of ours with two classes and its own preprocessing."""
     torch.manual_seed(3)
-    header = {"class_names": ["cat", "cow"], "model": {}, "metrics": {}}
+    header = {"class_names": ["cat", "cow"], "metrics": {}}
+    header |= {"model": {"name": "small_cnn", "arguments": {"width": 4, "dropout": 0.0}}}
     header |= {"preprocessing": Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)).to_dict()}
     path = tmp_path / "old"
     path.mkdir()
@@ -45,10 +50,12 @@ def kept_weights(tmp_path, monkeypatch):
 
     def keep(name):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-        pretrained(name).path.parent.mkdir(parents=True)
         torch.manual_seed(0)
         theirs = torchvision.models.get_model(name).state_dict()
-        torch.save(theirs, pretrained(name).path)
+        path = tmp_path / "hub" / "checkpoints"
+        path.mkdir(parents=True)
+        url = torchvision.models.get_model_weights(name).DEFAULT.url
+        torch.save(theirs, path / url.rpartition("/")[2])
         return theirs
 
     return keep
@@ -65,43 +72,53 @@ def test_all_but_the_head_comes_from_the_other_run(old_run):
             assert torch.equal(tensor, old.state_dict()[name]), name
 
 
-def test_preprocessing_follows_the_weights_where_it_is_left_open(old_run):
-    path, _ = old_run
-    model = {"weights": str(path), "width": 4}
-    filled = follow_weights(settings_of(data={"image_size": None}, model=model))
-    assert preprocessing_of(filled) == Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    path.rename(path.with_name("gone"))
-    assert follow_weights(filled) == filled, "the weights are needed once"
-    assert preprocessing_of(follow_weights(settings_of())) == Preprocessing(64)
+OLD = {
+    "model.name": "small_cnn", "model.width": 4,
+    "data.image_size": 40, "data.mean": (0.1, 0.2, 0.3), "data.std": (0.4, 0.5, 0.6),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mnasnet0_5"])
-def test_default_weights_come_from_where_they_are_kept_and_back_from_a_model_file(
-    kept_weights, tmp_path, name
-):
+@pytest.mark.parametrize("own", [{}, {"data.image_size": 48}, {"model.name": "resnet9"}], ids=str)
+@pytest.mark.parametrize("where", ["argument", "file"])
+def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tmp_path, own, where):
+    """photos.yaml has a model and a size, but it does not know of the weights."""
+    config, words = "configs/photos.yaml", ["data.root=."]
+    if where == "argument":
+        words += [f"{name}={value}" for name, value in own.items()]
+        words += [f"model.weights={old_run[0]}"]
+    else:
+        config = tmp_path / "own.yaml"
+        model = {"weights": str(old_run[0])} | {n[6:]: v for n, v in own.items() if "model." in n}
+        data = {n[5:]: v for n, v in own.items() if "data." in n}
+        base = str(ROOT / "configs" / "photos.yaml")
+        config.write_text(yaml.safe_dump({"base": base, "model": model, "data": data}))
+    loaded = load_settings(config, words)
+    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    found = flat_values(settings)
+    assert {name: found[name] for name in OLD} == OLD | own
+    old_run[0].rename(tmp_path / "gone")
+    assert follow_weights(settings) == settings, "the weights are needed once"
+
+
+def test_the_sizes_that_torchvision_trained_with_are_settings():
+    for name in torchvision_models.names():
+        size = published(f"torchvision/{name}").image_size
+        assert settings_of(data={"image_size": size}).data.image_size == size
+
+
+def test_mnasnet_is_read_from_torchvision_s_file_and_from_ours(kept_weights, tmp_path):
     """MNASNet asks for the version of its layers, which no file of plain tensors has."""
-    theirs, full_name = kept_weights(name), f"torchvision/{name}"
-    model = build_model(full_name, 3)  # their 1000 classes give way to 3
-    load_body(model, read_pretrained("DEFAULT", full_name))
+    theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
+    model = build_model(name, 3)  # their 1000 classes give way to 3
+    load_body(model, read_pretrained("DEFAULT", name))
     header = {"class_names": ["a", "b", "c"], "precision": "fp32", "settings": {}, "metrics": {}}
-    header |= {"model": {"name": full_name, "arguments": {"dropout": 0.0}}}
+    header |= {"model": {"name": name, "arguments": {"dropout": 0.0}}}
     header |= {"preprocessing": Preprocessing(64).to_dict()}
     write_model(tmp_path / "a.safetensors", model.state_dict(), header)
     again = load_model(tmp_path / "a.safetensors", torch.device("cpu")).model
     for key, tensor in again.state_dict().items():
         expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]
         assert torch.equal(tensor, expected), key
-    from_default = {"name": full_name, "weights": "DEFAULT"}
-    filled = follow_weights(settings_of(data={"image_size": None}, model=from_default))
-    assert preprocessing_of(filled) == Preprocessing(
-        224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    )
-
-
-def test_the_sizes_that_torchvision_trained_with_are_settings():
-    for name in torchvision_names():
-        size = pretrained(name).image_size
-        assert settings_of(data={"image_size": size}).data.image_size == size
 
 
 def test_finetuning_starts_from_the_file_where_torch_keeps_it(
@@ -119,11 +136,22 @@ def test_finetuning_starts_from_the_file_where_torch_keeps_it(
     assert train.main(words) == 0
     assert "untrained E = 0.6931 on validation" in capsys.readouterr().out
     model = load_model(run, torch.device("cpu"))
-    assert model.preprocessing == Preprocessing(32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert model.preprocessing == Preprocessing(32, IMAGENET.mean, IMAGENET.std)
     trained = model.model.state_dict()
     assert trained["fc.weight"].shape == (2, 512) and trained["fc.weight"].any()
     moved = (trained["conv1.weight"] - theirs["conv1.weight"]).abs().max()
     assert 0 < moved < 0.01, "it learns, beginning with the weights of the file"
+
+
+def test_without_a_network_the_message_says_where_to_put_the_file(tmp_path, monkeypatch):
+    def unreachable(*args, **options):
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    expected = rf"model.weights: .*no route.* get https://.*resnet18-.* put it at {tmp_path}/.*pth"
+    with pytest.raises(UserError, match=expected):
+        read_pretrained("DEFAULT", "torchvision/resnet18")
 
 
 class Evil:
@@ -147,30 +175,27 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     ("content", "name", "message"),
     [
         (b"", "a.pth", "damaged or holds more than tensors"),
-        (b"not safetensors", "a.safetensors", "damaged or no safetensors file"),
+        (b"not safetensors", "a.safetensors", "damaged or not a safetensors file"),
         (None, "missing", "does not exist; name a run"),
+        (None, "DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
     ],
 )
-def test_a_file_of_no_use_is_named(tmp_path, content, name, message):
+def test_a_file_of_no_use_is_named(tmp_path, monkeypatch, content, name, message):
+    monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_pretrained(str(tmp_path / name), "small_cnn")
+        read_pretrained(name, "small_cnn")
 
 
 def test_weights_that_do_not_fit_are_refused(old_run, tmp_path):
-    with pytest.raises(UserError, match="DEFAULT is for torchvision's models"):
-        read_pretrained("DEFAULT", "small_cnn")
-    wider, found = (
-        build_model("small_cnn", 3, width=8),
-        read_pretrained(str(old_run[0]), "small_cnn"),
-    )
-    with pytest.raises(UserError, match=r"another model: .*set model.name and model.width"):
-        load_body(wider, found)
+    wider = build_model("small_cnn", 3, width=8)
+    with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=4$"):
+        load_body(wider, read_pretrained(str(old_run[0]), "small_cnn"))
     wider.state_dict()["features.0.0.weight"][0] = math.nan
     save_file(wider.state_dict(), tmp_path / "a.safetensors")  # a plain file will do
     found = read_pretrained(str(tmp_path / "a.safetensors"), "small_cnn")
-    assert found.tensors.keys() == wider.state_dict().keys() and found.preprocessing is None
+    assert found.tensors.keys() == wider.state_dict().keys() and found.settings == {}
     with pytest.raises(UserError, match="not finite"):
         load_body(wider, found)
 

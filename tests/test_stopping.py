@@ -15,7 +15,7 @@ from crossent.training.signals import SIGNALS
 from crossent.verify_resume import first_difference
 from tests.forked import ROOT, SMOKE, Command, Mishap
 
-STATUS = {"SIGTERM": 143, "SIGINT": 130}
+STATUS = {"SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129}
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into Linux's /proc")
 
 
@@ -37,6 +37,40 @@ def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step
     assert err == ""
     Command(tmp_path, "--resume", run.path).end(status=0)
     assert first_difference(smoke_run, run) is None
+
+
+def test_sighup_is_left_to_nohup():
+    """And a terminal that is gone does not keep a training from being saved."""
+    program = (
+        "import os, signal\n"
+        "from crossent.training.signals import StopRequest\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "stop = StopRequest().install()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "assert stop.signum is None\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "main, terminal = os.openpty()\n"
+        "os.dup2(terminal, 1)\n"
+        "os.close(main)\n"
+        "stop.install()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "assert stop.signum == signal.SIGHUP\n"
+        "print('to nobody', flush=True)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_when_the_reader_of_its_output_leaves(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    words = [sys.executable, "train.py", *SMOKE, "train.epochs=1", "--out", str(run.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(timeout=60), process.stderr.read()) == (0, "")
+    assert run.records()[-1]["kind"] == "end"
+    assert run.report.exists()
 
 
 def test_a_second_signal_leaves_at_once(tmp_path):

@@ -34,8 +34,7 @@ def test_round_trip_is_exact(path):
 
 
 def test_any_flipped_bit_or_lost_end_is_refused(path):
-    content = path.read_bytes()
-    rng = random.Random(0)
+    content, rng = path.read_bytes(), random.Random(0)
     for place in rng.sample(range(8 * len(content)), 200):
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << place % 8

@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,7 +12,16 @@ import yaml
 from pydantic import ValidationError
 
 from crossent.config import yaml_text
-from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, fields_of, nested, to_yaml
+from crossent.config.settings import (
+    FIELDS,
+    SECTIONS,
+    Section,
+    Settings,
+    fields_of,
+    flat_values,
+    nested,
+    to_yaml,
+)
 from crossent.config.yaml_text import flatten, read_word, read_yaml, shorten, value_of
 from crossent.errors import UserError
 
@@ -36,10 +45,16 @@ class Loaded:
     """The settings of a run, and where each value came from.
 
     `origins` has every dotted name: {"optim.lr": "configs/photos.yaml:14", "seed": "default"}.
+    `order` counts the files from the most basic one on, and then the arguments.
     """
 
     settings: Settings
     origins: dict[str, str]
+    order: dict[str, int] = field(default_factory=dict)
+
+    def given_with(self, name: str) -> set[str]:
+        """Return the settings given where `name` was, in a file that starts from it, or later."""
+        return {n for n, number in self.order.items() if number >= self.order.get(name, 0)}
 
 
 def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> Loaded:
@@ -58,14 +73,25 @@ def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> L
     """
     default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
     mistakes: list[str] = []
-    given: Layer = {}
-    for layer in file_layers(str(config or default), mistakes):
-        given |= layer
-    given |= argument_layer(overrides, mistakes)
+    layers = file_layers(str(config or default), mistakes)
+    layers.append(argument_layer(overrides, mistakes))
+    given = {name: value for layer in layers for name, value in layer.items()}
+    order = {name: number for number, layer in enumerate(layers) for name in layer}
     settings, wrong = check(Settings, given)
     refuse(mistakes + wrong)
     assert settings is not None
-    return Loaded(settings, {n: given[n].origin if n in given else "default" for n in FIELDS})
+    origins = {n: given[n].origin if n in given else "default" for n in FIELDS}
+    return Loaded(settings, origins, order)
+
+
+def with_arguments(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """Return the settings with some changed by arguments; raise UserError as `load_settings`."""
+    mistakes: list[str] = []
+    given = {name: Given(value, "the run") for name, value in flat_values(settings).items()}
+    changed, wrong = check(Settings, given | argument_layer(overrides, mistakes))
+    refuse(mistakes + wrong)
+    assert changed is not None
+    return changed
 
 
 def settings_from_dict(values: object, where: str | Path) -> Settings:
@@ -200,5 +226,7 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
 
 def did_you_mean(word: Any, names: Iterable[str]) -> str:
     """Return "; did you mean X?" with the nearest of the names, or nothing where none is near."""
-    near = difflib.get_close_matches(str(word)[:200], list(names), n=1)
+    names = list(names)
+    ending = [name for name in names if name.endswith(f"/{word}")]
+    near = ending or difflib.get_close_matches(str(word)[:200], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 
 from crossent.config.yaml_text import format_value, yaml_lines
 
+OWN_MODELS = ("small_cnn", "resnet9", "efficientnet_lite0")  # `models.MODELS`, without its imports
+
 
 def expect(words: str) -> WrapValidator:
     """Say what is expected in these words; pydantic has an error for each type of a union."""
@@ -27,6 +29,17 @@ def expect(words: str) -> WrapValidator:
 def setting(default: Any, description: str, **bounds: Any) -> Any:
     """Declare a setting; `bounds` are pydantic's: gt, ge, lt, le."""
     return Field(default=default, description=description, **bounds)
+
+
+def known_model(name: str) -> str:
+    """Return the name of one of our models, or of any of a family; `models` looks it up there."""
+    if name in OWN_MODELS or name.startswith(("torchvision/", "timm/")):
+        return name
+    from models import torchvision_models  # takes seconds, and only for a mistake
+
+    example = name if name in torchvision_models.names() else "resnet18"
+    own = ", ".join(f"'{own}'" for own in OWN_MODELS)
+    raise ValueError(f"Input should be {own}, 'timm/NAME' or such as 'torchvision/{example}'")
 
 
 # Relative to the working directory, as in a shell. No file system takes NUL.
@@ -47,11 +60,9 @@ def known_pattern(text: str) -> str:
     return text
 
 
-ModelName = Annotated[
-    Literal["small_cnn", "resnet9"] | Annotated[str, Field(pattern="^torchvision/.")],
-    expect("'small_cnn', 'resnet9' or one of torchvision's, such as 'torchvision/resnet18'"),
-]
 Pattern = Annotated[str, AfterValidator(known_pattern)]
+Folder = Annotated[PathText, AfterValidator(os.path.abspath)]  # a run finds it from anywhere
+ModelName = Annotated[str, AfterValidator(known_model)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -85,8 +96,8 @@ class DataSettings(Section):
     """The pictures, and how training varies them."""
 
     source: Literal["drawings", "folder", "cifar"] = setting("drawings", "folder: root/CLASS/*.jpg")
-    root: PathText | None = setting(None, "the folder of the pictures")
-    labels: PathText | None = setting(None, "in place of root, a CSV: path,label[,split][,group]")
+    root: Folder | None = setting(None, "the folder of the pictures")
+    labels: Folder | None = setting(None, "in place of root, a CSV: path,label[,split][,group]")
     group: Pattern | None = setting(None, "stay together in the split: folder, or a regex on paths")
     image_size: int | None = setting(64, "pixels; null: as model.weights, or 64", ge=16, le=1024)
     mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
@@ -138,7 +149,7 @@ class DataSettings(Section):
 class ModelSettings(Section):
     """The network."""
 
-    name: ModelName = setting("small_cnn", "a name in models/, or torchvision/resnet18")
+    name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
     weights: PathText | None = setting(None, "DEFAULT, a run or a file; null: from scratch")
@@ -208,6 +219,11 @@ class Settings(Section):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     train: TrainSettings = TrainSettings()
+
+    @property
+    def num_corrections(self) -> int:
+        """The number of settings that correct unequal sizes of the classes: one is enough."""
+        return (self.data.sampling == "balanced") + (self.loss.class_weights != "none")
 
     @property
     def data_seed(self) -> int:

@@ -1,4 +1,4 @@
-"""Which run is better, and can one tell? Paired on the same pictures."""
+"""Which of two runs is better, and can one tell? Compared on the same pictures."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
 from crossent.evaluation.scores import Ints, Outputs
 
-Z_POWER = 0.8416212335729143  # 80 % of a normal distribution lie below
+Z_POWER = 0.8416212335729143  # 80 % of a normal distribution lie below so many deviations
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Side:
 
     @property
     def right(self) -> Floats:
-        """(R, N) 1 where a run is right."""
+        """(R, N) 1 where the prediction of a run is correct."""
         return np.stack([run.right for run in self.runs]).astype(np.float64)
 
     @property
     def losses(self) -> Floats:
-        """(R, N) E of every picture, nats."""
+        """(R, N) E of each picture, nats."""
         return np.stack([run.losses for run in self.runs])
 
 
@@ -40,10 +40,10 @@ class Comparison:
     num_images: int
     accuracy: Interval  # difference, as a share
     E: Interval  # difference, nats
-    gained: Ints  # rows that only the second has right, of several runs the majority
-    lost: Ints  # rows that only the first has right
-    p_value: float  # of accuracies that are equal in truth
-    more_pictures: int | None  # to tell such a difference of two runs, if it is one
+    gained: Ints  # rows that only the second predicts correctly; of several runs, most of them
+    lost: Ints  # rows that only the first predicts correctly
+    p_value: float  # of equal accuracies
+    more_pictures: int | None  # to show the difference of two runs, if there is one
 
     @property
     def distinguishable(self) -> bool:
@@ -53,22 +53,21 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The outcome in plain words."""
-        better, worse, difference = self.second, self.first, self.accuracy
-        if difference.value < 0:
-            better, worse = worse, better
-            difference = Interval(*(-x for x in (difference[0], difference[2], difference[1])))
+        sign = -1 if self.accuracy.value < 0 else 1
+        better, worse = (self.second, self.first)[::sign]
         # + 0.0: no minus before a 0.0
-        apart, low, high = (f"{round(100 * x, 1) + 0.0:.1f}" for x in difference)
+        low, apart, high = sorted(round(sign * 100 * x, 1) + 0.0 for x in self.accuracy)
         if self.distinguishable:
             return (
-                f"{better} is better: {apart} points more accurate than {worse} ({low} to {high})"
+                f"{better} is better: {apart:.1f} points more accurate than {worse} "
+                f"({low:.1f} to {high:.1f})"
             )
         more = ""
         if self.more_pictures is not None:
             more = f"; about {self.more_pictures:,} more pictures would be needed"
         return (
-            f"{better} and {worse} are {apart} points apart, {low} to {high}: not distinguishable"
-            f"{more}"
+            f"{better} and {worse} are {apart:.1f} points apart, {low:.1f} to {high:.1f}: "
+            f"not distinguishable{more}"
         )
 
     def to_dict(self, picture_names: Sequence[str]) -> dict[str, Any]:
@@ -92,9 +91,9 @@ def compare(first: Side, second: Side) -> Comparison:
     """Compare two sides on the same pictures in the same order.
 
     Differences are taken picture by picture, so that what makes a picture hard for both cancels.
-    p belongs to the interval of the accuracy: of two single runs both follow from the pictures
-    gained and lost; of several runs both are read off the same draws, so that p is below 0.05 where
-    the 95 % interval leaves out 0.
+    p belongs to the interval of the accuracy: for two single runs both follow from the pictures
+    gained and lost; for several runs both follow from the same draws, so that p is below 0.05
+    where the 95 % interval leaves out 0.
 
     Raises:
         ValueError: the labels differ, so these are not the same pictures.
@@ -110,16 +109,15 @@ def compare(first: Side, second: Side) -> Comparison:
         p_value = mcnemar(len(gained), len(lost))
         more_pictures = pictures_missing(now - was)
     else:
-        draws = paired_draws(first.right, second.right)
-        accuracy = percentiles(float(now.mean() - was.mean()), draws).within(-1, 1)
-        p_value = level_of_zero(draws)
-        more_pictures = None  # they would do nothing about the spread of several runs
+        interval, p_value = paired_bootstrap(first.right, second.right)
+        accuracy = interval.within(-1, 1)
+        more_pictures = None  # more pictures do not reduce the spread of several runs
     return Comparison(
         first=first.name,
         second=second.name,
         num_images=len(labels),
         accuracy=accuracy,
-        E=paired_bootstrap(first.losses, second.losses),
+        E=paired_bootstrap(first.losses, second.losses)[0],
         gained=gained,
         lost=lost,
         p_value=p_value,
@@ -128,10 +126,10 @@ def compare(first: Side, second: Side) -> Comparison:
 
 
 def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
-    """The difference of two accuracies on the same pictures.
+    """Return the difference of two accuracies on the same pictures.
 
-    The normal interval with half a picture added to each of the four cells, which keeps its word
-    for few pictures too; without that, two runs that agree everywhere would be equal for certain.
+    The normal interval with half a picture added to each of the four cells, which is right for few
+    pictures too; without that, two runs that agree everywhere would be equal for certain.
     Source: Agresti & Min 2005, "Simple improved confidence intervals for comparing matched
     proportions".
     """
@@ -142,7 +140,7 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """The probability of so uneven a change, or a more uneven one, if either side were as likely.
+    """Return the probability of a change at least so uneven, if both sides are equally likely.
 
     Source: McNemar 1947, "Note on the sampling error of the difference between correlated
     proportions"; here exact, by the binomial distribution.
@@ -152,12 +150,15 @@ def mcnemar(gained: int, lost: int) -> float:
         0.21875
     """
     changed = gained + lost
-    tail = sum(math.comb(changed, k) for k in range(min(gained, lost) + 1))
+    term = tail = 1  # binomial coefficients, each from the last: fast for any number of pictures
+    for k in range(min(gained, lost)):
+        term = term * (changed - k) // (k + 1)
+        tail += term
     return min(1.0, float(2 * tail / 2**changed))
 
 
 def pictures_missing(differences: Floats) -> int | None:
-    """How many more pictures would show the difference in four cases of five, if it is as it seems.
+    """Return how many more pictures would show this difference in four cases of five.
 
     n = ((z_95% + z_80%) s / d)^2 with s the standard deviation of the differences and d their mean,
     to two digits; None where the mean is 0 or there are enough already.
@@ -169,37 +170,32 @@ def pictures_missing(differences: Floats) -> int | None:
     return None if missing < 1 else int(float(f"{missing:.1e}"))
 
 
-def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
-    """Return the mean of the second (R', N) minus that of the first (R, N)."""
-    draws = paired_draws(first, second, seed)
-    return percentiles(float(second.mean() - first.mean()), draws)
+def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> tuple[Interval, float]:
+    """Return the mean of the second (R', N) minus that of the first (R, N), and its p-value.
+
+    Pictures and runs are drawn anew. p is the largest number such that the percentile interval of
+    level 1 - p still holds 0.
+    """
+    differences = second.mean(axis=0) - first.mean(axis=0)
+    blocks = [counts @ differences for counts in resamples(len(differences), seed)]
+    draws = np.concatenate(blocks) / len(differences)
+    draws += deviations([first, second], len(draws), np.random.default_rng(seed + 1))
+    beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    p_value = min(1.0, 2 * max(beyond, 1) / len(draws))
+    return percentiles(float(differences.mean()), draws), p_value
 
 
 def spread_interval(values: Floats) -> Interval:
     """Return the mean of (R, N) values over runs and pictures."""
-    return paired_bootstrap(np.zeros_like(values[:1]), values)
-
-
-def paired_draws(first: Floats, second: Floats, seed: int = 0) -> Floats:
-    """Draw the difference of the means (R, N) and (R', N) anew: other pictures, other runs."""
-    differences = second.mean(axis=0) - first.mean(axis=0)
-    blocks = [counts @ differences for counts in resamples(len(differences), seed)]
-    draws = np.concatenate(blocks) / len(differences)
-    return draws + deviations([first, second], len(draws), np.random.default_rng(seed + 1))
-
-
-def level_of_zero(draws: Floats) -> float:
-    """Return the largest p such that the percentile interval of level 1 - p still holds 0."""
-    beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return min(1.0, 2 * max(beyond, 1) / len(draws))
+    return paired_bootstrap(np.zeros_like(values[:1]), values)[0]
 
 
 def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
-    """How far the difference of two (R, N) sides may be off for want of more runs: (num_draws,).
+    """Draw how far the difference of two (R, N) sides is off for want of more runs: (num_draws,).
 
-    t sqrt(v), with v the sum of s^2 / R over the sides and Student's t, as each s is measured on R
-    runs only: drawing R of them with replacement would be too sure of a few. The degrees of
-    freedom are v^2 / sum((s^2 / R)^2 / (R - 1)), Welch's. A single run says nothing of its spread.
+    t sqrt(v), with v the sum of s^2 / R over the sides and t from Student's distribution, since
+    each s is measured on R runs only; drawing R runs with replacement would be too certain. The
+    degrees of freedom are Welch's, v^2 / sum((s^2 / R)^2 / (R - 1)). A single run has no spread.
 
     Source: Welch 1947, "The generalization of 'Student's' problem when several different
     population variances are involved".

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from crossent.device import autocast
 from crossent.errors import UserError
-from crossent.evaluation.scores import Outputs
+from crossent.evaluation.scores import Ints, Outputs
 from crossent.loss import cross_entropy
 from data.batches import Batch, val_batches
+from data.duplicates import seen_before
 from data.images import ImageSet
 from data.preprocess import Preprocessing
 
@@ -82,21 +83,29 @@ class Evaluator:
                 answers[torch.from_numpy(batch.sample_ids)] = pair.cpu().double()
         return totals
 
+    def outputs(self, model: nn.Module) -> Outputs:
+        """Return the predictions of a model on all the pictures."""
+        logits = torch.cat([logits.cpu() for _, logits in self.logits(model)])
+        return Outputs(logits.double().numpy(), np.asarray(self.image_set.labels))
+
 
 def outputs_of(classifier: "Classifier", image_set: ImageSet) -> Outputs:
-    """Return the answers of a trained model to labelled pictures.
-
-    Raises:
-        UserError: some of them are not finite.
-    """
+    """Return the predictions of a trained model; raise UserError if some are not finite."""
     evaluator = Evaluator(
         image_set, classifier.preprocessing, classifier.device, classifier.precision
     )
-    logits = torch.cat([logits.cpu() for _, logits in evaluator.logits(classifier.model)])
-    num_broken = int((~logits.isfinite()).any(dim=1).sum())
+    outputs = evaluator.outputs(classifier.model)
+    num_broken = int((~np.isfinite(outputs.logits)).any(axis=1).sum())
     if num_broken:
         raise UserError(
-            f"the model answers with numbers that are not finite to {num_broken} of "
-            f"{len(image_set)} pictures: it cannot be evaluated; train it with a smaller optim.lr"
+            f"the model's output is not finite for {num_broken} of {len(image_set)} pictures: "
+            "it cannot be evaluated; train it with a smaller optim.lr"
         )
-    return Outputs(logits.double().numpy(), np.asarray(image_set.labels))
+    return outputs
+
+
+def new_rows(classifier: "Classifier", image_set: ImageSet) -> Ints:
+    """Return the rows of the pictures that are new to the model, not even near-duplicates."""
+    if not (classifier.trained_on and image_set.prints):
+        return np.arange(len(image_set))
+    return np.flatnonzero(~seen_before(classifier.trained_on, image_set.prints))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossent.evaluation.confidence import SHARES, Calibration, Coverage, calibrate, cover
-from crossent.evaluation.evaluate import outputs_of
-from crossent.evaluation.intervals import HUGE, shown
+from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.scores import Metrics, Outputs, Scores, score
 from crossent.evaluation.shortcuts import Shortcuts, look_for_shortcuts
 from crossent.model_file import Classifier
@@ -20,19 +19,36 @@ VIEW_NAMES = {"border": "only the border", "centre": "only the centre", "grey": 
 
 @dataclass(frozen=True)
 class Findings:
-    """All measurements; `outputs` are the answers that the others were computed from."""
+    """All measurements, computed from the predictions `outputs` for the pictures of `image_set`."""
 
+    image_set: ImageSet
     outputs: Outputs
     scores: Scores
     calibration: Calibration
     coverage: Coverage
     shortcuts: Shortcuts
+    num_seen: int  # pictures that the model was trained on, left out if there are others
+    everything: Outputs  # the predictions for those, too
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence if the model was trained on some of the pictures."""
+        if not self.num_seen:
+            return None
+        num, accuracy, E = len(self.everything), *self.everything.means
+        text = f"{self.num_seen} of {num} pictures, or nearly the same ones, were used in training"
+        if self.num_seen == num:
+            return f"{text}: these numbers say nothing about new pictures"
+        return f"{text}: they are left out; with them accuracy is {accuracy:.1%}, E = {E:.4f}"
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
         """Return the object that `evaluate --json` prints, but for the unusable files."""
         accuracies = {share: self.coverage.at(share) for share in SHARES}
+        accuracy, E = self.everything.means
+        seen = {"num_images": self.num_seen, "accuracy_with_them": accuracy, "E_with_them": E}
         return {
             **self.scores.to_dict(class_names),
+            "trained_on": {**seen, "warning": self.warning},
             "calibration": self.calibration.to_dict(),
             "coverage": [
                 {"share": share, "accuracy": accuracy.to_dict(), "confidence": confidence}
@@ -43,24 +59,37 @@ class Findings:
 
 
 def examine(classifier: Classifier, image_set: ImageSet) -> Findings:
-    """Measure everything."""
-    outputs = outputs_of(classifier, image_set)
+    """Measure everything, on the pictures that are new to the model if there are any."""
+    everything, new = outputs_of(classifier, image_set), new_rows(classifier, image_set)
+    outputs, num_seen = everything, len(image_set) - len(new)
+    if num_seen and len(new):
+        outputs, image_set = outputs.take(new), image_set.take(new)
     return Findings(
+        image_set=image_set,
         outputs=outputs,
         scores=score(outputs),
         calibration=calibrate(outputs),
         coverage=cover(outputs.confidence, outputs.right),
         shortcuts=look_for_shortcuts(classifier, image_set),
+        num_seen=num_seen,
+        everything=everything,
     )
 
 
-def as_text(findings: Findings, class_names: list[str], unusable: Sequence[Unusable]) -> str:
+def as_text(
+    findings: Findings,
+    class_names: list[str],
+    unusable: Sequence[Unusable],
+    warnings: Sequence[str] = (),
+) -> str:
     """Return accuracy and E, a row per class, the confusion matrix and the other tables."""
+    warnings = [*warnings, *([findings.warning] if findings.warning else [])]
     parts = [
+        "\n".join(f"warning: {warning}" for warning in warnings),
         tables(findings.scores, class_names),
         calibration_lines(findings.calibration),
         coverage_table(findings.coverage),
-        shortcut_table(findings.shortcuts),
+        shortcut_table(findings, class_names),
     ]
     if unusable:
         lines = [f"{len(unusable)} files could not be used:"]
@@ -68,7 +97,7 @@ def as_text(findings: Findings, class_names: list[str], unusable: Sequence[Unusa
         if len(unusable) > MAX_LISTED:
             lines.append(f"  ... and {len(unusable) - MAX_LISTED} more (all with --json)")
         parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def tables(scores: Scores, class_names: list[str]) -> str:
@@ -82,15 +111,11 @@ def tables(scores: Scores, class_names: list[str]) -> str:
 
 
 def headline(scores: Scores, class_names: list[str]) -> str:
-    """Return the two numbers, and E in the units of the article's reader."""
-    E, num_classes = scores.E.value, len(class_names)
-    bits, digits = shown(E / math.log(2), ".4f"), shown(E / math.log(10), ".4f")
-    doubt = f"{math.exp(E):.2f}" if E < math.log(HUGE) else f"more than {HUGE:,.0f}"
+    """Return the numbers over all classes."""
+    untrained = f"ln {len(class_names)} = {math.log(len(class_names)):.4f}"
     return (
         f"{scores.metrics.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
-        f"E = {scores.E.text('.4f')} nats\n"
-        f"= {bits} bits = {digits} in base 10; exp(E) = {doubt}: as unsure as between that many "
-        f"classes (an untrained model: ln {num_classes} = {math.log(num_classes):.4f})\n"
+        f"E = {scores.E.text('.4f')} nats; an untrained model has {untrained}\n"
         f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
         f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
@@ -113,8 +138,8 @@ def calibration_lines(calibration: Calibration) -> str:
     return (
         f"Calibration error {calibration.before.text('.3f')}; a perfectly calibrated model would "
         f"show {calibration.by_chance.text('.3f')} on so many pictures\n"
-        f"best temperature for the logits: {calibration.temperature:.2f}; above 1 the model is too "
-        "confident"
+        f"Best temperature for the logits {calibration.temperature:.2f}; above 1 the model is "
+        "overconfident"
     )
 
 
@@ -126,10 +151,11 @@ def coverage_table(coverage: Coverage) -> str:
     return align(rows)
 
 
-def shortcut_table(shortcuts: Shortcuts) -> str:
+def shortcut_table(findings: Findings, class_names: list[str]) -> str:
+    shortcuts, support = findings.shortcuts, findings.scores.metrics.support
     rows = [["what is seen", "accuracy"]]
     rows += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
-    rows.append(["(guessing)", f"{shortcuts.guess:.1%}"])
+    rows.append([f"(always {class_names[support.argmax()]})", f"{shortcuts.guess:.1%}"])
     warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
     return align(rows) + warning
 

@@ -25,6 +25,15 @@ class Outputs:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, rows: Ints) -> "Outputs":
+        """Return the predictions for some of the pictures."""
+        return Outputs(self.logits[rows], self.labels[rows])
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Accuracy, and E in nats."""
+        return float(self.right.mean()), float(self.losses.mean())
+
     @property
     def num_classes(self) -> int:
         return int(self.logits.shape[1])

@@ -1,11 +1,11 @@
-"""The shortcut test: what is left of the accuracy when the middle of the pictures is covered?
+"""The shortcut test: the accuracy that is left when the middle of the pictures is covered.
 
-A model may have learned the background of its pictures, which is another one elsewhere.
+A model may have learned the background of its pictures, which differs elsewhere.
 Source: Ribeiro et al. 2016, "Why should I trust you?", section 6.4.
 """
 
 import math
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,22 +24,22 @@ GREY = np.array([0.299, 0.587, 0.114])  # luma of RGB, ITU-R BT.601
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """Accuracy by view, against the share of the most frequent class, which a guess would get."""
+    """Accuracy on each view, beside that of always predicting the most frequent class."""
 
     guess: float
-    views: dict[str, Interval]  # by the names of `VIEWS`
+    views: dict[str, Interval]  # by the names of `views_of`
 
     @property
     def warning(self) -> str | None:
-        """A sentence if the border alone does clearly better than guessing."""
+        """A sentence if the border alone gives a clearly better accuracy than guessing."""
         border = self.views["border"]
         if border.low <= self.guess:
             return None
         return (
-            f"the border alone, with the middle covered, is right {border.value:.0%} of the time "
-            f"({border.low:.0%} to {border.high:.0%}; guessing: {self.guess:.0%}): either what the "
-            "pictures show reaches into it, or the model reads the background and will fail where "
-            "that is another one; look at the pictures"
+            f"with the middle covered, {border.value:.0%} of predictions are still correct "
+            f"({border.low:.0%} to {border.high:.0%}; always predicting the most frequent class: "
+            f"{self.guess:.0%}): either the objects reach into the border, or the model uses the "
+            "background and will fail where that differs; look at the pictures"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,38 +48,31 @@ class Shortcuts:
         return {"guess": self.guess, **views, "warning": self.warning}
 
 
-def only_border(images: Pixels, colour: Pixels) -> Pixels:
-    """Cover the square in the middle, half of the area, with one colour."""
-    return np.where(is_middle(images.shape[1])[:, :, None], colour, images)
+def views_of(images: Pixels, colour: Pixels) -> dict[str, Pixels]:
+    """Return the pictures in four views.
 
+    The border and the centre are half of the area each; the other half has one colour.
 
-def only_centre(images: Pixels, colour: Pixels) -> Pixels:
-    """Cover all but the square in the middle with one colour: the other half of the area."""
-    return np.where(is_middle(images.shape[1])[:, :, None], images, colour)
-
-
-def in_grey(images: Pixels, colour: Pixels) -> Pixels:
-    """Remove the colour. Shape: (N, S, S, 3) to the same."""
+    Shape:
+        images: (N, S, S, 3); colour: (3,); each view: (N, S, S, 3).
+    """
+    middle = is_middle(images.shape[1])[:, :, None]
     grey = (images @ GREY).round().astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=-1)
-
-
-VIEWS: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
-    "whole": lambda images, colour: images,
-    "border": only_border,
-    "centre": only_centre,
-    "grey": in_grey,
-}
+    return {
+        "whole": images,
+        "border": np.where(middle, colour, images),
+        "centre": np.where(middle, images, colour),
+        "grey": np.repeat(grey[..., None], 3, axis=-1),
+    }
 
 
 def look_for_shortcuts(classifier: Classifier, image_set: ImageSet) -> Shortcuts:
     """Measure the accuracy on each view of the pictures."""
     colour = mean_colour(image_set)
-    num_right = dict.fromkeys(VIEWS, 0)
+    num_right: Counter[str] = Counter()
     for first in range(0, len(image_set), AT_ONCE):
         rows = slice(first, first + AT_ONCE)
-        for name, view in VIEWS.items():
-            images = view(image_set.images[rows], colour)
+        for name, images in views_of(image_set.images[rows], colour).items():
             part = ImageSet(images, image_set.labels[rows], image_set.names[rows])
             num_right[name] += int(outputs_of(classifier, part).right.sum())
     views = {name: wilson(count, len(image_set)) for name, count in num_right.items()}

@@ -1,56 +1,94 @@
 """Compare runs, or groups of runs, on the same pictures: as text and as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from crossent.config import differences
 from crossent.errors import UserError
 from crossent.evaluation.compare import Comparison, Side, compare
 from crossent.evaluation.measure import align
-from crossent.evaluation.scores import Scores, score
+from crossent.evaluation.scores import Ints, Scores, score
 from crossent.experiments.group import Measured, measure_side
+
+MAX_CHANGED = 10  # pictures per comparison; --json has them all
 
 
 def compare_runs(
-    paths: Sequence[Path], against: Sequence[Path], data_root: str | None, device: torch.device
+    paths: Sequence[Path], data_root: str | None, device: torch.device
 ) -> tuple[str, dict[str, Any]]:
     """Compare runs and groups, each with the first; return tables, and their numbers for JSON.
 
     Args:
-        against: if there are any, these are the first side, together, and `paths` the second.
         data_root: a folder of pictures; None takes the validation pictures that they share.
 
     Raises:
         UserError: they cannot be compared, as classes or pictures differ.
     """
-    if len(paths) + len(against) < 2:
+    if len(paths) < 2:
         raise UserError("compare needs two runs or more, such as: compare runs/a runs/b")
-    sides = [*against, *paths]
-    names = [path.resolve().name for path in sides]
-    if len(set(names)) < len({path.resolve() for path in sides}):
-        names = [str(path) for path in sides]
-    pairs = zip(sides, names, strict=True)
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len({path.resolve() for path in paths}):
+        names = [str(path) for path in paths]
+    pairs = zip(paths, names, strict=True)
     measured = [measure_side(path, name, data_root, device) for path, name in pairs]
     runs = [run for side in measured for run in side]
     for other in runs[1:]:
         check_comparable(runs[0], other)
-    if against:
-        num_first = sum(map(len, measured[: len(against)]))
-        measured = [runs[:num_first], runs[num_first:]]
-    first, *others = [make_side(side) for side in measured]
-    comparisons = [compare(first, other) for other in others]
-    scores = {run.name: score(run.outputs) for run in runs}
-    facts = {
-        "runs": [
-            {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
-            for name, s in scores.items()
-        ],
-        "comparisons": [c.to_dict(runs[0].picture_names) for c in comparisons],
-    }
-    return as_text(scores, comparisons), facts
+    new = reduce(np.intersect1d, [run.new for run in runs])
+    num_seen = len(runs[0].outputs) - len(new)
+    if num_seen and len(new):
+        measured = [[take(run, new) for run in side] for side in measured]
+    first = measured[0][0]
+    sides = [
+        Side(name, [run.outputs for run in side])
+        for name, side in zip(names, measured, strict=True)
+    ]
+    comparisons = [compare(sides[0], other) for other in sides[1:]]
+    details = [
+        {**c.to_dict(first.picture_names), **details_of(c, measured[0], other)}
+        for c, other in zip(comparisons, measured[1:], strict=True)
+    ]
+    scores = {run.name: score(run.outputs) for side in measured for run in side}
+    rows = [
+        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
+        for name, s in scores.items()
+    ]
+    facts = {"runs": rows, "trained_on": num_seen, "comparisons": details}
+    return as_text(scores, comparisons, facts), facts
+
+
+def take(run: Measured, rows: Ints) -> Measured:
+    """Return what was measured on some of the pictures."""
+    names = [run.picture_names[row] for row in rows]
+    return replace(run, outputs=run.outputs.take(rows), picture_names=names)
+
+
+def details_of(
+    comparison: Comparison, first: Sequence[Measured], second: Sequence[Measured]
+) -> dict[str, Any]:
+    """Return the settings that differ, and the predictions for the pictures gained and lost."""
+
+    def predicted(side: Sequence[Measured], row: int) -> str:
+        found = [run.class_names[run.outputs.predicted[row]] for run in side]
+        return ", ".join(dict.fromkeys(found))  # several where the runs of a group disagree
+
+    run = first[0]
+    changed = [
+        {
+            "path": run.picture_names[row],
+            "label": run.class_names[run.outputs.labels[row]],
+            "first": predicted(first, row),
+            "second": predicted(second, row),
+        }
+        for row in [*comparison.gained, *comparison.lost]
+    ]
+    return {"settings": differences(run.settings, second[0].settings), "changed": changed}
 
 
 def check_comparable(first: Measured, other: Measured) -> None:
@@ -69,28 +107,41 @@ def check_comparable(first: Measured, other: Measured) -> None:
         )
 
 
-def make_side(runs: Sequence[Measured]) -> Side:
-    """Make one side of the runs; several of one group are called after it."""
-    name, *others = {run.name.rpartition("/")[0] for run in runs}
-    if len(runs) == 1 or others or not name:
-        name = " + ".join(run.name for run in runs)
-    return Side(name, [run.outputs for run in runs])
-
-
-def as_text(scores: Mapping[str, Scores], comparisons: Sequence[Comparison]) -> str:
-    """Return a row per run, a row per comparison, and a sentence about each."""
+def as_text(
+    scores: Mapping[str, Scores], comparisons: Sequence[Comparison], facts: dict[str, Any]
+) -> str:
+    """Return one row per run and per comparison, then what each comparison shows."""
+    num, num_seen = comparisons[0].num_images, facts["trained_on"]
+    title = (
+        f"{num:,} pictures, the same for all; in brackets 95 % intervals; p is that of the "
+        "accuracies"
+    )
+    if num_seen:
+        what = "numbers say nothing about new pictures" if num_seen == num else "they are left out"
+        title += (
+            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in training one "
+            f"of the runs: {what}"
+        )
     rows = [["run", "accuracy", "E"]]
     rows += [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scores.items()]
     differences = [["difference", "accuracy, points", "E", "gained", "lost", "p"]]
-    for c in comparisons:
+    parts = [title, align(rows)]
+    for c, details in zip(comparisons, facts["comparisons"], strict=True):
         value, low, high = (100 * x for x in c.accuracy)
         points = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
         counts = [str(len(c.gained)), str(len(c.lost))]
         name = f"{c.second} minus {c.first}"
         differences.append([name, points, c.E.text("+.4f"), *counts, f"{c.p_value:.3f}"])
-    title = (
-        f"{comparisons[0].num_images:,} pictures, the same for all; in brackets 95 % intervals; "
-        "p is that of the accuracies"
-    )
-    sentences = "\n".join(f"{c.sentence}." for c in comparisons)
-    return "\n\n".join([title, align(rows), align(differences), sentences])
+        lines = []
+        if details["settings"]:
+            lines.append(f"Settings of {c.first} -> {c.second}: {'; '.join(details['settings'])}")
+        changed = details["changed"]
+        table = [["predicted differently", "true", c.first, c.second]]
+        shown = changed if len(changed) <= MAX_CHANGED else changed[:5] + changed[-5:]
+        table += [list(picture.values()) for picture in shown]
+        if changed:
+            lines.append(align(table))
+        if len(changed) > MAX_CHANGED:
+            lines.append(f"... and {len(changed) - MAX_CHANGED} more (all with --json)")
+        parts.append("\n".join([*lines, f"{c.sentence}."]))
+    return "\n\n".join([*parts[:2], align(differences), *parts[2:]])

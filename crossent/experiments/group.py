@@ -5,7 +5,7 @@ GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png 
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,24 +17,23 @@ from crossent.config import Loaded, Settings, load_settings, to_yaml, with_value
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.compare import Side, spread_interval
-from crossent.evaluation.evaluate import outputs_of
+from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.measure import align, tables
-from crossent.evaluation.scores import Outputs, score
+from crossent.evaluation.scores import Ints, Outputs, score
 from crossent.files import write_text
 from crossent.model_file import load_model
-from crossent.resume import is_finished
+from crossent.resume import refused_differences
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # at run time inside the functions: else the chains of imports grow too long
     from crossent.train_run import Caller
 
-MIN_SEEDS = 2
 SUMMARY = "summary.json"
 
 
 class Group:
-    """Paths of a group."""
+    """Paths of a group, and which runs it has."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +60,7 @@ class Group:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write down what is to be trained, anew if a mistake kept the first run from beginning."""
+        """Write down what to train; once more if a mistake kept the first run from beginning."""
         if any(RunFolder(run).config.exists() for run in [self.path, *self.runs]):
             raise UserError(
                 f"{self.path} is used already: go on with --resume {self.path}, "
@@ -71,23 +70,22 @@ class Group:
         if num_seeds:  # all with the same split, so that they can be compared
             kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
             runs = {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
-        else:  # none chooses its epoch by the pictures that it is judged by
+        else:  # no fold chooses its epoch by the pictures that it is judged by
             kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
-            runs = {f"fold-{k}": {"data.fold": k, "train.keep": "last"} for k in numbers}
+            last = {"train.keep": "last", "train.patience": None}
+            runs = {f"fold-{k}": {"data.fold": k, **last} for k in numbers}
         RunFolder(self.path).make()
         write_text(self.config, to_yaml(settings))
         write_json(self.facts, {"kind": kind, "runs": runs})
 
     def keep_config(self, settings: Settings) -> None:
-        """Go on with other settings if those of all runs allow it, also of those to come."""
-        old = load_settings(self.config).settings
-        if old.data.folds != settings.data.folds:
+        """Go on with other settings, if they do not change the results so far."""
+        refused = refused_differences(load_settings(self.config).settings, settings)
+        if refused:
             raise UserError(
-                f"{self.path} cannot go on with other folds: data.folds: {old.data.folds} -> "
-                f"{settings.data.folds}. Start a new group with --out"
+                f"{self.path} cannot go on with settings that change its result: "
+                f"{'; '.join(refused)}. Start a new group with --out"
             )
-        for name, own in self.variants.items():
-            is_finished(RunFolder(self.path / name), with_values(settings, own))
         write_text(self.config, to_yaml(settings))
 
 
@@ -98,40 +96,43 @@ def has_folds(settings: Settings) -> bool:
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
     """Whether several runs are asked for; raise UserError if in a way that makes no sense."""
-    wants_folds = has_folds(settings)
-    is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
-    if num_seeds is not None and resume:
-        raise UserError(f"--resume {resume} knows its runs; leave out --seeds")
-    if num_seeds is not None and num_seeds < MIN_SEEDS:
-        raise UserError(f"--seeds {num_seeds}: expected {MIN_SEEDS} or more")
-    if wants_folds and num_seeds is not None:
-        raise UserError("--seeds and data.folds are two questions: ask them one after the other")
-    if wants_folds and settings.train.patience is not None:
-        raise UserError(
-            "train.patience would end each fold by the pictures that it is judged by; "
-            "with data.folds set train.patience=null and the epochs"
-        )
-    if is_group and "TORCHELASTIC_RUN_ID" in os.environ:
-        raise UserError(
-            "a group of runs is trained by one process: leave out torchrun, "
-            "or give it one run, such as data.folds=5 data.fold=1"
-        )
+    wants_folds, wants_seeds = has_folds(settings), num_seeds is not None
+    is_group = Group(resume).exists if resume else wants_folds or wants_seeds
+    mistakes = {
+        f"--resume {resume} knows its runs; leave out --seeds": resume and wants_seeds,
+        f"--seeds {num_seeds}: expected 2 or more": num_seeds is not None and num_seeds < 2,
+        "--seeds and data.folds: ask for one after the other": wants_folds and wants_seeds,
+        "a group of runs is trained by one process: leave out torchrun, or give it one run, such "
+        "as data.folds=5 data.fold=1": is_group and "TORCHELASTIC_RUN_ID" in os.environ,
+    }
+    for mistake, is_made in mistakes.items():
+        if is_made:
+            raise UserError(mistake)
     return is_group
 
 
-def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | None) -> int:
+def train_group(
+    settings: Settings, path: Path, is_old: bool, num_seeds: int | None,
+    caller: "Caller | None" = None,
+) -> int:  # fmt: skip
     """Train the folds, or the seeds, and write their results together; return the exit status."""
-    from crossent.train_run import Caller
+    from crossent.train_run import Caller, train_run
 
-    group, caller = Group(path), Caller(f"python train.py --resume {path}")
+    group, caller = Group(path), caller or Caller(f"python train.py --resume {path}")
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
         else:
             group.create(settings, num_seeds)
-        status = train_runs(group, caller)
-        if status != EXIT_DONE:
-            return status
+        common = load_settings(group.config)
+        for name, own in group.variants.items():
+            run = path / name
+            print(f"== {run}", flush=True)
+            origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
+            loaded = Loaded(with_values(common.settings, own), origins)
+            status = train_run(loaded, run, RunFolder(run).config.exists(), caller).status
+            if status != EXIT_DONE:
+                return status
         try:
             with caller.stop.install().raising():
                 print(summarise(group, choose_device(settings.train.device)))
@@ -139,26 +140,6 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
             print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status
     print(f"see {group.curves} and {path / SUMMARY}")
-    return EXIT_DONE
-
-
-def train_runs(
-    group: Group, caller: "Caller", after_each: Callable[[], None] = lambda: None
-) -> int:
-    """Train what is not done of each run; return the status of the first that did not end well."""
-    from crossent.train_run import train_run
-
-    common = load_settings(group.config)
-    for name, own in group.variants.items():
-        path = group.path / name
-        if not caller.silent:
-            print(f"== {path}", flush=True)
-        origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
-        loaded = Loaded(with_values(common.settings, own), origins)
-        status = train_run(loaded, path, RunFolder(path).config.exists(), caller).status
-        if status != EXIT_DONE:
-            return status
-        after_each()
     return EXIT_DONE
 
 
@@ -170,6 +151,8 @@ class Measured:
     class_names: list[str]
     picture_names: list[str]
     outputs: Outputs
+    new: Ints  # rows of the pictures that the run was not trained on
+    settings: Settings
     key: object
 
 
@@ -190,13 +173,12 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
 
     classifier = load_model(path, device)
     data = data_to_evaluate(classifier, data_root)
-    outputs = outputs_of(classifier, data.val)
-    settings = classifier.header["settings"]
+    settings = Settings.model_validate(classifier.header["settings"])
     key: object = data.fingerprint
-    if data_root is None and settings["data"]["source"] == "drawings":  # the same in any size
-        drawn = Settings.model_validate(settings)
-        key = (drawn.data_seed, drawn.data.num_images, drawn.data.val_fraction)
-    return Measured(name, classifier.class_names, data.val.names, outputs, key)
+    if data_root is None and settings.data.source == "drawings":  # the same in any size
+        key = (settings.data_seed, settings.data.num_images, settings.data.val_fraction)
+    outputs, new = outputs_of(classifier, data.val), new_rows(classifier, data.val)
+    return Measured(name, classifier.class_names, data.val.names, outputs, new, settings, key)
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
@@ -204,35 +186,36 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     names = [picture for run in runs for picture in run.picture_names]
-    outputs, key = Outputs(logits, labels), [run.key for run in runs]
-    return Measured(name, runs[0].class_names, names, outputs, key)
+    outputs, new = Outputs(logits, labels), np.arange(len(labels))  # no fold has seen its own
+    settings = with_values(runs[0].settings, {"data.fold": None})
+    return Measured(
+        name, runs[0].class_names, names, outputs, new, settings, [run.key for run in runs]
+    )
 
 
 def summarise(group: Group, device: torch.device) -> str:
     """Measure all runs, write summary.json, and return the table."""
     runs = [measure_run(path, path.name, None, device) for path in group.runs]
-    if group.kind == "folds":  # every picture was judged by the one model that had not seen it
+    if group.kind == "folds":
         scores, class_names = score(pooled("", runs).outputs), runs[0].class_names
-        title = "Each picture was judged by the model that had not seen it, after its last epoch."
+        title = "Each picture was predicted by the model that was trained without it."
         text, facts = f"{title}\n\n{tables(scores, class_names)}", scores.to_dict(class_names)
     else:
-        text, facts = about_seeds(runs)
+        text, facts = about_seeds([run.outputs for run in runs])
     rows, of_each = [[group.kind.rstrip("s"), "pictures", "accuracy", "E"]], []
     for run in runs:
         num, outputs = len(run.outputs), run.outputs
         accuracy, E = float(outputs.right.mean()), float(outputs.losses.mean())
         of_each.append({"run": run.name, "num_images": num, "accuracy": accuracy, "E": E})
         rows.append([run.name, str(num), f"{accuracy:.1%}", f"{E:.4f}"])
-    facts = {"kind": group.kind, **facts, group.kind: of_each}
-    write_json(group.path / SUMMARY, facts)
+    write_json(group.path / SUMMARY, {"kind": group.kind, **facts, group.kind: of_each})
     return f"{text}\n\n{align(rows)}"
 
 
-def about_seeds(runs: Sequence[Measured]) -> tuple[str, dict[str, Any]]:
-    """Mean and standard deviation over the seeds, and an interval over seeds and pictures."""
-    side = Side("", [run.outputs for run in runs])
+def about_seeds(runs: Sequence[Outputs]) -> tuple[str, dict[str, Any]]:
+    """Return mean and standard deviation over the seeds, as a table and as facts for JSON."""
+    side, facts = Side("", runs), {}
     rows = [["", "mean", "standard deviation", "95 % interval, over seeds and pictures"]]
-    facts = {}
     columns = [("accuracy", side.right, 1.0, ".1%"), ("E", side.losses, np.inf, ".4f")]
     for name, values, highest, form in columns:
         mean = spread_interval(values).within(0.0, highest)

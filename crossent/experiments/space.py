@@ -1,4 +1,4 @@
-"""A sweep from YAML: a config like any other, with two more sections, `sweep` and `space`.
+"""A sweep from YAML: a config with two more sections, `sweep` and `space`.
 
 sweep: {strategy: tpe, trials: 30}
 space: {optim: {lr: {low: 0.01, high: 0.3, log: true}}, train: {mixup: [0.0, 0.4, 1.0]}}
@@ -8,13 +8,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import indent
-from typing import Annotated, Literal, Self
+from typing import Any, Literal
 
-from pydantic import model_validator
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given
-from crossent.config.settings import SECTIONS, Section, expect, setting
+from crossent.config.settings import SECTIONS, Section, setting
 from crossent.config.yaml_text import yaml_lines
 from crossent.errors import UserError
 
@@ -22,12 +27,9 @@ from crossent.errors import UserError
 FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
 FIXED |= {"train.minutes", "data.labels", "data.group"}
-NUMBERS = (int, float, int | None, float | None)
-MAX_GRID = 10_000
+MAX_GRID = 10_000  # optuna holds all combinations in memory
+RANGE = {"low", "high", "log"}
 SPACE_SECTIONS = ("space", *(f"space.{section}" for section in SECTIONS))
-
-Scalar = bool | int | float | str | None
-Number = Annotated[int | float, expect("a number")]
 
 
 class SweepSettings(Section):
@@ -45,50 +47,35 @@ class SweepFile(Settings):
     sweep: SweepSettings = SweepSettings()
 
 
-class Range(Section):
-    """All numbers from `low` to `high`."""
-
-    low: Number
-    high: Number
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.low >= self.high or (self.log and self.low <= 0):
-            raise ValueError("low must be below high; a log range starts above 0")
-        return self
-
-
-Axis = list[Scalar] | Range  # what may be tried of one setting
-Space = dict[str, Axis]  # by dotted name
-
-
 @dataclass(frozen=True)
 class Sweep:
-    """The settings that all trials start from, and what is tried."""
+    """The settings that all trials start from, and what to try, by dotted name."""
 
     settings: Settings
     plan: SweepSettings
-    space: Space
+    space: dict[str, BaseDistribution]
+
+    @property
+    def grid(self) -> dict[str, Sequence[Any]]:
+        """The settings that have a list of values: all of them in a grid."""
+        axes = self.space.items()
+        return {name: a.choices for name, a in axes if isinstance(a, CategoricalDistribution)}
 
     @property
     def num_trials(self) -> int:
         if self.plan.strategy != "grid":
             return self.plan.trials or 20
-        return min(self.plan.trials or MAX_GRID, math.prod(map(len, self.grid.values())))
-
-    @property
-    def grid(self) -> dict[str, list[Scalar]]:
-        """The settings that have a list of values: all of them in a grid."""
-        return {name: axis for name, axis in self.space.items() if isinstance(axis, list)}
+        size = math.prod(map(len, self.grid.values()))
+        return min(self.plan.trials or size, size)
 
     def to_yaml(self) -> str:
         """Return a text that `load_sweep` reads as the same sweep."""
         plan = yaml_lines({f"sweep.{key}": value for key, value in self.plan.model_dump().items()})
-        ranges = {name: a for name, a in self.space.items() if isinstance(a, Range)}
-        dumped = {name: a.model_dump() for name, a in ranges.items()}
-        axes = yaml_lines({**self.space, **dumped})
-        return f"{to_yaml(self.settings)}{plan}space:\n{indent(axes, '  ')}"
+        axes = {
+            name: self.grid.get(name) or {key: getattr(axis, key) for key in sorted(RANGE)}
+            for name, axis in self.space.items()
+        }
+        return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(axes), '  ')}"
 
 
 def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
@@ -110,60 +97,47 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
         given |= layer
     given |= load.argument_layer(overrides, mistakes)
     settings, wrong = load.check(SweepFile, given)
-    mistakes += wrong
     settings = settings or SweepFile()
-    if settings.train.minutes is not None:
-        words = "train.minutes is given, but trials are compared epoch by epoch; set train.epochs"
-        mistakes.append(f"{given['train.minutes'].origin}: {words}")
-    plan = settings.sweep
-    space = read_space(of_space, path, plan.strategy == "grid", mistakes)
-    load.refuse(mistakes)
-    return Sweep(with_values(settings, {}), plan, space)
-
-
-def read_space(of_space: load.Layer, path: str, is_grid: bool, mistakes: list[str]) -> Space:
-    """Read what is to be tried of each setting."""
+    sweep = Sweep(with_values(settings, {}), settings.sweep, {})
+    mistakes += wrong
+    is_grid = sweep.plan.strategy == "grid"
+    origin = next((axis.origin for axis in of_space.values()), f"{path}:1")
     if not of_space or "space" in of_space:
-        origin = next((given.origin for given in of_space.values()), f"{path}:1")
-        mistakes.append(f"{origin}: a sweep needs a section space: what to try")
-        return {}
-    space: Space = {}
-    for name, given in of_space.items():
+        load.refuse([*mistakes, f"{origin}: a sweep needs a section space: what to try"])
+    for name, axis in of_space.items():
         try:
-            space[name] = axis = read_axis(name, given)
-            if is_grid and isinstance(axis, Range):
-                raise UserError(f"{given.origin}: {name}: a grid needs a list of values")
+            sweep.space[name] = read_axis(name, axis.value, is_grid)
         except UserError as error:
-            mistakes += str(error).splitlines()
-    if is_grid and math.prod(len(a) for a in space.values() if isinstance(a, list)) > MAX_GRID:
-        origin = next(iter(of_space.values())).origin
+            mistakes.append(f"{axis.origin}: {error}")
+    if is_grid and math.prod(map(len, sweep.grid.values())) > MAX_GRID:
         mistakes.append(f"{origin}: the grid has more than {MAX_GRID:,} combinations")
-    return space
+    load.refuse(mistakes)
+    return sweep
 
 
-def read_axis(name: str, given: Given) -> Axis:
-    """Read what is to be tried of one setting; raise UserError if it cannot be."""
-    value, origin = given
+def read_axis(name: str, value: Any, is_grid: bool) -> BaseDistribution:
+    """Read what to try of one setting; raise UserError if it cannot be tried."""
     if name not in FIELDS:
-        raise UserError(f"{origin}: {load.unknown_name(name, tuple(FIELDS))}")
+        raise UserError(load.unknown_name(name, tuple(FIELDS)))
     if name in FIXED:
-        raise UserError(
-            f"{origin}: {name} cannot be tried: trials are compared on the same pictures"
-        )
-    if isinstance(value, list) and value and all(isinstance(v, Scalar) for v in value):
-        axis: Axis = value
-        values = value
-    elif isinstance(value, dict) and value.keys() >= {"low", "high"}:
-        if FIELDS[name].annotation not in NUMBERS:
-            raise UserError(f"{origin}: {name} has no range of numbers; give a list of values")
-        parts = {key: Given(item, f"{origin}: {name}") for key, item in value.items()}
-        found, wrong = load.check(Range, parts)
-        load.refuse(wrong)
-        assert found is not None
-        axis, values = found, [found.low, found.high]
-    else:
+        raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
+    is_range = isinstance(value, dict) and RANGE - {"log"} <= value.keys() <= RANGE
+    is_list = isinstance(value, list) and value != []
+    if is_list and any(isinstance(v, list | dict) for v in value):
+        is_list = False
+    if not (is_range or is_list):
         words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
-        raise UserError(f"{origin}: {name} must be {words}; got {value!r}")
-    wrong = [line for v in values for line in load.check(Settings, {name: Given(v, origin)})[1]]
-    load.refuse(list(dict.fromkeys(wrong)))
-    return axis
+        raise UserError(f"{name} must be {words}; got {value!r}")
+    if is_range and is_grid:
+        raise UserError(f"{name}: a grid needs a list of values")
+    for v in [value["low"], value["high"]] if is_range else value:
+        wrong = load.check(Settings, {name: Given(v, "")})[1]
+        if wrong:
+            raise UserError(wrong[0].removeprefix(": "))
+    if is_list:
+        return CategoricalDistribution(value)
+    is_int = FIELDS[name].annotation in (int, int | None)
+    try:
+        return IntDistribution(**value) if is_int else FloatDistribution(**value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: {error}") from None

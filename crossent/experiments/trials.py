@@ -2,25 +2,24 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import matplotlib as plots
 
 from crossent.config import Settings, format_value, to_yaml, with_values
 from crossent.device import choose_device
-from crossent.evaluation.compare import Side, paired_bootstrap
 from crossent.evaluation.measure import align
-from crossent.evaluation.scores import score
-from crossent.experiments.group import has_folds, measure_side
 from crossent.experiments.space import Sweep
 from crossent.files import write_atomic, write_text
 
 STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-KILLED = "its process was killed, again and again"
 MIN_DONE = 8  # trials, for plots
 MAX_RIVALS = 4  # compared with the best, picture by picture
 MAX_ROWS = 10  # of the table on a terminal
@@ -38,39 +37,57 @@ def last_tries(study: optuna.Study) -> dict[str, FrozenTrial]:
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that came to some end."""
+    """Return the trials that ended in some way."""
     return [trial for trial in last_tries(study).values() if trial.state in STATES]
 
 
+def row_of(trial: FrozenTrial) -> dict[str, Any]:
+    """Return how a trial ended and what it tried, as trials.csv has it."""
+    row = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state], "E": trial.value}
+    row |= {"accuracy": trial.user_attrs.get("accuracy"), "epoch": trial.last_step, **trial.params}
+    if trial.state == TrialState.FAIL:
+        row["reason"] = trial.user_attrs.get("reason", "its process was killed, again and again")
+    return row
+
+
 def in_words(trial: FrozenTrial) -> str:
-    """Return in a line what came of a trial, and what it tried."""
-    if trial.value is None:
-        result = f"failed: {trial.user_attrs.get('reason', KILLED)}"
-    else:
-        result = f"E = {trial.value:.4f}, accuracy {trial.user_attrs['accuracy']:.1%}"
-    if trial.state == TrialState.PRUNED:
-        result += f", pruned at step {trial.last_step}"
-    params = " ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
-    return f"{trial.user_attrs['folder']}  {result:<40}  {params}"
+    """Return a trial as a line for a terminal."""
+    return "  ".join(f"{name}={shown(value)}" for name, value in row_of(trial).items())
+
+
+def shown(value: Any) -> str:
+    """Return a value in few characters; a reason and a name are words already."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else format_value(value)
 
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
-    trials = ended(study)
-    write_csv(folder / "trials.csv", trials, list(sweep.space))
-    states = [STATES[trial.state] for trial in trials]
-    counts = ", ".join(f"{states.count(s)} {s}" for s in STATES.values() if s in states)
-    parts = [f"{len(trials)} of {sweep.num_trials} trials: {counts}"]
-    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    done.sort(key=lambda trial: trial.value or 0.0)
+    trials = sorted(ended(study), key=lambda t: (list(STATES).index(t.state), t.value or math.inf))
+    rows = [row_of(trial) for trial in trials]
+    header = ["trial", "state", "E", "accuracy", "epoch", *sweep.space]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*header, "reason"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "trials.csv", text.getvalue())
+    states = ", ".join(f"{n} {state}" for state, n in Counter(r["state"] for r in rows).items())
+    table = align([header, *([shown(r[name]) for name in header] for r in rows[:MAX_ROWS])])
+    parts = [f"{len(rows)} trials: {states}", table]
+    done = [folder / row["trial"] for row in rows if row["state"] == "done"]
+    if len(done) > 1:  # the import is here to keep the chains of imports short
+        from crossent.experiments.compare import compare_runs
+
+        device = choose_device(sweep.settings.train.device)
+        parts.append(compare_runs(done[: 1 + MAX_RIVALS], None, device)[0])
     if done:
-        write_text(folder / "best.yaml", to_yaml(settings_of(sweep, done[0].params)))
-        rows = [["trial", "E", "accuracy", *sweep.space]]
-        for trial in done[:MAX_ROWS]:
-            numbers = [f"{trial.value:.4f}", f"{trial.user_attrs['accuracy']:.1%}"]
-            params = [shown(trial.params[name]) for name in sweep.space]
-            rows.append([trial.user_attrs["folder"], *numbers, *params])
-        parts += [align(rows), judge(done, folder, sweep)]
+        write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
+        parts.append(
+            f"best: {done[0].name}. It was chosen by these very pictures, so its numbers are a "
+            "little too good: measure it on others\n"
+            f"train it: python train.py -c {folder / 'best.yaml'} --out runs/{folder.name}-best"
+        )
     files = [str(folder / name) for name in ("trials.csv", *draw(study, folder))]
     parts.append(
         f"see {', '.join(files)}\n"
@@ -79,53 +96,11 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     return "\n\n".join(parts)
 
 
-def write_csv(path: Path, trials: Sequence[FrozenTrial], names: Sequence[str]) -> None:
-    text = io.StringIO()
-    header = ["trial", "state", "E", "accuracy", "steps", *names, "reason"]
-    writer = csv.DictWriter(text, header, lineterminator="\n")
-    writer.writeheader()
-    for trial in trials:
-        row: dict[str, Any] = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state]}
-        row |= {"E": trial.value, "accuracy": trial.user_attrs.get("accuracy")}
-        row |= {"steps": trial.last_step or 0, **trial.params}
-        if trial.value is None:
-            row["reason"] = trial.user_attrs.get("reason", KILLED)
-        writer.writerow(row)
-    write_text(path, text.getvalue())
-
-
-def judge(done: Sequence[FrozenTrial], folder: Path, sweep: Sweep) -> str:
-    """Measure the best trial again, and which of the next can be told from it."""
-    device, sides = choose_device(sweep.settings.train.device), []
-    for trial in done[: 1 + MAX_RIVALS]:
-        name = trial.user_attrs["folder"]
-        runs = measure_side(folder / name, name, None, device)
-        sides.append(Side(name, [run.outputs for run in runs]))
-    best, *rivals = sides
-    scores = score(best.runs[0])
-    equal = [r.name for r in rivals if paired_bootstrap(best.losses, r.losses).low <= 0]
-    words = "data.folds=null " if has_folds(sweep.settings) else ""
-    return (
-        f"best: {best.name}, E = {scores.E.text('.4f')}, accuracy {scores.accuracy.text('.1%')}. "
-        "In brackets: 95 % intervals\n"
-        f"not distinguishable from it, picture by picture: {', '.join(equal) or 'none'}\n"
-        "It was chosen by these very pictures, so its numbers are a little too good: measure it on "
-        "others\n"
-        f"train it: python train.py -c {folder / 'best.yaml'} {words}"
-        f"--out runs/{folder.resolve().name}-best"
-    )
-
-
 def draw(study: optuna.Study, folder: Path) -> list[str]:
     """Draw optuna's plots, if there are enough trials to see something; return their names."""
-    values = {t.value for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
-    if len(values) < MIN_DONE:
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < MIN_DONE:
         return []
-    import matplotlib
-
     matplotlib.use("agg")  # files only: no window, wherever this runs
-    from optuna.visualization import matplotlib as plots
-
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     axes = {
         "history.png": plots.plot_optimization_history(study, target_name="E"),
@@ -136,8 +111,3 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
         figure: Any = drawn.get_figure(root=True)
         write_atomic(folder / name, partial(figure.savefig, format="png", bbox_inches="tight"))
     return list(axes)
-
-
-def shown(value: Any) -> str:
-    """Return a value of a setting in few characters."""
-    return f"{value:.3g}" if isinstance(value, float) else format_value(value)

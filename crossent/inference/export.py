@@ -17,10 +17,13 @@ from crossent.inference.paths import draw_files, find_pictures, validation_files
 from crossent.inference.predict import predict
 from crossent.inference.resize import PillowResize
 from crossent.model_file import Classifier
-from data.decode import inspect
+from data.decode import HASH_SIDE, ODDITIES, inspect
 from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
+# The oldest onnxruntime that ran an export of each opset, of those that install on Python 3.11.
+ONNXRUNTIME = {18: "1.15", 19: "1.16", 20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23"}
+OPSET = 18  # the oldest that torch.onnx writes
 
 Pixels = npt.NDArray[np.uint8]
 Predictor = Callable[[Pixels], npt.NDArray[np.float32]]  # (N, H, W, 3) to (N, K)
@@ -45,12 +48,15 @@ class Deployed(nn.Module):
         return logits.float().softmax(dim=1)
 
 
-def export(classifier: Classifier, path: Path, pictures: Iterable[str]) -> tuple[int, float]:
+def export(
+    classifier: Classifier, path: Path, pictures: Iterable[str], opset: int = OPSET
+) -> tuple[int, float]:
     """Write the model as ONNX, after comparing its predictions with those of `predict`.
 
     Args:
         classifier: the trained model, on the CPU.
         pictures: paths of files to compare on.
+        opset: a key of `ONNXRUNTIME`.
 
     Returns:
         how many pictures were compared, and how far a probability was apart at most.
@@ -61,7 +67,8 @@ def export(classifier: Classifier, path: Path, pictures: Iterable[str]) -> tuple
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: no such folder")
     module = Deployed(classifier.model, classifier.preprocessing)
-    content, predictor = to_onnx(module, metadata(classifier))
+    notes = metadata(classifier) | {"onnxruntime": f">= {ONNXRUNTIME[opset]}"}
+    content, predictor = to_onnx(module, notes, opset)
     comparison = compare(classifier, predictor, pictures)
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
     return comparison
@@ -69,12 +76,16 @@ def export(classifier: Classifier, path: Path, pictures: Iterable[str]) -> tuple
 
 def metadata(classifier: Classifier) -> dict[str, str]:
     """Return what another program needs to know; all values are text, as ONNX asks."""
-    header = classifier.header
+    header, names = classifier.header, classifier.class_names
+    drafted = 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
     return {
-        "class_names": json.dumps(classifier.class_names, ensure_ascii=False),
+        # a folder's name may hold bytes that are no text, which no ONNX file takes
+        "class_names": json.dumps(names, ensure_ascii=not "".join(names).isprintable()),
         "preprocessing": json.dumps(classifier.preprocessing.to_dict()),
         "input": "uint8 (N, H, W, 3), RGB, upright by its EXIF tag, any size; the resize to "
         "image_size, the normalisation and the softmax are inside",
+        "jpeg": f'decoded by Pillow after image.draft("RGB", ({drafted}, {drafted}))',
+        "odd pictures": json.dumps(ODDITIES),
         "format_version": str(header["format_version"]),
         "model": json.dumps(header["model"]),
         "sha256": header["sha256"],  # of the weights, as in model.safetensors
@@ -82,8 +93,11 @@ def metadata(classifier: Classifier) -> dict[str, str]:
     }
 
 
-def to_onnx(module: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predictor]:
+def to_onnx(
+    module: nn.Module, notes: dict[str, str], opset: int = OPSET
+) -> tuple[bytes, Predictor]:
     """Return the content of an ONNX file, and what runs it, for any number of pictures and size."""
+    import onnx
     import onnxruntime
 
     is_open = torch.export.Dim.DYNAMIC
@@ -95,11 +109,14 @@ def to_onnx(module: nn.Module, notes: dict[str, str]) -> tuple[bytes, Predictor]
         dynamic_shapes=({0: is_open, 1: is_open, 2: is_open},),
         input_names=["images"],
         output_names=["probs"],
+        opset_version=opset,
         verbose=False,
     )
     assert program is not None
     program.model.metadata_props.update(notes)
-    content: bytes = program.model_proto.SerializeToString()
+    proto = program.model_proto
+    proto.ir_version = onnx.helper.find_min_ir_version_for(proto.opset_import)
+    content: bytes = proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return content, lambda images: session.run(["probs"], {"images": images})[0]
 

@@ -4,6 +4,7 @@ Files are decoded on all cores while the model works.
 """
 
 import csv
+import io
 import json
 import sys
 from collections import Counter
@@ -84,6 +85,9 @@ def print_predictions(
     names = classifier.class_names
     table = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.write("\ufeff")  # tells a spreadsheet that this is UTF-8
         table.writerow(["path", "label", *(f"y_{name}" for name in names), "error"])
     counts: Counter[str] = Counter()
     for answer in predict(classifier, paths):
@@ -93,7 +97,9 @@ def print_predictions(
             print(as_json(answer, label, has_sure=threshold is not None))
         elif form == "csv":
             cells = [answer.probs.get(name, "") for name in names]
-            table.writerow([printable(answer.path), label, *cells, answer.error])
+            table.writerow(
+                [no_formula(printable(answer.path)), no_formula(label), *cells, answer.error]
+            )
         else:
             verdict = "" if threshold is None else f"{NOT_SURE if is_unsure else '':10}"
             print(as_text(answer, top, verdict))
@@ -106,6 +112,11 @@ def print_predictions(
         print(f"{counts['unusable']} of {counts['files']} files could not be used", file=end)
     if counts["unsure"]:
         print(f"{counts['unsure']} of {counts['files']} answers are not sure", file=end)
+
+
+def no_formula(text: str | None) -> str | None:
+    """Return a cell that a spreadsheet does not compute."""
+    return f"'{text}" if text and text[0] in "=+-@" else text
 
 
 def as_json(answer: Answer, label: str | None, has_sure: bool) -> str:

@@ -34,21 +34,26 @@ class PillowResize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[1], images.shape[2]
-        rows, columns = triangle_weights(height, self.size), triangle_weights(width, self.size)
+        # Not columns.T: onnxruntime before 1.24 fuses that into a product it cannot compute.
+        rows = triangle_weights(height, self.size, dim=1)  # (size, H)
+        columns = triangle_weights(width, self.size, dim=0)  # (W, size)
         pixels = images.permute(0, 3, 1, 2).double()  # (N, 3, H, W)
-        resized = rounded(rows @ rounded(pixels @ columns.T))
+        resized = rounded(rows @ rounded(pixels @ columns))
         if self.picks_order:
-            vertical_first = rounded(rounded(rows @ pixels) @ columns.T)
+            vertical_first = rounded(rounded(rows @ pixels) @ columns)
             shrinks_more = shrinkage(height, self.size) > 2 * shrinkage(width, self.size)
             resized = torch.where(shrinks_more, vertical_first, resized)
         return resized.float().permute(0, 2, 3, 1)
 
 
-def triangle_weights(num_pixels: int, size: int) -> Tensor:
-    """(size, num_pixels) float64: what each pixel of a line counts in each pixel of the result.
+def triangle_weights(num_pixels: int, size: int, dim: int) -> Tensor:
+    """Return how much each pixel of a line counts in each pixel of the result.
 
     A triangle around the centre of the new pixel, as wide on either side as one new pixel, but no
     narrower than an old one.
+
+    Shape:
+        (size, num_pixels) float64 for dim = 1, (num_pixels, size) for dim = 0: the old pixels'.
     """
     # Tensors, not Python numbers, wherever a size decides: it is known only when an export runs,
     # and ONNX would divide Python numbers in float32.
@@ -56,8 +61,8 @@ def triangle_weights(num_pixels: int, size: int) -> Tensor:
     support = scale.clamp(min=1)
     old = torch.arange(num_pixels, dtype=torch.float64) + 0.5
     new = (torch.arange(size, dtype=torch.float64) + 0.5) * scale
-    weights = (1 - ((old - new.unsqueeze(1)) / support).abs()).clamp(min=0)
-    weights = weights / weights.sum(dim=1, keepdim=True)
+    weights = (1 - ((old.unsqueeze(1 - dim) - new.unsqueeze(dim)) / support).abs()).clamp(min=0)
+    weights = weights / weights.sum(dim=dim, keepdim=True)
     return (weights * PRECISION + 0.5).floor() / PRECISION
 
 

@@ -110,12 +110,15 @@ def blocked_cross_entropy(
 
 
 class Label(NamedTuple):
-    """The coefficients of samples: c_nk = even_nk, and own_n more in the place of index_n."""
+    """The coefficients of samples: c_nk = dense_nk, and own_n more for the class of a class index.
 
-    even: Tensor | None = None  # (N, K, ...); None: 0
-    index: Tensor | None = None  # (N, 1, ...) int64; None: own is 0
+    Without a class index (probabilities) there is only `dense`, and its sum is still to be taken.
+    """
+
+    dense: Tensor | None  # (N, K, ...); None: 0
+    class_index: Tensor | None = None  # (N, 1, ...) int64
     own: Tensor | None = None  # (N, 1, ...)
-    total: Tensor | None = None  # (N, 1, ...) sum_k c_nk; None: to be added up
+    total: Tensor | None = None  # (N, 1, ...) sum_k c_nk
     ignored: Tensor | None = None  # (N, 1, ...) bool, the samples to leave out; None: none
 
 
@@ -128,7 +131,7 @@ def _of_indices(
     dtype: torch.dtype,
 ) -> tuple[Label, Tensor]:
     """Return the coefficients of class indices, and the weight of the samples not ignored."""
-    index, even = target.long().unsqueeze(1), None
+    index, dense = target.long().unsqueeze(1), None
     ignored = index == ignore_index
     index = index.masked_fill(ignored, 0)
     own = torch.ones_like(index, dtype=dtype) if weight is None else weight[index]
@@ -136,33 +139,37 @@ def _of_indices(
     norm, total = own.sum(), own
     if label_smoothing:
         nothing = torch.zeros(1, num_classes, *[1] * (index.dim() - 2), dtype=dtype)
-        even = coefficient(nothing, weight, label_smoothing)  # w_k s/K
+        dense = coefficient(nothing, weight, label_smoothing)  # w_k s/K
         own = own * (1 - label_smoothing)
-        total = own + even.sum(1, keepdim=True)
-        even = even.expand(len(index), *even.shape[1:])
-    return Label(even, index, own, total, ignored if ignored.any() else None), norm
+        total = own + dense.sum(1, keepdim=True)
+        dense = dense.expand(len(index), *dense.shape[1:])
+    return Label(dense, index, own, total, ignored if ignored.any() else None), norm
 
 
 def _fill(
     logits: Tensor, label: Label, scale: Tensor, losses: Tensor, out: Tensor, needs_gradient: bool
 ) -> None:
     """Write E_n of a block into `losses`, and dE_n/dz_nk times scale into `out` if asked for."""
-    even = None if label.even is None else label.even.to(out.dtype)
+    dense, class_index, own, total, ignored = label
     top = logits.amax(1, keepdim=True)
     expected = torch.zeros_like(top)  # sum_k c_nk (z_nk - top_n)
-    if label.index is not None:  # other classes take no part, not even with 0 * -inf
-        expected = logits.gather(1, label.index).sub_(top).mul_(label.own)
-    if even is not None:
-        expected += torch.sub(logits, top, out=out).mul_(even).sum(1, keepdim=True)
-    total = even.sum(1, keepdim=True) if label.total is None else label.total
+    if (
+        class_index is not None and own is not None
+    ):  # other classes take no part, not even with 0 * -inf
+        expected = logits.gather(1, class_index).sub_(top).mul_(own)
+    if dense is not None:
+        dense = dense.to(out.dtype)
+        expected += torch.sub(logits, top, out=out).mul_(dense).sum(1, keepdim=True)
+        total = dense.sum(1, keepdim=True) if total is None else total
+    assert total is not None
     norm = torch.sub(logits, top, out=out).exp_().sum(1, keepdim=True)
     torch.sub(norm.log() * total, expected, out=losses)  # -sum_k c_nk log y_nk
     if needs_gradient:  # y_nk sum_j c_nj - c_nk
         out.mul_(total * scale / norm)
-        if label.index is not None:
-            out.scatter_add_(1, label.index, label.own * -scale)
-        if even is not None:
-            out.addcmul_(even, scale, value=-1)
-    if label.ignored is not None:  # whatever was in them, even a nan
-        losses.masked_fill_(label.ignored, 0)
-        out.masked_fill_(label.ignored, 0)
+        if class_index is not None and own is not None:
+            out.scatter_add_(1, class_index, own * -scale)
+        if dense is not None:
+            out.addcmul_(dense, scale, value=-1)
+    if ignored is not None:  # whatever was in them, even a nan
+        losses.masked_fill_(ignored, 0)
+        out.masked_fill_(ignored, 0)

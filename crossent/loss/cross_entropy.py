@@ -89,7 +89,7 @@ def cross_entropy(
     try:
         if can_be_blocked(logits, target, weight):
             logits = logits if torch.is_grad_enabled() else logits.detach()
-            loss = BlockedLoss.apply(logits, plain_cross_entropy, *arguments)
+            loss: Tensor = BlockedLoss.apply(logits, plain_cross_entropy, *arguments)
         else:
             loss = plain_cross_entropy(logits, *arguments)
     except (IndexError, RuntimeError) as error:

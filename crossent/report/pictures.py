@@ -15,7 +15,7 @@ from PIL import Image
 
 from crossent.evaluation.measure import VIEW_NAMES
 from crossent.evaluation.scores import Outputs
-from crossent.evaluation.shortcuts import VIEWS, mean_colour
+from crossent.evaluation.shortcuts import mean_colour, views_of
 from crossent.inference.explain import Explanation
 from crossent.inference.heatmap import evidence, in_shape
 from crossent.model_file import Classifier
@@ -93,10 +93,10 @@ class Gallery(NamedTuple):
 
     def views(self, outputs: Outputs) -> list[Thumbnail]:
         """Return the picture with the smallest E as each view of the background test shows it."""
-        row, colour = int(np.argmin(outputs.losses)), mean_colour(self.image_set)
-        images = np.asarray(self.image_set.images[row : row + 1])
-        shown = {t: VIEWS[name](images, colour)[0] for name, t in VIEW_TITLES.items()}
-        return [make_thumbnail(in_shape(p, 1, 1, SIDE), t, t) for t, p in shown.items()]
+        row = int(np.argmin(outputs.losses))
+        views = views_of(self.image_set.images[row : row + 1], mean_colour(self.image_set))
+        titles = {t: views[name][0] for name, t in VIEW_TITLES.items()}
+        return [make_thumbnail(in_shape(p, 1, 1, SIDE), t, t) for t, p in titles.items()]
 
     def suspects(self, losses: npt.NDArray[np.float32], rows: Sequence[int]) -> list[Thumbnail]:
         """Return training pictures with their label, their mean E and the prediction of now."""
@@ -123,8 +123,8 @@ def small(path: Path) -> Image.Image:
     return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
 
 
-def make_thumbnail(picture: Image.Image, caption: str, alt: str, name: str = "") -> Thumbnail:
+def make_thumbnail(picture: Image.Image, caption: str, alt: str = "", name: str = "") -> Thumbnail:
     file = io.BytesIO()
     picture.save(file, "jpeg", optimize=True, quality=75)
     uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Thumbnail(uri, picture.size, caption, alt, name)
+    return Thumbnail(uri, picture.size, caption, alt or caption, name)

@@ -20,14 +20,15 @@ from crossent.evaluation.measure import examine
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
-from crossent.report.pictures import VIEW_TITLES, Gallery
+from crossent.report.pictures import VIEW_TITLES, Gallery, make_thumbnail
+from crossent.report.preview import first_batch
 from crossent.tensor_file import read_tensors
 from crossent.training.console import duration
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
 MAX_CLASSES = 200  # rows of the table of classes
-NUM_PAIRS, NUM_WORST, MAX_SUSPECTS = 6, 9, 18
+NUM_PAIRS, NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 6, 9, 14, 18
 
 
 def write_report(folder: RunFolder, device: torch.device, data: Data | None = None) -> None:
@@ -96,6 +97,9 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
         "charts": charts,
         "data": data,
         "problem": problem,
+        "preview": [make_thumbnail(*shown) for shown in first_batch(settings, data, NUM_SHOWN)]
+        if data
+        else [],
         "unusable": read_unusable(folder.path / "unusable.csv"),
         "has_model": classifier is not None,
         "model": contents_of_model(classifier, data, losses, root) if can_examine else None,  # type: ignore[arg-type]
@@ -121,7 +125,7 @@ def contents_of_model(
         root: the folder of the pictures, if they are files.
     """
     found = examine(classifier, data.val)
-    gallery = Gallery(data.val, classifier, root)
+    gallery = Gallery(found.image_set, classifier, root)
     outputs, metrics = found.outputs, found.scores.metrics
     order = np.argsort(-outputs.losses, kind="stable").tolist()
     shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
@@ -130,6 +134,7 @@ def contents_of_model(
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "scores": found.scores,
+        "warning": found.warning,
         "counts": metrics.confusion.tolist(),
         "shares_of_row": shares.tolist(),
         "classes": sorted(worst_f1),

@@ -1,7 +1,7 @@
-"""Batch normalisation over the global batch; torch.nn.SyncBatchNorm refuses the CPU.
+"""Batch normalisation: its running statistics, and its statistics over the global batch.
 
-Otherwise every process would normalise with the statistics of its own few samples, and the numbers
-would depend on how many processes there are.
+With its own few samples alone, every process would normalise differently, and the numbers would
+depend on how many processes there are. torch.nn.SyncBatchNorm refuses the CPU.
 """
 
 from typing import Any
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from crossent.training.distributed import add_up
+
+MOMENTUM = 0.1  # share of the last batch in the running statistics, as torch has it
 
 
 class Sum(torch.autograd.Function):
@@ -68,3 +70,14 @@ def use_global_batch_norm(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d
+
+
+def set_momentum(model: nn.Module, step: int) -> None:
+    """Make the running statistics plain means at first: momentum 1/n at batch n, then 0.1.
+
+    With 0.1 from the start, the initial mean 0 and variance 1 still count after a short first
+    epoch, and E on validation is above ln K.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = max(MOMENTUM, 1 / (step + 1))

@@ -6,6 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from crossent.errors import leave_reader
+from crossent.evaluation.intervals import wilson
 from data.images import Data
 
 MAX_LISTED = 10  # files, of those left out
@@ -21,9 +23,14 @@ class Console:
         self.silent = silent
 
     def line(self, text: str) -> None:
-        if not self.silent:
+        if self.silent:
+            return
+        try:
             tqdm.write(text)  # above the bar, if there is one
             sys.stdout.flush()
+        except BrokenPipeError:  # the run goes on without a reader
+            self.silent = True
+            leave_reader()
 
     def data(self, data: Data) -> None:
         """Print the number of pictures, the warnings, and which files were left out, and why."""
@@ -63,6 +70,12 @@ class Console:
             f"{record['images_per_s']:.0f}", duration(left_s),
         ]  # fmt: skip
         self.line(ROW.format(*cells))
+
+    def kept(self, record: dict[str, Any], num_images: int, model: Path) -> None:
+        """Print the epoch of the stored model, and how it did on so many validation pictures."""
+        E, accuracy = record["val"]["E"], record["val"]["accuracy"]
+        interval = wilson(round(accuracy * num_images), num_images).text(".1%")
+        self.line(f"kept epoch {record['epoch']}: accuracy {interval}, E = {short(E)}; {model}")
 
     def bar(self, epoch: int, total: int, done: int) -> "tqdm[Any]":
         """Return a bar over the batches of an epoch, drawn on a terminal only."""

@@ -12,7 +12,7 @@ from crossent.loss import CrossEntropyLoss, cross_entropy
 
 
 class TrainingLoss(CrossEntropyLoss):
-    """The mean of w_n E_n over a batch, with w_n the class weight of the label of sample n.
+    """sum_n w_n E_n / sum_n w_n over a batch, with w_n the class weight of the label of sample n.
 
     torch's class weights multiply the evenly spread part of a smoothed label as well: with large
     ones the loss is smallest at a wrong class. Here each E_n is smallest at its label, whatever the
@@ -23,9 +23,15 @@ class TrainingLoss(CrossEntropyLoss):
         if self.weight is None:
             return super().forward(input, target)
         E = cross_entropy(input, target, reduction="none", label_smoothing=self.label_smoothing)
-        soft = target.ndim == 2  # not a matrix product, which autocast would round
-        weight = (target * self.weight).sum(dim=1) if soft else self.weight[target]
-        return (weight * E).mean()
+        weight = self.weights(target)
+        return (weight * E).sum() / weight.sum()
+
+    def weights(self, target: Tensor) -> Tensor:
+        """Return the weight of each sample (N,)."""
+        if self.weight is None:
+            return torch.ones(len(target), device=target.device)
+        # not a matrix product, which autocast would round
+        return (target * self.weight).sum(dim=1) if target.ndim == 2 else self.weight[target]
 
 
 class SGD(torch.optim.SGD):

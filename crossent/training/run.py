@@ -13,12 +13,15 @@ from crossent.evaluation.evaluate import Totals
 from crossent.files import fsync
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
-from crossent.training.console import Console, EventLog
+from crossent.training.console import Console, EventLog, duration, short
 from crossent.training.distributed import Processes
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
 from data.images import Unusable
+
+LARGE_SHARE = 0.3  # of the time, for one phase beside the steps
+SHORT_S = 10.0  # of a shorter run nobody asks where the time went
 
 
 class Pruned(Exception):
@@ -145,15 +148,41 @@ class Run:
         self.end()
 
     def end(self) -> None:
-        """Say where the time went, write the last line of the log, save."""
+        """Write the last line of the log, save, and say which epoch was kept."""
         progress, stopwatch = self.trainer.progress, self.trainer.stopwatch
         if progress.epoch < self.epochs:
             self.console.line(f"E on validation has not fallen for {self.patience} epochs: stopped")
-        self.console.line(str(stopwatch))
         end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
         self.log({**end, "time_s": {name: round(s, 3) for name, s in stopwatch.seconds.items()}})
         progress.done = True
         self.save()
+        phase, share = stopwatch.largest_overhead()
+        if share > LARGE_SHARE and stopwatch.total() > SHORT_S:
+            self.console.line(f"{phase} took {share:.0%} of {duration(stopwatch.total())}")
+        if self.processes.is_first:
+            epoch = progress.best_epoch if self.keep == "best" else progress.epoch
+            record = next(r for r in self.folder.records() if r.get("epoch") == epoch)
+            num_images = len(self.trainer.evaluator.image_set)
+            self.console.kept(record, num_images, self.folder.model)
+
+    def what_next(self) -> str:
+        """Return the command to go on with, or what to try if E has ended above ln K."""
+        start, *_, last, _ = self.folder.records()
+        E, E_train, baseline = last["val"]["E"], last["train"]["E"], start["baseline"]
+        if E <= baseline:
+            return f"next: python -m crossent evaluate {self.folder.path}"
+        lr = self.trainer.schedule.peak_lr
+        cure = f"try optim.lr={lr / 10:g} (it was {lr:g}), or see train.py --find-lr"
+        if E_train < baseline:
+            cure = (
+                f"it overfits (E = {short(E_train)} in training): try more pictures, fewer epochs,"
+                " train.mixup=0.3 or a larger optim.weight_decay"
+            )
+        num_classes = len(start["class_names"])
+        return (
+            f"E on validation ended at {short(E)}, above ln {num_classes} = {baseline:.4f},"
+            f" the value of a uniform guess: {cure}"
+        )
 
     def one_epoch(self) -> dict[str, Any]:
         """Train, validate, keep the best model, log, save: in an order that survives any kill."""

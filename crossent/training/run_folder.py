@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,9 +36,13 @@ class RunFolder:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Make the folder and keep other processes out of it for the block, or raise UserError."""
+        """Make the folder and keep other processes out of it for the block, or raise UserError.
+
+        A mistake in the block removes a new folder in which no run has begun.
+        """
         from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
 
+        is_new = not self.path.exists()
         self.make()
         lock = FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
@@ -55,6 +60,10 @@ class RunFolder:
         try:
             remove_temporary_files(self.path)
             yield
+        except Exception:
+            if is_new and not any(self.path.glob(f"**/{self.config.name}")):
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
         finally:
             lock.release()
 

@@ -16,9 +16,10 @@ from crossent.device import autocast, generator_states, set_generators
 from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.loss import cross_entropy
-from crossent.training.distributed import ALONE, Processes
+from crossent.training.batch_norm import set_momentum
+from crossent.training.distributed import ALONE, Processes, add_up
 from crossent.training.not_finite import NotFinite, explain_step, explain_validation
-from crossent.training.optim import Schedule, WeightAverage
+from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
 from data.batches import Batch, TrainBatches
 from data.sampler import Ids
 from models.head import train_mode
@@ -46,9 +47,10 @@ class Stopwatch:
     def total(self, phases: tuple[str, ...] = PHASES) -> float:
         return sum(self.seconds[phase] for phase in phases)
 
-    def __str__(self) -> str:
-        shares = [f"{name} {seconds / self.total():.1%}" for name, seconds in self.seconds.items()]
-        return f"{self.total():.1f} s: {', '.join(shares)}"
+    def largest_overhead(self) -> tuple[str, float]:
+        """Return the phase that took longest beside the steps, and its share of the time."""
+        phase = max(set(PHASES) - {"forward+backward"}, key=self.seconds.__getitem__)
+        return phase, self.seconds[phase] / self.total()
 
 
 @dataclass
@@ -88,7 +90,7 @@ class Trainer:
     """A model and all that trains it."""
 
     model: nn.Module
-    criterion: nn.Module
+    criterion: TrainingLoss
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
     evaluator: Evaluator  # on the validation pictures; knows device and precision
@@ -125,11 +127,12 @@ class Trainer:
         lr = self.schedule.lr_at(self.step) if lr is None else lr
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_share", 1.0)
+        set_momentum(self.model, self.step)
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target)  # E, the mean over this process's part
         self.optimizer.zero_grad()
-        loss = loss * (len(batch) / len(batch.sample_ids))  # its share of the whole batch's mean
+        loss = loss * self.share_of(batch)
         loss.backward()
         loss, gradients = loss.detach(), [p.grad for p in self.parameters if p.grad is not None]
         if self.processes.size > 1:
@@ -143,6 +146,13 @@ class Trainer:
         if self.average:
             self.average.update(self.model, self.step)
         self.keep_answers(batch, logits.detach())
+
+    def share_of(self, batch: Batch) -> Tensor | float:
+        """Return the share of this process's part in the weight of the whole batch."""
+        if self.processes.size == 1:
+            return 1.0
+        own = self.criterion.weights(batch.target).sum()
+        return own / add_up(own.clone())
 
     def keep_answers(self, batch: Batch, logits: Tensor) -> None:
         """Remember the logits of this process's part, to be counted some steps later.

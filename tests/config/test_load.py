@@ -16,7 +16,8 @@ def test_a_file_that_says_nothing_gives_the_defaults(write, text):
 def test_later_layers_win_key_by_key(write):
     write("seed: 1\noptim:\n  lr: 0.1\n  momentum: 0.5\n  weight_decay: 0", "base.yaml")
     path = write("base: base.yaml\noptim:\n  lr: 0.2\n  momentum: 0.6")
-    settings, origins = vars(load_settings(path, ["optim.lr=0.9", "optim.lr=0.3"])).values()
+    loaded = load_settings(path, ["optim.lr=0.9", "optim.lr=0.3"])
+    settings, origins = loaded.settings, loaded.origins
     assert (settings.seed, settings.optim.weight_decay) == (1, 0.0)
     assert (settings.optim.momentum, settings.optim.lr) == (0.6, 0.3)
     assert origins["seed"] == f"{path.parent}/base.yaml:1"

@@ -163,15 +163,15 @@ def test_two_runs_at_once_decode_once(animals, kept):
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_a_decoding_that_is_stopped_goes_on_where_it_was(tmp_path, kept, decoded, signum):
-    many = make_folder(tmp_path / "many", {"dog": 300, "fox": 300})
+    many = make_folder(tmp_path / "many", {"dog": 600, "fox": 600})
     run = start_loading(many, kept)
     wait_for_pixels(kept)
     run.send_signal(signum)
-    _, stderr = run.communicate(timeout=5)
+    _, stderr = run.communicate(timeout=60)
     assert run.returncode != 0
     assert stderr.count("Traceback") <= 1  # the workers say nothing
     data = load(many, kept)
-    assert len(decoded) < 600
+    assert len(decoded) < 1200
     same(data, load(many, None))
 
 

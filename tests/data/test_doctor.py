@@ -113,7 +113,7 @@ def test_imbalance_and_small_classes(tmp_path, capsys):
     assert found["guessing_E"] == pytest.approx(guessing_loss({"d": 48, "f": 20, "w": 3}))
     warnings = " | ".join(found["warnings"])
     assert "1 class with fewer than 20 pictures to learn from: wolf (3)" in warnings
-    assert "dog has 16.0 times as many pictures as wolf" in warnings
+    assert "dog has 16.0 times as many pictures as wolf: consider data.sampling=bal" in warnings
     assert "1 class with fewer than 5 pictures to validate with" in warnings
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from data.duplicates import difference_hash, duplicate_pairs, group_ids
+from data.duplicates import difference_hash, duplicate_pairs, group_ids, prints_of, seen_before
 
 
 def test_difference_hash_by_hand():
@@ -36,3 +36,12 @@ def test_pictures_of_one_colour_are_not_all_the_same():
 def test_groups_are_connected_parts():
     pairs = np.array([[4, 3], [1, 3], [0, 5]])
     assert group_ids(6, pairs) == [0, 1, 2, 1, 1, 0]
+
+
+def test_pictures_seen_before_are_found_by_content_and_by_look():
+    first, second = (1 << 100) - (1 << 40), (1 << 60) - (1 << 10)
+    old = prints_of(["aa" * 32, "bb" * 32], [first, 0])
+    new = prints_of(["bb" * 32, "cc" * 32, "dd" * 32, "ee" * 32], [0, first ^ 0b101, second, 0])
+    assert len(old) == 2 * 24
+    assert seen_before(old, new).tolist() == [True, True, False, False]
+    assert seen_before(b"", new).tolist() == [False] * 4

@@ -10,7 +10,7 @@ from crossent.evaluation.compare import spread_interval
 from crossent.evaluation.confidence import calibrate
 from crossent.evaluation.intervals import bootstrap, resamples
 from crossent.evaluation.measure import headline
-from crossent.evaluation.scores import Metrics, Outputs, resampled_by_class, score
+from crossent.evaluation.scores import Outputs, resampled_by_class, score
 from tests.evaluation.parts import make_outputs
 
 
@@ -31,16 +31,13 @@ def test_values_against_scikit_learn(num_classes):
             assert np.isnan(interval.value) or interval.low <= interval.value <= interval.high
 
 
-def test_the_most_confused_pairs_come_first():
-    metrics = Metrics(np.array([[9, 2, 0], [5, 1, 0], [0, 3, 7]]))
-    assert metrics.most_confused() == [(1, 0, 5), (2, 1, 3), (0, 1, 2)]
-
-
 def test_means_over_the_classes_against_scikit_learn():
     outputs = make_outputs()
     answers, found = (outputs.labels, outputs.predicted), score(outputs)
     expected = sklearn_metrics.confusion_matrix(*answers)
     assert np.array_equal(found.metrics.confusion, expected) and found.metrics.num_images == 300
+    counts = [expected[pair[:2]] for pair in found.metrics.most_confused()]
+    assert counts == sorted(expected[~np.eye(3, dtype=bool)], reverse=True)
     for interval, value in (
         (found.macro_f1, sklearn_metrics.f1_score(*answers, average="macro")),
         (found.balanced_accuracy, sklearn_metrics.balanced_accuracy_score(*answers)),
@@ -94,7 +91,7 @@ def test_a_model_that_is_wrong_without_measure_is_evaluated_too(E):
         scores, calibration = score(outputs), calibrate(outputs)
     text = headline(scores, ["dog", "fox"])
     assert scores.E.value == pytest.approx(E / 3, rel=1e-3)
-    assert "more than 1,000,000" in text and len(max(text.splitlines(), key=len)) < 150
+    assert len(max(text.splitlines(), key=len)) < 150
     json.dumps([scores.to_dict(["dog", "fox"]), calibration.to_dict()], allow_nan=False)
 
 
@@ -121,6 +118,8 @@ def test_what_does_not_exist_is_null_in_json():
 
 
 def test_one_picture_can_be_evaluated():
-    scores = score(Outputs(np.array([[1.0, 0.0]]), np.array([0])))
+    outputs = Outputs(np.array([[1.0, 0.0]]), np.array([0]))
+    scores = score(outputs)
     assert scores.accuracy.value == 1 and scores.accuracy.low < 0.5
     assert scores.E.low == scores.E.value == scores.E.high
+    assert calibrate(outputs).before.value == pytest.approx(1 - outputs.confidence[0])

@@ -38,7 +38,7 @@ def group(root, tmp_path_factory):
     return folder / "group", command.end(status=0)[0]
 
 
-def test_every_picture_is_judged_once_beside_its_near_duplicates(group):
+def test_every_picture_is_predicted_once_beside_its_near_duplicates(group):
     found = [answers(group[0] / name)[2] for name in FOLDS]
     fold_of = {name: fold for fold, names in enumerate(found) for name in names}
     assert sum(map(len, found)) == len(fold_of) == NUM + 3
@@ -54,16 +54,16 @@ def test_the_numbers_are_those_of_all_answers_together(group):
     found = json.loads((group[0] / "summary.json").read_text())
     parts = [answers(group[0] / name) for name in FOLDS]
     y, labels = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
-    said = y.argmax(axis=1)
+    predicted = y.argmax(axis=1)
     expected = {
-        "accuracy": sklearn_metrics.accuracy_score(labels, said),
-        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, said),
+        "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, predicted),
         "E": sklearn_metrics.log_loss(labels, y),
     }
     for name, value in expected.items():
         assert found[name]["value"] == pytest.approx(value, rel=1e-5)
         assert found[name]["low"] < value < found[name]["high"]
-    confusion = sklearn_metrics.confusion_matrix(labels, said).tolist()
+    confusion = sklearn_metrics.confusion_matrix(labels, predicted).tolist()
     assert found["confusion_matrix"] == confusion
     assert [fold["num_images"] for fold in found["folds"]] == [len(part[1]) for part in parts]
     path, out = group
@@ -77,9 +77,7 @@ def test_the_numbers_are_those_of_all_answers_together(group):
 @pytest.mark.parametrize(("keep", "epoch"), [("last", EPOCHS), ("best", 1)])
 def test_the_last_model_is_kept_however_E_rises(tmp_path, keep, epoch):
     run = make_run(tmp_path / "run")
-    run.keep = keep
-    rising = iter(range(1, 99))
-    validate = run.trainer.validate
+    run.keep, rising, validate = keep, iter(range(1, 99)), run.trainer.validate
     run.trainer.validate = lambda: Totals(E=next(rising) * validate().count, count=15)
     run.start()
     run.fit()
@@ -139,41 +137,35 @@ def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
         assert message in err and err.count("\n") == 1
     RunFolder(path / "fold-1").create("")
     with pytest.raises(UserError, match=f"is used already: go on with --resume {path}"):
-        Group(path).create(load_settings(None, folder_words(3)).settings, None)
+        Group(path).create(settings_of("data.folds=3"), None)
 
 
-def folder_words(num_folds):
-    return ["data.source=folder", "data.root=here", f"data.folds={num_folds}"]
+def settings_of(*words):
+    return load_settings(None, ["data.source=folder", "data.root=here", *words]).settings
 
 
 def test_where_one_run_is_needed_a_group_names_one_and_the_number_of_folds_stays(tmp_path):
     group = Group(tmp_path / "group")
-    group.create(load_settings(None, folder_words(3)).settings, None)
+    group.create(settings_of("data.folds=3"), None)
     before = group.config.read_bytes()
     with pytest.raises(UserError, match=f"is a group of runs; name one, such as {group.runs[0]}"):
         main(["evaluate", str(group.path)])
     with pytest.raises(UserError, match=r"data\.folds: 3 -> 4"):
-        group.keep_config(load_settings(group.config, ["data.folds=4"]).settings)
+        group.keep_config(settings_of("data.folds=4"))
     assert group.config.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("words", "num_seeds", "message"),
+    ("words", "num_seeds", "rank", "message"),
     [
-        (["data.folds=3"], 2, "--seeds and data.folds are two questions"),
-        (["data.folds=3", "train.patience=5"], None, "train.patience would end each fold"),
-        ([], 0, "--seeds 0: expected 2 or more"),
+        (["data.folds=3"], 2, None, "--seeds and data.folds"),
+        ([], 0, None, "--seeds 0: expected 2 or more"),
+        (["data.folds=3"], None, "1", "leave out torchrun"),
     ],
 )
-def test_a_group_that_makes_no_sense(words, num_seeds, message):
-    settings = load_settings(None, ["data.source=folder", "data.root=here", *words]).settings
+def test_a_group_that_makes_no_sense(words, num_seeds, rank, message, monkeypatch):
+    if rank:
+        monkeypatch.setitem(os.environ, "TORCHELASTIC_RUN_ID", rank)
     with pytest.raises(UserError, match=message):
-        wants_group(None, settings, num_seeds)
-
-
-def test_torchrun_is_refused(monkeypatch):
-    monkeypatch.setitem(os.environ, "TORCHELASTIC_RUN_ID", "1")
-    with pytest.raises(UserError, match="leave out torchrun"):
-        wants_group(None, load_settings(None, folder_words(3)).settings, None)
-    one = load_settings(None, [*folder_words(3), "data.fold=1"]).settings
-    assert not wants_group(None, one, None)
+        wants_group(None, settings_of(*words), num_seeds)
+    assert not wants_group(None, settings_of("data.folds=3", "data.fold=1"), None)

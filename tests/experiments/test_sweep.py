@@ -8,29 +8,30 @@ import json
 import math
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import sqlalchemy
 import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from crossent.__main__ import main
 from crossent.config import Settings, load_settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
 from crossent.experiments import sweep as sweep_module
-from crossent.experiments import trials as trials_module
-from crossent.experiments.space import Range, Sweep, SweepSettings, load_sweep
-from crossent.experiments.sweep import MAX_RETRIES, new_sweep, old_sweep, open_study, train_trials
+from crossent.experiments.space import Sweep, SweepSettings
+from crossent.experiments.sweep import MAX_RETRIES, open_study, train_trials
 from crossent.experiments.trials import ended, in_words, report_trials
 from crossent.pretrained import PretrainedWeights
 from crossent.train_run import Caller, Outcome, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
-from data.preprocess import Preprocessing
 from tests.experiments.parts import InSecond, draw_folder
 from tests.forked import ROOT, Command
 
 EPOCHS = 3
-SPACE = {"optim.lr": Range(low=0.001, high=1.0, log=True), "train.mixup": [0.0, 1.0]}
+MIXUP = CategoricalDistribution([0.0, 1.0])
+SPACE = {"optim.lr": FloatDistribution(0.001, 1.0, log=True), "train.mixup": MIXUP}
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +72,9 @@ def away_from_a_tenth(settings, epoch):
 GOOD = pretend(away_from_a_tenth)
 
 
-def in_trial(name, happen):
-    """A good training, but for what happens in the trial of that name."""
-
-    def train_one(loaded, path, is_old, caller):
-        train = happen if path.name == name else GOOD
-        return train(loaded, path, is_old, caller)
-
-    return train_one
+def in_trial(happen):
+    """A good training, but for what happens in the trials of these names."""
+    return lambda loaded, path, *rest: happen.get(path.name, GOOD)(loaded, path, *rest)
 
 
 def run(path, sweep, train_one=GOOD):
@@ -136,10 +132,11 @@ def test_the_seed_decides_what_is_tried_and_going_on_repeats_nothing(tmp_path):
 
 
 def test_a_grid_is_gone_through_once_also_with_kills(tmp_path):
-    space = {"optim.lr": [0.1, 0.2], "train.ema": [None, 0.5]}
+    values = {"optim.lr": (0.1, 0.2), "train.ema": (None, 0.5)}
+    space = {name: CategoricalDistribution(choices) for name, choices in values.items()}
     sweep = make_sweep(space, strategy="grid", trials=None)
     with pytest.raises(Killed):
-        run(tmp_path, sweep, in_trial("trial-002", killed))
+        run(tmp_path, sweep, in_trial({"trial-002": killed}))
     points = [tuple(trial.values()) for trial in params(run(tmp_path, sweep))]
     expected = [(lr, ema) for lr in (0.1, 0.2) for ema in (None, 0.5)]
     assert len(points) == len(expected) and set(points) == set(expected)
@@ -148,26 +145,23 @@ def test_a_grid_is_gone_through_once_also_with_kills(tmp_path):
 def test_a_killed_trial_is_tried_once_more_in_its_folder(tmp_path):
     def killed_later(*arguments):
         pretend(away_from_a_tenth, epochs=[1])(*arguments)
-        record = {"kind": "epoch", "epoch": 2, "val": {"E": 3.0, "accuracy": 0}}
-        RunFolder(tmp_path / "trial-002").append(record)
-        raise Killed  # before the last line is reported
+        raise Killed
 
     with pytest.raises(Killed):
-        run(tmp_path, make_sweep(), in_trial("trial-002", killed_later))
-    goes_on = pretend(away_from_a_tenth, epochs=range(3, EPOCHS + 1))
-    study = run(tmp_path, make_sweep(), in_trial("trial-002", goes_on))
+        run(tmp_path, make_sweep(), in_trial({"trial-002": killed_later}))
+    goes_on = pretend(away_from_a_tenth, epochs=range(2, EPOCHS + 1))
+    study = run(tmp_path, make_sweep(), in_trial({"trial-002": goes_on}))
     assert states(study) == ["COMPLETE"] * 2
     left, again = study.trials[1], ended(study)[1]
     assert (left.state.name, left.params) == ("FAIL", again.params)
-    assert list(again.intermediate_values) == [1, 2, 3]
-    assert again.intermediate_values[2] == 3.0
+    assert list(again.intermediate_values) == [2, 3], "it went on"
     assert len(list(tmp_path.glob("trial-*"))) == 2
 
 
 def test_a_trial_that_kills_its_process_again_and_again_is_given_up(tmp_path):
     for _ in range(1 + MAX_RETRIES):
         with pytest.raises(Killed):
-            run(tmp_path, make_sweep(), in_trial("trial-001", killed))
+            run(tmp_path, make_sweep(), in_trial({"trial-001": killed}))
     study = run(tmp_path, make_sweep())
     assert states(study) == ["FAIL", "COMPLETE"]
     assert "its process was killed" in in_words(ended(study)[0])
@@ -175,14 +169,12 @@ def test_a_trial_that_kills_its_process_again_and_again_is_given_up(tmp_path):
 
 def test_a_hopeless_trial_is_stopped(tmp_path):
     """Five that are about as good as each other, and one that is far worse."""
-    Es = iter([1.0, 1.1, 1.2, 1.3, 1.15, 5.0])
+    Es = dict(zip((f"trial-{n:03}" for n in range(1, 7)), [1, 1.1, 1.2, 1.3, 1.15, 5], strict=True))
 
-    def E_of(settings, epoch, current={}):  # noqa: B006 - one E for all epochs of a trial
-        if settings.optim.lr not in current:
-            current[settings.optim.lr] = next(Es)
-        return current[settings.optim.lr] / epoch
+    def train_one(loaded, path, *rest):
+        return pretend(lambda settings, epoch: Es[path.name] / epoch)(loaded, path, *rest)
 
-    study = run(tmp_path, make_sweep(trials=6), pretend(E_of))
+    study = run(tmp_path, make_sweep(trials=6), train_one)
     assert states(study) == [*["COMPLETE"] * 5, "PRUNED"]
     assert (ended(study)[5].value, ended(study)[5].last_step) == (5.0, 1)
 
@@ -190,21 +182,23 @@ def test_a_hopeless_trial_is_stopped(tmp_path):
 def test_a_trial_that_fails_for_whatever_reason_does_not_end_the_sweep(tmp_path):
     faults = {
         "data.image_size is 64; vit takes 224 only": refused,
-        "out of memory: ": out_of_memory,
+        "RuntimeError: [enforce fail at alloc_cpu.cpp": out_of_memory,
         "ZeroDivisionError: division by zero": lambda *arguments: 1 / 0,
         "a number was not finite": lambda *arguments: Outcome(EXIT_NOT_FINITE),
     }
-    happen = dict(enumerate([GOOD, *faults.values(), GOOD], start=1))
-    train_one = lambda loaded, path, *rest: happen[int(path.name[-3:])](loaded, path, *rest)  # noqa: E731
-    study = run(tmp_path, make_sweep(trials=6), train_one)
+    happen = {f"trial-{n:03}": fault for n, fault in enumerate(faults.values(), start=2)}
+    study = run(tmp_path, make_sweep(trials=6), in_trial(happen))
     assert states(study) == ["COMPLETE", *["FAIL"] * 4, "COMPLETE"]
     for trial, reason in zip(ended(study)[1:5], faults, strict=True):
-        assert f"  failed: {reason}" in in_words(trial)
+        assert f"reason={reason}" in in_words(trial)
 
 
 def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
     """As they were prepared where the weights come from; those that are not there end the trial."""
-    prepared = {"a": Preprocessing(40, std=(0.1, 0.1, 0.1)), "b": Preprocessing(48)}
+    prepared = {
+        "a": {"data.image_size": 40, "data.std": (0.1, 0.1, 0.1)},
+        "b": {"data.image_size": 48},
+    }
 
     def read(weights, model_name):
         if weights not in prepared:
@@ -219,7 +213,7 @@ def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
         return 1.0
 
     settings = Settings(train={"epochs": EPOCHS}, data={"image_size": None})
-    space = {"model.weights": [None, "a", "b", "c"]}
+    space = {"model.weights": CategoricalDistribution([None, "a", "b", "c"])}
     study = run(tmp_path, Sweep(settings, SweepSettings(strategy="grid"), space), pretend(E_of))
     default = (0.25, 0.25, 0.25)
     assert seen == {None: (64, default), "a": (40, (0.1, 0.1, 0.1)), "b": (48, default)}
@@ -227,29 +221,23 @@ def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
     assert failed == ["c"]
 
 
-def test_what_its_weights_decide_stays_open_until_then(tmp_path):
-    text = "data: {image_size: null}\nspace: {model: {weights: [null, a]}}\n"
-    (tmp_path / "own.yaml").write_text(text)
-    _, sweep = new_sweep(tmp_path / "own.yaml", [], tmp_path / "sweep")
-    (tmp_path / "sweep.yaml").write_text(sweep.to_yaml())
-    assert old_sweep(tmp_path, []).settings.data.image_size is None
-
-
 def test_table_files_and_plots(tmp_path, monkeypatch):
-    """There are no models to measure, so `judge` is left to the test of the command."""
-    monkeypatch.setattr(trials_module, "judge", lambda *arguments: "")
-    space = {**SPACE, "train.ema": [None, 5.0], "data.flip": [0.0, 0.5]}
-    sweep = make_sweep(space, trials=9, prune=False)
-    study = run(tmp_path, sweep, in_trial("trial-003", refused))
+    """There are no models to measure here; the test of the command has some."""
+    monkeypatch.setattr(
+        "crossent.experiments.compare.compare_runs", lambda paths, *rest: (paths[0].name, {})
+    )
+    sweep = make_sweep({**SPACE, "data.flip": MIXUP}, trials=9, prune=False)
+    study = run(tmp_path, sweep, in_trial({"trial-003": refused}))
     text = report_trials(study, tmp_path, sweep)
     rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
-    assert [row["trial"] for row in rows] == [f"trial-{n:03}" for n in range(1, 10)]
-    assert (rows[2]["state"], rows[2]["E"]) == ("failed", "") and "vit" in rows[2]["reason"]
-    done = [row for row in rows if row["state"] == "done"]
-    assert text.startswith("9 of 9 trials: 8 done, 1 failed")
-    best = min(done, key=lambda row: float(row["E"]))
-    assert text.splitlines()[3].split()[:2] == [best["trial"], f"{float(best['E']):.4f}"]
-    assert load_settings(tmp_path / "best.yaml").settings.optim.lr == float(best["optim.lr"])
+    assert {row["trial"] for row in rows} == {f"trial-{n:03}" for n in range(1, 10)}
+    assert (rows[8]["state"], rows[8]["E"]) == ("failed", "") and "vit" in rows[8]["reason"]
+    Es = [float(row["E"]) for row in rows[:8]]
+    assert text.startswith("9 trials: 8 done, 1 failed") and Es == sorted(Es)
+    first = text.splitlines()[3].split()
+    assert first[:3] == [rows[0]["trial"], "done", f"{Es[0]:.4g}"]
+    assert f"best: {rows[0]['trial']}." in text
+    assert load_settings(tmp_path / "best.yaml").settings.optim.lr == float(rows[0]["optim.lr"])
     for name in ("history.png", "parallel-coordinates.png", "importances.png"):
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG" and name in text
     assert f"optuna-dashboard sqlite:///{tmp_path}/study.db" in text
@@ -285,12 +273,11 @@ def test_a_line_per_trial_and_the_best_at_the_end(finished, tmp_path):
     folder, out = finished
     Es = {name: RunFolder(folder / name).records()[-1]["best_E"] for name in TRIALS}
     for name, E in Es.items():
-        assert any(line.startswith(name) and f"{E:.4f}" in line for line in out.splitlines())
-    best = min(Es, key=Es.get)
-    assert "3 of 3 trials: 3 done\n" in out
-    assert f"best: {best}, E = {Es[best]:.4f} (" in out and "a little too good" in out
-    equal = out.partition("picture by picture: ")[2].splitlines()[0]
-    assert equal == "none" or set(equal.split(", ")) <= set(TRIALS) - {best}
+        assert f"trial={name}  state=done  E={E:.4g}  " in out
+    best, *others = sorted(Es, key=Es.get)
+    assert "3 trials: 3 done\n" in out
+    assert f"best: {best}." in out and "a little too good" in out
+    assert all(f"{other} minus {best}" in out for other in others)
     assert f"python train.py -c {folder / 'best.yaml'} --out runs/sweep-best" in out
     Command(tmp_path, "-c", folder / "best.yaml", "--out", tmp_path / "again").end(status=0)
     assert first_difference(RunFolder(folder / best), RunFolder(tmp_path / "again")) is None
@@ -307,10 +294,12 @@ def test_killed_and_stopped_and_resumed_it_has_all_its_trials(finished, config, 
     )
     assert err == "" and not (folder / "trials.csv").exists()
     out, _ = Command(tmp_path, "crossent", "sweep", "--resume", folder).end(status=0)
-    assert "3 of 3 trials: 3 done" in out
+    assert "3 trials: 3 done" in out
     for name in TRIALS[:2]:  # the second went on from its checkpoint, twice
         assert first_difference(RunFolder(finished[0] / name), RunFolder(folder / name)) is None
     assert {path.name for path in folder.glob("trial-*")} == set(TRIALS)
+    out, _ = Command(tmp_path, "crossent", "sweep", "sweep.trials=4", "--resume", folder).end(0)
+    assert "4 trials: 4 done" in out
 
 
 def sweep_here(config, folder):
@@ -331,40 +320,28 @@ def test_with_a_trial_out_of_memory_it_ends_with_a_table(config, tmp_path, monke
     monkeypatch.setattr(sweep_module, "train_run", train_one)
     assert sweep_here(config, tmp_path / "sweep") == EXIT_DONE
     out = capsys.readouterr().out
-    assert "trial-002  failed: out of memory: " in out and "CPUAllocator" in out
-    assert "3 of 3 trials: 2 done, 1 failed" in out and "best: trial-00" in out
+    assert "trial=trial-002  state=failed" in out and "can't allocate memory" in out
+    assert "3 trials: 2 done, 1 failed" in out and "best: trial-00" in out
 
 
 def test_a_sweep_without_a_trial_done_does_not_end_well(config, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweep_module, "train_run", refused)
     with pytest.raises(UserError, match="no trial of"):
         sweep_here(config, tmp_path / "sweep")
-    assert "3 of 3 trials: 3 failed" in capsys.readouterr().out
+    assert "3 trials: 3 failed" in capsys.readouterr().out
     assert "vit" in (tmp_path / "sweep" / "trials.csv").read_text()
 
 
 def test_folds_are_judged_together(tmp_path):
     root = draw_folder(tmp_path / "pictures", num=24)
-    config = tmp_path / "sweep.yaml"
+    config, folder = tmp_path / "sweep.yaml", tmp_path / "sweep"
     config.write_text(TEXT + f"data: {{source: folder, root: {root}, folds: 2}}\n")
-    folder = tmp_path / "sweep"
     words = ("crossent", "sweep", "-c", config, "sweep.trials=2", "--out", folder)
     out, _ = Command(tmp_path, *words).end(status=0)
-    assert "data.folds=null" in out and "2 of 2 trials: 2 done" in out
-    first, _ = ended(open_study(folder, load_sweep(str(folder / "sweep.yaml"))))
-    assert list(first.intermediate_values) == [1, 2], "a value after each fold"
-    Command(tmp_path, "--resume", folder / "trial-001").end(status=0)
-    summary = json.loads((folder / "trial-001" / "summary.json").read_text())
-    assert first.value == first.intermediate_values[2]
-    assert first.value == pytest.approx(summary["E"]["value"], rel=1e-5)
-    assert summary["num_images"] == 27
-
-
-def test_going_on_one_process_works_on_it_and_more_trials_can_be_asked_for(config, tmp_path):
-    (tmp_path / "sweep.yaml").write_text(load_sweep(str(config)).to_yaml())
-    assert old_sweep(tmp_path, ["sweep.trials=4"]).num_trials == 4
-    with RunFolder(tmp_path).in_use(), pytest.raises(UserError, match="in use by another"):
-        main(["sweep", "--resume", str(tmp_path)])
+    assert "2 trials: 2 done" in out and "27 pictures, the same for all" in out
+    best = next(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
+    summary = json.loads((folder / best["trial"] / "summary.json").read_text())
+    assert float(best["E"]) == summary["E"]["value"] and summary["num_images"] == 27
 
 
 @pytest.mark.parametrize(
@@ -373,9 +350,10 @@ def test_going_on_one_process_works_on_it_and_more_trials_can_be_asked_for(confi
         (["-c", "missing.yaml"], "missing.yaml does not exist"),
         (["--resume", "configs"], "configs holds no sweep"),
         (["-c", "configs/smoke.yaml"], "configs/smoke.yaml:1: a sweep needs a section space"),
-        (["-c", "configs/sweeps/photos.yaml", "data.root=a", "train.patience=3"], "patience"),
         (["--resume", "SWEEP", "optim.lr=0.2"], "only sweep.trials may differ: .*optim.lr=0.2"),
         (["--resume", "SWEEP", "--out", "elsewhere"], "leave out --out"),
+        (["-c", "SWEEP/best.yaml", "--out", "SWEEP"], "is used already"),
+        (["-c", "configs/sweeps/photos.yaml", "data.root=gone", "--out", "SWEEP/new"], "gone"),
     ],
     ids=lambda value: " ".join(value[1:])[:40],
 )
@@ -384,22 +362,9 @@ def test_a_mistake_is_one_sentence(words, message, monkeypatch, finished):
     with pytest.raises(UserError, match=message) as caught:
         main(["sweep", *(word.replace("SWEEP", str(finished[0])) for word in words)])
     assert "\n" not in str(caught.value)
+    assert not Path(finished[0], "new", "study.db").exists(), "no trial was begun"
 
 
-def test_a_used_folder_is_refused_before_any_picture_is_decoded(tmp_path, monkeypatch):
-    config = tmp_path / "own.yaml"
-    config.write_text(TEXT + "data: {source: folder, root: here}\n")
-    (tmp_path / "config.yaml").write_text("")
-    monkeypatch.setattr(sweep_module, "make_data", lambda settings: pytest.fail("decoded"))
-    with pytest.raises(UserError, match="is used already"):
-        main(["sweep", "-c", str(config), "--out", str(tmp_path)])
-
-
-def test_pictures_that_are_gone_and_torchrun_cost_no_trial(tmp_path, monkeypatch):
-    (tmp_path / "sweep.yaml").write_text(TEXT + "data: {source: folder, root: gone}\n")
-    with pytest.raises(UserError, match="gone"):
-        main(["sweep", "--resume", str(tmp_path)])
-    assert not (tmp_path / "study.db").exists()
-    monkeypatch.setitem(os.environ, "TORCHELASTIC_RUN_ID", "1")
-    with pytest.raises(UserError, match="leave out torchrun"):
-        main(["sweep", "--resume", str(tmp_path)])
+def test_one_process_works_on_a_sweep(finished):
+    with RunFolder(finished[0]).in_use(), pytest.raises(UserError, match="in use by another"):
+        main(["sweep", "--resume", str(finished[0])])

@@ -8,15 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import PIL
 import pytest
 import torch
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.inference.export import Deployed, compare, pictures_to_compare_on, to_onnx
+from crossent.inference.export import (
+    Deployed,
+    compare,
+    metadata,
+    pictures_to_compare_on,
+    to_onnx,
+)
 from crossent.inference.resize import PillowResize
-from data.decode import decode, inspect
+from data.decode import ODDITIES, decode, inspect
 from tests.data.pictures import encoded, make_folder, scene
 
 SHAPES = [(90, 50), (50, 70), (16, 16), (17, 900), (900, 17), (1, 1), (2, 5), (64, 31), (301, 200)]
@@ -108,33 +115,56 @@ def test_the_comparison_is_on_every_validation_picture_while_they_are_there(clas
         assert all(Path(name).is_file() for name in found)
 
 
-PROGRAM = """
-import json, sys
-import numpy, onnxruntime
-from PIL import Image
+def odd_pictures(folder):
+    """Write pictures that a plain `Image.open(path).convert("RGB")` would decode differently."""
+    photo, exif = scene(1, 1500, 1100), Image.Exif()
+    exif[0x0112] = 6
+    photo.save(folder / "large.jpg")
+    photo.resize((90, 60)).save(folder / "turned.jpg", exif=exif)
+    photo.resize((90, 60)).convert("CMYK").save(folder / "printer.jpg")
+    clear = photo.resize((60, 90)).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize((60, 90)))
+    clear.save(folder / "clear.png")
+    clear.quantize(16).save(folder / "palette.gif", transparency=3)
+    grey = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 30
+    Image.fromarray(grey).save(folder / "16 bits.png")
+    return sorted(folder.iterdir())
 
-session = onnxruntime.InferenceSession(sys.argv[1])
-pictures = numpy.stack([numpy.array(Image.open(path)) for path in sys.argv[2:]])
-(probs,) = session.run(None, {"images": pictures})
-print(json.dumps([session.get_modelmeta().custom_metadata_map, probs.tolist()]))
-assert "torch" not in sys.modules
-"""
 
-
-def test_onnxruntime_alone_classifies_jpegs(crossent, run_path, tmp_path):
-    """A program without torch reads the file and gets what predict says, two pictures at once."""
-    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
-    for seed, path in enumerate(paths):
-        path.write_bytes(encoded(scene(seed, 120, 75)))
-    model = tmp_path / "model.onnx"
-    out, _ = crossent("export", run_path, "--out", model)
+@pytest.mark.parametrize(("opset", "ir"), [(18, 8), (21, 10)])
+def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp_path, opset, ir):
+    """With onnxruntime and Pillow alone, and on every kind of picture."""
+    (tmp_path / "pictures").mkdir()
+    paths, model = odd_pictures(tmp_path / "pictures"), tmp_path / "model.onnx"
+    out, _ = crossent("export", run_path, "--out", model, "--opset", opset)
     assert "30 pictures (validation pictures of the run): the same class on all" in out
-    command = [sys.executable, "-c", PROGRAM, str(model), *map(str, paths)]
+    proto = onnx.load(model)
+    assert [(o.domain, o.version) for o in proto.opset_import] == [("", opset)]
+    assert proto.ir_version == ir, "the lowest that the opset allows"
+    kinds = {value.name: value.type.tensor_type.elem_type for value in proto.graph.value_info}
+    transposed = {kinds[n.output[0]] for n in proto.graph.node if n.op_type == "Transpose"}
+    assert onnx.TensorProto.DOUBLE not in transposed, "onnxruntime 1.15 to 1.23 would refuse it"
+    docs = Path(__file__).parents[2] / "docs" / "onnx.md"
+    script = docs.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    check = script + "\nassert not {'torch', 'crossent'} & sys.modules.keys()\n"
+    command = [sys.executable, "-c", check, str(model), *map(str, paths)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    metadata, probs = json.loads(result.stdout)
     said, _ = crossent("predict", run_path, *paths, "--json")
-    for row, line in zip(probs, said.splitlines(), strict=True):
-        assert row == pytest.approx(list(json.loads(line)["probs"].values()), abs=1e-4)
-    assert json.loads(metadata["class_names"]) == ["dog", "fox", "wolf"]
-    assert json.loads(metadata["preprocessing"])["image_size"] == 32
-    assert metadata["format_version"] == "1" and len(metadata["sha256"]) == 64
+    for row, line in zip(result.stdout.splitlines(), said.splitlines(), strict=True):
+        found, expected = json.loads(row), json.loads(line)
+        assert found["path"] == expected["path"] and found["label"] == expected["label"]
+        assert found["probs"] == pytest.approx(expected["probs"], abs=1e-5), found["path"]
+
+
+def test_the_file_describes_itself(crossent, run_path, classifier, tmp_path):
+    """With names that are no UTF-8 on the disk, as of a folder in Shift-JIS."""
+    names = ["dog", "\udc8c\udccf", "狼"]
+    renamed = replace(classifier, class_names=names)
+    content, _ = to_onnx(Deployed(classifier.model, classifier.preprocessing), metadata(renamed))
+    notes = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
+    assert json.loads(notes["class_names"]) == names
+    assert json.loads(notes["preprocessing"])["image_size"] == 32
+    assert notes["format_version"] == "1" and len(notes["sha256"]) == 64
+    assert json.loads(notes["odd pictures"]) == ODDITIES
+    _, err = crossent("export", run_path, "--opset", "17", status=2)
+    assert "--opset 17: expected one of 18, 19" in err

@@ -40,7 +40,7 @@ def red_left_blue_right(size=16):
 @pytest.mark.parametrize(("asked", "side"), [(0, slice(0, 8)), (1, slice(8, 16))])
 def test_the_map_shows_what_speaks_for_the_class_asked_for(asked, side):
     heat = grad_cam(classifier_of(Colours()), red_left_blue_right(), asked)
-    assert heat.shape == (16, 16)
+    assert heat is not None and heat.shape == (16, 16)
     assert (heat[:, side] == 1).all()
     assert heat.sum() == heat[:, side].sum(), "nothing on the other side"
 

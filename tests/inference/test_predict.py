@@ -5,13 +5,14 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from crossent.errors import UserError
 from crossent.inference.paths import find_pictures
-from crossent.inference.predict import BATCH_SIZE, WINDOW, predict
+from crossent.inference.predict import BATCH_SIZE, WINDOW, predict, print_predictions
 from data.decode import decode
 from tests.data.pictures import SHARED
 
@@ -89,7 +90,8 @@ def test_csv_has_a_row_per_file_that_a_csv_reader_reads(crossent, run_path, pict
     odd = pictures / "a" / 'comma, "quoted".png'
     (pictures / "a" / "2.png").rename(odd)
     out, err = crossent("predict", run_path, pictures, "--csv")
-    rows = list(csv.DictReader(io.StringIO(out)))
+    assert out.startswith("\ufeff"), "or a spreadsheet takes UTF-8 for something else"
+    rows = list(csv.DictReader(io.StringIO(out.removeprefix("\ufeff"))))
     assert [row["path"] for row in rows].count(str(odd)) == 1
     assert list(rows[0]) == ["path", "label", "y_dog", "y_fox", "y_wolf", "error"]
     *good, bad = rows
@@ -98,6 +100,19 @@ def test_csv_has_a_row_per_file_that_a_csv_reader_reads(crossent, run_path, pict
     )
     assert bad["label"] == bad["y_dog"] == "" and "HTML" in bad["error"]
     assert err.splitlines() == ["1 of 6 files could not be used"]
+
+
+def test_no_cell_of_the_csv_is_a_formula(classifier, pictures, monkeypatch, capsysbinary):
+    monkeypatch.chdir(pictures / "a")
+    os.rename("2.png", "=1+1.png")
+    names = ["=HYPERLINK(1)", "+犬", "-wölfe"]
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sys.stdout.buffer, encoding="latin-1"))
+    print_predictions(replace(classifier, class_names=names), ["=1+1.png", "@gone.png"], "csv")
+    text = capsysbinary.readouterr().out.decode("utf-8-sig")
+    assert text.splitlines()[0] == "path,label,y_=HYPERLINK(1),y_+犬,y_-wölfe,error"
+    first, second = csv.DictReader(io.StringIO(text))
+    assert first["label"] in [f"'{name}" for name in names]
+    assert (first["path"], second["path"]) == ("'=1+1.png", "'@gone.png")
 
 
 @pytest.mark.parametrize("lines", ["{0}/a/2.png\n{0}/gone.png\n", ""])

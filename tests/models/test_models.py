@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from crossent import cross_entropy
-from models import MODELS, build_model
+from models import MODELS, arguments_of, build_model
+from models.head import head_name
 from models.small_cnn import Stage
 
 
@@ -22,7 +23,8 @@ def test_an_untrained_model_starts_at_ln_K_exactly(name, num_classes):
 def test_all_parameters_learn(name):
     """The zeros of the start hold back the layers behind them for a step or two, not for ever."""
     torch.manual_seed(0)
-    model = build_model(name, 3, width=4).train()
+    small = {"width": 4} if "width" in arguments_of(name) else {}
+    model = build_model(name, 3, **small).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     images, target = torch.randn(6, 3, 32, 32), torch.arange(6) % 3
     for _ in range(3):
@@ -38,13 +40,14 @@ def test_small_cnn_has_less_than_a_million_parameters():
     assert 300_000 < num_params < 1_000_000
 
 
-def test_logits_keep_their_precision_in_bf16():
+@pytest.mark.parametrize("name", ["small_cnn", "torchvision/resnet18"])
+def test_logits_keep_their_precision_in_bf16(name):
     """A bf16 logit has 8 bits: rounding it would blur E in the third digit."""
     torch.manual_seed(0)
-    model = build_model("small_cnn", 3, width=4).eval()
-    torch.nn.init.normal_(model.head.weight)
+    model = build_model(name, 3).eval()
+    torch.nn.init.normal_(model.get_submodule(head_name(model)).weight)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        logits = model(torch.randn(64, 3, 32, 32))
+        logits = model(torch.randn(2, 3, 64, 64))
     assert logits.dtype == torch.float32
     assert not torch.equal(logits, logits.bfloat16().float())
 

@@ -10,7 +10,6 @@ import torch
 
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.distributed import Processes, join_processes, leave_at_once
-from crossent.training.find_lr import E_of_step
 from crossent.training.not_finite import NotFinite
 from tests.training.parts import make_run, make_trainer
 
@@ -75,12 +74,6 @@ def first_epoch(case: str, dtype: torch.dtype, processes: Processes) -> dict[str
     }
 
 
-def one_step(processes: Processes) -> float:
-    """E of a step, as a dry run shows it."""
-    trainer = make_trainer(dropout=0.0, processes=processes)
-    return E_of_step(trainer, next(trainer.batches.epoch(0)))
-
-
 def explained_by_each(processes: Processes) -> int:
     """The number of processes that say what is not finite in their own part of a batch."""
     trainer = make_trainer(processes=processes)
@@ -121,7 +114,6 @@ def compute_all(environment: dict[str, str], path: Path) -> None:
         }
         for dtype in (torch.float64, torch.float32, torch.bfloat16):
             found[f"batch norm {dtype}"] = batch_norm(dtype, processes)
-        found["one step"] = one_step(processes)
         found["explained"] = explained_by_each(processes)
         found["resumed"] = resume_without_a_shared_disk(path.parent, processes)
         if processes.is_first:

@@ -24,7 +24,7 @@ from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
 from data.images import Data, ImageSet
 from tests.forked import CONTEXT, ROOT, SMOKE, Command, end_of, environments
-from tests.training.ranks import CASES, batch_norm, compute_all, first_epoch, one_step
+from tests.training.ranks import CASES, batch_norm, compute_all, first_epoch
 from train import run_path
 
 TWO_AGREE = (*SMOKE, "train.mixup=0.2", "train.epochs=6", "train.batch_size=6")
@@ -82,10 +82,6 @@ def test_a_layer_on_two_processes_is_torchs_own_on_the_whole_batch(of_two_proces
 
 def test_the_checkpoint_of_rank_0_reaches_a_process_that_cannot_see_its_disk(of_two_processes):
     assert of_two_processes["resumed"] == {"same": 2, "files": 1, "steps": 12}
-
-
-def test_the_E_of_a_step_is_that_of_the_whole_batch(of_two_processes):
-    assert of_two_processes["one step"] == pytest.approx(one_step(Processes()), rel=1e-5)
 
 
 def test_a_number_that_is_not_finite_is_looked_for_by_each_process(of_two_processes):

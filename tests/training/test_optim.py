@@ -1,13 +1,14 @@
-"""The learning rate over the steps; the mean of the weights against the sum written out."""
+"""The loss of a step; the learning rate over the steps; the running mean of the weights."""
 
 import math
 from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from crossent.model_file import load_model
-from crossent.training.optim import Schedule, WeightAverage
+from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
 from tests.training.parts import CPU, finished
 
 
@@ -35,6 +36,25 @@ def test_no_warmup_and_only_warmup(warmup):
     assert max(lrs) == pytest.approx(0.4)
     assert all(math.isfinite(lr) and lr > 0 for lr in lrs)
     assert rates(num_steps=1, warmup=warmup) == [0.4]
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "mixed"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_a_class_weight_weighs_samples_and_moves_no_optimum(label_smoothing, soft):
+    """With weights 1 to 100, torch's own loss would be smallest at class 2 for every label."""
+    labels = torch.tensor([0, 1, 2])
+    target = torch.eye(3).roll(1, 0) * 0.3 + torch.eye(3) * 0.7 if soft else labels
+    probs = target if soft else torch.eye(3)
+    weight = torch.tensor([1.0, 5.0, 100.0])
+    criterion = TrainingLoss(weight, label_smoothing=label_smoothing)
+    logits = torch.randn(3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    E = F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+    expected = ((probs @ weight) * E).sum() / (probs @ weight).sum()
+    torch.testing.assert_close(criterion(logits, target), expected)
+    smooth = (1 - label_smoothing) * probs + label_smoothing / 3
+    best = smooth.clamp(min=1e-9).log().requires_grad_()
+    (gradient,) = torch.autograd.grad(criterion(best, target), best)
+    torch.testing.assert_close(gradient, torch.zeros(3, 3), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("half_life", [3.0, 1e9])

@@ -43,6 +43,22 @@ def test_training_lowers_E():
     assert record["val"]["E"] < 0.8 * before
 
 
+def test_running_statistics_are_means_of_the_first_batches_then_forget_old_ones():
+    trainer = make_trainer(dropout=0, lr=1e-30)
+    bn = next(m for m in trainer.model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    means = []
+    bn.register_forward_hook(lambda _, inputs, __: means.append(inputs[0].mean(dim=(0, 2, 3))))
+    trainer.model.train()
+    batches = [batch for epoch in range(3) for batch in trainer.batches.epoch(epoch)][:12]
+    for batch in batches[:10]:
+        trainer.train_step(batch)
+    torch.testing.assert_close(bn.running_mean, torch.stack(means).mean(0).detach())
+    old = bn.running_mean.clone()
+    trainer.progress.batch = 10
+    trainer.train_step(batches[10])
+    torch.testing.assert_close(bn.running_mean, 0.9 * old + 0.1 * means[-1].detach())
+
+
 def test_sums_of_soft_targets_count_the_share_of_the_answer():
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
     target = torch.tensor([[0.7, 0.3, 0.0], [0.4, 0.6, 0.0]])

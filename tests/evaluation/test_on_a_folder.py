@@ -1,0 +1,131 @@
+"""Evaluate a run on a folder: what the model was trained on is found, counted and left out."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from crossent.model_file import load_model
+from crossent.tensor_file import read_tensors, write_tensors
+from crossent.training.run_folder import RunFolder
+from tests.experiments.parts import answers, draw_folder, quick
+from tests.forked import Command
+from tests.training.parts import CPU
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return draw_folder(tmp_path_factory.mktemp("drawn") / "pictures")
+
+
+@pytest.fixture(scope="module")
+def run(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    Command(folder, *quick(root, "train.epochs=1"), "--out", folder / "run").end(status=0)
+    return folder / "run"
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """What a command prints."""
+    return lambda *words: Command(tmp_path, "crossent", *words).end(status=0)[0]
+
+
+def saved_anew(root, folder):
+    """The same pictures in other files."""
+    for path in root.rglob("*.png"):
+        copy = folder / path.relative_to(root).with_suffix(".jpg")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as picture:
+            picture.save(copy, quality=95)
+    return folder
+
+
+@pytest.mark.parametrize("is_copy", [False, True], ids=["the files", "saved anew"])
+def test_evaluate_leaves_them_out_and_says_so(root, run, ask, tmp_path, is_copy):
+    data = saved_anew(root, tmp_path / "copies") if is_copy else root
+    y, labels, _ = answers(run)
+    found = json.loads(ask("evaluate", run, "--data", data, "--json"))
+    num_seen = found["trained_on"]["num_images"]
+    assert found["num_images"] + num_seen == 63
+    if is_copy:  # a hash of what is seen finds nearly all
+        assert 0.95 * (63 - len(labels)) < num_seen <= 63 - len(labels)
+    else:
+        assert num_seen == 63 - len(labels)
+        assert found["accuracy"]["value"] == pytest.approx((y.argmax(1) == labels).mean())
+    text = ask("evaluate", run, "--data", data)
+    assert f"warning: {num_seen} of 63 pictures, or nearly the same ones," in text
+    assert "they are left out; with them accuracy is" in text
+    own = json.loads(ask("evaluate", run, "--json"))
+    assert (own["num_images"], own["trained_on"]["num_images"]) == (len(labels), 0)
+
+
+def test_where_no_other_picture_is_left_the_numbers_are_called_void(root, run, ask, tmp_path):
+    val = set(answers(run)[2])
+    for path in root.rglob("*.png"):
+        if str(path.relative_to(root)) not in val:
+            copy = tmp_path / "train" / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    num = 63 - len(val)
+    found = json.loads(ask("evaluate", run, "--data", tmp_path / "train", "--json"))
+    assert found["num_images"] == found["trained_on"]["num_images"] == num
+    assert "say nothing about new pictures" in found["trained_on"]["warning"]
+
+
+def test_compare_leaves_out_what_either_run_was_trained_on(root, run, ask, tmp_path):
+    other = tmp_path / "other"
+    Command(tmp_path, *quick(root, "train.epochs=1", "data.seed=5"), "--out", other).end(status=0)
+    left = set(answers(run)[2]) & set(answers(other)[2])
+    text = ask("compare", run, other, "--data", root)
+    assert text.startswith(f"{len(left)} pictures, the same for all")
+    assert f"warning: {63 - len(left)} pictures, or nearly the same ones" in text
+    assert "Settings of run -> other: data.seed: null -> 5" in text
+    found = json.loads(ask("compare", run, other, "--data", root, "--json"))
+    (comparison,) = found["comparisons"]
+    assert found["trained_on"] == 63 - len(left)
+    changed = {picture["path"]: picture for picture in comparison["changed"]}
+    assert list(changed) == [*comparison["gained"], *comparison["lost"]]
+    for name in comparison["gained"]:
+        assert changed[name]["second"] == changed[name]["label"] != changed[name]["first"]
+
+
+def test_the_report_and_an_older_model_file(root, run, ask, tmp_path):
+    """A run on train and val folders that share a picture; then without the hashes in its file."""
+    for split, pattern in (("train", "0*.png"), ("val", "00*.png")):
+        for path in root.rglob(pattern):
+            copy = tmp_path / "data" / split / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    new = root / "dog" / "000.png"
+    with Image.open(new) as picture:
+        picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "data/val/dog/new.png")
+    path = tmp_path / "run"
+    Command(tmp_path, *quick(tmp_path / "data", "train.epochs=1"), "--out", path).end(status=0)
+    assert "were used in training: they are left out" in (path / "report.html").read_text()
+    tensors, header = read_tensors(RunFolder(run).model)
+    del header["trained_on"]
+    old = tmp_path / "old.safetensors"
+    write_tensors(old, tensors, {**header, "data_fingerprint": "of other pictures"})
+    text = ask("evaluate", old, "--data", root)
+    assert "does not say which pictures it was trained on" in text and "63 pictures" in text
+    _, err = Command(tmp_path, "crossent", "evaluate", old).end(status=2)
+    assert "the model may have been trained on some" in err and err.count("\n") == 1
+
+
+def test_a_folder_of_one_class_calls_the_guess_by_its_name(root, run, ask, tmp_path):
+    shutil.copytree(root / "fox", tmp_path / "only" / "fox")
+    text = ask("evaluate", run, "--data", tmp_path / "only")
+    assert "no pictures of dog" in text and re.search(r"\(always fox\) +100\.0%", text)
+
+
+def test_a_model_trained_in_bf16_predicts_in_fp32_as_the_exported_one(run, tmp_path):
+    tensors, header = read_tensors(RunFolder(run).model)
+    write_tensors(tmp_path / "bf16.safetensors", tensors, {**header, "precision": "bf16"})
+    images = torch.randint(0, 256, (4, 24, 24, 3), dtype=torch.uint8)
+    logits = [load_model(path, CPU).logits(images) for path in (run, tmp_path / "bf16.safetensors")]
+    assert torch.equal(*logits)
+    assert not torch.equal(logits[0], load_model(run, CPU, "bf16").logits(images))

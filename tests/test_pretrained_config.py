@@ -1,0 +1,80 @@
+"""configs/pretrained.yaml with its real weights, on drawings, through every command."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import train
+from crossent.__main__ import main
+from crossent.inference.heatmap import grad_cam
+from crossent.model_file import load_model
+from crossent.training.signals import StopRequest
+from data.drawings import draw, label
+from models import published
+from models.head import is_of_head
+
+CLASS_NAMES = ["dog", "fox", "wolf"]
+NUM_DRAWINGS, SIZE = 60, 96  # at 224 pixels it would take long
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The run, and its folder of drawings."""
+    root = tmp_path_factory.mktemp("pretrained")
+    for index in range(NUM_DRAWINGS):
+        path = root / "pictures" / CLASS_NAMES[label(index)] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(0, index, SIZE)).save(path)
+    words = ["-c", "configs/pretrained.yaml", f"data.root={root / 'pictures'}"]
+    words += [f"data.image_size={SIZE}", "train.threads=1", f"--out={root / 'run'}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.leave_on_signals", lambda: None)
+        patch.setattr(StopRequest, "install", lambda stop: stop)
+        assert train.main(words) == 0
+    return root / "run", root / "pictures"
+
+
+@pytest.fixture
+def crossent(capsys):
+    def call(*words):
+        assert main([str(word) for word in words]) == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_E_starts_at_ln_K_and_falls_and_only_the_head_learns(trained):
+    run, _ = trained
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    E = [record["val"]["E"] for record in records if record["kind"] == "epoch"]
+    assert records[0]["E"] == pytest.approx(math.log(3), abs=1e-6)
+    assert max(E) < math.log(3) and E[-1] < 0.8 * math.log(3)
+    model = load_model(run, torch.device("cpu")).model
+    theirs = published("efficientnet_lite0").load()
+    for name, tensor in model.state_dict().items():
+        assert is_of_head(model, name) or torch.equal(tensor, theirs[name]), name
+
+
+def test_its_model_is_evaluated_asked_and_explained(trained, crossent):
+    run, pictures = trained
+    found = json.loads(crossent("evaluate", run, "--json", "--device=cpu"))
+    assert found["num_images"] >= NUM_DRAWINGS / 5 and found["accuracy"]["value"] > 0.6
+    first = next(iter((pictures / "fox").iterdir()))
+    answer = json.loads(crossent("predict", run, first, "--json"))
+    assert sum(answer["probs"].values()) == pytest.approx(1, abs=1e-6)
+    told = json.loads(crossent("explain", run, first, "--label=fox", "--format=json"))
+    assert told["class_names"] == CLASS_NAMES
+
+
+def test_its_export_agrees_and_its_heat_map_has_a_warmest_place(trained, crossent):
+    run, _ = trained
+    said = crossent("export", run)
+    assert "the same prediction on all" in said
+    assert float(said.partition("differ by ")[2].split()[0]) < 1e-4
+    classifier = load_model(run, torch.device("cpu"))
+    heat = grad_cam(classifier, np.stack([draw(0, 1, SIZE)]), np.array([1]))
+    assert heat.shape == (1, SIZE // 32, SIZE // 32) and heat.max() == 1
