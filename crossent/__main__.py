@@ -155,7 +155,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     loaded = load_settings(config, overrides)
     settings, training_s = loaded.settings, None
-    root = settings.data.root
+    root = settings.data.labels or settings.data.root
     if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
@@ -164,9 +164,9 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
 
         settings = follow_weights(settings, loaded.given_with("model.weights"))
         training_s = partial(training_seconds, settings)
-    split = Split(settings.data.val_fraction, settings.data_seed)
-    decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    size, num_corrections = settings.data.image_size or 64, settings.num_corrections
+    data, size = settings.data, settings.data.image_size or 64
+    split = Split(data.val_fraction, settings.data_seed)
+    decoding = Decoding(data.cache, data.cache_dir, data.workers)
 
     def write_html(found: Mapping[str, Any]) -> None:
         if html:
@@ -176,8 +176,8 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
             print(f"{html}: open it in a browser", file=sys.stderr)
 
     return run_doctor(
-        root, as_json, size, split, decoding, training_s, num_corrections,
-        from_scratch=settings.model.weights is None, also=write_html,
+        root, as_json, size, split, decoding, training_s, settings.num_corrections,
+        from_scratch=settings.model.weights is None, also=write_html, group=data.group,
     )  # fmt: skip
 
 

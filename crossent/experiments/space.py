@@ -26,6 +26,7 @@ from crossent.errors import UserError
 # These decide which pictures validate or which epoch counts: trials could not be compared.
 FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
+FIXED |= {"train.minutes", "data.labels", "data.group"}
 MAX_GRID = 10_000  # optuna holds all combinations in memory
 RANGE = {"low", "high", "log"}
 SPACE_SECTIONS = ("space", *(f"space.{section}" for section in SECTIONS))

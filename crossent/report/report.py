@@ -59,7 +59,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
     if epochs:
         charts.append(chart_of_accuracy(epochs, len(names)))
     can_examine = classifier is not None and data is not None and len(data.val) > 0
-    root = settings.data.root if settings.data.source == "folder" else None
+    root = settings.data.folder if settings.data.source == "folder" else None
     return {
         "name": folder.path.resolve().name,
         "config": settings,
