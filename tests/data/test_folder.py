@@ -332,9 +332,6 @@ def test_photographs(tmp_path):
 
 def test_many_small_classes_are_one_warning_of_each_kind():
     counts = {f"class {k}": 1 for k in range(200)}
-    assert about_classes(counts, counts) == [
-        "few pictures to learn from: class 0 (1), class 1 (1), class 2 (1) and 197 other classes; "
-        "add more",
-        "few pictures in validation: class 0 (1), class 1 (1), class 2 (1) and 197 other classes; "
-        "their recall says little",
-    ]
+    for sentence, least in zip(about_classes(counts, counts), (20, 5), strict=True):
+        assert sentence.startswith(f"200 classes with fewer than {least} pictures to ")
+        assert "class 0 (1), class 1 (1), class 2 (1) and 197 more" in sentence
