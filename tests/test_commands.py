@@ -75,11 +75,10 @@ def test_settings_may_stand_behind_options():
 
 
 def test_train_says_where_E_starts_and_what_to_do_next(run):
-    path, out = run
-    lines = out.splitlines()
+    lines = run[1].splitlines()
     assert f"untrained E = 1.0986 on validation; a uniform guess: ln 3 = {math.log(3):.4f}" in lines
-    assert len([line for line in lines if "/2 " in line]) == 2, "one row an epoch"
-    assert "\r" not in out, "no progress bar off a terminal"
+    assert len([line for line in lines if "/2 " in line]) == 2, "one row per epoch"
+    assert "\r" not in run[1], "no progress bar off a terminal"
 
 
 @pytest.mark.parametrize("seed", [0, 1])
