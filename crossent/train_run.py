@@ -133,16 +133,16 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
     """Do one step, so that a mistake shows before the long run; or find a learning rate."""
     trainer = make_trainer(settings, make_data(settings), processes)
-    if wants_lr:
-        finding, path = find_lr(trainer), Path("lr-finder.png")
-        text = f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}"
-        if processes.is_first:
-            draw_finding(finding, path)
-    else:
+    if not wants_lr:
         E = E_of_step(trainer, next(trainer.batches.epoch(0)))
-        text = f"one step done: E = {E:.4f}; nothing was kept"
+        if processes.is_first:
+            print(f"one step done: E = {E:.4f}; nothing was kept")
+        return
+    finding, path = find_lr(trainer), Path("lr-finder.png")
     if processes.is_first:
-        print(text)
+        print(f"E falls fastest at optim.lr={finding.suggestion:.2g}", flush=True)
+        draw_finding(finding, path)
+        print(f"see {path}")
 
 
 def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> float:
