@@ -135,8 +135,9 @@ def predict(
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
+    classifier = load(run, device)
     found = find_pictures(paths, sys.stdin.buffer)
-    print_predictions(load(run, device), found, form or "text", top, accuracy)
+    print_predictions(classifier, found, form or "text", top, accuracy)
 
 
 @command(
@@ -152,9 +153,9 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
-    loaded, training_s = load_settings(config, overrides), None
-    settings = loaded.settings
-    root = settings.data.root
+    loaded = load_settings(config, overrides)
+    settings, training_s = loaded.settings, None
+    root = settings.data.labels or settings.data.root
     if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
@@ -163,9 +164,9 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
 
         settings = follow_weights(settings, loaded.given_with("model.weights"))
         training_s = partial(training_seconds, settings)
-    split = Split(settings.data.val_fraction, settings.data_seed)
-    decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    size, num_corrections = settings.data.image_size or 64, settings.num_corrections
+    data, size = settings.data, settings.data.image_size or 64
+    split = Split(data.val_fraction, settings.data_seed)
+    decoding = Decoding(data.cache, data.cache_dir, data.workers)
 
     def write_html(found: Mapping[str, Any]) -> None:
         if html:
@@ -174,7 +175,10 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
             write_page(found, html)
             print(f"{html}: open it in a browser", file=sys.stderr)
 
-    return run_doctor(root, as_json, size, split, decoding, training_s, num_corrections, write_html)
+    return run_doctor(
+        root, as_json, size, split, decoding, training_s, settings.num_corrections,
+        from_scratch=settings.model.weights is None, also=write_html, group=data.group,
+    )  # fmt: skip
 
 
 @command(
@@ -284,5 +288,10 @@ def main(words: Sequence[str]) -> int:
     return args.pop("function")(**args) or EXIT_DONE
 
 
+def command_line() -> int:
+    """Run the command of this process; `crossent` of an installation calls it."""
+    return run_main(main, sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(run_main(main, sys.argv[1:]))
+    sys.exit(command_line())

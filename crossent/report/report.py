@@ -59,7 +59,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
     if epochs:
         charts.append(chart_of_accuracy(epochs, len(names)))
     can_examine = classifier is not None and data is not None and len(data.val) > 0
-    root = settings.data.root if settings.data.source == "folder" else None
+    root = settings.data.folder if settings.data.source == "folder" else None
     return {
         "name": folder.path.resolve().name,
         "config": settings,
@@ -100,21 +100,21 @@ def contents_of_model(
     """
     found = examine(classifier, data.val)
     gallery = Gallery(found.image_set, classifier, root)
-    outputs, metrics = found.outputs, found.scores.metrics
+    outputs, scores = found.outputs, found.scores
     order = np.argsort(-outputs.losses, kind="stable").tolist()
-    shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
+    shares = scores.confusion / np.maximum(scores.support, 1)[:, None]
     worst = [gallery.card(outputs, row) for row in order[:NUM_WORST]]
     worst_f1 = np.argsort([i.value for i in found.scores.f1])[:MAX_CLASSES].tolist()
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "scores": found.scores,
         "warning": found.warning,
-        "counts": metrics.confusion.tolist(),
+        "counts": scores.confusion.tolist(),
         "shares_of_row": shares.tolist(),
         "classes": sorted(worst_f1),
         "pairs": [
             (true, predicted, count, gallery.confused(outputs, true, predicted))
-            for true, predicted, count in metrics.most_confused()[:NUM_PAIRS]
+            for true, predicted, count in scores.most_confused()[:NUM_PAIRS]
         ],
         "calibration": found.calibration,
         "reliability": chart_of_reliability(found.calibration),
