@@ -59,8 +59,8 @@ def test_only_these_settings_may_differ():
     """By name, so that a new setting is refused until somebody has thought about it."""
     given = {
         "data.root": "elsewhere", "data.cache": "false", "data.cache_dir": "there",
-        "data.workers": "2", "data.on_bad": "error", "train.checkpoint_every": "5 steps", "train.device": "cpu",
-        "train.threads": "7", "train.timeout_s": "9",
+        "data.workers": "2", "data.on_bad": "error", "train.checkpoint_every": "5 steps",
+        "train.device": "cpu", "train.threads": "7", "train.timeout_s": "9",
     }  # fmt: skip
     assert {*given, "data.labels"} == FREE  # data.labels takes the place of data.root
     old = load_settings(None, ["data.source=folder", "data.root=here"]).settings

@@ -79,7 +79,8 @@ def test_three_classes_balanced_with_the_pixels_of_the_archive(archives):
     assert np.bincount(data.val.labels).tolist() == [2, 2, 2]
     assert data.val.images.shape == (6, 24, 24, 3)
     planes = np.random.default_rng(7).integers(0, 256, (12, 3072), dtype=np.uint8)
-    for image, label, name in zip(*vars(data.train).values(), strict=True):
+    rows = zip(data.train.images, data.train.labels, data.train.names, strict=True)
+    for image, label, name in rows:
         if label > 0:
             index = int(name.split()[-1])
             assert name == f"cifar-100-python {['fox', 'wolf'][label - 1]} {index}"
