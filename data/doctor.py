@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data import DataError
-from data.advice import about_balance, guessing_loss, hint_at_groups, plural
+from data.advice import about_balance, about_start, guessing_loss, hint_at_groups, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES, Facts
 from data.folder import NO_CLASS, list_files
@@ -28,6 +28,8 @@ def run_doctor(
     decoding: Decoding = Decoding(),  # noqa: B008
     training_s: Callable[[Mapping[str, int]], float] | None = None,
     num_corrections: int = 0,
+    from_scratch: bool = False,
+    also: Callable[[Mapping[str, Any]], None] = lambda found: None,
     group: str | None = None,
 ) -> int:
     """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
@@ -36,6 +38,8 @@ def run_doctor(
         image_size, split, decoding, group: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
         num_corrections: settings that correct the sizes of the classes.
+        from_scratch: whether the training starts without pretrained weights.
+        also: what else to do with the findings.
 
     Raises:
         DataError: no such folder.
@@ -44,9 +48,11 @@ def run_doctor(
     counts = {name: classes["train"] for name, classes in found["classes"].items()}
     if counts:
         found["warnings"] += about_balance(counts, num_corrections)
+        found["warnings"] += about_start(counts) if from_scratch else []
     if training_s and found["num_images"]:
         found["training_s"] = training_s(counts)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
+    also(found)
     return 1 if found["repairs"] else 0
 
 

@@ -89,6 +89,7 @@ def command(
 ) -> None:
     """train.py, or python -m crossent if the first word is "crossent", with what it prints kept."""
     os.environ |= environment
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.chdir(ROOT)

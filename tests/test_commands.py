@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from crossent.errors import run_main
 from data.drawings import draw, label
 from tests.forked import ROOT, Command
+from train import main as train_main
 from train import parse_arguments
 
 SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
@@ -232,7 +234,10 @@ def test_own_pictures_from_a_folder(train, tmp_path):
         (("-c", "configs/photos.yaml", "data.root=missing"), "missing"),
         ((*SMOKE, "train.device=cuda:99"), "cuda:99"),
         ((*SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
-        (("crossent", "evaluate", "missing"), "missing"),
+        (
+            ("crossent", "predict", "runs/none", "none.jpg"),
+            "runs/none: no such file; expected a run",
+        ),
         (("crossent", "report", "configs"), "is not a run folder"),
         (("crossent", "compare", "missing"), "compare needs two runs or more"),
         (("crossent", "predict", "README.md", "README.md"), "README.md"),
@@ -255,6 +260,15 @@ def test_dry_run_keeps_nothing_and_a_used_folder_is_refused(run, train, tmp_path
     assert not (tmp_path / "run").exists()
     _, err = train(*SMOKE, "--out", run[0], status=2)
     assert "--resume" in err
+
+
+def test_find_lr_says_what_it_found_where_it_cannot_draw(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr-finder.png").mkdir()
+    config = str(ROOT / SMOKE[1])
+    assert run_main(train_main, ["-c", config, "train.threads=1", "--find-lr"]) == 2
+    out, err = capsys.readouterr()
+    assert "E falls fastest at optim.lr=" in out and "lr-finder.png: cannot be written" in err
 
 
 def test_print_config_shows_origins(train):

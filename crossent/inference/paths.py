@@ -37,7 +37,8 @@ def find_pictures(words: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator
 def _files(word: str, stdin: Iterable[bytes]) -> Iterable[str]:
     if word == "-":
         return filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
-    reason = "no such file or folder"
+    is_address = "://" in word
+    reason = "addresses are not loaded; save the picture first" if is_address else "no such file"
     if os.path.isdir(word):
         found = sorted(os.path.join(word, file.path) for file in list_files(word).files)
         reason = "the folder has no files"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data import DataError, folder
+from data.advice import about_classes
 from data.cache import Decoding
 from data.decode import decode
 from data.load import load_folder_for_evaluation
@@ -94,12 +95,8 @@ def test_split_folders(tmp_path):
     assert np.bincount(data.train.labels).tolist() == [4, 3, 2]
     assert np.bincount(data.val.labels).tolist() == [5, 1]
     assert data.train.images.shape[1:] == (20, 20, 3)
-    assert data.warnings == [
-        "3 classes with fewer than 20 pictures to learn from: dog (4), fox (3) and wolf (2); add"
-        " more",
-        "2 classes with fewer than 5 pictures to validate with, too few for a recall: fox (1) and"
-        " wolf (0)",
-    ]
+    few = "few pictures in validation: fox (1) and wolf (0); their recall says little"
+    assert data.warnings[-1] == few
     assert data.summary == (
         "15 pictures in 3 classes (9 train, 6 val); 0 unusable, 0 pairs of duplicates"
     )
@@ -327,3 +324,13 @@ def test_photographs(tmp_path):
     assert (len(data.train), len(data.val)) == (321, 80)
     assert np.bincount(data.val.labels).tolist() == [40, 27, 13]
     assert data.unusable == []
+
+
+def test_many_small_classes_are_one_warning_of_each_kind():
+    counts = {f"class {k}": 1 for k in range(200)}
+    assert about_classes(counts, counts) == [
+        "few pictures to learn from: class 0 (1), class 1 (1), class 2 (1) and 197 other classes; "
+        "add more",
+        "few pictures in validation: class 0 (1), class 1 (1), class 2 (1) and 197 other classes; "
+        "their recall says little",
+    ]

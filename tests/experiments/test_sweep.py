@@ -347,7 +347,7 @@ def test_folds_are_judged_together(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-c", "missing.yaml"], "missing.yaml does not exist"),
+        (["-c", "missing.yaml"], "missing.yaml: No such file"),
         (["--resume", "configs"], "configs holds no sweep"),
         (["-c", "configs/smoke.yaml"], "configs/smoke.yaml:1: a sweep needs a section space"),
         (["--resume", "SWEEP", "optim.lr=0.2"], "only sweep.trials may differ: .*optim.lr=0.2"),
