@@ -329,8 +329,8 @@ def test_photographs(tmp_path):
 def test_many_small_classes_are_one_warning_of_each_kind():
     counts = {f"class {k}": 1 for k in range(200)}
     assert about_classes(counts, counts) == [
-        "few pictures to learn from: class 0 (1), class 1 (1), class 2 (1) and 197 other classes; "
+        "few pictures to learn from: class 0 (1), class 1 (1), class 2 (1) and 197 more; "
         "add more",
-        "few pictures in validation: class 0 (1), class 1 (1), class 2 (1) and 197 other classes; "
+        "few pictures in validation: class 0 (1), class 1 (1), class 2 (1) and 197 more; "
         "their recall says little",
     ]
