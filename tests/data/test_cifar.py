@@ -105,6 +105,10 @@ class Trap:
         return (pytest.fail, ("a file was unpickled before its checksum was compared",))
 
 
+def no_home():
+    raise RuntimeError("Could not determine home directory: no home")
+
+
 def no_network(*args, **kwargs):
     raise socket.gaierror(-3, "Temporary failure in name resolution")
 
@@ -118,6 +122,12 @@ def test_nothing_is_unpickled_that_fails_its_checksum(archives, monkeypatch):
         archive.write_bytes(b"another archive")
     with pytest.raises(DataError, match="cannot get CIFAR"):
         load_cifar(archives)
+
+
+def test_without_a_home_one_line_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(cifar, "default_cache_dir", no_home)
+    with pytest.raises(DataError, match=r"no home.*set data\.root"):
+        load_cifar(None)
 
 
 def test_without_a_network_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):

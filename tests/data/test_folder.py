@@ -113,7 +113,7 @@ MISTAKES = {  # the files of a folder, and what is said about it
     ],
     "class fox has no picture .*its folder is empty": ["dog/1.jpg", "fox/.hidden"],
     "class fox has no picture .*fox/bad.jpg: empty": ["dog/1.jpg", "fox/bad.jpg"],
-    "no picture that can be used .*dog/bad.jpg: empty": ["dog/bad.jpg", "fox/bad.jpg"],
+    "no picture that can be used .*dog/bad.jpg and fox/bad.jpg: empty": ["dog/bad.jpg", "fox/bad.jpg"],
     "val/cat: train has no class of that name": ["train/dog/1.jpg", "val/cat/2.jpg"],
     "Valid and val both mean val": ["train/dog/1.jpg", "val/dog/2.jpg", "Valid/dog/3.jpg"],
     "found test and val but no train": ["val/dog/1.jpg", "val/fox/2.jpg", "test/fox/3.jpg"],
@@ -156,6 +156,10 @@ def test_folders_that_may_not_be_read(animals, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     (bad,) = load(animals).unusable
     assert (bad.path, bad.reason) == ("dog/secret", "unreadable folder: Permission denied")
+    refused.append("fox")
+    reason = "class fox has no picture .*fox: unreadable folder: Permission denied"
+    with pytest.raises(DataError, match=reason):
+        load(animals)
     refused.append("animals")
     with pytest.raises(DataError, match=r"animals: cannot be read \(Permission denied\)"):
         load(animals)
@@ -329,8 +333,7 @@ def test_photographs(tmp_path):
 def test_many_small_classes_are_one_warning_of_each_kind():
     counts = {f"class {k}": 1 for k in range(200)}
     assert about_classes(counts, counts) == [
-        "few pictures to learn from: class 0 (1), class 1 (1), class 2 (1) and 197 more; "
-        "add more",
+        "few pictures to learn from: class 0 (1), class 1 (1), class 2 (1) and 197 more; add more",
         "few pictures in validation: class 0 (1), class 1 (1), class 2 (1) and 197 more; "
         "their recall says little",
     ]
