@@ -8,10 +8,16 @@ from collections.abc import Mapping, Sequence
 
 MANY_TIMES = 2.0  # a class so many times larger than another makes a model lean towards it
 MIN_TRAIN_PICTURES = 20  # fewer of a class teach little
+<<<<<<< HEAD
 MIN_SERIES = 3  # pictures whose names differ in a number only
 MANY_PICTURES = 1000  # of a class; with fewer, pretrained weights win by far
 MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
 MAX_EXAMPLES = 3  # of what a sentence is about
+=======
+MANY_PICTURES = 1000  # of a class; with fewer, pretrained weights win by far
+MIN_SERIES = 3  # pictures whose names differ in a number only
+MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
+>>>>>>> main
 
 
 def plural(number: int, noun: str) -> str:
@@ -44,9 +50,8 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     """Warn about classes with few pictures to train on or to be validated with."""
     if len(train) < 2 or not any(train.values()):  # nothing to be trained
         return []
-    few = {name: n for name, n in train.items() if n < MIN_TRAIN_PICTURES}
-    rare = {name: n for name, n in val.items() if n < MIN_VAL_PICTURES}
     sentences = []
+<<<<<<< HEAD
     if few:
         sentences.append(f"few pictures to learn from: {examples(few)}; add more")
     if rare:
@@ -57,6 +62,16 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
 def examples(counts: Mapping[str, int]) -> str:
     """Return "dog (4), fox (2), wolf (3) and 197 more"."""
     return some([f"{name} ({count})" for name, count in counts.items()])
+=======
+    small = [f"{name} ({n})" for name, n in train.items() if n < MIN_TRAIN_PICTURES]
+    if small:
+        few = f"fewer than {MIN_TRAIN_PICTURES} pictures to learn from"
+        sentences.append(f"{plural(len(small), 'class', 'es')} with {few}: {some(small)}; add more")
+    if rare := [f"{name} ({n})" for name, n in val.items() if n < MIN_VAL_PICTURES]:
+        few = f"fewer than {MIN_VAL_PICTURES} pictures to validate with, too few for a recall"
+        sentences.append(f"{plural(len(rare), 'class', 'es')} with {few}: {some(rare)}")
+    return sentences
+>>>>>>> main
 
 
 def about_balance(train: Mapping[str, int], num_corrections: int = 0) -> list[str]:
