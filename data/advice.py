@@ -8,27 +8,20 @@ from collections.abc import Mapping, Sequence
 
 MANY_TIMES = 2.0  # a class so many times larger than another makes a model lean towards it
 MIN_TRAIN_PICTURES = 20  # fewer of a class teach little
-<<<<<<< HEAD
-MIN_SERIES = 3  # pictures whose names differ in a number only
-MANY_PICTURES = 1000  # of a class; with fewer, pretrained weights win by far
-MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
-MAX_EXAMPLES = 3  # of what a sentence is about
-=======
 MANY_PICTURES = 1000  # of a class; with fewer, pretrained weights win by far
 MIN_SERIES = 3  # pictures whose names differ in a number only
 MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
->>>>>>> main
 
 
-def plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str, ending: str = "s") -> str:
     """Return "1 file", "2 files", "3,000 files"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun}" + ("" if number == 1 else ending)
 
 
 def some(names: Sequence[str]) -> str:
     """Return "a", "a, b and c", "a, b, c and 3 more"."""
-    more = [f"{len(names) - MAX_EXAMPLES:,} more"] if len(names) > MAX_EXAMPLES else []
-    *first, last = [*names[:MAX_EXAMPLES], *more]
+    shown, rest = list(names[:3]), [f"{len(names) - 3:,} more"] if len(names) > 3 else []
+    *first, last = shown + rest
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -51,18 +44,6 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     if len(train) < 2 or not any(train.values()):  # nothing to be trained
         return []
     sentences = []
-<<<<<<< HEAD
-    if few:
-        sentences.append(f"few pictures to learn from: {examples(few)}; add more")
-    if rare:
-        sentences.append(f"few pictures in validation: {examples(rare)}; their recall says little")
-    return sentences
-
-
-def examples(counts: Mapping[str, int]) -> str:
-    """Return "dog (4), fox (2), wolf (3) and 197 more"."""
-    return some([f"{name} ({count})" for name, count in counts.items()])
-=======
     small = [f"{name} ({n})" for name, n in train.items() if n < MIN_TRAIN_PICTURES]
     if small:
         few = f"fewer than {MIN_TRAIN_PICTURES} pictures to learn from"
@@ -71,7 +52,6 @@ def examples(counts: Mapping[str, int]) -> str:
         few = f"fewer than {MIN_VAL_PICTURES} pictures to validate with, too few for a recall"
         sentences.append(f"{plural(len(rare), 'class', 'es')} with {few}: {some(rare)}")
     return sentences
->>>>>>> main
 
 
 def about_balance(train: Mapping[str, int], num_corrections: int = 0) -> list[str]:
