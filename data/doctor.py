@@ -46,7 +46,7 @@ def run_doctor(
     """
     found = examine(root, image_size, split, decoding, group)
     counts = {name: classes["train"] for name, classes in found["classes"].items()}
-    if counts:
+    if len(counts) > 1:
         found["warnings"] += about_balance(counts, num_corrections)
         found["warnings"] += about_start(counts) if from_scratch else []
     if training_s and found["num_images"]:

@@ -224,6 +224,9 @@ def _splits(
 
 
 def _named(unusable: Sequence[Unusable]) -> str:
-    """Name the first few files with their reasons."""
-    named = "; ".join(f"{one.path}: {one.reason}" for one in unusable[:5])
-    return named + (f"; and {len(unusable) - 5} more" if len(unusable) > 5 else "")
+    """Name a few files for each of the first few reasons."""
+    paths: dict[str, list[str]] = {}
+    for one in unusable:
+        paths.setdefault(one.reason, []).append(one.path)
+    named = [f"{some(names)}: {reason}" for reason, names in paths.items()]
+    return "; ".join(named[:3]) + (f"; and {len(named) - 3} other reasons" if named[3:] else "")
