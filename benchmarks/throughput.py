@@ -90,6 +90,7 @@ def run(name: str, pictures: Path, args: argparse.Namespace, epochs: int) -> Wat
             "train.py", f"--out={out}/run", "data.source=folder", f"data.root={pictures}",
             f"data.cache_dir={kept if name.endswith(WARM) else out}", f"train.epochs={epochs}",
             f"data.image_size={args.image_size}", f"train.batch_size={args.batch_size}",
+            "data.crop=0.5", "data.aspect=1.33",  # as the others crop
         ]  # fmt: skip
         checkout = args.against.resolve() if name.startswith(OTHER) else ROOT
         return timing.watch(words, checkout, Path(out, "run", "metrics.jsonl"))

@@ -112,8 +112,8 @@ class DataSettings(Section):
     cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
     cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
     on_bad: Literal["skip", "error"] = setting("skip", "pictures that cannot be used: skip or stop")
-    crop: ShareAbove0 = setting(0.5, "smallest share of the area that a crop keeps; 1: off")
-    aspect: float = setting(1.33, "largest stretch of the sides of a crop; 1: off", ge=1, le=4)
+    crop: ShareAbove0 = setting(0.85, "smallest share of the area that a crop keeps; 1: off")
+    aspect: float = setting(1.15, "largest stretch of the sides of a crop; 1: off", ge=1, le=4)
     flip: Share = setting(0.5, "probability that a picture is mirrored")
     rotation: float = setting(10.0, "largest angle, degrees", ge=0, le=180)
     brightness: Share = setting(0.2, "largest relative change")
@@ -165,7 +165,7 @@ class LossSettings(Section):
 class OptimSettings(Section):
     """SGD."""
 
-    lr: Positive = setting(0.1, "highest learning rate")
+    lr: Positive = setting(0.07, "highest learning rate")
     body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
     momentum: float = setting(0.9, "share of the last step that is kept", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "pull of the weights towards 0", ge=0)
@@ -175,18 +175,18 @@ class OptimSettings(Section):
 class ScheduleSettings(Section):
     """The learning rate: a linear warm-up, then half a cosine."""
 
-    warmup: Share = setting(0.1, "share of all steps")
+    warmup: Share = setting(0.2, "share of all steps")
     final: Share = setting(0.0, "last learning rate, as a share of lr")
 
 
 class TrainSettings(Section):
     """How long to train, in what batches, on what device."""
 
-    epochs: int = setting(20, "passes over the training pictures", ge=1, le=100_000)
+    epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
     minutes: Positive | None = setting(None, "train for this long instead of epochs")
     patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
-    ema: Positive | None = setting(None, "half-life of the mean of the weights, epochs; null: off")
-    batch_size: int = setting(32, "pictures per step, on all processes together", ge=1, le=65_536)
+    ema: Positive | None = setting(0.3, "half-life of the mean of the weights, epochs; null: off")
+    batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     keep: Literal["best", "last"] = setting("best", "epoch whose model is kept; best: smallest E")
     overfit_batch: bool = setting(False, "a test: train on one batch only; E must fall to 0")

@@ -38,5 +38,5 @@ def test_differences_name_each_setting():
     assert differences(Settings(), other) == [
         "seed: 0 -> 1",
         "loss.class_weights: none -> [1.0, 2.0]",
-        "optim.lr: 0.1 -> 0.2",
+        "optim.lr: 0.07 -> 0.2",
     ]
