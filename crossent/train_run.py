@@ -22,7 +22,7 @@ from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
-from data.advice import about_balance
+from data.advice import about_balance, about_start
 from data.images import Data
 from data.sampler import EpochSampler
 
@@ -108,6 +108,8 @@ def begin(
     counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
     by_class = dict(zip(data.class_names, counts, strict=True))
     data.warnings.extend(about_balance(by_class, settings.num_corrections))
+    if settings.data.source == "folder" and settings.model.weights is None:
+        data.warnings.extend(about_start(by_class))
     stopwatch("decode")
     console.data(data)
     run = build(

@@ -35,7 +35,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.forked"])
 NUMBERS = itertools.count()
 FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
+SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 
 
 def send(*signums: int) -> Callable[[Path], None]:
@@ -89,6 +89,7 @@ def command(
 ) -> None:
     """train.py, or python -m crossent if the first word is "crossent", with what it prints kept."""
     os.environ |= environment
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.chdir(ROOT)

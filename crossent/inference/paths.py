@@ -65,9 +65,9 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
     if data.source == "drawings":  # the last ones are kept for validation
         num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
         return draw_files(folder, settings.data_seed, data.num_images - num, num)
-    if data.source != "folder" or data.root is None:
+    if data.source != "folder" or data.folder is None:
         raise UserError(f"data.source={data.source} has no files to show")
-    return [os.path.join(data.root, name) for name in make_data(settings).val.names]
+    return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
 
 
 def draw_files(

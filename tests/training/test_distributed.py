@@ -148,13 +148,6 @@ def test_torchrun_needs_a_name_for_the_folder(monkeypatch):
         run_path(Namespace(resume=None, out=None))
 
 
-def test_shares_cover_everything_once():
-    for num_items in (0, 1, 5, 12):
-        shares = [Processes(rank, 3).part_of(num_items) for rank in range(3)]
-        assert [i for share in shares for i in share] == list(range(num_items))
-        assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
 def wait_for_epoch(run, epoch, is_alive):
     """Until the run has come so far."""
     deadline = time.monotonic() + 120

@@ -11,7 +11,6 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from crossent.errors import UserError
 from crossent.model_file import load_model
 from crossent.tensor_file import read_tensors
 from crossent.training.console import Console, EventLog
@@ -76,12 +75,6 @@ def test_a_run_stopped_after_any_step_and_resumed_ends_in_the_same_bytes(
     assert resumed.trainer.step == step
     resumed.fit()
     assert first_difference(straight.folder, resumed.folder) is None
-
-
-def test_a_used_folder_is_refused(tmp_path):
-    make_run(tmp_path / "run")
-    with pytest.raises(UserError, match=r"holds a run already: go on with --resume"):
-        RunFolder(tmp_path / "run").create("seed: 0\n")
 
 
 def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
