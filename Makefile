@@ -21,15 +21,14 @@ demo: .venv/demo/ready
 	$(DEMO)/python -m crossent demo $(RUN)
 
 # A stamp newer than its requirements says that there is nothing to install.
-.venv/ready: requirements.txt
+.venv/ready: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP_INSTALL) -r requirements.txt
+	$(BIN)/python $(PIP_INSTALL) -e .
 	touch $@
 
-.venv/ready-dev: requirements-dev.txt requirements.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+.venv/ready-dev: requirements-dev.txt .venv/ready
 	$(BIN)/python $(PIP_INSTALL) -r requirements-dev.txt
-	touch $@ .venv/ready
+	touch $@
 
 # gradio wants an older Pillow than training has. So it gets an environment of its own, with what
 # differs from .venv: all else, torch above all, is taken from there.

@@ -6,7 +6,7 @@ Each command is a function; its docstring is its help, and heavy imports wait in
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -135,15 +135,17 @@ def predict(
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
+    classifier = load(run, device)
     found = find_pictures(paths, sys.stdin.buffer)
-    print_predictions(load(run, device), found, form or "text", top, accuracy)
+    print_predictions(classifier, found, form or "text", top, accuracy)
 
 
 @command(
     argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*, or DIR/train and val"),
     CONFIG, JSON,
+    argument("--html", type=Path, metavar="FILE", help="write a page with thumbnails too"),
 )  # fmt: skip
-def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
+def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | None) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
     from data.cache import Decoding
@@ -151,20 +153,32 @@ def doctor(root: str | None, config: Path | None, as_json: bool) -> int:
     from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
-    settings, training_s = load_settings(config, overrides).settings, None
-    root = settings.data.root
+    loaded = load_settings(config, overrides)
+    settings, training_s = loaded.settings, None
+    root = settings.data.labels or settings.data.root
     if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
         from crossent.train_run import training_seconds
 
-        settings = follow_weights(settings)
+        settings = follow_weights(settings, loaded.given_with("model.weights"))
         training_s = partial(training_seconds, settings)
-    split = Split(settings.data.val_fraction, settings.data_seed)
-    decoding = Decoding(settings.data.cache, settings.data.cache_dir)
-    size, num_corrections = settings.data.image_size or 64, settings.num_corrections
-    return run_doctor(root, as_json, size, split, decoding, training_s, num_corrections)
+    data, size = settings.data, settings.data.image_size or 64
+    split = Split(data.val_fraction, settings.data_seed)
+    decoding = Decoding(data.cache, data.cache_dir, data.workers)
+
+    def write_html(found: Mapping[str, Any]) -> None:
+        if html:
+            from crossent.report.doctor import write_page
+
+            write_page(found, html)
+            print(f"{html}: open it in a browser", file=sys.stderr)
+
+    return run_doctor(
+        root, as_json, size, split, decoding, training_s, settings.num_corrections,
+        from_scratch=settings.model.weights is None, also=write_html, group=data.group,
+    )  # fmt: skip
 
 
 @command(
@@ -274,5 +288,10 @@ def main(words: Sequence[str]) -> int:
     return args.pop("function")(**args) or EXIT_DONE
 
 
+def command_line() -> int:
+    """Run the command of this process; `crossent` of an installation calls it."""
+    return run_main(main, sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(run_main(main, sys.argv[1:]))
+    sys.exit(command_line())

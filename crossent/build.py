@@ -126,12 +126,13 @@ def make_data(settings: Settings) -> Data:
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size = size_to_train(size)
     if data.source == "drawings":
-        return load_drawings(data.num_images, size, data.val_fraction, seed, train_size)
+        share, num_workers = data.val_fraction, data.workers
+        return load_drawings(data.num_images, size, share, seed, train_size, num_workers)
     if data.source == "cifar":
         return load_cifar(data.root, size, seed, train_size)
     split = Split(data.val_fraction, seed, data.folds, data.fold or 1)
-    decoding = Decoding(data.cache, data.cache_dir)
-    return load_folder(data.root or ".", size, split, train_size, data.on_bad, decoding)
+    decoding, root = Decoding(data.cache, data.cache_dir, data.workers), data.labels or data.root
+    return load_folder(root or ".", size, split, train_size, data.on_bad, decoding, data.group)
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
@@ -257,13 +258,14 @@ def data_to_evaluate(
         raise UserError(f"these settings would change the pictures: {'; '.join(refused)}")
     data = settings.data
     if root is not None:
-        decoding = Decoding(data.cache, data.cache_dir)
+        decoding = Decoding(data.cache, data.cache_dir, data.workers)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
-    if data.source == "folder" and not os.path.isdir(data.root or ""):
+    if data.source == "folder" and not os.path.exists(data.labels or data.root or ""):
+        where = "data.root=FOLDER" if data.labels is None else "data.labels=FILE"
         raise UserError(
-            f"{data.root}: the pictures of the run are gone; if they have moved, add "
-            "data.root=FOLDER to evaluate"
+            f"{data.labels or data.root}: the pictures of the run are gone; if they have moved, "
+            f"add {where} to evaluate"
         )
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:

@@ -82,6 +82,8 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
     from models import build_model
 
     path = model_path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a run past its first epoch, or a model")
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:
         raise UserError(f"{path} is not a model file but one of kind {header.get('kind')!r}")

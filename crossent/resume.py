@@ -9,8 +9,8 @@ from crossent.training.trainer import Progress
 # These do not change the result: another place of the same pictures (the fingerprint is checked),
 # how often to save, and the machine, which changes no more than the last bits.
 FREE = {
-    "data.root", "data.cache", "data.cache_dir", "data.on_bad", "train.checkpoint_every",
-    "train.device", "train.threads", "train.timeout_s",
+    "data.root", "data.labels", "data.workers", "data.cache", "data.cache_dir", "data.on_bad",
+    "train.checkpoint_every", "train.device", "train.threads", "train.timeout_s",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
-from data.advice import about_balance
+from data.advice import about_balance, about_start
 from data.images import Data
 from data.sampler import EpochSampler
 
@@ -108,6 +108,8 @@ def begin(
     counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
     by_class = dict(zip(data.class_names, counts, strict=True))
     data.warnings.extend(about_balance(by_class, settings.num_corrections))
+    if settings.data.source == "folder" and settings.model.weights is None:
+        data.warnings.extend(about_start(by_class))
     stopwatch("decode")
     console.data(data)
     run = build(
@@ -131,16 +133,16 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
     """Do one step, so that a mistake shows before the long run; or find a learning rate."""
     trainer = make_trainer(settings, make_data(settings), processes)
-    if wants_lr:
-        finding, path = find_lr(trainer), Path("lr-finder.png")
-        text = f"E falls fastest at optim.lr={finding.suggestion:.2g}; see {path}"
-        if processes.is_first:
-            draw_finding(finding, path)
-    else:
+    if not wants_lr:
         E = E_of_step(trainer, next(trainer.batches.epoch(0)))
-        text = f"one step done: E = {E:.4f}; nothing was kept"
+        if processes.is_first:
+            print(f"one step done: E = {E:.4f}; nothing was kept")
+        return
+    finding, path = find_lr(trainer), Path("lr-finder.png")
     if processes.is_first:
-        print(text)
+        print(f"E falls fastest at optim.lr={finding.suggestion:.2g}", flush=True)
+        draw_finding(finding, path)
+        print(f"see {path}")
 
 
 def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> float:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -44,6 +44,7 @@ class Decoding:
 
     use_cache: bool = True  # False decodes into memory and writes nothing
     cache_dir: str | Path | None = None  # None: `default_cache_dir()`
+    num_workers: int | None = None  # processes that decode; None: one per CPU
 
 
 def default_cache_dir() -> Path:
@@ -63,7 +64,7 @@ def decode_table(
     if decoding.use_cache:
         try:
             cache.folder = _cache_folder(table.root, sizes, decoding.cache_dir)
-            _fill(cache, table)
+            _fill(cache, table, decoding.num_workers)
         except (OSError, RuntimeError) as error:  # the latter: no home, or (filelock) no locks
             warnings.append(
                 f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be kept ({error}),"
@@ -76,7 +77,8 @@ def decode_table(
     kept = cache.rows()
     pixels = np.empty(len(kept) + len(missing), _row_type(sizes))
     pixels[: len(kept)] = kept
-    for row, (file, result) in enumerate(_decode(table, missing, sizes), len(kept)):
+    decoded = _decode(table, missing, sizes, decoding.num_workers)
+    for row, (file, result) in enumerate(decoded, len(kept)):
         if isinstance(result, Inspection):
             pixels[row] = tuple(result.pixels)
         cache.found[file.key] = _verdict(result), row
@@ -84,11 +86,11 @@ def decode_table(
 
 
 def _decode(
-    table: FileTable, files: Sequence[File], sizes: Sequence[int]
+    table: FileTable, files: Sequence[File], sizes: Sequence[int], num_workers: int | None
 ) -> Iterator[tuple[File, Result]]:
     """Yield each file and its result, in order, with a progress bar that only a terminal shows."""
     paths = (os.path.join(table.root, file.path) for file in files)
-    results = zip(files, decode_in_order(paths, sizes), strict=True)
+    results = zip(files, decode_in_order(paths, sizes, num_workers=num_workers), strict=True)
     return iter(tqdm(results, "decoding", len(files), unit="img", disable=None))
 
 
@@ -105,7 +107,7 @@ def _cache_folder(root: Path, sizes: Sequence[int], cache_dir: str | Path | None
     return Path(cache_dir or default_cache_dir()) / "-".join([key, *map(str, sizes)])
 
 
-def _fill(cache: "_Cache", table: FileTable) -> None:
+def _fill(cache: "_Cache", table: FileTable, num_workers: int | None) -> None:
     """Read the cache, and decode what it lacks."""
     cache.read()
     if all(file.key in cache.found for file in table.files):
@@ -118,7 +120,8 @@ def _fill(cache: "_Cache", table: FileTable) -> None:
         num_used = sum(cache.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
         if cache.num_rows > 2 * num_used or not cache.found:
             cache.start()
-        cache.add(table, [file for file in table.files if file.key not in cache.found])
+        missing = [file for file in table.files if file.key not in cache.found]
+        cache.add(_decode(table, missing, cache.sizes, num_workers))
 
 
 @dataclass
@@ -166,8 +169,8 @@ class _Cache:
         path = self.folder / self.pixels
         return np.memmap(path, _row_type(self.sizes), "r", shape=(self.num_rows,))
 
-    def add(self, table: FileTable, files: Sequence[File]) -> None:
-        """Decode files and remember the results."""
+    def add(self, results: Iterable[tuple[File, Result]]) -> None:
+        """Remember the results of decoding."""
         lines: list[str] = []
         with (
             open(self.folder / self.pixels, "r+b") as pixels,
@@ -184,7 +187,7 @@ class _Cache:
 
             try:
                 committed = time.monotonic()
-                for file, result in _decode(table, files, self.sizes):
+                for file, result in results:
                     row, words = -1, [str(result)]
                     if isinstance(result, Inspection):
                         row, self.num_rows = self.num_rows, self.num_rows + 1

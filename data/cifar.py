@@ -37,7 +37,10 @@ def load_cifar(
         root: folder of the archives, made if it is missing; None: in the user's cache folder.
         seed: which 500 of the 5,000 dogs (and 100 of the 1,000).
     """
-    root = Path(root) if root else default_cache_dir() / "cifar"
+    try:
+        root = Path(root or default_cache_dir() / "cifar")
+    except RuntimeError as error:
+        raise DataError(f"no place for CIFAR ({error}); set data.root=FOLDER") from error
     sets, content = [], {}
     for split, size in (("train", train_size or image_size), ("val", image_size)):
         ten, hundred = _open(root, is_train=split == "train")

@@ -9,7 +9,8 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 import PIL
 from PIL import Image, ImageFile
 
+from data.colour import to_rgb
 from data.duplicates import difference_hash
 from data.images import Pixels, UnusableImage
 from data.limits import Source, check_size, describe_unknown, read_source
@@ -25,23 +27,29 @@ __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect
 
 # Cached pixels and verdicts are valid for this decoder only: count up when the code below changes
 # what comes out. Pillow's version stands for those of libjpeg, libwebp and so on that it brings.
-DECODER = f"crossent-2 pillow-{PIL.__version__}"
+DECODER = f"crossent-3 pillow-{PIL.__version__}"
+
+# HEIC, which phones write, is read where the package pillow-heif is installed.
+with suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    DECODER += f" heif-{pillow_heif.__version__}"
 
 # A closed list: a format not named here is never tried. (EPS would start Ghostscript.) AVIF came
 # with Pillow 11.3; MPO, of two JPEGs, is what many phones write and opens as JPEG.
 Image.init()
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-FORMATS += ("AVIF",) if "AVIF" in Image.OPEN else ()
+FORMATS += tuple(name for name in ("AVIF", "HEIF") if name in Image.OPEN)
 HASH_SIDE = 256  # the picture is hashed as it is decoded for this size, whatever size is wanted
-BACKGROUND = (255, 255, 255)  # transparent parts show white paper, as in a browser
 
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURN = Image.Transpose
 _TURNS = dict(enumerate((_TURN.FLIP_LEFT_RIGHT, _TURN.ROTATE_180, _TURN.FLIP_TOP_BOTTOM), 2))
 _TURNS |= dict(enumerate((_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90), 5))
 _RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
-# The filters of `warnings` belong to the process: two threads must not change them at once.
-_filters_lock = threading.Lock()
+# The filters of `warnings` and Pillow's limit belong to the process: one thread changes them.
+_process_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,7 @@ class Facts:
 ODDITIES = {
     "turned": "lies on its side by its EXIF tag: turned upright",
     "CMYK": "printer's colours: converted to RGB",
+    "colour profile": "colours of another space than sRGB: converted",
     "palette": "a palette of colours: converted to RGB",
     "transparency": "transparent parts: laid on white",
     "16-bit": "16 bits per sample: scaled to 8, not clipped",
@@ -75,7 +84,7 @@ class Inspection:
 
 
 def decode(source: Source, size: int) -> Pixels:
-    """Turn a file into pixels: the whole picture, upright, stretched to a square.
+    """Turn a file into pixels: the whole picture, upright, in sRGB, stretched to a square.
 
     Args:
         source: a path, or the bytes of a file.
@@ -107,13 +116,23 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
     content = read_source(source)
     name = str(source) if isinstance(source, str | Path) else ""
     try:
-        with _filters_lock, warnings.catch_warnings():
+        with _process_lock, warnings.catch_warnings(), _own_limits():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # rubbish EXIF and the like
             return _inspect(content, name, sizes, whole)
     except UnusableImage:
         raise
     except Exception as error:  # decoders fail in OSError, SyntaxError, struct.error, ...
         raise UnusableImage(_reason(error, content)) from error
+
+
+@contextmanager
+def _own_limits() -> Iterator[None]:
+    """Switch off Pillow's limit, which counts the pixels before the draft: `check_size` is ours."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def try_inspect(path: str, sizes: Sequence[int]) -> Inspection | UnusableImage:
@@ -162,7 +181,8 @@ def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str]
         if is_tiff:
             width, height = image.size
         orientation = _orientation(image)  # only now: a PNG may state it after its pixels
-        rgb = to_rgb(image)
+        rgb, has_profile = to_rgb(image)
+        odd |= {"colour profile"} if has_profile else set()
         if orientation in _TURNS:
             odd.add("turned")
             rgb = rgb.transpose(_TURNS[orientation])
@@ -180,37 +200,10 @@ def _orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB of 8 bits: 16 bits scaled (not clipped), transparency laid on `BACKGROUND`."""
-    if image.mode == "F":
-        raise UnusableImage("floating-point pixels have no agreed range: convert it to 8 bits")
-    if image.mode.startswith("I"):
-        return _from_16_bit(image).convert("RGB")
-    if image.has_transparency_data:
-        paper = Image.new("RGB", image.size, BACKGROUND)
-        rgba = image.convert("RGBA")
-        paper.paste(rgba, mask=rgba.getchannel("A"))
-        return paper
-    return image.convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65535:
-        raise UnusableImage("32-bit integer pixels have no agreed range: convert it to 8 bits")
-    # 65535 = 255 * 257, so full white stays full white. `image.convert("L")` would clip at 255.
-    eight_bit = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    key = image.info.get("transparency")
-    if isinstance(key, int):  # the one grey value that means "see through"
-        eight_bit[samples == key] = BACKGROUND[0]
-    return Image.fromarray(eight_bit)
-
-
 def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         return describe_unknown(content)
-    if isinstance(error, Image.DecompressionBombError | MemoryError):
+    if isinstance(error, MemoryError):
         return "too large: decoding takes more memory than a photograph needs"
     if "truncated" in str(error).lower():
         return "truncated: the end of the file is missing"

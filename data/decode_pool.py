@@ -30,7 +30,10 @@ Result = Inspection | UnusableImage
 
 
 def decode_in_order(
-    paths: Iterable[str], sizes: Sequence[int], window: int | None = None
+    paths: Iterable[str],
+    sizes: Sequence[int],
+    window: int | None = None,
+    num_workers: int | None = None,
 ) -> Generator[Result, None, None]:
     """Yield the result of every file, in order, however many there are.
 
@@ -39,14 +42,16 @@ def decode_in_order(
 
     Args:
         sizes: of the pictures to make of each file.
-        window: the largest number of files in hand at once, 1 or more; 16 per CPU by default.
+        window: the largest number of files in hand at once, 1 or more; 16 per worker by default.
+        num_workers: one per CPU by default.
     """
-    window = window or 16 * num_cpus()
+    num_workers = num_workers or num_cpus()
+    window = window or 16 * num_workers
     todo = iter(paths)
     in_hand = deque(islice(todo, window))
     while in_hand:
         try:
-            yield from _decode(in_hand, todo, sizes)
+            yield from _decode(in_hand, todo, sizes, num_workers)
         except BrokenProcessPool:  # one of the files in hand has ended its worker
             if window > 1:
                 suspects = list(in_hand)
@@ -76,9 +81,11 @@ def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
     return max(1, min(limits))
 
 
-def _decode(in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int]) -> Iterator[Result]:
+def _decode(
+    in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int], num_workers: int
+) -> Iterator[Result]:
     """Yield the results of the files in hand, and replace each by the next one to do."""
-    with start_workers(min(num_cpus(), len(in_hand))) as pool:
+    with start_workers(min(num_workers, len(in_hand))) as pool:
         futures = deque(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE) for path in in_hand)
         while futures:
             result = futures.popleft().result()

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from data import DataError
-from data.advice import about_balance, guessing_loss, plural
+from data.advice import about_balance, about_start, guessing_loss, hint_at_groups, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES, Facts
-from data.folder import NO_CLASS, list_files, list_folder
+from data.folder import NO_CLASS, list_files
 from data.images import size_to_train
+from data.labels import list_pictures
 from data.load import Catalog, Split
 from data.table import FileTable, printable
 
@@ -27,44 +28,51 @@ def run_doctor(
     decoding: Decoding = Decoding(),  # noqa: B008
     training_s: Callable[[Mapping[str, int]], float] | None = None,
     num_corrections: int = 0,
+    from_scratch: bool = False,
+    also: Callable[[Mapping[str, Any]], None] = lambda found: None,
+    group: str | None = None,
 ) -> int:
     """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
 
     Args:
-        image_size, split, decoding: as the training will have them.
+        image_size, split, decoding, group: as the training will have them.
         training_s: how long a training on so many pictures of each class takes, in seconds.
         num_corrections: settings that correct the sizes of the classes.
+        from_scratch: whether the training starts without pretrained weights.
+        also: what else to do with the findings.
 
     Raises:
         DataError: no such folder.
     """
-    found = examine(root, image_size, split, decoding)
+    found = examine(root, image_size, split, decoding, group)
     counts = {name: classes["train"] for name, classes in found["classes"].items()}
-    if counts:
+    if len(counts) > 1:
         found["warnings"] += about_balance(counts, num_corrections)
+        found["warnings"] += about_start(counts) if from_scratch else []
     if training_s and found["num_images"]:
         found["training_s"] = training_s(counts)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
+    also(found)
     return 1 if found["repairs"] else 0
 
 
-def examine(root: str | Path, image_size: int, split: Split, decoding: Decoding) -> dict[str, Any]:
+def examine(
+    root: str | Path, image_size: int, split: Split, decoding: Decoding, group: str | None
+) -> dict[str, Any]:
     """Open every file once, for the training too, and draw the split that a training would draw.
 
     The files of any folder are examined; what is wrong with the folder is the first of `repairs`.
     """
-    table, repairs = _list(root)
+    table, repairs = _list(root, group)
     _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
     catalog = Catalog.of(table, found, split)
     train, val = catalog.counts("train"), catalog.counts("val")
-    repairs += [
-        f"class {name} has no picture to train on: add some or remove it"
-        for name, count in train.items()
-        if not count
-    ]
+    repairs += catalog.lacks() if NO_CLASS not in train else []
     if catalog.unusable:
         repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
+    drawn = [file for file in catalog.files if not (file.split or file.group)]
+    notes += hint_at_groups([(file.label, file.path) for file in drawn])
     warnings = [*table.warnings, *warnings, *notes]
     if small := sum(min(f.width, f.height) < image_size for f in catalog.facts):
         warnings.append(f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged")
@@ -83,11 +91,13 @@ def examine(root: str | Path, image_size: int, split: Split, decoding: Decoding)
     }
 
 
-def _list(root: str | Path) -> tuple[FileTable, list[str]]:
+def _list(root: str | Path, group: str | None) -> tuple[FileTable, list[str]]:
     """Return the files, and what is wrong with their folder."""
     try:
-        table = list_folder(root)
+        table = list_pictures(root, group)
     except DataError as error:
+        if not Path(root).is_dir():
+            raise
         return list_files(root), [str(error)]
     if len(table.class_names) == 1:
         return table, [f"only one class, {table.class_names[0]}: nothing to tell apart"]
@@ -154,6 +164,8 @@ def _classes(found: Mapping[str, Any]) -> list[str]:
         f"{name}: {n['train']:,} train ({n['train'] / total:.1%}), {n['val']:,} val"
         for name, n in classes.items()
     ]
+    if len(classes) == 1:
+        return _section("Classes", rows)
     return [
         *_section("Classes", rows, most=40),
         f"  Guessing the shares of train gives E = {found['guessing_E']:.4f}"

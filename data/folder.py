@@ -1,11 +1,16 @@
 """Your own pictures: root/CLASS/*, or root/train/CLASS/* and root/val/CLASS/*."""
 
 import os
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from data import DataError
+from data.advice import plural, some
 from data.images import Unusable
 from data.table import File, FileTable, printable
 
@@ -17,20 +22,37 @@ _SIDECARS = frozenset(
     " .ipynb .sh .log .db .sqlite .npy .npz .pkl .pt .pth .safetensors .parquet .tfrecord .zip"
     " .tar .gz .tgz .7z .rar .mp3 .wav .mp4 .mov .avi .mkv".split()
 )
+SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 
 NO_CLASS = "(no class)"  # of files that lie in no folder of a class
 
+Place = tuple[Path, str]  # a folder of classes, and its split
 
-def list_folder(root: str | Path) -> FileTable:
+
+def list_folder(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
     """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*.
+
+    Args:
+        group: which files stay on one side of the split: those of one "folder" below the class, or
+            those with the same match of this regular expression in their path.
+        to_train: refuse folders that are hardly classes.
 
     Raises:
         DataError: no such folder, or its folders are no classes.
     """
+    root = _checked(root)
     try:
-        return _list_classes(_checked(root))
+        places, notes = _places(root)
+        table = _list_classes(root, places, group)
+        if to_train:
+            _check_classes(root, places[0][0], group)
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({error.strerror})") from error
+    return replace(table, warnings=[*notes, *table.warnings, *about_groups(table.files, group)])
 
 
 def list_files(root: str | Path) -> FileTable:
@@ -38,28 +60,31 @@ def list_files(root: str | Path) -> FileTable:
     return _search(_checked(root), [NO_CLASS], [(_checked(root), 0, "train")])
 
 
-def walk(
-    folder: str | Path, leave_out: Callable[[str, str], None] = lambda path, reason: None
-) -> Iterator[str]:
-    """Yield every visible file below a folder in the order of names, each folder once.
+def group_of(path: str, folder: str, group: str | None) -> str:
+    """Return the group of a file; folder: the one that is its group, if folders are."""
+    if group is None or group == "folder":
+        return folder if group else ""
+    found = re.search(group, printable(path))
+    return "" if found is None else found[min(1, found.re.groups)] or ""
 
-    Symbolic links are followed. `leave_out` is called with each folder that is not searched, and
-    the reason.
+
+def about_groups(files: Sequence[File], group: str | None) -> list[str]:
+    """Say how many files are in no group, although there are groups.
+
+    Raises:
+        DataError: no file is in one.
     """
+    alone = sorted(file.name for file in files if not file.group)
+    if not group or not alone:
+        return []
+    if len(alone) == len(files):
+        raise DataError(f"data.group={group} puts no file into a group, such as {some(alone)}")
+    return [f"data.group={group}: {plural(len(alone), 'file')} in no group: {some(alone)}"]
 
-    def cannot_read(error: OSError) -> None:
-        leave_out(error.filename, f"unreadable folder: {error.strerror}")
 
-    seen = set()
-    for path, folders, names in os.walk(folder, onerror=cannot_read, followlinks=True):
-        status = os.stat(path)
-        if (status.st_dev, status.st_ino) in seen:
-            leave_out(path, "a link to a folder that was searched already")
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(filter(_is_visible, folders))
-        yield from (os.path.join(path, name) for name in sorted(filter(_is_visible, names)))
+def class_name(name: str) -> str:
+    """Return a class's name as text in one form, as Unicode writes many letters in two ways."""
+    return printable(unicodedata.normalize("NFC", name))
 
 
 def _checked(root: str | Path) -> Path:
@@ -69,50 +94,106 @@ def _checked(root: str | Path) -> Path:
     return Path(os.path.abspath(root))
 
 
-def _list_classes(root: Path) -> FileTable:
+def _places(root: Path) -> tuple[list[Place], list[str]]:
+    """Return the folders that hold classes, and what to say about them."""
+    found: dict[str, str] = {}
     folders = _folders(root)
-    parents = [(root, "")]
-    if {"train", "val"} <= folders:
-        parents = [(root / "train", "train"), (root / "val", "val")]
-    elif folders in ({"train"}, {"train", "test"}):
-        parents = [(root / "train", "")]
-    else:
-        _check_not_half_split(root, folders)
-    class_names = sorted(_folders(parents[0][0]))
-    if not class_names:
-        raise DataError(f"{root}: expected a folder for each class, root/CLASS/*.jpg; found none")
-    strangers = sorted(_folders(parents[-1][0]) - set(class_names))
-    if strangers:
-        raise DataError(
-            f"{root / 'val' / strangers[0]}: train has no class of that name, only"
-            f" {', '.join(class_names)}; rename the folder, or add the class to train"
-        )
-    places = [
-        (parent / name, label, split)
-        for parent, split in parents
-        for label, name in enumerate(class_names)
-        if (parent / name).is_dir()
+    for name in folders:
+        if split := SPLIT_NAMES.get(name.lower()):
+            if split in found:
+                raise DataError(f"{root}: {found[split]} and {name} both mean {split}: rename one")
+            found[split] = name
+    rest = [name for name in folders if name not in found.values()]
+    if found and not rest and "train" not in found:
+        names = " and ".join(found.values())
+        raise DataError(f"{root}: found {names} but no train; expected root/train/CLASS beside it")
+    if "train" not in found or (rest and len(found) == 1):
+        return [(root, "")], []
+    notes = [f"{name} is not used" for name in [*rest, found.get("test")] if name]
+    if "val" not in found:
+        return [(root / found["train"], "")], notes
+    notes += [
+        f"{name} is used as {split}" for split, name in found.items() if name.lower() != split
     ]
-    table = _search(root, class_names, places)
-    names = [name for parent, _ in parents for name in os.listdir(parent) if _is_visible(name)]
-    num_beside = sum(name not in class_names and _suffix(name) not in _SIDECARS for name in names)
+    return [(root / found[split], split) for split in ("train", "val")], notes
+
+
+def _list_classes(root: Path, places: Sequence[Place], group: str | None) -> FileTable:
+    class_names = sorted({class_name(name) for name in _folders(places[0][0])})
+    if not class_names:
+        raise DataError(
+            f"{root}: expected a folder for each class, root/CLASS/*.jpg, but it has no folders;"
+            " a table may say what is on the pictures instead: data.labels=FILE.csv"
+        )
+    searched, num_beside, spellings = [], 0, set()
+    for place, split in places:
+        for name in filter(_is_visible, sorted(os.listdir(place))):
+            if not (place / name).is_dir():
+                num_beside += _suffix(name) not in _SIDECARS
+                continue
+            spellings.add(name)
+            if class_name(name) not in class_names:
+                raise DataError(
+                    f"{place / name}: train has no class of that name, only {some(class_names)};"
+                    " rename the folder, or add the class to train"
+                )
+            searched.append((place / name, class_names.index(class_name(name)), split))
+    table = _search(root, class_names, searched, group)
     if num_beside:
         table.warnings.insert(0, f"{num_beside} files beside the folders of the classes: not used")
+    forms = Counter(map(class_name, spellings))
+    twice = [name for name, count in forms.items() if count > 1]
+    cases = Counter(map(str.casefold, class_names))
+    alike = [name for name in class_names if cases[name.casefold()] > 1]
+    if twice:
+        table.warnings.append(
+            f"folders that Unicode writes in two ways are one class: {some(twice)}"
+        )
+    if alike:
+        table.warnings.append(
+            f"names that differ only in case are different classes: {some(alike)}"
+        )
     return table
 
 
-def _check_not_half_split(root: Path, names: set[str]) -> None:
-    """A split under other names than ours would silently become classes called "train" and so."""
-    other = [name for name in ("valid", "validation", "dev", "test") if name in names]
-    if "train" in names and other:
-        raise DataError(f"{root}: found train and {other[0]}; rename {other[0]} to val")
-    if names == {"val"}:
-        raise DataError(f"{root}: found val but no train; expected root/train/CLASS beside it")
+def _check_classes(root: Path, place: Path, group: str | None) -> None:
+    """Refuse folders that hold the classes instead of being the classes."""
+    names = _folders(place)
+    if len(names) == 1:
+        inner, inside = place / names[0], sorted(_only_folders(place / names[0]))
+        while len(inside) == 1:
+            inner = inner / inside[0]
+            inside = sorted(_only_folders(inner))
+        if inside:
+            raise DataError(
+                f"{root}: holds one folder; set data.root={inner}, which has {some(inside)}"
+            )
+        return  # `load_folder` says so
+    common = sorted(set.intersection(*(_only_folders(place / name) for name in names)))
+    if len(common) > 1 and group is None:
+        raise DataError(
+            f"{root}: each of {some(names)} holds {some(common)}. Which are the classes? If"
+            f" {some(common)}: move their pictures together, or set data.root to one folder, such"
+            f" as {place / names[0]}; if {some(names)}: set data.group=folder"
+        )
 
 
-def _folders(root: Path) -> set[str]:
+def _folders(root: Path) -> list[str]:
     """Return the names of the visible folders right below root."""
-    return {entry.name for entry in os.scandir(root) if _is_visible(entry.name) and entry.is_dir()}
+    entries = [entry for entry in os.scandir(root) if _is_visible(entry.name) and entry.is_dir()]
+    return sorted(entry.name for entry in entries)
+
+
+def _only_folders(root: Path) -> set[str]:
+    """Return the names of the folders right below root; none if it holds files or is unreadable."""
+    names = set()
+    with suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            if _is_visible(entry.name) and _suffix(entry.name) not in _SIDECARS:
+                if not entry.is_dir():
+                    return set()
+                names.add(entry.name)
+    return names
 
 
 def _is_visible(name: str) -> bool:
@@ -124,9 +205,12 @@ def _suffix(name: str) -> str:
 
 
 def _search(
-    root: Path, class_names: list[str], places: Sequence[tuple[Path, int, str]]
+    root: Path,
+    class_names: list[str],
+    places: Sequence[tuple[Path, int, str]],
+    group: str | None = None,
 ) -> FileTable:
-    """Search folders of a label and a split, with all below."""
+    """Search folders of a label and a split, with all below, each once whatever links say."""
     files: list[File] = []
     unusable: list[Unusable] = []
     sidecars: Counter[str] = Counter()
@@ -134,13 +218,27 @@ def _search(
     def leave_out(path: str, reason: str) -> None:
         unusable.append(Unusable(printable(os.path.relpath(path, root)), reason))
 
+    def cannot_read(error: OSError) -> None:
+        leave_out(error.filename, f"unreadable folder: {error.strerror}")
+
     for place, label, split in places:
-        for path in walk(place, leave_out):
-            if (suffix := _suffix(path)) in _SIDECARS:
-                sidecars[suffix] += 1
-            else:
-                below_root = path[len(os.path.join(root, "")) :]
-                files.append(File(below_root, label, split, "", *_stamp(path)))
+        seen = set()
+        for folder, folders, names in os.walk(place, onerror=cannot_read, followlinks=True):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                leave_out(folder, "a link to a folder that was searched already")
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders[:] = filter(_is_visible, folders)
+            inside = os.path.relpath(folder, place).partition(os.sep)[0].removeprefix(".")
+            for name in filter(_is_visible, names):
+                if _suffix(name) in _SIDECARS:
+                    sidecars[_suffix(name)] += 1
+                else:
+                    path = os.path.join(folder, name)[len(os.path.join(root, "")) :]
+                    of = group_of(path, inside, group)
+                    files.append(File(path, label, split, of, *stamp(os.path.join(root, path))))
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
@@ -148,7 +246,7 @@ def _search(
     return FileTable(root, class_names, files, unusable, warnings)
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def stamp(path: str) -> tuple[int, int]:
     """Return size and time of change; -1 for a file that vanished, or a link to nothing."""
     try:
         status = os.stat(path)

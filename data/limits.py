@@ -21,7 +21,10 @@ _IMPOSTORS = (
     (rb"\s*<(!doctype )?html", "not a picture but HTML: the download got a web page"),
     (rb"\s*(<\?xml|<svg)", "an SVG drawing or other XML, which has no pixels: export PNG"),
     (rb"%(!ps|pdf)", "PostScript or PDF: export the page as PNG"),
-    (rb"....ftyp(hei[cx]|hevc|mif1|msf1)", "HEIC, which Pillow cannot read: convert it to JPEG"),
+    (
+        rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
+        "HEIC, which Pillow cannot read: `pip install pillow-heif`, or convert it to JPEG",
+    ),
     (rb"\0+\Z", "nothing but zero bytes: an interrupted download or a failing disk"),
     (rb"\xff\xd8|\x89png|gif8", "damaged: it starts as a picture, but its header makes no sense"),
     (rb"", "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"),

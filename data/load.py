@@ -1,5 +1,6 @@
 """From a table of files to the two splits of a data set: decode, find duplicates, split."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +10,13 @@ from typing import cast
 import numpy as np
 
 from data import DataError
-from data.advice import about_classes, about_duplicates, plural
+from data.advice import about_classes, about_duplicates, plural, some
 from data.cache import Decoding, Found, decode_table
 from data.decode import Facts
 from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
-from data.folder import list_folder
+from data.folder import class_name
 from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, UnusableImage, fingerprint
+from data.labels import list_pictures
 from data.split import draw_folds, split_train_val
 from data.table import File, FileTable
 
@@ -36,6 +38,7 @@ def load_folder(
     train_size: int | None = None,
     on_bad: str = "skip",
     decoding: Decoding = Decoding(),  # noqa: B008 - it never changes
+    group: str | None = None,
 ) -> Data:
     """Decode every picture of a folder once, in parallel, and keep the result for the next time.
 
@@ -43,38 +46,29 @@ def load_folder(
     folder: renaming or reordering files changes nothing.
 
     Args:
-        root: folder of the classes, or of train and val.
+        root: folder of the classes, or of train and val; or a table, as `list_labels` reads it.
         image_size: side in pixels of the validation pictures.
         split: not used where there is a val folder.
         train_size: side in pixels of the training pictures; `image_size` by default.
         on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
+        group: which pictures stay on one side of the split, as `list_folder` takes it.
 
     Raises:
         DataError: what is wrong with the folder, in one sentence.
     """
-    table = list_folder(root)
+    table = list_pictures(root, group)
     if len(table.class_names) < 2:
-        raise DataError(
-            f"{root}: only one class, {table.class_names[0]}; expected two folders or more"
-        )
+        raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
     if split.num_folds and any(file.split for file in table.files):
-        raise DataError(f"{root}: has folders train and val; folds are drawn where there are none")
+        raise DataError(f"{root}: says what is train and val; folds are drawn where nothing does")
     data, catalog = _load(table, (train_size or image_size, image_size), split, decoding)
     if data.unusable and on_bad == "error":
         raise DataError(
             f"{root}: {len(data.unusable)} files cannot be used ({_named(data.unusable)}); repair"
             " or remove them, or set data.on_bad to skip"
         )
-    if empty := [name for name, count in catalog.counts("train").items() if not count]:
-        raise DataError(
-            f"{root}: class {empty[0]} has no picture to train on that can be used;"
-            " repair its pictures or remove its folder"
-        )
-    if not len(data.val):
-        raise DataError(
-            f"{root}: no picture is left for validation (near-duplicates stay together, and "
-            "most stay in train): add different pictures, or a val folder with a folder per class"
-        )
+    if lacking := catalog.lacks():
+        raise DataError(f"{root}: {lacking[0]}")
     return data
 
 
@@ -89,7 +83,7 @@ def load_folder_for_evaluation(
     Raises:
         DataError: as `load_folder`, or a class that the model does not know.
     """
-    table = list_folder(root)
+    table = list_pictures(root, to_train=False)
     for name in table.class_names:
         if name not in class_names:
             raise DataError(
@@ -102,8 +96,9 @@ def load_folder_for_evaluation(
         if file.split == "val" or not has_val
     ]
     found = {class_names[file.label] for file in files}
-    missing = [f"{root}: no pictures of {name}" for name in class_names if name not in found]
-    warnings = [*table.warnings, *missing]
+    missing = [name for name in class_names if name not in found]
+    about = [f"{root}: no pictures of {some(missing)}"] if missing else []
+    warnings = [*table.warnings, *about]
     table = replace(table, class_names=class_names, files=files, warnings=warnings)
     return _load(table, (image_size, image_size), Split(0.0, 0), decoding)[0]
 
@@ -142,11 +137,32 @@ class Catalog:
         """Return whether two files are of different classes, and of different splits."""
         return self.files[i].label != self.files[j].label, self.splits[i] != self.splits[j]
 
+    def lacks(self) -> list[str]:
+        """Return what must be there before anything can be trained."""
+        found = []
+        for name, count in self.counts("train").items():
+            if not count:
+                bad = [one for one in self.unusable if name in class_name(one.path).split(os.sep)]
+                found.append(
+                    f"class {name} has no picture to train on that can be used"
+                    f" ({_named(bad) or 'its folder is empty'}): add some, or remove it"
+                )
+        if "val" not in self.splits and self.files:
+            why = "add different ones (near-duplicates and groups stay together, most in train)"
+            if self.files[0].split:
+                why = "val has none that can be used; add some of every class, or remove it"
+            found.append(f"no picture is left for validation: {why}")
+        return found
+
     def advice(self) -> tuple[list[str], list[str]]:
         """Return what must be repaired, and what is good to know."""
         kinds = Counter(self.across(i, j) for i, j in self.pairs.tolist())
         num_labels, num_splits = (sum(n for k, n in kinds.items() if k[at]) for at in (0, 1))
         repairs, notes = about_duplicates(num_labels, num_splits, kinds[False, False])
+        groups = {(f.group, of) for f, of in zip(self.files, self.splits, strict=True) if f.group}
+        counts = Counter(group for group, _ in groups)
+        if parted := sorted(group for group, num_splits in counts.items() if num_splits > 1):
+            repairs.append(f"{plural(len(parted), 'group')} in both train and val: {some(parted)}")
         return repairs, about_classes(self.counts("train"), self.counts("val")) + notes
 
 
@@ -208,6 +224,9 @@ def _splits(
 
 
 def _named(unusable: Sequence[Unusable]) -> str:
-    """Name the first few files with their reasons."""
-    named = "; ".join(f"{one.path}: {one.reason}" for one in unusable[:5])
-    return named + (f"; and {len(unusable) - 5} more" if len(unusable) > 5 else "")
+    """Name a few files for each of the first few reasons."""
+    paths: dict[str, list[str]] = {}
+    for one in unusable:
+        paths.setdefault(one.reason, []).append(one.path)
+    named = [f"{some(names)}: {reason}" for reason, names in paths.items()]
+    return "; ".join(named[:3]) + (f"; and {len(named) - 3} other reasons" if named[3:] else "")

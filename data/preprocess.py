@@ -34,8 +34,9 @@ class Preprocessing:
         """Describe it in JSON types, with the steps that are the same for every model."""
         return {
             **asdict(self),
-            "steps": "EXIF-upright, RGB, whole picture stretched to image_size x image_size "
-            "(Pillow BILINEAR), / 255, - mean, / std",
+            "steps": "EXIF-upright, colour profile to sRGB, transparency on white, 16 bits scaled "
+            "to 8, whole picture stretched to image_size x image_size (Pillow BILINEAR), / 255, "
+            "- mean, / std",
         }
 
     @classmethod

@@ -18,8 +18,8 @@ def split_train_val(
 ) -> list[str]:
     """Give each class's share to validation; return "train" or "val" for each file.
 
-    A group goes to validation while all its classes have room there. At least one picture stays on
-    either side where a class has two.
+    A group goes to validation while all its classes have room there; for a class that would have
+    none there, its smallest group goes. At least one picture of each class stays in train.
 
     Args:
         sha256s, labels: of each file, its content (hex) and its class.
@@ -30,14 +30,23 @@ def split_train_val(
         ['train', 'val', 'val', 'train']
     """
     sizes = Counter(labels).items()
+    most = Counter({label: n - 1 for label, n in sizes})
     room = Counter({label: min(max(round(n * val_fraction), 1), n - 1) for label, n in sizes})
-    splits = ["train"] * len(labels)
-    for group in _groups_in_order(sha256s, group_ids, seed):
+    splits, groups = ["train"] * len(labels), _groups_in_order(sha256s, group_ids, seed)
+    num_val: Counter[int] = Counter()
+
+    def move(group: list[int], limit: Counter[int]) -> None:
         needed = Counter(labels[index] for index in group)
-        if all(room[label] >= count for label, count in needed.items()):
-            room -= needed
+        if all(num_val[label] + count <= limit[label] for label, count in needed.items()):
+            num_val.update(needed)
             for index in group:
                 splits[index] = "val"
+
+    for group in groups:
+        move(group, room)
+    for group in sorted(groups, key=len):
+        if not all(num_val[labels[index]] for index in group):
+            move(group, most)
     return splits
 
 

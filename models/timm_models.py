@@ -1,5 +1,6 @@
 """timm's models and their weights, where timm is installed."""
 
+import logging
 from functools import partial
 
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ def published(name: str) -> Published:
 def load(name: str) -> dict[str, Tensor]:
     import timm
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # not a line per attempt
     try:
         weights: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # of the network, of the hub, of the file

@@ -9,6 +9,7 @@ from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.train_run import training_seconds
 from data import cache
+from data.advice import about_start
 from tests.data.pictures import decoded_here, make_folder
 
 
@@ -35,6 +36,18 @@ def test_it_follows_the_weights_to_their_size(config, tmp_path, monkeypatch, cap
     for data, more, size in (("cache: true", model, 224), ("cache: true", "", 64)):
         main(["doctor", "-c", str(config(data, more)), "--json"])
         assert json.loads(capsys.readouterr().out)["image_size"] == size
+
+
+def test_it_recommends_pretrained_weights_for_a_small_folder_from_scratch(
+    config, monkeypatch, capsys
+):
+    monkeypatch.setattr("crossent.train_run.training_seconds", lambda *args: 60.0)
+    pretrained_model = "model: {name: efficientnet_lite0, weights: DEFAULT}"
+    for more, is_recommended in (("", True), (pretrained_model, False)):
+        main(["doctor", "-c", str(config("image_size: 32", more)), "--json"])
+        warnings = json.loads(capsys.readouterr().out)["warnings"]
+        assert any("configs/pretrained.yaml" in line for line in warnings) == is_recommended
+    assert about_start({"dog": 1500, "fox": 500}) == []
 
 
 @pytest.mark.parametrize(("sampling", "num_slots"), [("natural", 9 + 6), ("balanced", 9 + 9)])

@@ -124,11 +124,12 @@ def test_mnasnet_is_read_from_torchvision_s_file_and_from_ours(kept_weights, tmp
 def test_finetuning_starts_from_the_file_where_torch_keeps_it(
     kept_weights, tmp_path, monkeypatch, capsys
 ):
-    """configs/finetune.yaml from one end to the other; the weights are random, all else is real."""
+    """All layers of a model of torchvision; the weights are random, all else is real."""
     theirs = kept_weights("resnet18")
     make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
     run = tmp_path / "run"
-    words = ["-c", "configs/finetune.yaml", f"data.root={tmp_path / 'pictures'}", f"--out={run}"]
+    words = ["-c", "configs/pretrained.yaml", f"data.root={tmp_path / 'pictures'}", f"--out={run}"]
+    words += ["model.name=torchvision/resnet18", "train.freeze=false", "train.ema=null"]
     words += ["train.epochs=1", "train.batch_size=4", "optim.lr=0.001", "optim.weight_decay=0"]
     words += ["data.image_size=32", "train.threads=1"]  # 224 pixels would take long
     monkeypatch.setattr("train.leave_on_signals", lambda: None)

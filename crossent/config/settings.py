@@ -1,6 +1,7 @@
 """Every setting, written once: its name, type, default, bounds, unit and reason."""
 
 import os.path
+import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
@@ -48,6 +49,18 @@ PathText = Annotated[
     AfterValidator(os.path.expanduser),
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
+
+
+def known_pattern(text: str) -> str:
+    """Refuse what is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"Input should be a regular expression ({error})") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(known_pattern)]
 Folder = Annotated[PathText, AfterValidator(os.path.abspath)]  # a run finds it from anywhere
 ModelName = Annotated[str, AfterValidator(known_model)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -84,6 +97,8 @@ class DataSettings(Section):
 
     source: Literal["drawings", "folder", "cifar"] = setting("drawings", "folder: root/CLASS/*.jpg")
     root: Folder | None = setting(None, "the folder of the pictures")
+    labels: Folder | None = setting(None, "in place of root, a CSV: path,label[,split][,group]")
+    group: Pattern | None = setting(None, "stay together in the split: folder, or a regex on paths")
     image_size: int | None = setting(64, "pixels; null: as model.weights, or 64", ge=16, le=1024)
     mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
     std: RGB | None = setting(None, "R, G, B are divided by this; null: as model.weights, or 0.25")
@@ -93,6 +108,7 @@ class DataSettings(Section):
     seed: Seed | None = setting(None, "seed of the split and the drawings; null: as seed")
     num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
     sampling: Literal["natural", "balanced"] = setting("natural", "balanced: rare classes as often")
+    workers: int | None = setting(None, "processes that decode; null: one per CPU", ge=1, le=1024)
     cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
     cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
     on_bad: Literal["skip", "error"] = setting("skip", "pictures that cannot be used: skip or stop")
@@ -104,12 +120,21 @@ class DataSettings(Section):
     contrast: Share = setting(0.2, "largest relative change")
     saturation: Share = setting(0.2, "largest relative change")
 
+    @property
+    def folder(self) -> str | None:
+        """The folder that the names of pictures start from."""
+        return self.root if self.labels is None else os.path.dirname(self.labels) or "."
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Refuse contradictions; each sentence begins with the setting to look at."""
         found, is_folder = [], self.source == "folder"
-        if is_folder and self.root is None:
+        if is_folder and self.root is None and self.labels is None:
             found.append("data.source folder needs data.root=FOLDER, the folder of the pictures")
+        if self.labels is not None and (self.root is not None or not is_folder):
+            found.append("data.labels needs data.source folder, and takes the place of data.root")
+        if self.group is not None and not is_folder:
+            found.append("data.group needs data.source folder")
         if self.source == "drawings" and self.root is not None:
             found.append("data.root is not read with data.source drawings; use folder")
         if (self.fold or 0) > (self.folds or 0):

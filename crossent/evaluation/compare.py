@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -69,22 +68,6 @@ class Comparison:
             f"{better} and {worse} are {apart:.1f} points apart, {low:.1f} to {high:.1f}: "
             f"not distinguishable{more}"
         )
-
-    def to_dict(self, picture_names: Sequence[str]) -> dict[str, Any]:
-        """Return the numbers for JSON."""
-        return {
-            "first": self.first,
-            "second": self.second,
-            "num_images": self.num_images,
-            "accuracy": self.accuracy.to_dict(),
-            "E": self.E.to_dict(),
-            "distinguishable": self.distinguishable,
-            "p_value": self.p_value,
-            "more_pictures": self.more_pictures,
-            "gained": [picture_names[row] for row in self.gained],
-            "lost": [picture_names[row] for row in self.lost],
-            "sentence": self.sentence,
-        }
 
 
 def compare(first: Side, second: Side) -> Comparison:
@@ -191,7 +174,7 @@ def spread_interval(values: Floats) -> Interval:
 
 
 def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
-    """Draw how far the difference of two (R, N) sides is off for want of more runs: (num_draws,).
+    """Draw the error of the difference of two (R, N) sides that comes from few runs: (num_draws,).
 
     t sqrt(v), with v the sum of s^2 / R over the sides and t from Student's distribution, since
     each s is measured on R runs only; drawing R runs with replacement would be too certain. The

@@ -1,4 +1,4 @@
-"""Is the model right as often as its confidence says (calibration), and which answers to keep?
+"""Calibration: is the model correct as often as its confidence says? Which predictions to keep?
 
 Sources: Guo et al. 2017, "On calibration of modern neural networks"; Geifman & El-Yaniv 2017,
 "Selective classification for deep neural networks".
@@ -23,15 +23,15 @@ from crossent.evaluation.intervals import (
 from crossent.evaluation.scores import Bools, Outputs
 
 NUM_BINS = 10
-MAX_TEMPERATURE = 100.0  # and its inverse: a model that is always right would like T = 0
-SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the pictures, the most confident answers first
+MAX_TEMPERATURE = 100.0  # and its inverse: a model that is always right would get T = 0
+SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the pictures, the most confident predictions first
 
 Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as model files keep it
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The pictures whose confidence lies in one tenth."""
+    """The pictures whose confidence lies in one tenth of 0 to 1."""
 
     count: int
     confidence: float  # mean
@@ -40,11 +40,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """ECE of the logits as they are, and the temperature that would soften or sharpen them best."""
+    """The calibration error, and the temperature of the logits that gives the smallest E."""
 
-    before: Interval  # that is, with T = 1
-    by_chance: Interval  # what as many pictures would show if the model were calibrated
-    temperature: float  # T, fitted on all pictures; above 1 if the model is too confident
+    before: Interval  # ECE with T = 1
+    by_chance: Interval  # ECE of a calibrated model on as many pictures
+    temperature: float  # T, fitted on all pictures; above 1 if the model is overconfident
     bins: list[Bin]
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,13 +135,13 @@ def slope(outputs: Outputs, inverse: float) -> float:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Answers from the most confident on, one level of confidence after the other.
+    """Predictions from the most confident on, one level of confidence after the other.
 
-    Shape: all (M,), M at most N, as equally confident answers are kept or left together.
+    Shape: all (M,), M at most N, as equally confident predictions are kept or left together.
     """
 
-    coverage: Floats  # share of the pictures answered, rising to 1
-    accuracy: Floats  # of those answers
+    coverage: Floats  # share of the pictures kept, rising to 1
+    accuracy: Floats  # of these predictions
     threshold: Floats  # the least confidence among them
     num_images: int
 
@@ -153,7 +153,7 @@ class Coverage:
 
 
 def cover(confidence: Floats, right: Bools) -> Coverage:
-    """Sort the answers by confidence and count how many of the first are right.
+    """Sort the predictions by confidence and count how many of the first are correct.
 
     Shape:
         confidence (N,) the largest y of each picture, right (N,); N at least 1.
@@ -167,7 +167,7 @@ def cover(confidence: Floats, right: Bools) -> Coverage:
 
 
 def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> Curve:
-    """Return the curve that is stored with a model, the most confident answers first.
+    """Return the curve that is stored with a model, the most confident predictions first.
 
     Args:
         num_points: the most to give; of a longer curve, points at equal distances.
@@ -185,12 +185,12 @@ def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> 
 
 @dataclass(frozen=True)
 class Promise:
-    """What validation showed when only answers of at least this confidence were kept."""
+    """The result on validation if only predictions of at least this confidence are kept."""
 
-    threshold: float  # the largest y that an answer needs
-    coverage: float  # share of the pictures that were answered
-    accuracy: float  # of those answers
-    num_images: int  # pictures that were asked about
+    threshold: float  # the least confidence
+    coverage: float  # share of the pictures that are kept
+    accuracy: float  # of these predictions
+    num_images: int  # of validation
 
     @property
     def num_kept(self) -> int:
@@ -198,16 +198,16 @@ class Promise:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the accuracy."""
+        """The 95 % interval of the accuracy."""
         found = wilson(round(self.accuracy * self.num_kept), self.num_kept)
         return found.low, found.high
 
 
 def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Promise:
-    """Find the threshold that answers the most pictures with at least this accuracy.
+    """Return the threshold that keeps the most pictures with at least this accuracy.
 
-    What counts is the lower end of the accuracy's 95 % interval: the accuracy itself was measured
-    on the pictures that the threshold is chosen by, and is too high for a few lucky ones.
+    The lower end of the 95 % interval decides: the accuracy itself was measured on the pictures
+    that the threshold is chosen by, and is too high for a few lucky ones.
 
     Args:
         curve: as from `rejection_curve`, measured on `num_images` pictures.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Totals:
-    """Sums over samples. Means are taken once, at the end: a mean of batch means would be wrong."""
+    """Sums over samples; means are taken at the end, since a mean of batch means would be wrong."""
 
     E: float = 0.0  # nats
     correct: float = 0.0
@@ -65,11 +65,11 @@ class Evaluator:
             yield batch, logits.float()
 
     def __call__(self, model: nn.Module, answers: Tensor | None = None) -> Totals:
-        """Sum up E and right answers: the plain cross-entropy, without smoothing or weights.
+        """Sum up E and correct predictions: the plain cross-entropy, without smoothing or weights.
 
         Args:
-            answers: (N, 2) float64 on the CPU, filled with what a rejection curve is made of: the
-                largest y of each picture and whether it is right; rows of other processes stay.
+            answers: (N, 2) float64 on the CPU, filled for a rejection curve with the largest y of
+                each picture and whether it is correct; rows of other processes stay.
         """
         totals = Totals()
         for batch, logits in self.logits(model):

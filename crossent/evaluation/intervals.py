@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson's for shares and what follows from one, the bootstrap for the rest."""
+"""95 % intervals: Wilson's for shares and F1, the bootstrap for other numbers."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -24,21 +24,21 @@ class Interval(NamedTuple):
     high: float
 
     def to_dict(self) -> dict[str, float] | None:
-        """For JSON; None where there is nothing to measure."""
+        """Return the numbers for JSON; None where there is nothing to measure."""
         return None if math.isnan(self.value) else self._asdict()
 
     def text(self, form: str) -> str:
-        """As people read it, such as "0.842 (0.801 to 0.876)"."""
+        """Return the value and its interval, such as "0.842 (0.801 to 0.876)"."""
         if math.isnan(self.value):
             return "-"
         return f"{shown(self.value, form)} ({self.range(form)})"
 
     def range(self, form: str) -> str:
-        """The interval alone, such as "0.801 to 0.876"."""
+        """Return the interval alone, such as "0.801 to 0.876"."""
         return f"{shown(self.low, form)} to {shown(self.high, form)}"
 
     def within(self, low: float, high: float) -> "Interval":
-        """Clip to values that can be, such as 0 to 1 for a share."""
+        """Clip the interval to possible values, such as 0 to 1 for a share."""
         return Interval(self.value, max(low, self.low), min(high, self.high))
 
 
@@ -48,9 +48,10 @@ def shown(value: float, form: str) -> str:
 
 
 def wilson(successes: int, count: int) -> Interval:
-    """The share of successes, such as an accuracy: right also near 0 and 1 and for few pictures.
+    """Return the share of successes, such as an accuracy, with Wilson's interval.
 
-    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n), nan without any picture.
+    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n): it holds near 0 and 1 and for
+    few pictures, too. Without pictures it is nan.
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 
     Example:
@@ -67,11 +68,11 @@ def wilson(successes: int, count: int) -> Interval:
 
 
 def f1_interval(right: int, pictures: int, answers: int) -> Interval:
-    """F1 = 2 right / (pictures + answers), through the share g of which it is a function.
+    """Return F1 = 2 right / (pictures + answers) of a class.
 
-    Of the n = pictures + answers - right that either are of the class or were said to be, g = right
-    / n are both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1, also where
-    nothing was right: the bootstrap would be certain of 0 then, as no resample has another value.
+    n = pictures + answers - right pictures are of the class or predicted as such; the share g =
+    right / n is both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1, also for
+    right = 0, where the bootstrap would be certain of 0.
     """
     share = wilson(right, pictures + answers - right)
     return Interval(*(2 * g / (1 + g) for g in share))
@@ -98,10 +99,10 @@ def resamples(
 def bootstrap(
     statistic: Callable[[Floats], Floats], num_pictures: int, seed: int = 0
 ) -> list[Interval]:
-    """Percentile intervals of numbers that are functions of how often each picture counts.
+    """Return percentile intervals of numbers that depend on how often each picture counts.
 
-    What is resampled are pictures: the interval says how much the numbers would vary with other
-    pictures of the same kind, for this very model, not with another training of it.
+    Pictures are resampled: the interval says how much the numbers would vary with other pictures of
+    the same kind, for this very model, not with another training of it.
 
     Args:
         statistic: (B, N) counts of the pictures to (B, M) numbers; nan where one does not exist.
@@ -117,9 +118,9 @@ def bootstrap(
 
 
 def percentiles(value: float, resampled: Floats) -> Interval:
-    """The interval of a value from what the resamples gave; those without the number are left out.
+    """Return the interval of a value from those of the resamples; nan values are left out.
 
-    Where the value itself lies outside, as an ECE can, which resampling raises, it bounds it.
+    The interval includes the value itself, even where resampling raises all values, as of an ECE.
     """
     resampled = resampled[~np.isnan(resampled)]
     if math.isnan(value) or not len(resampled):

@@ -7,7 +7,7 @@ from typing import Any
 
 from crossent.evaluation.confidence import SHARES, Calibration, Coverage, calibrate, cover
 from crossent.evaluation.evaluate import new_rows, outputs_of
-from crossent.evaluation.scores import Metrics, Outputs, Scores, score
+from crossent.evaluation.scores import Outputs, Scores, score
 from crossent.evaluation.shortcuts import Shortcuts, look_for_shortcuts
 from crossent.model_file import Classifier
 from data.images import ImageSet, Unusable
@@ -105,8 +105,8 @@ def tables(scores: Scores, class_names: list[str]) -> str:
     rows = [["class", "precision", "recall", "F1", "pictures"]]
     for k, name in enumerate(class_names):
         shares = [column[k].text(".2f") for column in (scores.precision, scores.recall, scores.f1)]
-        rows.append([name, *shares, str(scores.metrics.support[k])])
-    parts = [headline(scores, class_names), align(rows), confusion(scores.metrics, class_names)]
+        rows.append([name, *shares, str(scores.support[k])])
+    parts = [headline(scores, class_names), align(rows), confusion(scores, class_names)]
     return "\n\n".join(parts)
 
 
@@ -114,22 +114,22 @@ def headline(scores: Scores, class_names: list[str]) -> str:
     """Return the numbers over all classes."""
     untrained = f"ln {len(class_names)} = {math.log(len(class_names)):.4f}"
     return (
-        f"{scores.metrics.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
+        f"{scores.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
         f"E = {scores.E.text('.4f')} nats; an untrained model has {untrained}\n"
         f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
         f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
 
 
-def confusion(metrics: Metrics, class_names: list[str]) -> str:
+def confusion(scores: Scores, class_names: list[str]) -> str:
     """Return the matrix, or the most frequent mistakes where a terminal is too narrow."""
     if len(class_names) <= MAX_COLUMNS:
         rows = [["true \\ predicted", *class_names]]
-        for name, counts in zip(class_names, metrics.confusion.tolist(), strict=True):
+        for name, counts in zip(class_names, scores.confusion.tolist(), strict=True):
             rows.append([name, *map(str, counts)])
         return align(rows)
     rows = [["true", "predicted", "pictures"]]
-    for true, predicted, count in metrics.most_confused()[:MAX_COLUMNS]:
+    for true, predicted, count in scores.most_confused()[:MAX_COLUMNS]:
         rows.append([class_names[true], class_names[predicted], str(count)])
     return "Most confused:\n" + align(rows)
 
@@ -152,7 +152,7 @@ def coverage_table(coverage: Coverage) -> str:
 
 
 def shortcut_table(findings: Findings, class_names: list[str]) -> str:
-    shortcuts, support = findings.shortcuts, findings.scores.metrics.support
+    shortcuts, support = findings.shortcuts, findings.scores.support
     rows = [["what is seen", "accuracy"]]
     rows += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
     rows.append([f"(always {class_names[support.argmax()]})", f"{shortcuts.guess:.1%}"])

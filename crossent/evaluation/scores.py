@@ -1,4 +1,4 @@
-"""The answers of a model to labelled pictures, and the numbers of an evaluation."""
+"""The predictions of a model for labelled pictures, and the numbers of an evaluation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Outputs:
-    """All measurements start here. Shape: logits (N, K) float64, labels (N,) class indices."""
+    """Predictions for N pictures. Shape: logits (N, K) float64, labels (N,) class indices."""
 
     logits: Floats
     labels: Ints
@@ -47,7 +47,7 @@ class Outputs:
 
     @cached_property
     def probs(self) -> Floats:
-        """(N, K) y, each row adds up to 1."""
+        """(N, K) y, whose rows sum to 1."""
         probs: Floats = torch.from_numpy(self.logits).softmax(dim=1).numpy()
         return probs
 
@@ -65,15 +65,27 @@ class Outputs:
 
     @cached_property
     def right(self) -> Bools:
-        """(N,) whether the class with the largest y is the label."""
+        """(N,) whether the prediction is the label."""
         right: Bools = self.predicted == self.labels
         return right
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Counts of answers. Shape: confusion (K, K), rows true, columns predicted."""
+class Scores:
+    """The numbers of an evaluation; lists are by class.
 
+    A class without pictures has no recall, one that is never predicted has no precision.
+
+    Shape: confusion (K, K), rows true, columns predicted.
+    """
+
+    E: Interval  # nats, mean over the pictures
+    accuracy: Interval
+    precision: list[Interval]
+    recall: list[Interval]
+    f1: list[Interval]
+    macro_f1: Interval  # mean over the classes that there are
+    balanced_accuracy: Interval  # mean recall of these
     confusion: Ints
 
     @property
@@ -92,23 +104,6 @@ class Metrics:
         pairs = [(int(i), int(j), int(wrong[i, j])) for i, j in np.argwhere(wrong)]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-
-@dataclass(frozen=True)
-class Scores:
-    """The numbers of an evaluation; lists are by class.
-
-    A class without pictures has no recall, one that is never predicted has no precision.
-    """
-
-    E: Interval  # nats, mean over the pictures
-    accuracy: Interval
-    precision: list[Interval]
-    recall: list[Interval]
-    f1: list[Interval]
-    macro_f1: Interval  # mean over the classes that there are
-    balanced_accuracy: Interval  # mean recall of these
-    metrics: Metrics
-
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
         """Return the object that `evaluate --json` prints; a number that does not exist is null."""
         per_class = {
@@ -116,7 +111,7 @@ class Scores:
                 "precision": self.precision[k].to_dict(),
                 "recall": self.recall[k].to_dict(),
                 "f1": self.f1[k].to_dict(),
-                "support": int(self.metrics.support[k]),
+                "support": int(self.support[k]),
             }
             for k, name in enumerate(class_names)
         }
@@ -125,15 +120,15 @@ class Scores:
             "E": self.E.to_dict(),
             "macro_f1": self.macro_f1.to_dict(),
             "balanced_accuracy": self.balanced_accuracy.to_dict(),
-            "num_images": self.metrics.num_images,
+            "num_images": self.num_images,
             "class_names": class_names,
             "per_class": per_class,
-            "confusion_matrix": self.metrics.confusion.tolist(),
+            "confusion_matrix": self.confusion.tolist(),
         }
 
 
 def score(outputs: Outputs) -> Scores:
-    """Compute all of them: Wilson's interval for shares, the bootstrap for means over pictures."""
+    """Compute all numbers: Wilson's interval for shares, the bootstrap for means over pictures."""
     num_classes = outputs.num_classes
     pairs = outputs.labels * num_classes + outputs.predicted
     confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -150,7 +145,7 @@ def score(outputs: Outputs) -> Scores:
         f1=[f1_interval(*numbers) for numbers in by_class],
         macro_f1=macro_f1,
         balanced_accuracy=balanced_accuracy,
-        metrics=Metrics(confusion),
+        confusion=confusion,
     )
 
 
@@ -179,5 +174,5 @@ def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
 
 
 def add_up(counts: Floats, classes: Ints, num_classes: int) -> Floats:
-    """Add up (B, N) counts of the pictures of each class to (B, K), without a one-hot of (N, K)."""
+    """Sum (B, N) counts of pictures by class to (B, K), without a one-hot of (N, K)."""
     return np.stack([np.bincount(classes, row, num_classes) for row in counts])

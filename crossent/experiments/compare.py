@@ -44,14 +44,13 @@ def compare_runs(
     num_seen = len(runs[0].outputs) - len(new)
     if num_seen and len(new):
         measured = [[take(run, new) for run in side] for side in measured]
-    first = measured[0][0]
     sides = [
         Side(name, [run.outputs for run in side])
         for name, side in zip(names, measured, strict=True)
     ]
     comparisons = [compare(sides[0], other) for other in sides[1:]]
     details = [
-        {**c.to_dict(first.picture_names), **details_of(c, measured[0], other)}
+        details_of(c, measured[0], other)
         for c, other in zip(comparisons, measured[1:], strict=True)
     ]
     scores = {run.name: score(run.outputs) for side in measured for run in side}
@@ -72,13 +71,14 @@ def take(run: Measured, rows: Ints) -> Measured:
 def details_of(
     comparison: Comparison, first: Sequence[Measured], second: Sequence[Measured]
 ) -> dict[str, Any]:
-    """Return the settings that differ, and the predictions for the pictures gained and lost."""
+    """Return the numbers, the settings that differ, and the predictions that changed, for JSON."""
 
     def predicted(side: Sequence[Measured], row: int) -> str:
         found = [run.class_names[run.outputs.predicted[row]] for run in side]
         return ", ".join(dict.fromkeys(found))  # several where the runs of a group disagree
 
     run = first[0]
+    gained, lost = comparison.gained.tolist(), comparison.lost.tolist()
     changed = [
         {
             "path": run.picture_names[row],
@@ -86,9 +86,23 @@ def details_of(
             "first": predicted(first, row),
             "second": predicted(second, row),
         }
-        for row in [*comparison.gained, *comparison.lost]
+        for row in gained + lost
     ]
-    return {"settings": differences(run.settings, second[0].settings), "changed": changed}
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        "num_images": comparison.num_images,
+        "accuracy": comparison.accuracy.to_dict(),
+        "E": comparison.E.to_dict(),
+        "distinguishable": comparison.distinguishable,
+        "p_value": comparison.p_value,
+        "more_pictures": comparison.more_pictures,
+        "gained": [picture["path"] for picture in changed[: len(gained)]],
+        "lost": [picture["path"] for picture in changed[len(gained) :]],
+        "changed": changed,
+        "settings": differences(run.settings, second[0].settings),
+        "sentence": comparison.sentence,
+    }
 
 
 def check_comparable(first: Measured, other: Measured) -> None:

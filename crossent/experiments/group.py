@@ -40,43 +40,33 @@ class Group:
         self.config = path / "group.yaml"
         self.facts = path / "group.json"
         self.curves = path / "E-curves.png"
-
-    @property
-    def exists(self) -> bool:
-        return self.facts.exists()
-
-    @property
-    def kind(self) -> str:
-        """folds or seeds."""
-        return str(read_json(self.facts)["kind"])
-
-    @property
-    def variants(self) -> dict[str, dict[str, Any]]:
-        """The name of each run, and the settings in which it differs, by dotted name."""
-        return dict(read_json(self.facts).get("runs", {}))
+        found = read_json(self.facts)
+        self.exists = bool(found)
+        self.kind: str = found.get("kind", "")  # folds or seeds
+        self.variants: dict[str, dict[str, Any]] = found.get("runs", {})  # settings of each run
 
     @property
     def runs(self) -> list[Path]:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write down what to train; once more if a mistake kept the first run from beginning."""
-        if any(RunFolder(run).config.exists() for run in [self.path, *self.runs]):
+        """Write down what to train; raise UserError if the folder is used already."""
+        if self.exists or RunFolder(self.path).config.exists():
             raise UserError(
                 f"{self.path} is used already: go on with --resume {self.path}, "
                 "or name another folder with --out"
             )
-        runs: dict[str, dict[str, Any]]
         if num_seeds:  # all with the same split, so that they can be compared
-            kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
-            runs = {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in numbers}
-        else:  # no fold chooses its epoch by the pictures that it is judged by
-            kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
-            last = {"train.keep": "last", "train.patience": None}
-            runs = {f"fold-{k}": {"data.fold": k, **last} for k in numbers}
+            self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
+            split = {"data.seed": settings.data_seed}
+            self.variants = {f"seed-{s}": {"seed": s, **split} for s in numbers}
+        else:  # no fold chooses its epoch by its own validation pictures
+            self.kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
+            last: dict[str, Any] = {"train.keep": "last", "train.patience": None}
+            self.variants = {f"fold-{k}": {"data.fold": k, **last} for k in numbers}
         RunFolder(self.path).make()
         write_text(self.config, to_yaml(settings))
-        write_json(self.facts, {"kind": kind, "runs": runs})
+        write_json(self.facts, {"kind": self.kind, "runs": self.variants})
 
     def keep_config(self, settings: Settings) -> None:
         """Go on with other settings, if they do not change the results so far."""
@@ -90,12 +80,12 @@ class Group:
 
 
 def has_folds(settings: Settings) -> bool:
-    """Whether all folds of a cross-validation are asked for."""
+    """Return whether all folds of a cross-validation are to be trained."""
     return settings.data.folds is not None and settings.data.fold is None
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
-    """Whether several runs are asked for; raise UserError if in a way that makes no sense."""
+    """Return whether to train several runs; raise UserError for a request that makes no sense."""
     wants_folds, wants_seeds = has_folds(settings), num_seeds is not None
     is_group = Group(resume).exists if resume else wants_folds or wants_seeds
     mistakes = {
@@ -145,7 +135,7 @@ def train_group(
 
 @dataclass(frozen=True)
 class Measured:
-    """A run with its answers. Equal keys mean equal pictures in the same order."""
+    """A run with its predictions. Equal keys mean equal pictures in the same order."""
 
     name: str
     class_names: list[str]
@@ -182,7 +172,7 @@ def measure_run(path: Path, name: str, data_root: str | None, device: torch.devi
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
-    """Put the folds of a cross-validation together, as if one run had judged all pictures."""
+    """Join the folds of a cross-validation: one prediction for each of all pictures."""
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     names = [picture for run in runs for picture in run.picture_names]

@@ -23,9 +23,10 @@ from crossent.config.settings import SECTIONS, Section, setting
 from crossent.config.yaml_text import yaml_lines
 from crossent.errors import UserError
 
-# They decide which pictures validate, or how a run is judged: trials could not be compared.
+# These decide which pictures validate or which epoch counts: trials could not be compared.
 FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
 FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
+FIXED |= {"train.minutes", "data.labels", "data.group"}
 MAX_GRID = 10_000  # optuna holds all combinations in memory
 RANGE = {"low", "high", "log"}
 SPACE_SECTIONS = ("space", *(f"space.{section}" for section in SECTIONS))

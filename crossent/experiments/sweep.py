@@ -78,7 +78,7 @@ def run_sweep(folder: Path, sweep: Sweep) -> int:
 
 
 def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
-    """Open the study in the folder, or create it; what a dead process left is tried once more."""
+    """Open the study in the folder, or create it; trials of a dead process are tried once more."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     # the median, the usual choice, would leave few: the others get better
@@ -134,8 +134,8 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
     except Pruned:
         raise optuna.TrialPruned from None
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        trial.set_user_attr("reason", reason.removeprefix("UserError: "))
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        trial.set_user_attr("reason", f"{kind}{error}".partition("\n")[0])
         raise
     trial.set_user_attr("accuracy", val["accuracy"])
     return val["E"]

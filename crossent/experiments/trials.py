@@ -64,7 +64,8 @@ def shown(value: Any) -> str:
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
-    trials = sorted(ended(study), key=lambda t: (list(STATES).index(t.state), t.value or math.inf))
+    best = sorted(ended(study), key=lambda t: math.inf if t.value is None else t.value)
+    trials = sorted(best, key=lambda t: list(STATES).index(t.state))
     rows = [row_of(trial) for trial in trials]
     header = ["trial", "state", "E", "accuracy", "epoch", *sweep.space]
     text = io.StringIO()
@@ -76,17 +77,19 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     table = align([header, *([shown(r[name]) for name in header] for r in rows[:MAX_ROWS])])
     parts = [f"{len(rows)} trials: {states}", table]
     done = [folder / row["trial"] for row in rows if row["state"] == "done"]
+    if done:
+        write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
     if len(done) > 1:  # the import is here to keep the chains of imports short
         from crossent.experiments.compare import compare_runs
 
         device = choose_device(sweep.settings.train.device)
         parts.append(compare_runs(done[: 1 + MAX_RIVALS], None, device)[0])
     if done:
-        write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
         parts.append(
             f"best: {done[0].name}. It was chosen by these very pictures, so its numbers are a "
             "little too good: measure it on others\n"
-            f"train it: python train.py -c {folder / 'best.yaml'} --out runs/{folder.name}-best"
+            f"train it: python train.py -c {folder / 'best.yaml'} "
+            f"--out runs/{folder.resolve().name}-best"
         )
     files = [str(folder / name) for name in ("trials.csv", *draw(study, folder))]
     parts.append(

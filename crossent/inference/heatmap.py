@@ -58,7 +58,7 @@ def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Floats | None:
     hooks = [layer.register_forward_hook(note) for layer in classifier.model.modules()]
     try:
         with torch.enable_grad():
-            images = torch.from_numpy(pixels)[None].to(classifier.device)
+            images = torch.tensor(pixels)[None].to(classifier.device)
             logits = classifier.model(classifier.preprocessing.normalise(images))  # (1, K)
             E = cross_entropy(logits.float(), torch.tensor([k], device=classifier.device))
     finally:

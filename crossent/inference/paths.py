@@ -37,7 +37,8 @@ def find_pictures(words: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator
 def _files(word: str, stdin: Iterable[bytes]) -> Iterable[str]:
     if word == "-":
         return filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
-    reason = "no such file or folder"
+    is_address = "://" in word
+    reason = "addresses are not loaded; save the picture first" if is_address else "no such file"
     if os.path.isdir(word):
         found = sorted(os.path.join(word, file.path) for file in list_files(word).files)
         reason = "the folder has no files"
@@ -64,9 +65,9 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
     if data.source == "drawings":  # the last ones are kept for validation
         num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
         return draw_files(folder, settings.data_seed, data.num_images - num, num)
-    if data.source != "folder" or data.root is None:
+    if data.source != "folder" or data.folder is None:
         raise UserError(f"data.source={data.source} has no files to show")
-    return [os.path.join(data.root, name) for name in make_data(settings).val.names]
+    return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
 
 
 def draw_files(

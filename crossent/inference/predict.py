@@ -1,6 +1,6 @@
-"""What is on these pictures? One line per file: for a person, as JSON, or as CSV.
+"""What is on these pictures? For a program, or one line per file: as text, as JSON, or as CSV.
 
-Files are decoded on all cores while the model works.
+For the lines, files are decoded on all cores while the model works.
 """
 
 import csv
@@ -8,23 +8,32 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice, tee
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 
+from crossent.device import choose_device, choose_precision
 from crossent.errors import UserError
 from crossent.evaluation.confidence import keep_promise
-from crossent.model_file import Classifier
-from data.decode import Inspection
+from crossent.model_file import Classifier, load_model
+from data.decode import Inspection, UnusableImage, decode
 from data.decode_pool import decode_in_order
+from data.images import Pixels
 from data.table import printable
 
 BATCH_SIZE = 64
 WINDOW = 4 * BATCH_SIZE  # files in hand: the next batches are decoded while the model works
 NOT_SURE = "not sure"
+
+Array = npt.NDArray[Any]
+Picture = str | Path | Image.Image | Array
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,90 @@ def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Answer, N
                 yield Answer(path, error=str(result))
 
 
+class Model:
+    """A trained model in a program of your own; `crossent.load` returns it.
+
+    Example:
+        model = crossent.load("runs/mine")
+        answer = model.predict("fox.jpg")
+        print(answer.label, answer.probs["fox"])
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.class_names = classifier.class_names
+
+    @overload
+    def predict(self, pictures: Picture) -> Answer: ...  # type: ignore[overload-overlap]  # str
+
+    @overload
+    def predict(self, pictures: Sequence[Picture]) -> list[Answer]: ...
+
+    def predict(self, pictures: Picture | Sequence[Picture]) -> Answer | list[Answer]:
+        """Return the answer for a picture, or for each of a list, decoded as in training.
+
+        Args:
+            pictures: a path, an image of Pillow, an (H, W, 3) uint8 array; or a list of them.
+
+        Raises:
+            ValueError: a picture cannot be used; with its path and the reason.
+        """
+        if isinstance(pictures, str | Path | Image.Image | np.ndarray):
+            return self.predict([pictures])[0]
+        answers = []
+        for start in range(0, len(pictures), BATCH_SIZE):
+            batch = pictures[start : start + BATCH_SIZE]
+            pixels = np.stack([self._decode(picture) for picture in batch])
+            logits = self.classifier.logits(torch.from_numpy(pixels))  # (N, K)
+            for picture, row in zip(batch, logits.double().softmax(dim=1).tolist(), strict=True):
+                path = str(picture) if isinstance(picture, str | Path) else ""
+                answers.append(Answer(path, dict(zip(self.class_names, row, strict=True))))
+        return answers
+
+    def _decode(self, picture: Picture) -> Pixels:
+        size = self.classifier.preprocessing.image_size
+        try:
+            if isinstance(picture, str | Path):
+                return decode(picture, size)
+            return decode(as_file(picture), size)
+        except UnusableImage as error:
+            name = picture if isinstance(picture, str | Path) else "the picture"
+            raise UserError(f"{name}: {error}") from None
+
+
+def as_file(picture: Image.Image | Array) -> bytes:
+    """Return the picture as a lossless file, so that it is decoded as every other one."""
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise UserError(f"expected (H, W, 3) uint8; got {picture.shape} {picture.dtype}")
+        picture = Image.fromarray(picture)
+    is_png = picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
+    buffer = io.BytesIO()
+    exif = picture.getexif()  # may say which side is up
+    picture.save(buffer, "PNG" if is_png else "TIFF", exif=exif, compress_level=1)
+    return buffer.getvalue()
+
+
+def load(path: str | Path, device: str = "auto", precision: str | None = None) -> Model:
+    """Load a trained model.
+
+    Args:
+        path: a run folder or a model file.
+        device: auto, cpu, cuda, ...
+        precision: auto, fp32 or bf16; that of `crossent predict` by default.
+
+    Raises:
+        ValueError: there is no such model, it is damaged, or the device cannot be used.
+    """
+    classifier = load_model(Path(path), choose_device(device))
+    if precision not in (None, "auto", "fp32", "bf16"):
+        raise UserError(f"precision={precision!r}: expected 'auto', 'fp32' or 'bf16'")
+    if precision is not None:
+        precision = choose_precision(precision, classifier.device)
+        classifier = replace(classifier, precision=precision)
+    return Model(classifier)
+
+
 def print_predictions(
     classifier: Classifier,
     paths: Iterable[str],
@@ -79,7 +172,7 @@ def print_predictions(
         accuracy: to promise of the answers that are not called "not sure".
 
     Raises:
-        UserError: the accuracy cannot be promised.
+        UserError: the accuracy cannot be promised, or no file could be used.
     """
     threshold = None if accuracy is None else threshold_for(classifier, accuracy)
     names = classifier.class_names
@@ -107,7 +200,9 @@ def print_predictions(
         counts.update(files=1, unusable=answer.error is not None, unsure=is_unsure)
     end = sys.stdout if form == "text" else sys.stderr
     if not counts["files"]:
-        print("no files: the list on standard input is empty", file=sys.stderr)
+        raise UserError("no files: the list on standard input is empty")
+    if counts["unusable"] == counts["files"]:
+        raise UserError(f"none of {counts['files']} files could be used")
     if counts["unusable"]:
         print(f"{counts['unusable']} of {counts['files']} files could not be used", file=end)
     if counts["unsure"]:

@@ -2,15 +2,12 @@
 
 import csv
 import math
-import re
 import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from crossent.build import make_data
 from crossent.config import FIELDS, Settings, flat_values, format_value, load_settings
@@ -20,10 +17,10 @@ from crossent.evaluation.measure import examine
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
-from crossent.report.pictures import VIEW_TITLES, Gallery, make_thumbnail
+from crossent.report.page import make_environment
+from crossent.report.pictures import SIDE, VIEW_TITLES, Gallery, make_thumbnail
 from crossent.report.preview import first_batch
 from crossent.tensor_file import read_tensors
-from crossent.training.console import duration
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
@@ -47,29 +44,6 @@ def write_report(folder: RunFolder, device: torch.device, data: Data | None = No
     write_text(folder.report, template.render(contents(folder, device, data)))
 
 
-def make_environment() -> Environment:
-    """Return jinja2 such that whatever a template inserts is readable and escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        finalize=readable,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    return environment
-
-
-def readable(value: object) -> object:
-    """Mark what no HTML file may hold, control characters and lone surrogates, in any text."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return re.sub(
-        r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", value
-    )
-
-
 def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict[str, Any]:
     """Return all that the template shows, by name; what is not there yet is None, or empty."""
     settings, environment = load_settings(folder.config).settings, read_json(folder.environment)
@@ -85,7 +59,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
     if epochs:
         charts.append(chart_of_accuracy(epochs, len(names)))
     can_examine = classifier is not None and data is not None and len(data.val) > 0
-    root = settings.data.root if settings.data.source == "folder" else None
+    root = settings.data.folder if settings.data.source == "folder" else None
     return {
         "name": folder.path.resolve().name,
         "config": settings,
@@ -97,9 +71,10 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
         "charts": charts,
         "data": data,
         "problem": problem,
-        "preview": [make_thumbnail(*shown) for shown in first_batch(settings, data, NUM_SHOWN)]
-        if data
-        else [],
+        "preview": [
+            make_thumbnail(image.resize((SIDE, SIDE)), text)
+            for image, text in (first_batch(settings, data, NUM_SHOWN) if data else [])
+        ],
         "unusable": read_unusable(folder.path / "unusable.csv"),
         "has_model": classifier is not None,
         "model": contents_of_model(classifier, data, losses, root) if can_examine else None,  # type: ignore[arg-type]
@@ -126,21 +101,21 @@ def contents_of_model(
     """
     found = examine(classifier, data.val)
     gallery = Gallery(found.image_set, classifier, root)
-    outputs, metrics = found.outputs, found.scores.metrics
+    outputs, scores = found.outputs, found.scores
     order = np.argsort(-outputs.losses, kind="stable").tolist()
-    shares = metrics.confusion / np.maximum(metrics.support, 1)[:, None]
+    shares = scores.confusion / np.maximum(scores.support, 1)[:, None]
     worst = [gallery.card(outputs, row) for row in order[:NUM_WORST]]
     worst_f1 = np.argsort([i.value for i in found.scores.f1])[:MAX_CLASSES].tolist()
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "scores": found.scores,
         "warning": found.warning,
-        "counts": metrics.confusion.tolist(),
+        "counts": scores.confusion.tolist(),
         "shares_of_row": shares.tolist(),
         "classes": sorted(worst_f1),
         "pairs": [
             (true, predicted, count, gallery.confused(outputs, true, predicted))
-            for true, predicted, count in metrics.most_confused()[:NUM_PAIRS]
+            for true, predicted, count in scores.most_confused()[:NUM_PAIRS]
         ],
         "calibration": found.calibration,
         "reliability": chart_of_reliability(found.calibration),

@@ -16,7 +16,12 @@ FEW = 150  # drawings: fewer are not worth the start of a process, some 0.2 s
 
 
 def load_drawings(
-    num_images: int, image_size: int, val_fraction: float, seed: int, train_size: int | None = None
+    num_images: int,
+    image_size: int,
+    val_fraction: float,
+    seed: int,
+    train_size: int | None = None,
+    num_workers: int | None = None,
 ) -> Data:
     """Draw a training and a validation split, the same on any number of cores.
 
@@ -29,6 +34,7 @@ def load_drawings(
         val_fraction: the share of the drawings kept for validation, rounded to whole drawings.
         seed: of all drawings; 0 or more.
         train_size: side of the training pictures in pixels; None for image_size.
+        num_workers: processes that draw; one per CPU by default.
 
     Raises:
         DataError: a split would lack a class.
@@ -45,8 +51,8 @@ def load_drawings(
             f"{num_train} drawings for training and {num_val} for validation; each split needs "
             f"at least {fewest}, one of each class: change num_images or val_fraction"
         )
-    train = _draw_split(seed, range(num_train), train_size or image_size)
-    val = _draw_split(seed, range(num_train, num_images), image_size)
+    train = _draw_split(seed, range(num_train), train_size or image_size, num_workers)
+    val = _draw_split(seed, range(num_train, num_images), image_size, num_workers)
     digest = hashlib.sha256()
     for split in (train, val):
         digest.update(split.images.tobytes())
@@ -54,10 +60,10 @@ def load_drawings(
     return Data(train, val, list(CLASS_NAMES), digest.hexdigest())
 
 
-def _draw_split(seed: int, indices: range, size: int) -> ImageSet:
+def _draw_split(seed: int, indices: range, size: int, num_workers: int | None = None) -> ImageSet:
     images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
     draw_one = partial(draw, seed, size=size)
-    num_workers = min(num_cpus(), len(indices) // FEW)
+    num_workers = min(num_workers or num_cpus(), len(indices) // FEW)
     if num_workers < 2:
         images[:] = [draw_one(index) for index in indices]
     else:

@@ -12,7 +12,7 @@ def decoded(monkeypatch):
     """The names of the files that are decoded; here, as test_decode_pool tests the processes."""
     names: list[str] = []
 
-    def listen(paths, sizes):
+    def listen(paths, sizes, num_workers):
         for path in paths:
             names.append(Path(path).name)
             yield try_inspect(path, sizes)

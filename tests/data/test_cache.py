@@ -1,5 +1,6 @@
 """What is decoded is kept: correct when files change, whole when runs are killed or collide."""
 
+import errno
 import os
 import re
 import signal
@@ -207,6 +208,9 @@ MISHAPS = {
     "No space left": lambda monkeypatch: monkeypatch.setattr(os, "fsync", fail(FULL)),
     "no locks": lambda monkeypatch: monkeypatch.setattr(
         "filelock.FileLock.acquire", fail(NotImplementedError("no locks here"))
+    ),
+    "No locks available": lambda monkeypatch: monkeypatch.setattr(
+        "fcntl.flock", fail(OSError(errno.ENOLCK, "No locks available"))
     ),
     "home": no_home,
     "exists|directory": lambda monkeypatch: None,

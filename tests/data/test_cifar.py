@@ -79,7 +79,8 @@ def test_three_classes_balanced_with_the_pixels_of_the_archive(archives):
     assert np.bincount(data.val.labels).tolist() == [2, 2, 2]
     assert data.val.images.shape == (6, 24, 24, 3)
     planes = np.random.default_rng(7).integers(0, 256, (12, 3072), dtype=np.uint8)
-    for image, label, name in zip(*vars(data.train).values(), strict=True):
+    rows = zip(data.train.images, data.train.labels, data.train.names, strict=True)
+    for image, label, name in rows:
         if label > 0:
             index = int(name.split()[-1])
             assert name == f"cifar-100-python {['fox', 'wolf'][label - 1]} {index}"
@@ -104,6 +105,10 @@ class Trap:
         return (pytest.fail, ("a file was unpickled before its checksum was compared",))
 
 
+def no_home():
+    raise RuntimeError("Could not determine home directory: no home")
+
+
 def no_network(*args, **kwargs):
     raise socket.gaierror(-3, "Temporary failure in name resolution")
 
@@ -117,6 +122,12 @@ def test_nothing_is_unpickled_that_fails_its_checksum(archives, monkeypatch):
         archive.write_bytes(b"another archive")
     with pytest.raises(DataError, match="cannot get CIFAR"):
         load_cifar(archives)
+
+
+def test_without_a_home_one_line_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(cifar, "default_cache_dir", no_home)
+    with pytest.raises(DataError, match=r"no home.*set data\.root"):
+        load_cifar(None)
 
 
 def test_without_a_network_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):

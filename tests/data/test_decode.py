@@ -7,15 +7,16 @@ import struct
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageCms, features
 
 from data.decode import decode, inspect
 from data.images import UnreadableFile, UnusableImage
 from data.limits import MAX_FILE_BYTES
-from tests.data.pictures import SHARED, encoded, scene
+from tests.data.pictures import SHARED, encoded, p3_profile, scene
 
 BAD_IMAGES = SHARED / "bad_images"
 EXPECTED = BAD_IMAGES / "expected.csv"
@@ -177,6 +178,51 @@ def test_samples_without_a_range_are_refused():
         decode(encoded(integers, "TIFF"), 8)
 
 
+def converted(mode, icc_profile, colour, file_format="PNG"):
+    image = Image.new(mode, (16, 16), colour)
+    found = inspect(encoded(image, file_format, icc_profile=icc_profile), [1])
+    return found.pixels[0][0, 0].tolist(), "colour profile" in found.facts.odd
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_colours_of_another_profile_become_srgb(file_format):
+    pixels, is_odd = converted("RGB", p3_profile(), (234, 51, 35), file_format)
+    np.testing.assert_allclose(pixels, [255, 0, 0], atol=2 if file_format == "PNG" else 6)
+    assert is_odd
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("mode", "profile"),
+    [("RGB", SRGB), ("RGB", b"rubbish" * 40), ("RGB", p3_profile()[:300]), ("L", SRGB)],
+)
+def test_a_profile_of_srgb_or_a_damaged_one_changes_nothing(mode, profile):
+    colour = (234, 51, 35) if mode == "RGB" else 99
+    plain, _ = converted(mode, None, colour)
+    assert converted(mode, profile, colour) == (plain, False)
+
+
+def test_a_profile_of_another_kind_is_passed_over():
+    assert converted("LA", p3_profile(), (128, 255)) == ([129] * 3, True)  # grey may be RGB
+    cyan = (255, 0, 0, 0)
+    assert converted("CMYK", p3_profile(), cyan, "TIFF") == ([0, 255, 255], False)
+
+
+def test_a_photograph_of_200_megapixels_is_decoded_smaller():
+    found = inspect(encoded(Image.new("RGB", (16384, 12288), "red")), [64])
+    assert (found.facts.width, found.facts.height) == (16384, 12288)
+    np.testing.assert_allclose(found.pixels[0][0, 0], [255, 0, 0], atol=3)
+
+
+@pytest.mark.skipif(find_spec("pillow_heif") is None, reason="pillow-heif is not installed")
+def test_heic_is_read_where_pillow_heif_is_installed():
+    found = inspect(encoded(scene(1), "HEIF"), [64])
+    wanted = np.asarray(scene(1).resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+    assert abs(found.pixels[0] - wanted).mean() < 6
+
+
 RED, *OTHERS = (Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue"))
 ALL_RED = {
     **{f: (encoded(RED, f, save_all=True, append_images=OTHERS), "animated")
@@ -213,7 +259,7 @@ REFUSED = {
     "html": (b"\n <!DOCTYPE HTML><html>", "HTML"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid", "git-lfs"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
-    "heic": (b"\0\0\0\x18ftypheic" + bytes(100), "HEIC"),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(100), "pip install pillow-heif"),
     "postscript": (encoded(scene(1), "EPS"), "PostScript"),
     "icon": (encoded(scene(1), "ICO"), "unknown format"),
     "text": (b"hello", "unknown format"),

@@ -9,7 +9,7 @@ from PIL import Image
 from data import DataError
 from data.advice import guessing_loss
 from data.doctor import page, run_doctor
-from tests.data.pictures import SHARED, encoded, load, make_folder, scene
+from tests.data.pictures import SHARED, encoded, load, make_files, make_folder, p3_profile, scene
 
 
 @pytest.fixture
@@ -88,6 +88,7 @@ def test_odd_files_are_counted_with_what_is_done(animals, capsys):
     film = {"save_all": True, "append_images": [scene(106)]}
     odd_files = {
         "turned": ("turned.jpg", encoded(scene(100), exif=exif)),
+        "colour profile": ("p3.jpg", encoded(scene(108), icc_profile=p3_profile())),
         "CMYK": ("cmyk.jpg", encoded(scene(101).convert("CMYK"))),
         "palette": ("palette.png", encoded(scene(102).convert("P"), "PNG")),
         "transparency": ("alpha.png", encoded(scene(103).convert("RGBA"), "PNG")),
@@ -111,9 +112,9 @@ def test_imbalance_and_small_classes(tmp_path, capsys):
     assert status == 0
     assert found["guessing_E"] == pytest.approx(guessing_loss({"d": 48, "f": 20, "w": 3}))
     warnings = " | ".join(found["warnings"])
-    assert "few pictures to learn from: wolf (3)" in warnings
+    assert "1 class with fewer than 20 pictures to learn from: wolf (3)" in warnings
     assert "dog has 16.0 times as many pictures as wolf: consider data.sampling=bal" in warnings
-    assert "validation has 1 picture of wolf" in warnings
+    assert "1 class with fewer than 5 pictures to validate with" in warnings
 
 
 def test_folders_that_cannot_be_trained_on_are_examined_all_the_same(tmp_path, capsys):
@@ -125,9 +126,36 @@ def test_folders_that_cannot_be_trained_on_are_examined_all_the_same(tmp_path, c
     assert (status, found["num_images"]) == (1, 1)
     assert "expected a folder for each class" in found["repairs"][0]
     make_folder(tmp_path, {"dog": 3})
-    assert "only one class, dog" in doctor(tmp_path, capsys)[1]["repairs"][0]
+    _, found = doctor(tmp_path, capsys)
+    assert "only one class, dog" in found["repairs"][0] and "E =" not in page(found)
     make_folder(tmp_path, {"fox": 0})
     assert "class fox has no picture to train on" in doctor(tmp_path, capsys)[1]["repairs"][0]
+
+
+def test_nothing_left_for_validation_is_told(tmp_path, capsys):
+    status, found = doctor(make_folder(tmp_path, {"dog": 1, "fox": 1}), capsys)
+    assert status == 1 and "no picture is left for validation" in found["repairs"][0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rule"),
+    [
+        ("{c}/{c}{n}/{m}.jpg", "data.group=folder"),
+        ("{c}/v{n}_frame{m:03}.jpg", "data.group='^(.*?)[0-9]+[^0-9/]*$'"),
+        ("{c}/{n}{m}.jpg", None),
+        ("{c}/{c}.{n}{m}.jpg", None),
+    ],
+)
+def test_what_looks_like_series_is_told_until_it_is_a_group(tmp_path, capsys, pattern, rule):
+    names = [pattern.format(c=c, n=n, m=m) for c in "ab" for n in range(4) for m in range(4)]
+    root = make_files(tmp_path / "root", names)
+    hints = [w for w in doctor(root, capsys)[1]["warnings"] if "look like series" in w]
+    assert [hint.endswith(rule) for hint in hints] == ([True] if rule else [])
+    if rule:
+        group = rule.removeprefix("data.group=").strip("'")
+        _, found = doctor(root, capsys, group=group)
+        assert not any("data.group" in w for w in found["warnings"])
+        assert all(0 < n["val"] < n["train"] for n in found["classes"].values())
 
 
 @pytest.mark.skipif(not (SHARED / "bad_images").exists(), reason="../shared/bad_images is not here")

@@ -2,16 +2,18 @@
 
 import os
 import shutil
+import unicodedata
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from data import DataError, folder
+from data.advice import about_classes
 from data.cache import Decoding
 from data.decode import decode
 from data.load import load_folder_for_evaluation
-from tests.data.pictures import SHARED, encoded, load, make_folder, same, scene
+from tests.data.pictures import SHARED, encoded, load, make_files, make_folder, same, scene
 
 UNCACHED = Decoding(use_cache=False)
 
@@ -93,9 +95,11 @@ def test_split_folders(tmp_path):
     assert np.bincount(data.train.labels).tolist() == [4, 3, 2]
     assert np.bincount(data.val.labels).tolist() == [5, 1]
     assert data.train.images.shape[1:] == (20, 20, 3)
-    assert data.warnings[-2:] == [
-        "validation has 1 picture of fox: its recall says little",
-        "validation has 0 pictures of wolf: its recall says little",
+    assert data.warnings == [
+        "3 classes with fewer than 20 pictures to learn from: dog (4), fox (3) and wolf (2); add"
+        " more",
+        "2 classes with fewer than 5 pictures to validate with, too few for a recall: fox (1) and"
+        " wolf (0)",
     ]
     assert data.summary == (
         "15 pictures in 3 classes (9 train, 6 val); 0 unusable, 0 pairs of duplicates"
@@ -107,14 +111,29 @@ MISTAKES = {  # the files of a folder, and what is said about it
     "a file; data.root is the folder": "",
     "expected a folder for each class": [],
     "only one class, dog": ["dog/1.jpg"],
-    "no picture is left for validation": ["dog/1.jpg", "fox/2.jpg"],
-    "class fox has no picture .* remove its folder": ["dog/1.jpg", "fox/.hidden"],
-    "no picture that can be used .*dog/bad.jpg: empty": ["dog/bad.jpg", "fox/bad.jpg"],
+    "no picture is left for validation: add different": ["dog/1.jpg", "fox/2.jpg"],
+    "no picture is left for validation: val has none": [
+        "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
+    ],
+    "class fox has no picture .*its folder is empty": ["dog/1.jpg", "fox/.hidden"],
+    "class fox has no picture .*fox/bad.jpg: empty": ["dog/1.jpg", "fox/bad.jpg"],
+    "no picture that can be used .*dog/bad.jpg and fox/bad.jpg: empty": [
+        "dog/bad.jpg", "fox/bad.jpg"
+    ],
     "val/cat: train has no class of that name": ["train/dog/1.jpg", "val/cat/2.jpg"],
-    "rename valid to val": ["train/dog/1.jpg", "valid/dog/2.jpg"],
-    "found val but no train": ["val/dog/1.jpg", "val/fox/2.jpg"],
-    "has folders train and val": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
-}
+    "Valid and val both mean val": ["train/dog/1.jpg", "val/dog/2.jpg", "Valid/dog/3.jpg"],
+    "found test and val but no train": ["val/dog/1.jpg", "val/fox/2.jpg", "test/fox/3.jpg"],
+    "folds are drawn where": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
+    "each of fold_1, fold_2 and fold_3 holds dog and fox. Which": [
+        f"fold_{n}/{name}/{n}.jpg" for n in (1, 2, 3) for name in ("dog", "fox")
+    ],
+    "each of 2023 and 2024 holds dog and fox": [
+        f"train/{year}/{name}/{year}.jpg" for year in (2023, 2024) for name in ("dog", "fox", year)
+    ],
+    "one folder; set data.root=.*/pets/all, which has cat and dog": [
+        "pets/all/dog/1.jpg", "pets/all/cat/2.jpg"
+    ],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("message", MISTAKES)
@@ -124,10 +143,8 @@ def test_mistakes_are_one_clear_line(message, tmp_path):
         root.touch()
     elif files is not None:
         root.mkdir()
-        for number, name in enumerate(files):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes(b"" if "bad" in name else encoded(scene(number)))
-    folds = 2 if "folders" in message else None
+        make_files(root, files)
+    folds = 2 if "folds" in message else None
     with pytest.raises(DataError, match=message) as error:
         load(root, num_folds=folds)
     assert "\n" not in str(error.value)
@@ -145,6 +162,10 @@ def test_folders_that_may_not_be_read(animals, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     (bad,) = load(animals).unusable
     assert (bad.path, bad.reason) == ("dog/secret", "unreadable folder: Permission denied")
+    refused.append("fox")
+    reason = "class fox has no picture .*fox: unreadable folder: Permission denied"
+    with pytest.raises(DataError, match=reason):
+        load(animals)
     refused.append("animals")
     with pytest.raises(DataError, match=r"animals: cannot be read \(Permission denied\)"):
         load(animals)
@@ -193,12 +214,12 @@ def test_unusable_files_are_left_out_by_name(animals, monkeypatch):
     (animals / "fox" / "half.jpg").write_bytes(encoded(scene(1, 300, 200))[:-500])
     list_folder = folder.list_folder
 
-    def list_then_vanish(root):
-        table = list_folder(root)
+    def list_then_vanish(root, *args):
+        table = list_folder(root, *args)
         (animals / "dog" / "003.jpg").unlink(missing_ok=True)
         return table
 
-    monkeypatch.setattr("data.load.list_folder", list_then_vanish)
+    monkeypatch.setattr("data.labels.list_folder", list_then_vanish)
     data = load(animals)
     names = [unusable.path for unusable in data.unusable]
     assert names == ["dog/003.jpg", "fox/half.jpg", "fox/page.jpg"]
@@ -215,9 +236,96 @@ def test_for_evaluation_classes_are_matched_by_name(animals):
     assert len(data.train) == 0
     assert np.bincount(data.val.labels, minlength=4).tolist() == [0, 0, 8, 4]
     assert data.class_names == ["cat", "dog", "fox", "wolf"]
-    assert [w.split(": ")[1] for w in data.warnings] == ["no pictures of cat", "no pictures of dog"]
+    assert data.warnings[0].endswith("no pictures of cat and dog")
     with pytest.raises(DataError, match="found the class wolf; the model knows only dog, fox"):
         load_folder_for_evaluation(animals, ["dog", "fox"], 16, UNCACHED)
+
+
+CLASSES = ("dog", "fox")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test", "notes"),
+    [
+        ("Training", None, "Testing", ["Testing is not used"]),
+        ("train", "valid", "test", ["test is not used", "valid is used as val"]),
+        ("TRAIN", "Validation", None, ["Validation is used as val"]),
+        ("train", "dev", None, ["dev is used as val"]),
+    ],
+)
+def test_folders_of_splits_under_other_names(tmp_path, train, val, test, notes):
+    names = [f"{s}/{c}/{n}.jpg" for s in (train, val, test) if s for c in CLASSES for n in range(8)]
+    data = load(make_files(tmp_path / "root", names))
+    assert data.class_names == ["dog", "fox"]
+    assert data.warnings[: len(notes)] == notes
+    assert {name.split("/")[0] for name in data.train.names} == {train}
+    assert {name.split("/")[0] for name in data.val.names} == {val or train}
+
+
+def test_a_class_called_train_and_classes_that_share_subfolders(tmp_path):
+    names = [f"{c}/{n}.jpg" for c in ("train", "car", "bus") for n in range(4)]
+    assert load(make_files(tmp_path / "a", names)).class_names == ["bus", "car", "train"]
+    names = [f"train/{c}/images/{n}.jpg" for c in CLASSES for n in range(4)]  # as Tiny ImageNet
+    assert load(make_files(tmp_path / "b", names)).class_names == ["dog", "fox"]
+    names = [f"{c}/{n}/{m}.jpg" for c in CLASSES for n in "123" for m in range(4)]
+    data = load(make_files(tmp_path / "c", names), group="folder", val_fraction=0.4)
+    assert data.class_names == ["dog", "fox"]
+
+
+def test_one_name_written_in_two_ways_is_one_class(tmp_path):
+    composed = "ガゼル"
+    decomposed = unicodedata.normalize("NFD", composed)
+    names = [f"train/{composed}/1.jpg", f"train/{decomposed}/2.jpg", "train/fox/3.jpg"]
+    names += ["train/Fox/4.jpg", "train/fox/5.jpg", f"val/{decomposed}/6.jpg", "val/fox/7.jpg"]
+    data = load(make_files(tmp_path / "root", names))
+    assert data.class_names == ["Fox", "fox", composed]
+    assert np.bincount(data.train.labels).tolist() == [1, 2, 2]
+    assert data.warnings[:2] == [
+        f"folders that Unicode writes in two ways are one class: {composed}",
+        "names that differ only in case are different classes: Fox and fox",
+    ]
+
+
+def test_names_of_classes_that_are_not_utf_8_become_text(tmp_path):
+    for number, name in enumerate(("犬", "狐")):
+        folder = os.path.join(os.fsencode(tmp_path), name.encode("cp932"))
+        os.mkdir(folder)
+        for n in range(4):
+            with open(folder + b"/%d.jpg" % n, "wb") as file:
+                file.write(encoded(scene(4 * number + n)))
+    assert load(tmp_path).class_names == ["\\x8c\\xa2", "\\x8c\\xcf"]
+
+
+@pytest.mark.parametrize(("group", "part"), [("folder", 1), (r"clip\d+", 2), (r"/(clip\d+)_", 2)])
+@pytest.mark.parametrize("num_folds", [None, 3])
+def test_groups_stay_on_one_side(tmp_path, group, part, num_folds):
+    names = [
+        f"{name}/animal{n}/clip{n}_{frame}.jpg"
+        for name in CLASSES for n in range(6) for frame in range(3)
+    ]  # fmt: skip
+    for seed in range(3):
+        data = load(make_files(tmp_path, names), group=group, seed=seed, num_folds=num_folds)
+        train, val = (
+            {name.split("/")[part].split("_")[0] for name in split.names}
+            for split in (data.train, data.val)
+        )
+        assert train and val and not train & val
+
+
+def test_groups_that_match_nothing_or_leak_are_told(animals, tmp_path):
+    message = "group=clip puts no file into a group, such as dog/000"
+    with pytest.raises(DataError, match=message):
+        load(animals, group="clip")
+    with pytest.raises(DataError, match="puts no file"):
+        load(animals, group="folder")
+    assert (
+        "data.group=dog: 12 files in no group: fox/000.jpg, fox/001.jpg"
+        in (load(animals, group="dog").warnings[0])
+    )
+    names = [f"{s}/{c}/clip{n}.jpg" for n, s in enumerate(("train", "val")) for c in CLASSES]
+    names += ["val/dog/clip0_2.jpg"]
+    warnings = load(make_files(tmp_path / "split", names), group=r"clip\d").warnings
+    assert "1 group in both train and val: clip0" in warnings
 
 
 @pytest.mark.skipif(not (SHARED / "photos").exists(), reason="../shared/photos is not here")
@@ -226,3 +334,13 @@ def test_photographs(tmp_path):
     assert (len(data.train), len(data.val)) == (321, 80)
     assert np.bincount(data.val.labels).tolist() == [40, 27, 13]
     assert data.unusable == []
+
+
+def test_many_small_classes_are_one_warning_of_each_kind():
+    counts = {f"class {k}": 1 for k in range(200)}
+    examples = "class 0 (1), class 1 (1), class 2 (1) and 197 more"
+    assert about_classes(counts, counts) == [
+        f"200 classes with fewer than 20 pictures to learn from: {examples}; add more",
+        "200 classes with fewer than 5 pictures to validate with, too few for a recall: "
+        + examples,
+    ]

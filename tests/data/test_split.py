@@ -35,6 +35,14 @@ def test_each_class_is_dealt_alike(labels, num_folds):
         assert max(sizes) - min(sizes) <= 1
 
 
+def test_a_class_of_large_groups_gets_its_smallest_one():
+    labels = [0] * 12 + [1] * 12 + [2] * 3
+    groups = [0] * 5 + [1] * 4 + [2] * 3 + [3] * 6 + [4] * 6 + [5] * 3
+    splits = split_train_val(hashes(27), labels, groups, 0.2, seed=0)
+    val = [group for group, split in zip(groups, splits, strict=True) if split == "val"]
+    assert val[:3] == [2] * 3 and val[3:] in ([3] * 6, [4] * 6)  # and class 2 has one group only
+
+
 def test_split_counts_and_stability():
     sha256s = [f"{number:064x}" for number in range(100)]
     labels = [0] * 70 + [1] * 25 + [2] * 4 + [3]

@@ -24,7 +24,7 @@ def test_values_against_scikit_learn(num_classes):
     expected = sklearn_metrics.precision_recall_fscore_support(
         outputs.labels, outputs.predicted, labels=labels, zero_division=np.nan
     )
-    assert scores.metrics.support.tolist() == expected[3].tolist()
+    assert scores.support.tolist() == expected[3].tolist()
     for column, wanted in zip((scores.precision, scores.recall, scores.f1), expected, strict=False):
         np.testing.assert_allclose([i.value for i in column], wanted)
         for interval in column:
@@ -35,8 +35,8 @@ def test_means_over_the_classes_against_scikit_learn():
     outputs = make_outputs()
     answers, found = (outputs.labels, outputs.predicted), score(outputs)
     expected = sklearn_metrics.confusion_matrix(*answers)
-    assert np.array_equal(found.metrics.confusion, expected) and found.metrics.num_images == 300
-    counts = [expected[pair[:2]] for pair in found.metrics.most_confused()]
+    assert np.array_equal(found.confusion, expected) and found.num_images == 300
+    counts = [expected[pair[:2]] for pair in found.most_confused()]
     assert counts == sorted(expected[~np.eye(3, dtype=bool)], reverse=True)
     for interval, value in (
         (found.macro_f1, sklearn_metrics.f1_score(*answers, average="macro")),

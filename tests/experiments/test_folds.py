@@ -135,7 +135,7 @@ def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
         words = ("data.folds=20", "--out", path)
         _, err = Command(tmp_path, *quick(where), *words).end(2)
         assert message in err and err.count("\n") == 1
-    RunFolder(path / "fold-1").create("")
+    Group(path).create(settings_of("data.folds=3"), None)
     with pytest.raises(UserError, match=f"is used already: go on with --resume {path}"):
         Group(path).create(settings_of("data.folds=3"), None)
 

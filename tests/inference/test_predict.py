@@ -7,14 +7,16 @@ import os
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from crossent.errors import UserError
 from crossent.inference.paths import find_pictures
-from crossent.inference.predict import BATCH_SIZE, WINDOW, predict, print_predictions
+from crossent.inference.predict import BATCH_SIZE, WINDOW, load, predict, print_predictions
 from data.decode import decode
-from tests.data.pictures import SHARED
+from tests.data.pictures import SHARED, scene
 
 
 def names(root, paths):
@@ -48,11 +50,16 @@ def test_a_file_whose_name_is_a_pattern_is_meant_itself(tmp_path):
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("missing.png", "no such file"), ("*.nothing", "no such file"), ("", "no files")],
+    [
+        ("missing.png", "no such file"),
+        ("*.nothing", "no such file"),
+        ("", "no files"),
+        ("https://example.org/fox.jpg", "addresses are not loaded"),
+    ],
 )
 def test_a_word_that_names_nothing_is_refused(tmp_path, word, message):
     with pytest.raises(UserError, match=message):
-        find_pictures([str(tmp_path / word)])
+        find_pictures([word if "://" in word else str(tmp_path / word)])
 
 
 def test_predictions_are_those_of_the_pictures_decoded_one_by_one(classifier, pictures):
@@ -65,6 +72,43 @@ def test_predictions_are_those_of_the_pictures_decoded_one_by_one(classifier, pi
         assert list(answer.probs) == classifier.class_names
         assert list(answer.probs.values()) == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert "HTML" in found[-1].error and found[-1].label is None
+
+
+def test_a_program_gets_the_answers_of_the_command(crossent, run_path, pictures):
+    paths = [str(pictures / "a" / name) for name in ("2.png", "3.jpg")]
+    out, _ = crossent("predict", run_path, *paths, "--json")
+    lines = map(json.loads, out.splitlines())
+    model = load(str(run_path), device="cpu", precision="fp32")
+    for answer, line in zip(model.predict(paths), lines, strict=True):
+        assert (answer.path, answer.label) == (line["path"], line["label"])
+        assert answer.probs == pytest.approx(line["probs"], rel=1e-5)
+    assert model.predict([]) == []
+    with pytest.raises(UserError, match=r"page\.jpg: .*HTML"):
+        model.predict(pictures / "b" / "page.jpg")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "I;16", "turned"])
+def test_a_picture_in_memory_is_decoded_as_its_file(run_path, tmp_path, mode):
+    model, path = load(run_path, device="cpu"), tmp_path / "a.tiff"
+    image = scene(1).convert("RGB" if mode in ("turned", "I;16") else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    exif = Image.Exif()
+    if mode == "turned":
+        exif[0x0112] = 6
+    image.save(path, exif=exif)
+    with Image.open(path) as opened:
+        assert model.predict(opened).probs == model.predict(path).probs
+    if mode == "RGB":
+        assert model.predict(np.asarray(image)).probs == model.predict(path).probs
+
+
+def test_what_is_no_picture_is_refused(run_path):
+    model = load(run_path, device="cpu")
+    with pytest.raises(UserError, match=r"expected \(H, W, 3\) uint8; got \(3, 8, 8\) float32"):
+        model.predict(np.zeros((3, 8, 8), dtype=np.float32))
+    with pytest.raises(UserError, match="precision='fp16': expected"):
+        load(run_path, precision="fp16")
 
 
 def test_no_more_files_are_taken_than_the_window_holds(classifier, pictures):
@@ -115,13 +159,19 @@ def test_no_cell_of_the_csv_is_a_formula(classifier, pictures, monkeypatch, caps
     assert (first["path"], second["path"]) == ("'=1+1.png", "'@gone.png")
 
 
+def test_no_usable_file_at_all_is_a_mistake(crossent, run_path, pictures):
+    out, err = crossent("predict", run_path, pictures / "b" / "page.jpg", "--json", status=2)
+    assert "HTML" in json.loads(out)["error"]
+    assert err == "error: none of 1 files could be used\n"
+
+
 @pytest.mark.parametrize("lines", ["{0}/a/2.png\n{0}/gone.png\n", ""])
 def test_standard_input_lists_files(crossent, run_path, pictures, monkeypatch, lines):
     stdin = io.BytesIO(lines.format(pictures).encode())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
-    out, err = crossent("predict", run_path, "-", "--json")
+    out, err = crossent("predict", run_path, "-", "--json", status=0 if lines else 2)
     if not lines:
-        assert (out, err) == ("", "no files: the list on standard input is empty\n")
+        assert (out, err) == ("", "error: no files: the list on standard input is empty\n")
         return
     first, second = map(json.loads, out.splitlines())
     assert first["label"] in ("dog", "fox", "wolf")

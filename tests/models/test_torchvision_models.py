@@ -74,7 +74,7 @@ def test_a_model_of_timm_gets_our_head():
     assert not model(torch.randn(2, 3, 32, 32)).any() and model.fc.dropout == 0.1
     assert published("timm/resnet18").image_size == 224
     with pytest.raises(ValueError, match="does not end in a linear layer"):
-        build_model("timm/vgg11", 3)
+        build_model("timm/levit_128", 3)
 
 
 def test_default_weights_know_their_preprocessing():

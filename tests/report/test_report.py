@@ -12,8 +12,9 @@ from crossent.errors import UserError
 from crossent.evaluation.scores import Outputs
 from crossent.inference.heatmap import in_shape
 from crossent.model_file import Classifier
+from crossent.report.page import make_environment
 from crossent.report.pictures import Gallery
-from crossent.report.report import make_environment, write_report
+from crossent.report.report import write_report
 from crossent.training.run_folder import RunFolder
 from data.images import ImageSet, Unusable
 from data.preprocess import Preprocessing
@@ -80,21 +81,10 @@ def test_hostile_names_stay_text(tmp_path):
 @pytest.mark.parametrize(("num_classes", "num_val"), [(2, 4), (100, 200), (3, 1)])
 def test_any_number_of_classes_and_pictures(tmp_path, num_classes, num_val):
     html = make_page(tmp_path / "run", make_data(num_classes, num_val))
-    assert Page(html).ids() >= PARTS
-    assert len(html) < 3e6
-
-
-def test_the_largest_pictures_fit_into_three_megabytes(tmp_path):
-    """Noise is what JPEG is worst at; and two of the classes have no validation picture."""
-    data = make_data(num_classes=3, num_val=60, size=160)
-    noise = np.random.default_rng(0).integers(0, 256, (60, 160, 160, 3)).astype(np.uint8)
-    data.val.images[:] = noise
-    data.train.images[:] = noise[:20]
-    data.val.labels[:] = 1
-    html = make_page(tmp_path / "run", data)
-    assert 3e5 < len(html.encode()) < 3e6
     page = Page(html)
-    assert page.ids() >= PARTS and "nothing to measure it on" in str(page.elements)
+    assert page.ids() >= PARTS
+    assert len(html) < 3e6
+    assert num_val >= num_classes or "nothing to measure it on" in str(page.elements)
 
 
 def test_a_run_that_has_just_begun(tmp_path):

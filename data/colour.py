@@ -1,0 +1,67 @@
+"""From the colours that a file may hold to sRGB with 8 bits per sample."""
+
+import io
+from contextlib import suppress
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from data.images import UnusableImage
+
+BACKGROUND = (255, 255, 255)  # transparent parts show white paper, as in a browser
+SRGB = ImageCms.createProfile("sRGB")
+MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of Pillow, for the spaces of profiles
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")
+SAME = 3  # levels: a profile that changes the colours by no more is sRGB under any name
+
+
+def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Convert to sRGB; return also whether a colour profile changed the colours.
+
+    16 bits are scaled (not clipped), transparency is laid on `BACKGROUND`. A profile that is
+    damaged, or meant for another kind of picture, is passed over.
+    """
+    profile, kind = image.info.get("icc_profile"), "RGB"
+    if image.mode in (*GREY_MODES, "CMYK"):
+        kind = "CMYK" if image.mode == "CMYK" else "L"
+    if image.mode == "F":
+        raise UnusableImage("floating-point pixels have no agreed range: convert it to 8 bits")
+    if image.mode.startswith("I"):
+        image = _from_16_bit(image)
+    elif image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.new("RGB", image.size, BACKGROUND)
+        image.paste(rgba, mask=rgba.getchannel("A"))
+    with suppress(ImageCms.PyCMSError, OSError, TypeError, ValueError, KeyError):
+        transform = _to_srgb(profile) if profile else None
+        if transform and transform.input_mode in (kind, "CMYK" if kind == "CMYK" else "RGB"):
+            return transform.apply(image.convert(transform.input_mode)), True
+    return image.convert("RGB"), False
+
+
+@lru_cache(maxsize=16)  # one camera, one profile
+def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform from a profile's colours; None if it is sRGB."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    mode = MODES[source.profile.xcolor_space]
+    transform = ImageCms.buildTransform(source, SRGB, mode, "RGB")
+    steps = np.linspace(0, 255, 6, dtype=np.uint8)
+    cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(6, 36, 3)
+    colours = Image.fromarray(cube).convert(mode)
+    found = np.asarray(transform.apply(colours)).astype(int)
+    is_srgb = mode != "CMYK" and abs(found - np.asarray(colours.convert("RGB"))).max() <= SAME
+    return None if is_srgb else transform
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    samples = np.asarray(image)
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > 65535:
+        raise UnusableImage("32-bit integer pixels have no agreed range: convert it to 8 bits")
+    # 65535 = 255 * 257, so full white stays full white. `image.convert("L")` would clip at 255.
+    eight_bit = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    key = image.info.get("transparency")
+    if isinstance(key, int):  # the one grey value that means "see through"
+        eight_bit[samples == key] = BACKGROUND[0]
+    return Image.fromarray(eight_bit)

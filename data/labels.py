@@ -1,0 +1,93 @@
+"""Your own pictures, named by a table: a CSV file with path and label, perhaps split and group."""
+
+import csv
+import os
+from pathlib import Path
+
+from data import DataError
+from data.folder import SPLIT_NAMES, about_groups, class_name, group_of, list_folder, stamp
+from data.table import File, FileTable
+
+COLUMNS = ("path", "label", "split", "group")
+NUM_SHOWN = 5  # mistakes
+
+
+def list_labels(path: str | Path, group: str | None = None) -> FileTable:
+    """Find the files that a table names; their paths are relative to its folder.
+
+    Args:
+        group: as `list_folder` takes it, for the rows without a group.
+
+    Raises:
+        DataError: the mistakes in the table, one per line, each with its line.
+    """
+    root, rows, mistakes = Path(os.path.abspath(path)).parent, _read(path), []
+    seen: dict[str, tuple[int, dict[str, str]]] = {}
+    for line, row in rows:
+        row["path"] = os.path.normpath(row["path"]) if row["path"] else ""
+        first, other = seen.setdefault(row["path"], (line, row))
+        differing = [column for column in COLUMNS if row[column] != other[column]]
+        if not (row["path"] and row["label"]):
+            mistakes.append(f"{line}: expected a path and a label")
+        elif not os.path.lexists(root / row["path"]):
+            mistakes.append(f"{line}: {row['path']}: no such file")
+        elif row["split"].lower() not in {"", *SPLIT_NAMES}:
+            mistakes.append(f"{line}: split {row['split']}; expected train, val or test")
+        elif differing:
+            (what, *_), name = differing, row["path"]
+            said = f"{what} is {row[what]}, but {other[what]} in line {first}"
+            mistakes.append(f"{line}: {name}: {said}")
+    if not rows:
+        mistakes.append("2: expected a row per picture")
+    if mistakes:
+        more = [f"and {len(mistakes) - NUM_SHOWN} more"] if len(mistakes) > NUM_SHOWN else []
+        raise DataError("\n".join([*(f"{path}:{m}" for m in mistakes[:NUM_SHOWN]), *more]))
+    used = {row["path"]: row for _, row in rows if SPLIT_NAMES.get(row["split"].lower()) != "test"}
+    splits = {SPLIT_NAMES.get(row["split"].lower(), "") for row in used.values()}
+    if "" in splits and len(splits) > 1:
+        raise DataError(f"{path}: some rows have a split, others do not; fill in all or none")
+    class_names = sorted({row["label"] for row in used.values()})
+    files = [
+        File(
+            name,
+            class_names.index(row["label"]),
+            SPLIT_NAMES.get(row["split"].lower(), "") if "val" in splits else "",
+            row["group"] or group_of(name, os.path.dirname(name), group),
+            *stamp(os.path.join(root, name)),
+        )
+        for name, row in used.items()
+    ]
+    num_test = len(seen) - len(used)
+    notes = [f"{num_test} rows of test are not used"] if num_test else []
+    return FileTable(root, class_names, files, (), [*notes, *about_groups(files, group)])
+
+
+def list_pictures(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
+    """Find the files of a folder, or those that a table (.csv) names."""
+    if str(root).lower().endswith(".csv") and os.path.isfile(root):
+        return list_labels(root, group)
+    return list_folder(root, group, to_train)
+
+
+def _read(path: str | Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows with their lines, each with all of `COLUMNS`."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="", strict=True)
+            names = [name.strip().lower() for name in reader.fieldnames or ()]
+            reader.fieldnames = names
+            unknown = [name for name in names if name not in COLUMNS]
+            if unknown or not {"path", "label"} <= set(names) or len(set(names)) < len(names):
+                raise DataError(
+                    f"{path}:1: the columns are {', '.join(names)}; expected path, label, and"
+                    " perhaps split and group"
+                )
+            rows = []
+            for row in reader:
+                if None in row:
+                    raise DataError(f"{path}:{reader.line_num}: more cells than columns")
+                cells = {name: row.get(name, "").strip() for name in COLUMNS}
+                rows.append((reader.line_num, {**cells, "label": class_name(cells["label"])}))
+            return rows
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error

@@ -1,0 +1,66 @@
+"""doctor --html: the findings of `doctor --json` on one page, with thumbnails."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from crossent.__main__ import main
+from crossent.report.doctor import write_page
+from tests.data.pictures import make_folder, scene
+from tests.report.parts import HOSTILE, Page
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A leak, a picture under two labels, one twice in a class, one turned, one that is none."""
+    root = tmp_path / "pictures"
+    for split, seed in (("train", 0), ("val", 90)):
+        make_folder(root / split, {"dog": 6, "fox": 6}, seed)
+    shutil.copy(root / "train/dog/000.jpg", root / "val/dog/leak.jpg")
+    shutil.copy(root / "train/dog/001.jpg", root / "train/fox/label.jpg")
+    shutil.copy(root / "train/fox/002.jpg", root / "train/fox/twice.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene(50).save(root / "train/dog/turned.jpg", exif=exif)
+    (root / "train/fox/page.jpg").write_text("<html>")
+    return root
+
+
+def test_every_finding_is_on_the_page_with_its_pictures(root, tmp_path, capsys):
+    html = tmp_path / "doctor.html"
+    assert main(["doctor", str(root), "--json", "--html", str(html)]) == 1
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert f"{html}: open it in a browser" in err
+    page = Page(html.read_text(encoding="utf-8"))
+    assert {"fix", "unusable", "leaks", "labels", "twice", "odd", "classes"} <= page.ids()
+    links = {link["href"].removeprefix("#") for link in page.all("a")}
+    assert links <= page.ids()
+    for text in (*found["repairs"], *found["warnings"], "not a picture but HTML"):
+        assert text in page.text
+    shown = [image["title"] for image in page.all("img")]
+    for pair in found["duplicates"]:
+        assert set(pair["paths"]) < set(shown)
+    assert "train/dog/turned.jpg" in shown
+    assert all(image["src"].startswith("data:image/jpeg") for image in page.all("img"))
+
+
+def test_a_folder_without_findings_and_hostile_names(tmp_path):
+    found = {
+        "root": str(tmp_path), "num_images": 0, "unusable": [], "odd": [], "duplicates": [],
+        "classes": {name: {"train": 1, "val": 0} for name in HOSTILE}, "repairs": [],
+        "warnings": [],
+    }  # fmt: skip
+    write_page(found, tmp_path / "doctor.html")
+    page = Page((tmp_path / "doctor.html").read_text(encoding="utf-8"))
+    assert "No problems found." in page.text and page.ids() >= {"fix", "classes"}
+    assert "leaks" not in page.ids() and not page.all("script") and HOSTILE[0] in page.text
+    found |= {"unusable": [{"path": name, "reason": name} for name in HOSTILE]}
+    paths = [HOSTILE[0], HOSTILE[6]]
+    pair = {"paths": paths, "kind": "same", "across_classes": True, "across_splits": True}
+    write_page(found | {"duplicates": [pair]}, tmp_path / "doctor.html")
+    page = Page((tmp_path / "doctor.html").read_text(encoding="utf-8"))
+    assert not page.all("script") and not page.all("img"), "they are no files"
+    assert page.ids() >= {"unusable", "leaks", "labels"}
