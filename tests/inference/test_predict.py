@@ -224,4 +224,6 @@ def test_hostile_files_are_counted_and_never_fatal(crossent, run_path):
     out, _ = crossent("predict", run_path, *paths, "--json")
     found = {os.path.basename(r["path"]): r for r in map(json.loads, out.splitlines())}
     assert expected.keys() == found.keys()
-    assert all(("error" in found[k]) is (row["expect"] == "reject") for k, row in expected.items())
+    assert all(
+        ("error" in found[k]) is (row["expected"] == "reject") for k, row in expected.items()
+    )
