@@ -103,7 +103,7 @@ def begin(
     """Do everything up to the first step; a signal may interrupt it, since nothing is lost yet."""
     stopwatch = Stopwatch()
     data = make_data(settings)  # of several processes one decodes, and the cache has a lock
-    processes.leave_together("decoding")
+    processes.leave_together()
     check_same_pictures(data, processes)
     counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
     by_class = dict(zip(data.class_names, counts, strict=True))

@@ -33,7 +33,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory):
-    """The folder of a run of configs/smoke.yaml that ended well, to compare with and to copy."""
+    """The folder of a run of tests/tiny.yaml that ended well, to compare with and to copy."""
     from crossent.training.run_folder import RunFolder
     from tests.forked import SMOKE, Command
 

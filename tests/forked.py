@@ -35,7 +35,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.forked"])
 NUMBERS = itertools.count()
 FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
+SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 
 
 def send(*signums: int) -> Callable[[Path], None]:

@@ -3,7 +3,6 @@
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -18,7 +17,7 @@ from models import published
 from models.head import is_of_head
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
-NUM_DRAWINGS, SIZE = 60, 96  # at 224 pixels it would take long
+NUM_DRAWINGS, SIZE = 90, 160  # at 224 pixels it would take long
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +65,16 @@ def test_its_model_is_evaluated_asked_and_explained(trained, crossent):
     first = next(iter((pictures / "fox").iterdir()))
     answer = json.loads(crossent("predict", run, first, "--json"))
     assert sum(answer["probs"].values()) == pytest.approx(1, abs=1e-6)
-    told = json.loads(crossent("explain", run, first, "--label=fox", "--format=json"))
-    assert told["class_names"] == CLASS_NAMES
+    told = crossent("explain", run, first, "--label=fox")
+    assert "dE/dz_k = y_k - t_k" in told
 
 
+@pytest.mark.slow
 def test_its_export_agrees_and_its_heat_map_has_a_warmest_place(trained, crossent):
     run, _ = trained
     said = crossent("export", run)
-    assert "the same prediction on all" in said
+    assert "the same class on all" in said
     assert float(said.partition("differ by ")[2].split()[0]) < 1e-4
     classifier = load_model(run, torch.device("cpu"))
-    heat = grad_cam(classifier, np.stack([draw(0, 1, SIZE)]), np.array([1]))
-    assert heat.shape == (1, SIZE // 32, SIZE // 32) and heat.max() == 1
+    heat = grad_cam(classifier, draw(0, 1, SIZE), 1)
+    assert heat.shape == (SIZE // 32, SIZE // 32) and heat.max() == 1

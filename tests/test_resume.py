@@ -89,7 +89,7 @@ def test_what_cannot_be_resumed_is_refused(copy, tmp_path, capsys):
     for words, reason in [
         (("--resume", tmp_path / "empty"), "holds no run: it has no config.yaml"),
         (("--resume", tmp_path / "missing"), "holds no run: it has no config.yaml"),
-        ((*SMOKE, "--resume", copy.path), "has its own settings; leave out -c configs/smoke.yaml"),
+        ((*SMOKE, "--resume", copy.path), "has its own settings; leave out -c tests/tiny.yaml"),
     ]:
         assert run_main(train_main, list(map(str, words))) == 2
         (line,) = capsys.readouterr().err.splitlines()

@@ -87,7 +87,7 @@ class Model:
         self.class_names = classifier.class_names
 
     @overload
-    def predict(self, pictures: Picture) -> Answer: ...
+    def predict(self, pictures: Picture) -> Answer: ...  # type: ignore[overload-overlap]  # str
 
     @overload
     def predict(self, pictures: Sequence[Picture]) -> list[Answer]: ...

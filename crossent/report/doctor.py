@@ -18,7 +18,7 @@ class Group(NamedTuple):
 
     id: str
     title: str
-    count: int
+    num: int
     rows: list[tuple[str, list[Thumbnail]]]
 
 
@@ -38,7 +38,7 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
         Group("odd", "Odd", len(odd), [(t, thumbnails(root, p[:NUM_ODD])) for t, p in odd]),
     ]
     template = make_environment().get_template("doctor.html")
-    shown = [group for group in groups if group.count]
+    shown = [group for group in groups if group.num]
     sections = [("fix", "Fix these first"), *(group[:2] for group in shown), ("classes", "Classes")]
     if found["unusable"]:
         sections.insert(1, ("unusable", "Unusable files"))

@@ -18,7 +18,7 @@ from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
 from crossent.report.page import make_environment
-from crossent.report.pictures import VIEW_TITLES, Gallery, make_thumbnail
+from crossent.report.pictures import SIDE, VIEW_TITLES, Gallery, make_thumbnail
 from crossent.report.preview import first_batch
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
@@ -71,9 +71,10 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
         "charts": charts,
         "data": data,
         "problem": problem,
-        "preview": [make_thumbnail(*shown) for shown in first_batch(settings, data, NUM_SHOWN)]
-        if data
-        else [],
+        "preview": [
+            make_thumbnail(image.resize((SIDE, SIDE)), text)
+            for image, text in (first_batch(settings, data, NUM_SHOWN) if data else [])
+        ],
         "unusable": read_unusable(folder.path / "unusable.csv"),
         "has_model": classifier is not None,
         "model": contents_of_model(classifier, data, losses, root) if can_examine else None,  # type: ignore[arg-type]

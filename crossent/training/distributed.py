@@ -1,10 +1,11 @@
 """The processes of one run, which torchrun starts; without torchrun a run is one process."""
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -40,6 +41,7 @@ class Processes:
     sums: str = "one process"  # how numbers are added up, gloo or nccl: they differ in last bits
     store: Store | None = None  # where processes leave notes for each other
     timeout_s: float = 600.0
+    calls: Iterator[int] = field(default_factory=itertools.count)  # of `leave_together`
 
     @property
     def is_first(self) -> bool:
@@ -85,12 +87,12 @@ class Processes:
         if self.store is not None:
             self.store.set(f"step of rank {self.rank}", str(step))
 
-    def leave_together(self, block: str) -> None:
-        """Wait until all processes have done a block, however long: a collective gives up."""
+    def leave_together(self) -> None:
+        """Wait until all processes have come here, however long: a collective gives up."""
         if self.store is not None:
-            self.store.set(f"rank {self.rank} has done {block}", "")
-            names = [f"rank {rank} has done {block}" for rank in range(self.size)]
-            self.store.wait(names, FOREVER)
+            call = next(self.calls)
+            self.store.set(f"rank {self.rank}, call {call}", "")
+            self.store.wait([f"rank {rank}, call {call}" for rank in range(self.size)], FOREVER)
 
     @contextmanager
     def name_the_lost(self) -> Iterator[None]:

@@ -49,7 +49,7 @@ def draw_folder(root: Path, num: int = NUM) -> Path:
 
 def quick(root: Path, *more: str) -> list[str]:
     """Arguments of a run that takes a second."""
-    words = ["-c", "configs/smoke.yaml", "train.threads=1", "optim.lr=0.03", "data.source=folder"]
+    words = ["-c", "tests/tiny.yaml", "train.threads=1", "optim.lr=0.03", "data.source=folder"]
     return [*words, f"data.root={root}", *more]
 
 

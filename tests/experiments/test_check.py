@@ -16,8 +16,8 @@ from models import build_model
 from tests.forked import Command
 from tests.training.parts import make_trainer
 
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
-SETTINGS = load_settings("configs/smoke.yaml", ["train.threads=1"]).settings
+SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1")
+SETTINGS = load_settings("tests/tiny.yaml", ["train.threads=1"]).settings
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_each_way_of_breaking_it_is_found_out(drawn, monkeypatch, control, targe
 
 def test_a_loss_that_explodes_is_a_verdict(monkeypatch):
     monkeypatch.setattr("crossent.experiments.check.CONTROLS", {"one batch": CONTROLS["one batch"]})
-    settings = load_settings("configs/smoke.yaml", ["train.threads=1", "optim.lr=1e38"]).settings
+    settings = load_settings("tests/tiny.yaml", ["train.threads=1", "optim.lr=1e38"]).settings
     ((passed, text),) = check(settings, 60.0)
     assert not passed and "the loss is" in text and "\n" not in text
 

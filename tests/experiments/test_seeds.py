@@ -10,7 +10,7 @@ from crossent.experiments.group import about_seeds
 from tests.experiments.parts import answers
 from tests.forked import Command
 
-SMOKE = ("-c", "configs/smoke.yaml", "train.threads=1")
+SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1")
 SEEDS = ("seed-5", "seed-6")
 
 

@@ -245,7 +245,7 @@ def test_table_files_and_plots(tmp_path, monkeypatch):
 
 TRIALS = ("trial-001", "trial-002", "trial-003")
 TEXT = f"""
-base: {ROOT}/configs/smoke.yaml
+base: {ROOT}/tests/tiny.yaml
 train: {{threads: 1, checkpoint_every: 1 steps}}
 sweep: {{strategy: tpe, trials: 3}}
 space:
@@ -349,7 +349,7 @@ def test_folds_are_judged_together(tmp_path):
     [
         (["-c", "missing.yaml"], "missing.yaml: No such file"),
         (["--resume", "configs"], "configs holds no sweep"),
-        (["-c", "configs/smoke.yaml"], "configs/smoke.yaml:1: a sweep needs a section space"),
+        (["-c", "tests/tiny.yaml"], "tests/tiny.yaml:1: a sweep needs a section space"),
         (["--resume", "SWEEP", "optim.lr=0.2"], "only sweep.trials may differ: .*optim.lr=0.2"),
         (["--resume", "SWEEP", "--out", "elsewhere"], "leave out --out"),
         (["-c", "SWEEP/best.yaml", "--out", "SWEEP"], "is used already"),
