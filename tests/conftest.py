@@ -1,4 +1,5 @@
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from tests.report.browser import Browser, find_browser, skip_but_not_in_ci
 def one_thread():
     """Tiny tensors gain nothing from more threads, and on a busy machine they wait for them."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    """A shell lets its background jobs ignore Ctrl-C, and so would all processes of the tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
