@@ -10,15 +10,24 @@ from typing import cast
 import numpy as np
 
 from data import DataError
-from data.advice import about_classes, about_duplicates, plural, some
+from data.advice import about_classes, plural, some
 from data.cache import Decoding, Found, decode_table
 from data.decode import Facts
 from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import class_name
-from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, UnusableImage, fingerprint
+from data.images import (
+    Data,
+    File,
+    FileTable,
+    ImageSet,
+    PictureRows,
+    Pixels,
+    Unusable,
+    UnusableImage,
+    fingerprint,
+)
 from data.labels import list_pictures
 from data.split import draw_folds, split_train_val
-from data.table import File, FileTable
 
 
 @dataclass(frozen=True)
@@ -156,14 +165,25 @@ class Catalog:
 
     def advice(self) -> tuple[list[str], list[str]]:
         """Return what must be repaired, and what is good to know."""
-        kinds = Counter(self.across(i, j) for i, j in self.pairs.tolist())
-        num_labels, num_splits = (sum(n for k, n in kinds.items() if k[at]) for at in (0, 1))
-        repairs, notes = about_duplicates(num_labels, num_splits, kinds[False, False])
-        groups = {(f.group, of) for f, of in zip(self.files, self.splits, strict=True) if f.group}
-        counts = Counter(group for group, _ in groups)
-        if parted := sorted(group for group, num_splits in counts.items() if num_splits > 1):
+        pairs = [self.across(i, j) for i, j in self.pairs.tolist()]
+        counts = {
+            "under two labels: keep the right one": sum(labels for labels, _ in pairs),
+            "in both train and val: remove one of them, or validation measures memory": sum(
+                splits for _, splits in pairs
+            ),
+            "in one class and split: what they show weighs more": pairs.count((False, False)),
+        }
+        *repairs, note = [
+            f"{plural(count, 'pair')} of files with one picture {what}" if count else ""
+            for what, count in counts.items()
+        ]
+        of_split: dict[str, set[str]] = {"train": set(), "val": set()}
+        for file, split in zip(self.files, self.splits, strict=True):
+            of_split[split].add(file.group)
+        if parted := sorted((of_split["train"] & of_split["val"]) - {""}):
             repairs.append(f"{plural(len(parted), 'group')} in both train and val: {some(parted)}")
-        return repairs, about_classes(self.counts("train"), self.counts("val")) + notes
+        notes = [*about_classes(self.counts("train"), self.counts("val")), note]
+        return list(filter(None, repairs)), list(filter(None, notes))
 
 
 def _load(
@@ -178,12 +198,12 @@ def _load(
     sets, content = [], {}
     for side, size in zip(("train", "val"), sizes, strict=True):
         indices = [i for i, of in enumerate(catalog.splits) if of == side]
-        files = [catalog.files[i] for i in indices]
+        files, facts = ([of[i] for i in indices] for of in (catalog.files, catalog.facts))
         rows = np.array([found[file.key][1] for file in files], np.int64)
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
-        labels, names = [file.label for file in files], [file.name for file in files]
-        sha256s = [catalog.facts[i].sha256 for i in indices]
-        prints = prints_of(sha256s, [catalog.facts[i].difference_hash for i in indices])
+        labels, sha256s = [file.label for file in files], [f.sha256 for f in facts]
+        prints = prints_of(sha256s, [f.difference_hash for f in facts])
+        names = [file.name for file in files]
         sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
         content[side] = sha256s, labels
     repairs, notes = catalog.advice()
