@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from data.cache import Decoding
-from data.decode import try_inspect
 from data.images import Data
 from data.load import Split, load_folder
 
@@ -27,11 +26,6 @@ def encoded(image: Image.Image, file_format: str = "JPEG", **options: Any) -> by
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
-
-
-def decoded_here(paths, sizes, num_workers):
-    """In the place of `decode_in_order`: in this process."""
-    return (try_inspect(path, sizes) for path in paths)
 
 
 def other_profile() -> bytes:
