@@ -53,7 +53,8 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
 
 def list_files(root: str | Path) -> FileTable:
     """Find every file below a root, whatever the folders are called: for a look at them."""
-    return _search(_checked(root), [NO_CLASS], [(_checked(root), 0, "train")])
+    root = _checked(root)
+    return _search(root, [NO_CLASS], [(root, 0, "train")])
 
 
 def group_of(path: str, folder: str, group: str | None) -> str:

@@ -44,9 +44,9 @@ def load_folder(
     root: str | Path,
     image_size: int,
     split: Split,
-    train_size: int | None = None,
-    on_bad: str = "skip",
-    decoding: Decoding = Decoding(),  # noqa: B008 - it never changes
+    train_size: int,
+    on_bad: str,
+    decoding: Decoding,
     group: str | None = None,
 ) -> Data:
     """Decode every picture of a folder once, in parallel, and keep the result for the next time.
@@ -58,7 +58,7 @@ def load_folder(
         root: folder of the classes, or of train and val; or a table, as `list_labels` reads it.
         image_size: side in pixels of the validation pictures.
         split: not used where there is a val folder.
-        train_size: side in pixels of the training pictures; `image_size` by default.
+        train_size: side in pixels of the training pictures.
         on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
         group: which pictures stay on one side of the split, as `list_folder` takes it.
 
@@ -70,7 +70,7 @@ def load_folder(
         raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
     if split.num_folds and any(file.split for file in table.files):
         raise DataError(f"{root}: says what is train and val; folds are drawn where nothing does")
-    data, catalog = _load(table, (train_size or image_size, image_size), split, decoding)
+    data, catalog = _load(table, (train_size, image_size), split, decoding)
     if data.unusable and on_bad == "error":
         raise DataError(
             f"{root}: {len(data.unusable)} files cannot be used ({_named(data.unusable)}); repair"
@@ -82,10 +82,7 @@ def load_folder(
 
 
 def load_folder_for_evaluation(
-    root: str | Path,
-    class_names: Sequence[str],
-    image_size: int,
-    decoding: Decoding = Decoding(),  # noqa: B008 - it never changes
+    root: str | Path, class_names: Sequence[str], image_size: int, decoding: Decoding
 ) -> Data:
     """Load all pictures of a folder, or its val, as one validation set with the classes of a model.
 
@@ -104,11 +101,10 @@ def load_folder_for_evaluation(
         for file in table.files
         if file.split == "val" or not has_val
     ]
-    found = {class_names[file.label] for file in files}
-    missing = [name for name in class_names if name not in found]
-    about = [f"{root}: no pictures of {some(missing)}"] if missing else []
-    warnings = [*table.warnings, *about]
-    table = replace(table, class_names=class_names, files=files, warnings=warnings)
+    found = {file.label for file in files}
+    if missing := [name for label, name in enumerate(class_names) if label not in found]:
+        table.warnings.append(f"{root}: no pictures of {some(missing)}")
+    table = replace(table, class_names=class_names, files=files)
     return _load(table, (image_size, image_size), Split(0.0, 0), decoding)[0]
 
 
@@ -198,7 +194,7 @@ def _load(
     sets, content = [], {}
     for side, size in zip(("train", "val"), sizes, strict=True):
         indices = [i for i, of in enumerate(catalog.splits) if of == side]
-        files, facts = ([of[i] for i in indices] for of in (catalog.files, catalog.facts))
+        files, facts = [catalog.files[i] for i in indices], [catalog.facts[i] for i in indices]
         rows = np.array([found[file.key][1] for file in files], np.int64)
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
         labels, sha256s = [file.label for file in files], [f.sha256 for f in facts]
