@@ -29,10 +29,11 @@ def encoded(image: Image.Image, file_format: str = "JPEG", **options: Any) -> by
 
 
 def other_profile() -> bytes:
-    """An ICC profile: sRGB with red and green exchanged."""
+    """An ICC profile: sRGB with red and green exchanged, under another name."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exchanged = profile.replace(b"rXYZ", b"temp", 1).replace(b"gXYZ", b"rXYZ", 1)
-    return exchanged.replace(b"temp", b"gXYZ", 1)
+    exchanged = exchanged.replace(b"temp", b"gXYZ", 1)
+    return exchanged.replace("sRGB".encode("utf-16-be"), "sGRB".encode("utf-16-be"))
 
 
 def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
