@@ -6,7 +6,7 @@ Each command is a function; its docstring is its help, and heavy imports wait in
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -148,37 +148,40 @@ def predict(
 def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | None) -> int:
     """look at every picture before training: what cannot be used, what is odd, what leaks"""
     from crossent.config import load_settings
+    from data.advice import about_training
     from data.cache import Decoding
-    from data.doctor import run_doctor
+    from data.doctor import examine, page
     from data.load import Split
 
     overrides = ["data.source=folder", f"data.root={root}"] if root else []
     loaded = load_settings(config, overrides)
-    settings, training_s = loaded.settings, None
+    settings = loaded.settings
     root = settings.data.labels or settings.data.root
     if root is None:
         raise UserError("name a folder of pictures, or with -c a config whose data.root does")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
-        from crossent.train_run import training_seconds
 
         settings = follow_weights(settings, loaded.given_with("model.weights"))
-        training_s = partial(training_seconds, settings)
     data, size = settings.data, settings.data.image_size or 64
     split = Split(data.val_fraction, settings.data_seed)
-    decoding = Decoding(data.cache, data.cache_dir, data.workers)
+    found = examine(
+        root, size, split, Decoding(data.cache, data.cache_dir, data.workers), data.group
+    )
+    counts = {name: num["train"] for name, num in found["classes"].items()}
+    from_scratch = settings.model.weights is None
+    found["warnings"] += about_training(counts, settings.num_corrections, from_scratch)
+    if config and found["num_images"]:
+        from crossent.train_run import training_seconds
 
-    def write_html(found: Mapping[str, Any]) -> None:
-        if html:
-            from crossent.report.doctor import write_page
+        found["training_s"] = training_seconds(settings, counts)
+    print(to_json(found, indent=2) if as_json else page(found))
+    if html:
+        from crossent.report.doctor import write_page
 
-            write_page(found, html)
-            print(f"{html}: open it in a browser", file=sys.stderr)
-
-    return run_doctor(
-        root, as_json, size, split, decoding, training_s, settings.num_corrections,
-        from_scratch=settings.model.weights is None, also=write_html, group=data.group,
-    )  # fmt: skip
+        write_page(found, html)
+        print(f"{html}: open it in a browser", file=sys.stderr)
+    return 1 if found["repairs"] else 0
 
 
 @command(

@@ -22,7 +22,7 @@ from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
-from data.advice import about_balance, about_start
+from data.advice import about_training
 from data.images import Data
 from data.sampler import EpochSampler
 
@@ -107,9 +107,8 @@ def begin(
     check_same_pictures(data, processes)
     counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
     by_class = dict(zip(data.class_names, counts, strict=True))
-    data.warnings.extend(about_balance(by_class, settings.num_corrections))
-    if settings.data.source == "folder" and settings.model.weights is None:
-        data.warnings.extend(about_start(by_class))
+    from_scratch = settings.data.source == "folder" and settings.model.weights is None
+    data.warnings.extend(about_training(by_class, settings.num_corrections, from_scratch))
     stopwatch("decode")
     console.data(data)
     run = build(

@@ -44,56 +44,44 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     if len(train) < 2 or not any(train.values()):  # nothing to be trained
         return []
     sentences = []
-    small = [f"{name} ({n})" for name, n in train.items() if n < MIN_TRAIN_PICTURES]
-    if small:
-        few = f"fewer than {MIN_TRAIN_PICTURES} pictures to learn from"
-        sentences.append(f"{plural(len(small), 'class', 'es')} with {few}: {some(small)}; add more")
-    if rare := [f"{name} ({n})" for name, n in val.items() if n < MIN_VAL_PICTURES]:
-        few = f"fewer than {MIN_VAL_PICTURES} pictures to validate with, too few for a recall"
-        sentences.append(f"{plural(len(rare), 'class', 'es')} with {few}: {some(rare)}")
+    for counts, fewest, what, advice in (
+        (train, MIN_TRAIN_PICTURES, "to learn from", "; add more"),
+        (val, MIN_VAL_PICTURES, "to validate with, too few for a recall", ""),
+    ):
+        if small := [f"{name} ({n})" for name, n in counts.items() if n < fewest]:
+            classes = plural(len(small), "class", "es")
+            few = f"{classes} with fewer than {fewest} pictures {what}"
+            sentences.append(f"{few}: {some(small)}{advice}")
     return sentences
 
 
-def about_balance(train: Mapping[str, int], num_corrections: int = 0) -> list[str]:
-    """Warn about classes of unequal sizes that no setting corrects, or that two settings do."""
+def about_training(train: Mapping[str, int], num_corrections: int, from_scratch: bool) -> list[str]:
+    """Compare the sizes of the classes with the settings of the training.
+
+    Args:
+        num_corrections: settings that correct unequal sizes.
+        from_scratch: whether the model starts without pretrained weights on pictures of a folder.
+    """
+    if len(train) < 2:
+        return []
+    sentences = []
+    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
     if num_corrections > 1:
-        return [
+        sentences.append(
             "data.sampling=balanced and loss.class_weights both correct the sizes of the classes:"
             " set only one of them"
-        ]
-    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
-    if num_corrections or not train[most] > MANY_TIMES * train[least] > 0:
-        return []
-    return [
-        f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
-        " consider data.sampling=balanced"
-    ]
-
-
-def about_start(train: Mapping[str, int]) -> list[str]:
-    """Recommend pretrained weights for a small folder that would be trained from scratch."""
-    if sum(train.values()) >= MANY_PICTURES * len(train):
-        return []
-    return [
-        f"fewer than {MANY_PICTURES:,} pictures per class: -c configs/pretrained.yaml starts from "
-        "weights of ImageNet; 400 photographs gave 95 % in a minute, and 74 % from scratch"
-    ]
-
-
-def about_duplicates(
-    across_classes: int, across_splits: int, within: int
-) -> tuple[list[str], list[str]]:
-    """Return what must be repaired, and what is good to know, about so many pairs of each kind."""
-    repairs = {
-        "under two labels: keep the right one": across_classes,
-        "in both train and val: remove one of them, or validation measures memory": across_splits,
-    }
-    notes = {"in one class and split: what they show weighs more": within}
-    found = [
-        [f"{plural(n, 'pair')} of files with one picture {what}" for what, n in kind.items() if n]
-        for kind in (repairs, notes)
-    ]
-    return found[0], found[1]
+        )
+    elif not num_corrections and train[most] > MANY_TIMES * train[least] > 0:
+        sentences.append(
+            f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
+            " consider data.sampling=balanced"
+        )
+    if from_scratch and sum(train.values()) < MANY_PICTURES * len(train):
+        sentences.append(
+            f"fewer than {MANY_PICTURES:,} pictures per class: -c configs/pretrained.yaml starts "
+            "from weights of ImageNet; 400 photographs gave 95 % in a minute, and 74 % from scratch"
+        )
+    return sentences
 
 
 def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:

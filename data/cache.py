@@ -28,8 +28,7 @@ from tqdm import tqdm
 
 from data.decode import DECODER, Facts, Inspection
 from data.decode_pool import Result, decode_in_order
-from data.images import UnreadableFile, UnusableImage
-from data.table import File, FileTable, Key
+from data.images import File, FileTable, Key, UnreadableFile, UnusableImage
 
 SECONDS_PER_COMMIT = 2.0  # of decoding: what a kill can cost
 

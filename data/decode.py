@@ -1,12 +1,14 @@
 """One function turns a file into pixels: training, evaluation, prediction and the demo all call it.
 
-Nothing in a picture file can be trusted. The header is read first and compared with `limits`; only
-then are pixels decoded, and whatever the decoder raises is that file's problem: `UnusableImage`.
+Nothing in a picture file can be trusted. The header is read first and compared with the limits
+below; only then are pixels decoded, and whatever a decoder raises is that file's problem.
 """
 
 import hashlib
 import io
+import os
 import re
+import stat
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,8 +22,7 @@ from PIL import Image, ImageFile
 
 from data.colour import to_rgb
 from data.duplicates import difference_hash
-from data.images import Pixels, UnusableImage
-from data.limits import Source, check_size, describe_unknown, read_source
+from data.images import Pixels, UnreadableFile, UnusableImage
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
@@ -42,6 +43,27 @@ Image.init()
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 FORMATS += tuple(name for name in ("AVIF", "HEIF") if name in Image.OPEN)
 HASH_SIDE = 256  # the picture is hashed as it is decoded for this size, whatever size is wanted
+
+MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have some 100 MB
+MAX_SIDES_RATIO = 50  # panoramas end at 20
+MAX_MEMORY_BYTES = 640 * 2**20  # our estimate of what decoding one picture takes at its worst
+
+Source = str | Path | bytes
+
+# What people find in their folders in the place of a picture: how it starts, and what it is.
+_IMPOSTORS = (
+    (rb"version https://git-lfs", "a git-lfs pointer, not the picture: run `git lfs pull`"),
+    (rb"\s*<(!doctype )?html", "not a picture but HTML: the download got a web page"),
+    (rb"\s*(<\?xml|<svg)", "an SVG drawing or other XML, which has no pixels: export PNG"),
+    (rb"%(!ps|pdf)", "PostScript or PDF: export the page as PNG"),
+    (
+        rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
+        "HEIC, which Pillow cannot read: `pip install pillow-heif`, or convert it to JPEG",
+    ),
+    (rb"\0+\Z", "nothing but zero bytes: an interrupted download or a failing disk"),
+    (rb"\xff\xd8|\x89png|gif8", "damaged: it starts as a picture, but its header makes no sense"),
+    (rb"", "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"),
+)
 
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURN = Image.Transpose
@@ -113,7 +135,9 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
     Raises:
         UnusableImage: with the reason.
     """
-    content = read_source(source)
+    content = _read(source)
+    if not content:
+        raise UnusableImage("empty: the file has no bytes")
     name = str(source) if isinstance(source, str | Path) else ""
     try:
         with _process_lock, warnings.catch_warnings(), _own_limits():
@@ -125,9 +149,57 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
         raise UnusableImage(_reason(error, content)) from error
 
 
+def _read(source: Source) -> bytes:
+    """Read a file once, so that hash and pixels belong together."""
+    if isinstance(source, bytes):
+        return source
+    try:
+        # A pipe without a writer would make a blocking open wait for ever.
+        with open(source, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UnusableImage("unreadable: a pipe, socket or device, not a file")
+            if status.st_size > MAX_FILE_BYTES:
+                size, limit = status.st_size / 2**20, MAX_FILE_BYTES / 2**20
+                raise UnusableImage(f"too large: {size:,.0f} MB, the limit is {limit:,.0f} MB")
+            return file.read(status.st_size)
+    except UnusableImage:
+        raise
+    except (OSError, ValueError) as error:  # the latter for a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableFile(f"unreadable: {reason}") from None
+
+
+def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
+    """Refuse a thin strip, and what takes too much memory by an estimate from the header alone.
+
+    Bytes per pixel: Pillow keeps 1 for a palette or grey, 4 for the rest; `to_rgb` adds 4, and 13
+    for transparency or 16 bits; WebP, AVIF and TIFF decode through buffers of their own. A
+    progressive JPEG keeps two bytes per coefficient of the `full_size`, whatever the draft.
+    """
+    width, height = full_size
+    if max(full_size) > MAX_SIDES_RATIO * min(full_size):
+        raise UnusableImage(
+            f"too thin a strip: {width} x {height} pixels, the limit is {MAX_SIDES_RATIO} to 1"
+        )
+    pixel_bytes = 4 if image.mode == "RGB" else 8
+    if image.has_transparency_data or image.mode.startswith("I"):
+        pixel_bytes = 17
+    if image.format in ("WEBP", "AVIF", "TIFF"):
+        pixel_bytes += 8
+    memory_bytes = pixel_bytes * image.width * image.height
+    if "progressive" in image.info:
+        memory_bytes += 2 * len(image.getbands()) * width * height
+    if memory_bytes > MAX_MEMORY_BYTES:
+        raise UnusableImage(
+            f"too large: decoding {width} x {height} pixels would take"
+            f" {memory_bytes / 2**20:,.0f} MB, the limit is {MAX_MEMORY_BYTES / 2**20:.0f} MB"
+        )
+
+
 @contextmanager
 def _own_limits() -> Iterator[None]:
-    """Switch off Pillow's limit, which counts the pixels before the draft: `check_size` is ours."""
+    """Switch off Pillow's limit, which counts pixels before the draft: `_check_size` is ours."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -172,7 +244,7 @@ def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str]
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
-        check_size(image, (width, height))
+        _check_size(image, (width, height))
         odd = _oddities(image, name)  # before load(), which forgets the tiles
         is_tiff = image.format == "TIFF"
         if is_tiff and _orientation(image) in _TURNS:  # load() turns it and forgets
@@ -202,7 +274,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
-        return describe_unknown(content)
+        flags = re.IGNORECASE | re.DOTALL
+        return next(what for start, what in _IMPOSTORS if re.match(start, content, flags))
     if isinstance(error, MemoryError):
         return "too large: decoding takes more memory than a photograph needs"
     if "truncated" in str(error).lower():

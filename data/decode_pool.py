@@ -23,7 +23,7 @@ from pathlib import Path
 from data.decode import Inspection, UnusableImage, try_inspect
 
 SECONDS_PER_FILE = 60.0  # the slowest honest file takes about 2
-# What decoding one file may use; `limits` refuses by its own estimate long before.
+# What decoding one file may use; `decode` refuses by an estimate long before.
 MEMORY_LIMIT_BYTES = 2**30
 
 Result = Inspection | UnusableImage

@@ -1,59 +1,21 @@
 """A look at every file before the training: what cannot be used, what leaks, what is odd."""
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from data import DataError
-from data.advice import about_balance, about_start, guessing_loss, hint_at_groups, plural
+from data.advice import guessing_loss, hint_at_groups, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES, Facts
 from data.folder import NO_CLASS, list_files
-from data.images import size_to_train
+from data.images import FileTable, printable, size_to_train
 from data.labels import list_pictures
 from data.load import Catalog, Split
-from data.table import FileTable, printable
 
 NUM_SHOWN = 10  # of a list that may have thousands
-
-
-def run_doctor(
-    root: str | Path,
-    as_json: bool = False,
-    image_size: int = 64,
-    split: Split = Split(0.2, seed=0),  # noqa: B008 - it never changes
-    decoding: Decoding = Decoding(),  # noqa: B008
-    training_s: Callable[[Mapping[str, int]], float] | None = None,
-    num_corrections: int = 0,
-    from_scratch: bool = False,
-    also: Callable[[Mapping[str, Any]], None] = lambda found: None,
-    group: str | None = None,
-) -> int:
-    """Examine a folder and print what was found; return 1 if something must be repaired, else 0.
-
-    Args:
-        image_size, split, decoding, group: as the training will have them.
-        training_s: how long a training on so many pictures of each class takes, in seconds.
-        num_corrections: settings that correct the sizes of the classes.
-        from_scratch: whether the training starts without pretrained weights.
-        also: what else to do with the findings.
-
-    Raises:
-        DataError: no such folder.
-    """
-    found = examine(root, image_size, split, decoding, group)
-    counts = {name: classes["train"] for name, classes in found["classes"].items()}
-    if len(counts) > 1:
-        found["warnings"] += about_balance(counts, num_corrections)
-        found["warnings"] += about_start(counts) if from_scratch else []
-    if training_s and found["num_images"]:
-        found["training_s"] = training_s(counts)
-    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else page(found))
-    also(found)
-    return 1 if found["repairs"] else 0
 
 
 def examine(
@@ -62,6 +24,15 @@ def examine(
     """Open every file once, for the training too, and draw the split that a training would draw.
 
     The files of any folder are examined; what is wrong with the folder is the first of `repairs`.
+
+    Args:
+        image_size, split, decoding, group: as the training will have them.
+
+    Returns:
+        the findings, in JSON types; nothing must be repaired if `repairs` is empty.
+
+    Raises:
+        DataError: no such folder.
     """
     table, repairs = _list(root, group)
     _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
@@ -105,12 +76,15 @@ def _list(root: str | Path, group: str | None) -> tuple[FileTable, list[str]]:
 
 
 def _odd(catalog: Catalog) -> list[dict[str, Any]]:
-    found = []
-    for kind, done in ODDITIES.items():
-        both = zip(catalog.files, catalog.facts, strict=True)
-        if paths := sorted(file.name for file, facts in both if kind in facts.odd):
-            found.append({"kind": kind, "done": done, "count": len(paths), "paths": paths})
-    return found
+    paths: dict[str, list[str]] = {kind: [] for kind in ODDITIES}
+    for file, facts in zip(catalog.files, catalog.facts, strict=True):
+        for kind in facts.odd:
+            paths[kind].append(file.name)
+    return [
+        {"kind": kind, "done": ODDITIES[kind], "count": len(names), "paths": sorted(names)}
+        for kind, names in paths.items()
+        if names
+    ]
 
 
 def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
@@ -130,59 +104,51 @@ def _sizes(facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as one page for a terminal."""
-    across = {(False, False): "twice in a class", (True, False): "under two labels"}
-    across |= {(False, True): "in train and in val", (True, True): "under two labels, in both"}
-    pairs: dict[str, list[str]] = {name: [] for name in across.values()}
+    pairs: dict[str, list[str]] = {}
     for pair in found["duplicates"]:
-        kind = across[pair["across_classes"], pair["across_splits"]]
-        pairs[kind].append(
-            f"  {'is' if pair['kind'] == 'same' else 'is nearly'}  ".join(pair["paths"])
-        )
-    unusable = (f"{one['path']}  {one['reason']}" for one in found["unusable"])
-    odd = (f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"])
+        where = "under two labels" if pair["across_classes"] else "with one label"
+        where += ", in train and in val" if pair["across_splits"] else ""
+        joint = "  is  " if pair["kind"] == "same" else "  is nearly  "
+        pairs.setdefault(where, []).append(joint.join(pair["paths"]))
+    unusable = [f"{one['path']}  {one['reason']}" for one in found["unusable"]]
+    odd = [f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]]
     sections = [
         [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used"],
-        _classes(found) if found["num_images"] and NO_CLASS not in found["classes"] else [],
-        _cost(found) if found["num_images"] else [],
+        *(_overview(found) if found["num_images"] else []),
         _section("Cannot be used, left out of training and validation", unusable),
         _section("Odd, but can be used", odd),
         *(
-            _section(f"One picture {kind} ({plural(len(lines), 'pair')})", lines)
-            for kind, lines in pairs.items()
+            _section(f"One picture twice, {where} ({plural(len(lines), 'pair')})", lines)
+            for where, lines in pairs.items()
         ),
-        _section("Fix these first", (f"- {one}" for one in found["repairs"]), most=1000),
-        _section("Good to know", (f"- {one}" for one in found["warnings"]), most=1000),
+        _section("Fix these first", [f"- {one}" for one in found["repairs"]], most=1000),
+        _section("Good to know", [f"- {one}" for one in found["warnings"]], most=1000),
         [] if found["repairs"] else ["No problems found."],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
-def _classes(found: Mapping[str, Any]) -> list[str]:
+def _overview(found: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield what the pictures are, and what to expect of a training with them."""
     classes = found["classes"]
     total = sum(counts["train"] for counts in classes.values()) or 1
     rows = [
         f"{name}: {n['train']:,} train ({n['train'] / total:.1%}), {n['val']:,} val"
         for name, n in classes.items()
     ]
-    if len(classes) == 1:
-        return _section("Classes", rows)
-    return [
-        *_section("Classes", rows, most=40),
-        f"  Guessing the shares of train gives E = {found['guessing_E']:.4f}"
-        f" (equal shares: ln {len(classes)} = {math.log(len(classes)):.4f}).",
-    ]
-
-
-def _cost(found: Mapping[str, Any]) -> list[str]:
+    if NO_CLASS not in classes:
+        yield _section("Classes", rows, most=40)
     sizes = (f"{name} {width} x {height}" for name, (width, height) in found["sizes"].items())
-    lines = [f"Sizes in pixels: {', '.join(sizes)}."]
+    yield [f"Sizes in pixels: {', '.join(sizes)}."]
+    if len(classes) > 1:
+        yield [
+            f"Guessing the shares of train gives E = {found['guessing_E']:.4f}"
+            f" (equal shares: ln {len(classes)} = {math.log(len(classes)):.4f})."
+        ]
     if "training_s" in found:
-        lines.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
-    return lines
+        yield [f"Training will take about {found['training_s'] / 60:,.1f} minutes."]
 
 
-def _section(title: str, lines: Iterable[str], most: int = NUM_SHOWN) -> list[str]:
-    shown = [f"  {line}" for line in lines]
-    if len(shown) > most:
-        shown[most:] = [f"  ... and {len(shown) - most:,} more (--json lists all)"]
-    return [f"{title}:", *shown] if shown else []
+def _section(title: str, lines: Sequence[str], most: int = NUM_SHOWN) -> list[str]:
+    rest = [f"... and {len(lines) - most:,} more (--json lists all)"] if len(lines) > most else []
+    return [f"{title}:", *(f"  {line}" for line in [*lines[:most], *rest])] if lines else []

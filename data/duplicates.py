@@ -41,13 +41,11 @@ def difference_hash(image: Image.Image) -> int:
     return int.from_bytes(bits.tobytes(), "big")
 
 
-def duplicate_pairs(
-    sha256s: Sequence[str], hashes: Sequence[int], max_distance: int = MAX_DISTANCE
-) -> Pairs:
+def duplicate_pairs(sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
     """Pair files with equal content or nearly equal look.
 
     Of equal ones only neighbours are paired, enough to group them. The search is exact and not
-    quadratic: cut into `max_distance` + 2 bands, two near hashes agree wholly in at least two of
+    quadratic: cut into `MAX_DISTANCE` + 2 bands, two near hashes agree wholly in at least two of
     them, so for every two bands, only hashes that agree in both are compared. Where hundreds of
     thousands of pictures look much alike (digits, icons), nearly all would be compared with all, to
     find pairs that mean nothing: then the distance is the largest with few comparisons.
@@ -67,7 +65,7 @@ def duplicate_pairs(
     content = b"".join(h.to_bytes(NUM_BITS // 8, "big") for h in index_of)
     words = np.frombuffer(content, np.uint64).reshape(-1, 2)
     found = [_neighbours(sha256s), equal]
-    for distance in range(max_distance, 0, -1):
+    for distance in range(MAX_DISTANCE, 0, -1):
         agreeing = list(_agreeing(words, distance))
         if sum(_num_pairs(keys) for keys, _ in agreeing) <= MAX_COMPARISONS:
             for i, j in (pair for keys, order in agreeing for pair in _pairs(keys, order)):

@@ -5,14 +5,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from data import DataError
 from data.advice import plural, some
-from data.images import Unusable
-from data.table import File, FileTable, printable
+from data.images import File, FileTable, Unusable, printable
 
 # What systems and tools leave behind. Names that start with a dot are passed over anyway.
 _DEBRIS = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
@@ -29,8 +27,6 @@ SPLIT_NAMES = {
 }  # fmt: skip
 
 NO_CLASS = "(no class)"  # of files that lie in no folder of a class
-
-Place = tuple[Path, str]  # a folder of classes, and its split
 
 
 def list_folder(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
@@ -57,7 +53,8 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
 
 def list_files(root: str | Path) -> FileTable:
     """Find every file below a root, whatever the folders are called: for a look at them."""
-    return _search(_checked(root), [NO_CLASS], [(_checked(root), 0, "train")])
+    root = _checked(root)
+    return _search(root, [NO_CLASS], [(root, 0, "train")])
 
 
 def group_of(path: str, folder: str, group: str | None) -> str:
@@ -94,10 +91,10 @@ def _checked(root: str | Path) -> Path:
     return Path(os.path.abspath(root))
 
 
-def _places(root: Path) -> tuple[list[Place], list[str]]:
-    """Return the folders that hold classes, and what to say about them."""
+def _places(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Return the folders that hold classes with their splits, and what to say about them."""
     found: dict[str, str] = {}
-    folders = _folders(root)
+    folders, _ = _entries(root)
     for name in folders:
         if split := SPLIT_NAMES.get(name.lower()):
             if split in found:
@@ -118,8 +115,8 @@ def _places(root: Path) -> tuple[list[Place], list[str]]:
     return [(root / found[split], split) for split in ("train", "val")], notes
 
 
-def _list_classes(root: Path, places: Sequence[Place], group: str | None) -> FileTable:
-    class_names = sorted({class_name(name) for name in _folders(places[0][0])})
+def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | None) -> FileTable:
+    class_names = sorted({class_name(name) for name in _entries(places[0][0])[0]})
     if not class_names:
         raise DataError(
             f"{root}: expected a folder for each class, root/CLASS/*.jpg, but it has no folders;"
@@ -127,17 +124,16 @@ def _list_classes(root: Path, places: Sequence[Place], group: str | None) -> Fil
         )
     searched, num_beside, spellings = [], 0, set()
     for place, split in places:
-        for name in filter(_is_visible, sorted(os.listdir(place))):
-            if not (place / name).is_dir():
-                num_beside += _suffix(name) not in _SIDECARS
-                continue
-            spellings.add(name)
+        folders, beside = _entries(place)
+        num_beside += len(beside)
+        for name in folders:
             if class_name(name) not in class_names:
                 raise DataError(
                     f"{place / name}: train has no class of that name, only {some(class_names)};"
                     " rename the folder, or add the class to train"
                 )
             searched.append((place / name, class_names.index(class_name(name)), split))
+        spellings.update(folders)
     table = _search(root, class_names, searched, group)
     if num_beside:
         table.warnings.insert(0, f"{num_beside} files beside the folders of the classes: not used")
@@ -145,31 +141,27 @@ def _list_classes(root: Path, places: Sequence[Place], group: str | None) -> Fil
     twice = [name for name, count in forms.items() if count > 1]
     cases = Counter(map(str.casefold, class_names))
     alike = [name for name in class_names if cases[name.casefold()] > 1]
-    if twice:
-        table.warnings.append(
-            f"folders that Unicode writes in two ways are one class: {some(twice)}"
-        )
-    if alike:
-        table.warnings.append(
-            f"names that differ only in case are different classes: {some(alike)}"
-        )
+    for what, names in (
+        ("folders that Unicode writes in two ways are one class", twice),
+        ("names that differ only in case are different classes", alike),
+    ):
+        table.warnings.extend([f"{what}: {some(names)}"] if names else [])
     return table
 
 
 def _check_classes(root: Path, place: Path, group: str | None) -> None:
     """Refuse folders that hold the classes instead of being the classes."""
-    names = _folders(place)
-    if len(names) == 1:
-        inner, inside = place / names[0], sorted(_only_folders(place / names[0]))
-        while len(inside) == 1:
+    names, _ = _entries(place)
+    if len(names) == 1:  # `load_folder` refuses a single class
+        inner = place / names[0]
+        while len(inside := _only_folders(inner)) == 1:
             inner = inner / inside[0]
-            inside = sorted(_only_folders(inner))
         if inside:
             raise DataError(
                 f"{root}: holds one folder; set data.root={inner}, which has {some(inside)}"
             )
-        return  # `load_folder` says so
-    common = sorted(set.intersection(*(_only_folders(place / name) for name in names)))
+        return
+    common = sorted(set.intersection(*(set(_only_folders(place / name)) for name in names)))
     if len(common) > 1 and group is None:
         raise DataError(
             f"{root}: each of {some(names)} holds {some(common)}. Which are the classes? If"
@@ -178,22 +170,21 @@ def _check_classes(root: Path, place: Path, group: str | None) -> None:
         )
 
 
-def _folders(root: Path) -> list[str]:
-    """Return the names of the visible folders right below root."""
-    entries = [entry for entry in os.scandir(root) if _is_visible(entry.name) and entry.is_dir()]
-    return sorted(entry.name for entry in entries)
+def _entries(root: Path) -> tuple[list[str], list[str]]:
+    """Return the visible folders right below root, and the files there that may be pictures."""
+    entries = [entry for entry in os.scandir(root) if _is_visible(entry.name)]
+    folders = sorted(entry.name for entry in entries if entry.is_dir())
+    files = (entry.name for entry in entries if not entry.is_dir())
+    return folders, [name for name in files if _suffix(name) not in _SIDECARS]
 
 
-def _only_folders(root: Path) -> set[str]:
-    """Return the names of the folders right below root; none if it holds files or is unreadable."""
-    names = set()
-    with suppress(OSError), os.scandir(root) as entries:
-        for entry in entries:
-            if _is_visible(entry.name) and _suffix(entry.name) not in _SIDECARS:
-                if not entry.is_dir():
-                    return set()
-                names.add(entry.name)
-    return names
+def _only_folders(root: Path) -> list[str]:
+    """Return the folders right below root; none if it holds files or is unreadable."""
+    try:
+        folders, files = _entries(root)
+    except OSError:
+        return []
+    return [] if files else folders
 
 
 def _is_visible(name: str) -> bool:

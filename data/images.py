@@ -1,9 +1,11 @@
-"""What every data source returns: pictures decoded once, and what could not be used."""
+"""The files that a data source lists, and the decoded pictures that it returns."""
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
+Key = tuple[str, int, int]  # path, size and time of change: equal as long as the content is
 
 
 class UnusableImage(ValueError):
@@ -19,6 +22,45 @@ class UnusableImage(ValueError):
 
 class UnreadableFile(UnusableImage):
     """The file could not even be read, which may be different the next time."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A file that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that should be a picture."""
+
+    path: str  # below the root; may hold bytes that are not UTF-8, as names on a disk do
+    label: int  # an index into the class names
+    split: str = ""  # "train" or "val"; "" where the split is still to be drawn
+    group: str = ""  # files of one group stay on one side of the split; "" is no group
+    num_bytes: int = -1  # -1 where not even this could be read
+    changed_ns: int = -1  # mtime or ctime, the later one: `mv` and `cp -p` keep the mtime
+
+    @property
+    def name(self) -> str:
+        return printable(self.path)
+
+    @property
+    def key(self) -> Key:
+        return self.path, self.num_bytes, self.changed_ns
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """All files of a data set, before any of them is opened."""
+
+    root: Path
+    class_names: Sequence[str]
+    files: Sequence[File]
+    unusable: Sequence[Unusable] = ()  # folders and links of no use
+    warnings: list[str] = field(default_factory=list)
 
 
 class PictureRows:
@@ -65,14 +107,6 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
-class Unusable:
-    """A file that was left out, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Data:
     """Both splits of a data set. Training pictures are larger, for random crops to choose from."""
 
@@ -97,3 +131,11 @@ def fingerprint(
     content = {split: [list(sha256s), list(labels)] for split, (sha256s, labels) in rows.items()}
     text = json.dumps([list(class_names), content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def printable(path: str) -> str:
+    """Return a path as text that any terminal and any JSON file takes."""
+    if path.isascii() and path.isprintable():  # nearly all, and there may be a million
+        return path
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data import DataError
 from data.folder import SPLIT_NAMES, about_groups, class_name, group_of, list_folder, stamp
-from data.table import File, FileTable
+from data.images import File, FileTable
 
 COLUMNS = ("path", "label", "split", "group")
 NUM_SHOWN = 5  # mistakes
@@ -25,25 +25,26 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
     seen: dict[str, tuple[int, dict[str, str]]] = {}
     for line, row in rows:
         row["path"] = os.path.normpath(row["path"]) if row["path"] else ""
+        row["split"] = SPLIT_NAMES.get(row["split"].lower(), row["split"])
         first, other = seen.setdefault(row["path"], (line, row))
         differing = [column for column in COLUMNS if row[column] != other[column]]
         if not (row["path"] and row["label"]):
             mistakes.append(f"{line}: expected a path and a label")
         elif not os.path.lexists(root / row["path"]):
             mistakes.append(f"{line}: {row['path']}: no such file")
-        elif row["split"].lower() not in {"", *SPLIT_NAMES}:
+        elif row["split"] not in ("", "train", "val", "test"):
             mistakes.append(f"{line}: split {row['split']}; expected train, val or test")
         elif differing:
-            (what, *_), name = differing, row["path"]
+            what = differing[0]
             said = f"{what} is {row[what]}, but {other[what]} in line {first}"
-            mistakes.append(f"{line}: {name}: {said}")
+            mistakes.append(f"{line}: {row['path']}: {said}")
     if not rows:
         mistakes.append("2: expected a row per picture")
     if mistakes:
         more = [f"and {len(mistakes) - NUM_SHOWN} more"] if len(mistakes) > NUM_SHOWN else []
         raise DataError("\n".join([*(f"{path}:{m}" for m in mistakes[:NUM_SHOWN]), *more]))
-    used = {row["path"]: row for _, row in rows if SPLIT_NAMES.get(row["split"].lower()) != "test"}
-    splits = {SPLIT_NAMES.get(row["split"].lower(), "") for row in used.values()}
+    used = {row["path"]: row for _, row in rows if row["split"] != "test"}
+    splits = {row["split"] for row in used.values()}
     if "" in splits and len(splits) > 1:
         raise DataError(f"{path}: some rows have a split, others do not; fill in all or none")
     class_names = sorted({row["label"] for row in used.values()})
@@ -51,7 +52,7 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
         File(
             name,
             class_names.index(row["label"]),
-            SPLIT_NAMES.get(row["split"].lower(), "") if "val" in splits else "",
+            row["split"] if "val" in splits else "",
             row["group"] or group_of(name, os.path.dirname(name), group),
             *stamp(os.path.join(root, name)),
         )

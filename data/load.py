@@ -10,15 +10,24 @@ from typing import cast
 import numpy as np
 
 from data import DataError
-from data.advice import about_classes, about_duplicates, plural, some
+from data.advice import about_classes, plural, some
 from data.cache import Decoding, Found, decode_table
 from data.decode import Facts
 from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import class_name
-from data.images import Data, ImageSet, PictureRows, Pixels, Unusable, UnusableImage, fingerprint
+from data.images import (
+    Data,
+    File,
+    FileTable,
+    ImageSet,
+    PictureRows,
+    Pixels,
+    Unusable,
+    UnusableImage,
+    fingerprint,
+)
 from data.labels import list_pictures
 from data.split import draw_folds, split_train_val
-from data.table import File, FileTable
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,9 @@ def load_folder(
     root: str | Path,
     image_size: int,
     split: Split,
-    train_size: int | None = None,
-    on_bad: str = "skip",
-    decoding: Decoding = Decoding(),  # noqa: B008 - it never changes
+    train_size: int,
+    on_bad: str,
+    decoding: Decoding,
     group: str | None = None,
 ) -> Data:
     """Decode every picture of a folder once, in parallel, and keep the result for the next time.
@@ -49,7 +58,7 @@ def load_folder(
         root: folder of the classes, or of train and val; or a table, as `list_labels` reads it.
         image_size: side in pixels of the validation pictures.
         split: not used where there is a val folder.
-        train_size: side in pixels of the training pictures; `image_size` by default.
+        train_size: side in pixels of the training pictures.
         on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
         group: which pictures stay on one side of the split, as `list_folder` takes it.
 
@@ -61,7 +70,7 @@ def load_folder(
         raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
     if split.num_folds and any(file.split for file in table.files):
         raise DataError(f"{root}: says what is train and val; folds are drawn where nothing does")
-    data, catalog = _load(table, (train_size or image_size, image_size), split, decoding)
+    data, catalog = _load(table, (train_size, image_size), split, decoding)
     if data.unusable and on_bad == "error":
         raise DataError(
             f"{root}: {len(data.unusable)} files cannot be used ({_named(data.unusable)}); repair"
@@ -73,10 +82,7 @@ def load_folder(
 
 
 def load_folder_for_evaluation(
-    root: str | Path,
-    class_names: Sequence[str],
-    image_size: int,
-    decoding: Decoding = Decoding(),  # noqa: B008 - it never changes
+    root: str | Path, class_names: Sequence[str], image_size: int, decoding: Decoding
 ) -> Data:
     """Load all pictures of a folder, or its val, as one validation set with the classes of a model.
 
@@ -95,11 +101,10 @@ def load_folder_for_evaluation(
         for file in table.files
         if file.split == "val" or not has_val
     ]
-    found = {class_names[file.label] for file in files}
-    missing = [name for name in class_names if name not in found]
-    about = [f"{root}: no pictures of {some(missing)}"] if missing else []
-    warnings = [*table.warnings, *about]
-    table = replace(table, class_names=class_names, files=files, warnings=warnings)
+    found = {file.label for file in files}
+    if missing := [name for label, name in enumerate(class_names) if label not in found]:
+        table.warnings.append(f"{root}: no pictures of {some(missing)}")
+    table = replace(table, class_names=class_names, files=files)
     return _load(table, (image_size, image_size), Split(0.0, 0), decoding)[0]
 
 
@@ -156,14 +161,25 @@ class Catalog:
 
     def advice(self) -> tuple[list[str], list[str]]:
         """Return what must be repaired, and what is good to know."""
-        kinds = Counter(self.across(i, j) for i, j in self.pairs.tolist())
-        num_labels, num_splits = (sum(n for k, n in kinds.items() if k[at]) for at in (0, 1))
-        repairs, notes = about_duplicates(num_labels, num_splits, kinds[False, False])
-        groups = {(f.group, of) for f, of in zip(self.files, self.splits, strict=True) if f.group}
-        counts = Counter(group for group, _ in groups)
-        if parted := sorted(group for group, num_splits in counts.items() if num_splits > 1):
+        pairs = [self.across(i, j) for i, j in self.pairs.tolist()]
+        counts = {
+            "under two labels: keep the right one": sum(labels for labels, _ in pairs),
+            "in both train and val: remove one of them, or validation measures memory": sum(
+                splits for _, splits in pairs
+            ),
+            "in one class and split: what they show weighs more": pairs.count((False, False)),
+        }
+        *repairs, note = [
+            f"{plural(count, 'pair')} of files with one picture {what}" if count else ""
+            for what, count in counts.items()
+        ]
+        of_split: dict[str, set[str]] = {"train": set(), "val": set()}
+        for file, split in zip(self.files, self.splits, strict=True):
+            of_split[split].add(file.group)
+        if parted := sorted((of_split["train"] & of_split["val"]) - {""}):
             repairs.append(f"{plural(len(parted), 'group')} in both train and val: {some(parted)}")
-        return repairs, about_classes(self.counts("train"), self.counts("val")) + notes
+        notes = [*about_classes(self.counts("train"), self.counts("val")), note]
+        return list(filter(None, repairs)), list(filter(None, notes))
 
 
 def _load(
@@ -178,12 +194,12 @@ def _load(
     sets, content = [], {}
     for side, size in zip(("train", "val"), sizes, strict=True):
         indices = [i for i, of in enumerate(catalog.splits) if of == side]
-        files = [catalog.files[i] for i in indices]
+        files, facts = [catalog.files[i] for i in indices], [catalog.facts[i] for i in indices]
         rows = np.array([found[file.key][1] for file in files], np.int64)
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
-        labels, names = [file.label for file in files], [file.name for file in files]
-        sha256s = [catalog.facts[i].sha256 for i in indices]
-        prints = prints_of(sha256s, [catalog.facts[i].difference_hash for i in indices])
+        labels, sha256s = [file.label for file in files], [f.sha256 for f in facts]
+        prints = prints_of(sha256s, [f.difference_hash for f in facts])
+        names = [file.name for file in files]
         sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
         content[side] = sha256s, labels
     repairs, notes = catalog.advice()

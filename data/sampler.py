@@ -39,15 +39,13 @@ class EpochSampler:
         rng = generator(self.seed, epoch, self.FILL)
         members = [np.flatnonzero(self.labels == k) for k in np.unique(self.labels)]
         size = max(len(ids) for ids in members)
-        return np.concatenate([fill(ids, size, rng) for ids in members])
+        filled = []
+        for ids in members:  # each as often as the others of its class, give or take one
+            whole, rest = divmod(size, len(ids))
+            filled += [np.tile(ids, whole), rng.permutation(ids)[:rest]]
+        return np.concatenate(filled)
 
     def batches(self, epoch: int) -> list[Ids]:
         """The slots of each batch, in the order of training."""
         order = generator(self.seed, epoch, self.ORDER).permutation(self.num_slots)
         return np.array_split(order, self.num_batches)
-
-
-def fill(ids: Ids, size: int, rng: np.random.Generator) -> Ids:
-    """Repeat ids to `size` entries, each as often as the others, give or take one."""
-    whole, rest = divmod(size, len(ids))
-    return np.concatenate([np.tile(ids, whole), rng.permutation(ids)[:rest]])

@@ -18,7 +18,7 @@ from crossent.inference.heatmap import evidence, in_shape
 from crossent.inference.paths import validation_files
 from crossent.model_file import Classifier
 from data.decode import inspect
-from data.table import printable
+from data.images import printable
 
 SIDE = 320  # pixels, the longer side of the heat map
 NUM_EXAMPLES = 6

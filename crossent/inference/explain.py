@@ -11,7 +11,7 @@ from crossent.errors import UserError
 from crossent.inference.predict import predict
 from crossent.loss import article, cross_entropy
 from crossent.model_file import Classifier
-from data.table import printable
+from data.images import printable
 
 MAX_ROWS = 6  # classes to show; 1,000 of them would fill pages with zeros
 OTHERS = {"en": "{} others", "ja": "ほか {} クラス"}  # each language has a template

@@ -25,8 +25,7 @@ from crossent.evaluation.confidence import keep_promise
 from crossent.model_file import Classifier, load_model
 from data.decode import Inspection, UnusableImage, decode
 from data.decode_pool import decode_in_order
-from data.images import Pixels
-from data.table import printable
+from data.images import Pixels, printable
 
 BATCH_SIZE = 64
 WINDOW = 4 * BATCH_SIZE  # files in hand: the next batches are decoded while the model works

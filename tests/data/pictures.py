@@ -1,16 +1,14 @@
 """Pictures made by the tests: photographs in miniature, different for every seed."""
 
 import io
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from data.cache import Decoding
-from data.decode import try_inspect
 from data.images import Data
 from data.load import Split, load_folder
 
@@ -30,33 +28,12 @@ def encoded(image: Image.Image, file_format: str = "JPEG", **options: Any) -> by
     return buffer.getvalue()
 
 
-def decoded_here(paths, sizes, num_workers):
-    """In the place of `decode_in_order`: in this process."""
-    return (try_inspect(path, sizes) for path in paths)
-
-
-def p3_profile() -> bytes:
-    """A small ICC profile: the colours of Display P3 (for D50), gamma 2.2."""
-
-    def xyz(*values: float) -> bytes:
-        return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(2.2 * 256))
-    tags = {
-        b"desc": b"desc\0\0\0\0\0\0\0\x03P3\0".ljust(96, b"\0"),
-        b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        b"rXYZ": xyz(0.51512, 0.2412, -0.00105),
-        b"gXYZ": xyz(0.29198, 0.69225, 0.04189),
-        b"bXYZ": xyz(0.1571, 0.06657, 0.78407),
-        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
-    }
-    table, body, start = b"", b"", 132 + 12 * len(tags)
-    for name, content in tags.items():
-        table += name + struct.pack(">II", start + len(body), len(content))
-        body += content
-    head = struct.pack(">I4xI4s4s4s", start + len(body), 2 << 24, b"mntr", b"RGB ", b"XYZ ")
-    head = head.ljust(36, b"\0") + b"acsp" + bytes(28) + xyz(0.9642, 1.0, 0.8249)[8:]
-    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+def other_profile() -> bytes:
+    """An ICC profile: sRGB with red and green exchanged, under another name."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exchanged = profile.replace(b"rXYZ", b"temp", 1).replace(b"gXYZ", b"rXYZ", 1)
+    exchanged = exchanged.replace(b"temp", b"gXYZ", 1)
+    return exchanged.replace("sRGB".encode("utf-16-be"), "sGRB".encode("utf-16-be"))
 
 
 def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:

@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -144,13 +143,6 @@ def start_loading(animals, kept):
     return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
 
-def wait_for_pixels(kept):
-    deadline = time.monotonic() + 30
-    while sum(path.stat().st_size for path in kept.glob("*/pixels-*")) < 20_000:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.slow
 def test_two_runs_at_once_decode_once(animals, kept):
     """As do the processes of a second machine that has a disk of its own."""
@@ -162,15 +154,16 @@ def test_two_runs_at_once_decode_once(animals, kept):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
-def test_a_decoding_that_is_stopped_goes_on_where_it_was(tmp_path, kept, decoded, signum):
+def test_a_decoding_that_is_killed_goes_on_where_it_was(tmp_path, kept, decoded):
     many = make_folder(tmp_path / "many", {"dog": 600, "fox": 600})
     run = start_loading(many, kept)
-    wait_for_pixels(kept)
-    run.send_signal(signum)
-    _, stderr = run.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while sum(path.stat().st_size for path in kept.glob("*/pixels-*")) < 20_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run.kill()
+    run.communicate(timeout=60)
     assert run.returncode != 0
-    assert stderr.count("Traceback") <= 1  # the workers say nothing
     data = load(many, kept)
     assert len(decoded) < 1200
     same(data, load(many, None))

@@ -1,4 +1,4 @@
-"""The doctor names what is wrong, counts what is odd, and says by its exit status which it was."""
+"""The doctor names what must be repaired, counts what is odd, and knows the training to come."""
 
 import json
 import math
@@ -6,10 +6,16 @@ import math
 import pytest
 from PIL import Image
 
+from crossent import pretrained
+from crossent.__main__ import main
+from crossent.config import load_settings
+from crossent.train_run import training_seconds
 from data import DataError
-from data.advice import guessing_loss
-from data.doctor import page, run_doctor
-from tests.data.pictures import SHARED, encoded, load, make_files, make_folder, p3_profile, scene
+from data.advice import about_training, guessing_loss
+from data.cache import Decoding
+from data.doctor import examine, page
+from data.load import Split
+from tests.data.pictures import encoded, load, make_files, make_folder, other_profile, scene
 
 
 @pytest.fixture
@@ -23,29 +29,26 @@ def split_animals(tmp_path):
     return make_folder(tmp_path / "split" / "val", {"dog": 6, "fox": 6}, first_seed=60).parent
 
 
-def doctor(root, capsys, **options):
-    status = run_doctor(root, as_json=True, **options)
-    return status, json.loads(capsys.readouterr().out)
+def doctor(root, image_size=64, group=None):
+    return examine(root, image_size, Split(0.2, seed=0), Decoding(), group)
 
 
-def test_a_healthy_folder(animals, capsys):
-    status, found = doctor(animals, capsys, training_s=lambda counts: 2.5 * counts["dog"])
-    assert status == 0
+def test_a_healthy_folder(animals):
+    found = doctor(animals)
     assert found["num_images"] == 60
     assert found["classes"] == {"dog": {"train": 24, "val": 6}, "fox": {"train": 24, "val": 6}}
-    assert found["unusable"] == found["odd"] == found["duplicates"] == found["warnings"] == []
-    assert found["sizes"] == {"min": [96, 64], "median": [96, 64], "max": [96, 64]}
+    assert found["unusable"] == found["odd"] == found["duplicates"] == []
+    assert found["repairs"] == found["warnings"] == []
+    assert found["sizes"] == {"min": (96, 64), "median": (96, 64), "max": (96, 64)}
     assert found["guessing_E"] == pytest.approx(math.log(2))
-    assert found["training_s"] == 2.5 * 24
     assert "60 pictures can be used" in page(found) and "No problems found." in page(found)
 
 
-def test_unusable_files_are_listed_with_their_reasons(animals, capsys):
+def test_unusable_files_are_listed_with_their_reasons(animals):
     (animals / "dog" / "page.jpg").write_bytes(b"<html>404")
     for number in range(21):
         (animals / "fox" / f"none{number:02}.jpg").write_bytes(b"")
-    status, found = doctor(animals, capsys)
-    assert status == 1
+    found = doctor(animals)
     first, second = found["unusable"][:2]
     assert first["path"] == "dog/page.jpg" and "HTML" in first["reason"]
     assert second["path"] == "fox/none00.jpg" and "empty" in second["reason"]
@@ -64,11 +67,10 @@ def test_unusable_files_are_listed_with_their_reasons(animals, capsys):
         ("val/fox/copy.jpg", ["under two labels: keep", "both train and val: remove one"], []),
     ],
 )
-def test_one_picture_twice(split_animals, capsys, kind, copy, in_repairs, in_warnings):
+def test_one_picture_twice(split_animals, kind, copy, in_repairs, in_warnings):
     image = scene(0) if kind == "same" else scene(0).resize((60, 40))
     (split_animals / copy).write_bytes(encoded(image))
-    status, found = doctor(split_animals, capsys, image_size=16)
-    assert status == bool(in_repairs)
+    found = doctor(split_animals, image_size=16)
     (pair,) = found["duplicates"]
     assert (pair["paths"], pair["kind"]) == (["train/dog/000.jpg", copy], kind)
     assert (pair["across_classes"], pair["across_splits"]) == ("fox" in copy, "val" in copy)
@@ -82,13 +84,13 @@ def test_one_picture_twice(split_animals, capsys, kind, copy, in_repairs, in_war
     assert counts == {name: split["val"] for name, split in found["classes"].items()}
 
 
-def test_odd_files_are_counted_with_what_is_done(animals, capsys):
+def test_odd_files_are_counted_with_what_is_done(animals):
     exif = Image.Exif()
     exif[0x0112] = 6
     film = {"save_all": True, "append_images": [scene(106)]}
     odd_files = {
         "turned": ("turned.jpg", encoded(scene(100), exif=exif)),
-        "colour profile": ("p3.jpg", encoded(scene(108), icc_profile=p3_profile())),
+        "colour profile": ("profile.jpg", encoded(scene(108), icc_profile=other_profile())),
         "CMYK": ("cmyk.jpg", encoded(scene(101).convert("CMYK"))),
         "palette": ("palette.png", encoded(scene(102).convert("P"), "PNG")),
         "transparency": ("alpha.png", encoded(scene(103).convert("RGBA"), "PNG")),
@@ -98,43 +100,54 @@ def test_odd_files_are_counted_with_what_is_done(animals, capsys):
     }
     for name, content in odd_files.values():
         (animals / "dog" / name).write_bytes(content)
-    status, found = doctor(animals, capsys)
+    found = doctor(animals)
     paths = {kind: [f"dog/{name}"] for kind, (name, _) in odd_files.items()}
     assert {odd["kind"]: odd["paths"] for odd in found["odd"]} == paths
     assert all(odd["count"] == 1 and odd["done"] for odd in found["odd"])
-    assert status == 0
-    assert "turned upright" in page(found)
+    assert found["repairs"] == [] and "turned upright" in page(found)
 
 
-def test_imbalance_and_small_classes(tmp_path, capsys):
-    root = make_folder(tmp_path, {"dog": 60, "fox": 25, "wolf": 4})
-    status, found = doctor(root, capsys)
-    assert status == 0
+def test_small_classes(tmp_path):
+    found = doctor(make_folder(tmp_path, {"dog": 60, "fox": 25, "wolf": 4}))
     assert found["guessing_E"] == pytest.approx(guessing_loss({"d": 48, "f": 20, "w": 3}))
-    warnings = " | ".join(found["warnings"])
-    assert "1 class with fewer than 20 pictures to learn from: wolf (3)" in warnings
-    assert "dog has 16.0 times as many pictures as wolf: consider data.sampling=bal" in warnings
-    assert "1 class with fewer than 5 pictures to validate with" in warnings
+    few, rare = found["warnings"]
+    assert "1 class with fewer than 20 pictures to learn from: wolf (3)" in few
+    assert "1 class with fewer than 5 pictures to validate with" in rare
 
 
-def test_folders_that_cannot_be_trained_on_are_examined_all_the_same(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("counts", "num_corrections", "from_scratch", "expected"),
+    [
+        ({"dog": 48, "fox": 20}, 0, False, "dog has 2.4 times as many pictures as fox: consider"),
+        ({"dog": 48, "fox": 20}, 1, False, None),
+        ({"dog": 40, "fox": 20}, 0, False, None),
+        ({"dog": 40, "fox": 20}, 2, False, "set only one of them"),
+        ({"dog": 1200, "fox": 700}, 0, True, "configs/pretrained.yaml"),
+        ({"dog": 1200, "fox": 800}, 0, True, None),
+        ({"dog": 10}, 0, True, None),
+    ],
+)
+def test_advice_on_the_settings(counts, num_corrections, from_scratch, expected):
+    found = about_training(counts, num_corrections, from_scratch)
+    assert len(found) == (expected is not None)
+    assert all(expected in sentence for sentence in found)
+
+
+def test_folders_that_cannot_be_trained_on_are_examined_all_the_same(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
-        run_doctor(tmp_path / "none")
-    assert "can be used" in page(doctor(tmp_path, capsys)[1])  # nothing there
+        doctor(tmp_path / "none")
+    assert "can be used" in page(doctor(tmp_path))  # nothing there
     (tmp_path / "a.jpg").write_bytes(encoded(scene(1)))
-    status, found = doctor(tmp_path, capsys)
-    assert (status, found["num_images"]) == (1, 1)
+    found = doctor(tmp_path)
+    assert found["num_images"] == 1
     assert "expected a folder for each class" in found["repairs"][0]
-    make_folder(tmp_path, {"dog": 3})
-    _, found = doctor(tmp_path, capsys)
+    make_folder(tmp_path, {"dog": 1})
+    found = doctor(tmp_path)
     assert "only one class, dog" in found["repairs"][0] and "E =" not in page(found)
     make_folder(tmp_path, {"fox": 0})
-    assert "class fox has no picture to train on" in doctor(tmp_path, capsys)[1]["repairs"][0]
-
-
-def test_nothing_left_for_validation_is_told(tmp_path, capsys):
-    status, found = doctor(make_folder(tmp_path, {"dog": 1, "fox": 1}), capsys)
-    assert status == 1 and "no picture is left for validation" in found["repairs"][0]
+    assert "class fox has no picture to train on" in doctor(tmp_path)["repairs"][0]
+    make_folder(tmp_path, {"fox": 1}, first_seed=9)
+    assert "no picture is left for validation" in doctor(tmp_path)["repairs"][0]
 
 
 @pytest.mark.parametrize(
@@ -146,21 +159,56 @@ def test_nothing_left_for_validation_is_told(tmp_path, capsys):
         ("{c}/{c}.{n}{m}.jpg", None),
     ],
 )
-def test_what_looks_like_series_is_told_until_it_is_a_group(tmp_path, capsys, pattern, rule):
+def test_what_looks_like_series_is_told_until_it_is_a_group(tmp_path, pattern, rule):
     names = [pattern.format(c=c, n=n, m=m) for c in "ab" for n in range(4) for m in range(4)]
     root = make_files(tmp_path / "root", names)
-    hints = [w for w in doctor(root, capsys)[1]["warnings"] if "look like series" in w]
+    hints = [w for w in doctor(root)["warnings"] if "look like series" in w]
     assert [hint.endswith(rule) for hint in hints] == ([True] if rule else [])
     if rule:
         group = rule.removeprefix("data.group=").strip("'")
-        _, found = doctor(root, capsys, group=group)
+        found = doctor(root, group=group)
         assert not any("data.group" in w for w in found["warnings"])
         assert all(0 < n["val"] < n["train"] for n in found["classes"].values())
 
 
-@pytest.mark.skipif(not (SHARED / "bad_images").exists(), reason="../shared/bad_images is not here")
-def test_the_hostile_files(capsys):
-    status, found = doctor(SHARED / "bad_images", capsys)
-    assert (status, found["num_images"], len(found["unusable"])) == (1, 13, 23)
-    odd = {odd["kind"]: odd["count"] for odd in found["odd"]}
-    assert odd == {"turned": 3, "CMYK": 1, "palette": 2, "transparency": 3, "16-bit": 4}
+@pytest.fixture
+def config(tmp_path):
+    """Write a config for a folder of 12 dogs and 8 foxes."""
+    root = make_folder(tmp_path / "animals", {"dog": 12, "fox": 8})
+
+    def write(data, more=""):
+        path = tmp_path / "config.yaml"
+        data = f"data: {{source: folder, root: {root}, val_fraction: 0.25, {data}}}"
+        path.write_text(f"{data}\n{more}")
+        return path
+
+    return write
+
+
+PRETRAINED = "model: {name: torchvision/resnet18, weights: some.safetensors}"
+
+
+@pytest.mark.parametrize(("more", "image_size"), [(PRETRAINED, 224), ("", 64)])
+def test_the_command_follows_the_weights(config, tmp_path, monkeypatch, capsys, more, image_size):
+    """To their size; it recommends them where there are none."""
+    weights = pretrained.PretrainedWeights(tmp_path, {}, {"data.image_size": 224})
+    monkeypatch.setattr(pretrained, "read_pretrained", lambda *args: weights)
+    monkeypatch.setattr("crossent.train_run.training_seconds", lambda *args: 60.0)
+    assert main(["doctor", "-c", str(config("cache: true", more)), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["image_size"], found["training_s"]) == (image_size, 60.0)
+    is_recommended = any("configs/pretrained.yaml" in line for line in found["warnings"])
+    assert is_recommended == (not more)
+
+
+@pytest.mark.parametrize(("sampling", "num_slots"), [("natural", 9 + 6), ("balanced", 9 + 9)])
+def test_the_estimate_counts_slots(config, monkeypatch, sampling, num_slots):
+    """At ten pictures a second."""
+
+    def measured(trainer):
+        return trainer.batches.order.num_slots / 10
+
+    monkeypatch.setattr("crossent.train_run.seconds_per_epoch", measured)
+    path = config(f"sampling: {sampling}", "train: {epochs: 7, batch_size: 8}")
+    settings = load_settings(path).settings
+    assert training_seconds(settings, {"dog": 9, "fox": 6}) == 7 * num_slots / 10

@@ -13,7 +13,7 @@ from data.advice import about_classes
 from data.cache import Decoding
 from data.decode import decode
 from data.load import load_folder_for_evaluation
-from tests.data.pictures import SHARED, encoded, load, make_files, make_folder, same, scene
+from tests.data.pictures import encoded, load, make_files, make_folder, same, scene
 
 UNCACHED = Decoding(use_cache=False)
 
@@ -326,14 +326,6 @@ def test_groups_that_match_nothing_or_leak_are_told(animals, tmp_path):
     names += ["val/dog/clip0_2.jpg"]
     warnings = load(make_files(tmp_path / "split", names), group=r"clip\d").warnings
     assert "1 group in both train and val: clip0" in warnings
-
-
-@pytest.mark.skipif(not (SHARED / "photos").exists(), reason="../shared/photos is not here")
-def test_photographs(tmp_path):
-    data = load(SHARED / "photos", tmp_path, val_fraction=0.2)
-    assert (len(data.train), len(data.val)) == (321, 80)
-    assert np.bincount(data.val.labels).tolist() == [40, 27, 13]
-    assert data.unusable == []
 
 
 def test_many_small_classes_are_one_warning_of_each_kind():

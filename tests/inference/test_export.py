@@ -23,7 +23,7 @@ from crossent.inference.export import (
 )
 from crossent.inference.resize import PillowResize
 from data.decode import ODDITIES
-from tests.data.pictures import make_folder, p3_profile, scene
+from tests.data.pictures import make_folder, other_profile, scene
 
 SHAPES = [(90, 50), (50, 70), (16, 16), (17, 900), (900, 17), (1, 1), (2, 5), (64, 31), (301, 200)]
 
@@ -106,7 +106,7 @@ def odd_pictures(folder):
     photo.save(folder / "large.jpg")
     photo.resize((90, 60)).save(folder / "turned.jpg", exif=exif)
     photo.resize((90, 60)).convert("CMYK").save(folder / "printer.jpg")
-    photo.resize((90, 60)).save(folder / "phone.png", icc_profile=p3_profile())
+    photo.resize((90, 60)).save(folder / "phone.png", icc_profile=other_profile())
     clear = photo.resize((60, 90)).convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize((60, 90)))
     clear.save(folder / "clear.png")
