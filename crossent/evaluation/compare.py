@@ -168,11 +168,6 @@ def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> tuple[Inte
     return percentiles(float(differences.mean()), draws), p_value
 
 
-def spread_interval(values: Floats) -> Interval:
-    """Return the mean of (R, N) values over runs and pictures."""
-    return paired_bootstrap(np.zeros_like(values[:1]), values)[0]
-
-
 def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
     """Draw the error of the difference of two (R, N) sides that comes from few runs: (num_draws,).
 

@@ -134,76 +134,56 @@ def slope(outputs: Outputs, inverse: float) -> float:
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """Predictions from the most confident on, one level of confidence after the other.
-
-    Shape: all (M,), M at most N, as equally confident predictions are kept or left together.
-    """
-
-    coverage: Floats  # share of the pictures kept, rising to 1
-    accuracy: Floats  # of these predictions
-    threshold: Floats  # the least confidence among them
-    num_images: int
-
-    def at(self, share: float) -> tuple[Interval, float]:
-        """Return the accuracy on at least this share of the pictures, and its threshold."""
-        index = int(np.searchsorted(self.coverage, share - 1e-9))
-        count = round(self.coverage[index] * self.num_images)
-        return wilson(round(self.accuracy[index] * count), count), float(self.threshold[index])
-
-
-def cover(confidence: Floats, right: Bools) -> Coverage:
-    """Sort the predictions by confidence and count how many of the first are correct.
-
-    Shape:
-        confidence (N,) the largest y of each picture, right (N,); N at least 1.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    falling = confidence[order]
-    is_last = np.append(falling[1:] != falling[:-1], True)  # of those equally confident
-    counts = np.arange(1, len(order) + 1)[is_last]
-    num_right = np.cumsum(right[order])[is_last]
-    return Coverage(counts / len(order), num_right / counts, falling[is_last], len(order))
-
-
-def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> Curve:
-    """Return the curve that is stored with a model, the most confident predictions first.
-
-    Args:
-        num_points: the most to give; of a longer curve, points at equal distances.
-
-    Example:
-        >>> rejection_curve(np.array([0.9, 0.5]), np.array([True, False]))
-        [(0.9, 0.5, 1.0), (0.5, 1.0, 0.5)]
-    """
-    found = cover(confidence, right)
-    num_levels = len(found.coverage)
-    rows = np.linspace(0, num_levels - 1, min(num_points, num_levels)).round().astype(int)
-    columns = (found.threshold, found.coverage, found.accuracy)
-    return list(zip(*(column[rows].tolist() for column in columns), strict=True))
-
-
-@dataclass(frozen=True)
-class Promise:
-    """The result on validation if only predictions of at least this confidence are kept."""
+class Kept:
+    """The result on N pictures if only predictions of at least some confidence are kept."""
 
     threshold: float  # the least confidence
     coverage: float  # share of the pictures that are kept
     accuracy: float  # of these predictions
-    num_images: int  # of validation
+    num_images: int  # N
 
     @property
     def num_kept(self) -> int:
         return round(self.coverage * self.num_images)
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy."""
-        found = wilson(round(self.accuracy * self.num_kept), self.num_kept)
-        return found.low, found.high
+    def interval(self) -> Interval:
+        """The accuracy with its interval."""
+        return wilson(round(self.accuracy * self.num_kept), self.num_kept)
 
 
-def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Promise:
+def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> Curve:
+    """Count how many of the most confident predictions are correct, as is stored with a model.
+
+    Equally confident predictions are kept or left together.
+
+    Args:
+        num_points: the most to give; of a longer curve, points at equal distances.
+
+    Shape:
+        confidence (N,) the largest y of each picture, right (N,); N at least 1.
+
+    Example:
+        >>> rejection_curve(np.array([0.9, 0.5]), np.array([True, False]))
+        [(0.9, 0.5, 1.0), (0.5, 1.0, 0.5)]
+    """
+    order = np.argsort(-confidence, kind="stable")
+    falling = confidence[order]
+    is_last = np.append(falling[1:] != falling[:-1], True)  # of those equally confident
+    counts = np.arange(1, len(order) + 1)[is_last]
+    columns = (falling[is_last], counts / len(order), np.cumsum(right[order])[is_last] / counts)
+    rows = np.linspace(0, len(counts) - 1, min(num_points, len(counts))).round().astype(int)
+    return list(zip(*(column[rows].tolist() for column in columns), strict=True))
+
+
+def keep_shares(outputs: Outputs) -> dict[float, Kept]:
+    """Return the result of keeping at least each of SHARES of the pictures."""
+    num = len(outputs)
+    curve = rejection_curve(outputs.confidence, outputs.right, num)
+    return {s: next(Kept(*p, num) for p in curve if p[1] >= s - 1e-9) for s in SHARES}
+
+
+def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Kept:
     """Return the threshold that keeps the most pictures with at least this accuracy.
 
     The lower end of the 95 % interval decides: the accuracy itself was measured on the pictures
@@ -218,8 +198,8 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
     """
     if not 0 < accuracy < 1:
         raise ValueError(f"accuracy is {accuracy:g}; expected a share above 0 and below 1")
-    points = [Promise(y, coverage, right, num_images) for y, coverage, right in curve]
-    enough = [point for point in points if point.interval[0] >= accuracy]
+    points = [Kept(y, coverage, right, num_images) for y, coverage, right in curve]
+    enough = [point for point in points if point.interval.low >= accuracy]
     if enough:
         return max(enough, key=lambda point: point.coverage)
     needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # Wilson's interval of n right of n
@@ -228,9 +208,9 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
             f"an accuracy of at least {accuracy:.1%} takes {needed} right answers to show, and "
             f"validation had {num_images} pictures"
         )
-    best = max(points, key=lambda point: point.interval[0])
+    best = max(points, key=lambda point: point.interval.low)
     raise ValueError(
         f"an accuracy of at least {accuracy:.1%} was not shown on the {num_images} pictures of "
         f"validation at any confidence: at best {best.accuracy:.1%} (95 % interval from "
-        f"{best.interval[0]:.1%} on), on the {best.num_kept} most confident answers"
+        f"{best.interval.low:.1%} on), on the {best.num_kept} most confident answers"
     )

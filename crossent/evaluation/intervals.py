@@ -96,16 +96,14 @@ def resamples(
         yield counts.reshape(num_rows, num_pictures).astype(np.float64)
 
 
-def bootstrap(
-    statistic: Callable[[Floats], Floats], num_pictures: int, seed: int = 0
-) -> list[Interval]:
+def bootstrap(statistic: Callable[[Floats], Floats], num_pictures: int) -> list[Interval]:
     """Return percentile intervals of numbers that depend on how often each picture counts.
 
     Pictures are resampled: the interval says how much the numbers would vary with other pictures of
     the same kind, for this very model, not with another training of it.
 
     Args:
-        statistic: (B, N) counts of the pictures to (B, M) numbers; nan where one does not exist.
+        statistic: (B, N) counts of the pictures to (B, M) numbers.
 
     Returns:
         M intervals around the numbers of the pictures as they are.
@@ -113,17 +111,14 @@ def bootstrap(
     Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
     """
     values = statistic(np.ones((1, num_pictures)))[0]
-    found = np.concatenate([statistic(counts) for counts in resamples(num_pictures, seed)])
+    found = np.concatenate([statistic(counts) for counts in resamples(num_pictures)])
     return [percentiles(value, column) for value, column in zip(values, found.T, strict=True)]
 
 
 def percentiles(value: float, resampled: Floats) -> Interval:
-    """Return the interval of a value from those of the resamples; nan values are left out.
+    """Return the interval of a value from those of the resamples.
 
     The interval includes the value itself, even where resampling raises all values, as of an ECE.
     """
-    resampled = resampled[~np.isnan(resampled)]
-    if math.isnan(value) or not len(resampled):
-        return Interval(math.nan, math.nan, math.nan)
     low, high = (float(q) for q in np.quantile(resampled, QUANTILES))
     return Interval(float(value), min(low, float(value)), max(high, float(value)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossent.evaluation.confidence import SHARES, Calibration, Coverage, calibrate, cover
+from crossent.evaluation.confidence import Calibration, Kept, calibrate, keep_shares
 from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.scores import Outputs, Scores, score
 from crossent.evaluation.shortcuts import Shortcuts, look_for_shortcuts
@@ -25,7 +25,7 @@ class Findings:
     outputs: Outputs
     scores: Scores
     calibration: Calibration
-    coverage: Coverage
+    coverage: dict[float, Kept]  # by the share of the pictures that is kept
     shortcuts: Shortcuts
     num_seen: int  # pictures that the model was trained on, left out if there are others
     everything: Outputs  # the predictions for those, too
@@ -43,7 +43,6 @@ class Findings:
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
         """Return the object that `evaluate --json` prints, but for the unusable files."""
-        accuracies = {share: self.coverage.at(share) for share in SHARES}
         accuracy, E = self.everything.means
         seen = {"num_images": self.num_seen, "accuracy_with_them": accuracy, "E_with_them": E}
         return {
@@ -51,8 +50,8 @@ class Findings:
             "trained_on": {**seen, "warning": self.warning},
             "calibration": self.calibration.to_dict(),
             "coverage": [
-                {"share": share, "accuracy": accuracy.to_dict(), "confidence": confidence}
-                for share, (accuracy, confidence) in accuracies.items()
+                {"share": s, "accuracy": kept.interval.to_dict(), "confidence": kept.threshold}
+                for s, kept in self.coverage.items()
             ],
             "shortcuts": self.shortcuts.to_dict(),
         }
@@ -69,7 +68,7 @@ def examine(classifier: Classifier, image_set: ImageSet) -> Findings:
         outputs=outputs,
         scores=score(outputs),
         calibration=calibrate(outputs),
-        coverage=cover(outputs.confidence, outputs.right),
+        coverage=keep_shares(outputs),
         shortcuts=look_for_shortcuts(classifier, image_set),
         num_seen=num_seen,
         everything=everything,
@@ -87,9 +86,7 @@ def as_text(
     parts = [
         "\n".join(f"warning: {warning}" for warning in warnings),
         tables(findings.scores, class_names),
-        calibration_lines(findings.calibration),
-        coverage_table(findings.coverage),
-        shortcut_table(findings, class_names),
+        *other_tables(findings, class_names),
     ]
     if unusable:
         lines = [f"{len(unusable)} files could not be used:"]
@@ -101,24 +98,19 @@ def as_text(
 
 
 def tables(scores: Scores, class_names: list[str]) -> str:
-    """Return the scores: the headline, a row per class, and the confusion matrix."""
-    rows = [["class", "precision", "recall", "F1", "pictures"]]
-    for k, name in enumerate(class_names):
-        shares = [column[k].text(".2f") for column in (scores.precision, scores.recall, scores.f1)]
-        rows.append([name, *shares, str(scores.support[k])])
-    parts = [headline(scores, class_names), align(rows), confusion(scores, class_names)]
-    return "\n\n".join(parts)
-
-
-def headline(scores: Scores, class_names: list[str]) -> str:
-    """Return the numbers over all classes."""
+    """Return the scores: over all classes, a row per class, and the confusion matrix."""
     untrained = f"ln {len(class_names)} = {math.log(len(class_names)):.4f}"
-    return (
+    headline = (
         f"{scores.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
         f"E = {scores.E.text('.4f')} nats; an untrained model has {untrained}\n"
         f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
         f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
+    rows = [["class", "precision", "recall", "F1", "pictures"]]
+    for k, name in enumerate(class_names):
+        shares = [column[k].text(".2f") for column in (scores.precision, scores.recall, scores.f1)]
+        rows.append([name, *shares, str(scores.support[k])])
+    return "\n\n".join([headline, align(rows), confusion(scores, class_names)])
 
 
 def confusion(scores: Scores, class_names: list[str]) -> str:
@@ -134,30 +126,25 @@ def confusion(scores: Scores, class_names: list[str]) -> str:
     return "Most confused:\n" + align(rows)
 
 
-def calibration_lines(calibration: Calibration) -> str:
-    return (
+def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
+    """Return the calibration, the accuracy of confident predictions, and the shortcut test."""
+    calibration, shortcuts = findings.calibration, findings.shortcuts
+    text = (
         f"Calibration error {calibration.before.text('.3f')}; a perfectly calibrated model would "
         f"show {calibration.by_chance.text('.3f')} on so many pictures\n"
         f"Best temperature for the logits {calibration.temperature:.2f}; above 1 the model is "
         "overconfident"
     )
-
-
-def coverage_table(coverage: Coverage) -> str:
-    rows = [["most confident", "accuracy", "confidence from"]]
+    shares = [["most confident", "accuracy", "confidence from"]]
     for share in (1.0, 0.8, 0.5):
-        accuracy, confidence = coverage.at(share)
-        rows.append([f"{share:.0%}", accuracy.text(".1%"), f"{confidence:.2f}"])
-    return align(rows)
-
-
-def shortcut_table(findings: Findings, class_names: list[str]) -> str:
-    shortcuts, support = findings.shortcuts, findings.scores.support
-    rows = [["what is seen", "accuracy"]]
-    rows += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
-    rows.append([f"(always {class_names[support.argmax()]})", f"{shortcuts.guess:.1%}"])
+        kept = findings.coverage[share]
+        shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
+    views = [["what is seen", "accuracy"]]
+    views += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
+    most_frequent = class_names[findings.scores.support.argmax()]
+    views.append([f"(always {most_frequent})", f"{shortcuts.guess:.1%}"])
     warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
-    return align(rows) + warning
+    return [text, align(shares), align(views) + warning]
 
 
 def align(rows: list[list[str]]) -> str:

@@ -42,32 +42,27 @@ class Outputs:
     def losses(self) -> Floats:
         """(N,) E of each picture in nats: the plain cross-entropy, without smoothing or weights."""
         logits, labels = torch.from_numpy(self.logits), torch.from_numpy(self.labels)
-        losses: Floats = cross_entropy(logits, labels, reduction="none").numpy()
-        return losses
+        return np.asarray(cross_entropy(logits, labels, reduction="none").numpy())
 
     @cached_property
     def probs(self) -> Floats:
         """(N, K) y, whose rows sum to 1."""
-        probs: Floats = torch.from_numpy(self.logits).softmax(dim=1).numpy()
-        return probs
+        return np.asarray(torch.from_numpy(self.logits).softmax(dim=1).numpy())
 
     @cached_property
     def predicted(self) -> Ints:
         """(N,) the class with the largest y."""
-        predicted: Ints = self.logits.argmax(axis=1)
-        return predicted
+        return np.asarray(self.logits.argmax(axis=1))
 
     @cached_property
     def confidence(self) -> Floats:
         """(N,) the largest y."""
-        confidence: Floats = self.probs.max(axis=1)
-        return confidence
+        return np.asarray(self.probs.max(axis=1))
 
     @cached_property
     def right(self) -> Bools:
         """(N,) whether the prediction is the label."""
-        right: Bools = self.predicted == self.labels
-        return right
+        return np.asarray(self.predicted == self.labels)
 
 
 @dataclass(frozen=True)
@@ -95,8 +90,7 @@ class Scores:
     @property
     def support(self) -> Ints:
         """(K,) pictures of each class."""
-        support: Ints = self.confusion.sum(axis=1)
-        return support
+        return np.asarray(self.confusion.sum(axis=1))
 
     def most_confused(self) -> list[tuple[int, int, int]]:
         """Return (true, predicted, pictures) of each kind of mistake, the most frequent first."""
@@ -134,9 +128,12 @@ def score(outputs: Outputs) -> Scores:
     confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
     counts = [confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)]
     by_class = list(zip(*(column.tolist() for column in counts), strict=True))
-    E, macro_f1, balanced_accuracy = bootstrap(
-        lambda counts: resampled_means(outputs, counts), len(outputs)
-    )
+
+    def resampled_means(counts: Floats) -> Floats:  # (B, N) to (B, 3)
+        f1, recall = np.nanmean(resampled_by_class(outputs, counts), axis=2)
+        return np.stack([counts @ outputs.losses / len(outputs), f1, recall], axis=1)
+
+    E, macro_f1, balanced_accuracy = bootstrap(resampled_means, len(outputs))
     return Scores(
         E=E,
         accuracy=wilson(int(outputs.right.sum()), len(outputs)),
@@ -149,30 +146,19 @@ def score(outputs: Outputs) -> Scores:
     )
 
 
-def resampled_means(outputs: Outputs, counts: Floats) -> Floats:
-    """Return E and the means over the classes of F1 and of recall, of each resample.
-
-    Shape:
-        counts (B, N); returns (B, 3).
-    """
-    E = counts @ outputs.losses / len(outputs)
-    f1, recall = np.nanmean(resampled_by_class(outputs, counts), axis=2)
-    return np.stack([E, f1, recall], axis=1)
-
-
 def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
     """Return F1 and recall of each class in each resample; nan of a class without pictures.
 
     Shape:
         counts (B, N); returns (2, B, K).
     """
-    right = add_up(counts * outputs.right, outputs.labels, outputs.num_classes)
-    pictures = add_up(counts, outputs.labels, outputs.num_classes)
-    answers = add_up(counts, outputs.predicted, outputs.num_classes)
+    right, pictures, answers = (  # added up without a one-hot of (N, K)
+        np.stack([np.bincount(classes, row, outputs.num_classes) for row in rows])
+        for rows, classes in (
+            (counts * outputs.right, outputs.labels),
+            (counts, outputs.labels),
+            (counts, outputs.predicted),
+        )
+    )
     with np.errstate(invalid="ignore"):  # 0 / 0
         return np.stack([2 * right / (pictures + answers), right / pictures])
-
-
-def add_up(counts: Floats, classes: Ints, num_classes: int) -> Floats:
-    """Sum (B, N) counts of pictures by class to (B, K), without a one-hot of (N, K)."""
-    return np.stack([np.bincount(classes, row, num_classes) for row in counts])

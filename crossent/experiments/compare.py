@@ -1,7 +1,6 @@
 """Compare runs, or groups of runs, on the same pictures: as text and as JSON."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from crossent.config import differences
 from crossent.errors import UserError
 from crossent.evaluation.compare import Comparison, Side, compare
 from crossent.evaluation.measure import align
-from crossent.evaluation.scores import Ints, Scores, score
+from crossent.evaluation.scores import score
 from crossent.experiments.group import Measured, measure_side
 
 MAX_CHANGED = 10  # pictures per comparison; --json has them all
@@ -41,31 +40,50 @@ def compare_runs(
     for other in runs[1:]:
         check_comparable(runs[0], other)
     new = reduce(np.intersect1d, [run.new for run in runs])
-    num_seen = len(runs[0].outputs) - len(new)
+    num_all, num_seen = len(runs[0].outputs), len(runs[0].outputs) - len(new)
     if num_seen and len(new):
-        measured = [[take(run, new) for run in side] for side in measured]
-    sides = [
+        measured = [[run.take(new) for run in side] for side in measured]
+    title = (
+        f"{len(measured[0][0].outputs):,} pictures, the same for all; in brackets 95 % intervals; "
+        "p is that of the accuracies"
+    )
+    if num_seen:
+        void = "numbers say nothing about new pictures"
+        title += (
+            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in training one "
+            f"of the runs: {void if num_seen == num_all else 'they are left out'}"
+        )
+    text, facts = compare_measured(names, measured)
+    return f"{title}\n\n{text}", {"trained_on": num_seen, **facts}
+
+
+def compare_measured(
+    names: Sequence[str], measured: Sequence[Sequence[Measured]]
+) -> tuple[str, dict[str, Any]]:
+    """Return tables and facts of runs and groups measured on the same pictures."""
+    scores = {run.name: score(run.outputs) for side in measured for run in side}
+    table = [["run", "accuracy", "E"]]
+    table += [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scores.items()]
+    base, *sides = [
         Side(name, [run.outputs for run in side])
         for name, side in zip(names, measured, strict=True)
     ]
-    comparisons = [compare(sides[0], other) for other in sides[1:]]
-    details = [
-        details_of(c, measured[0], other)
-        for c, other in zip(comparisons, measured[1:], strict=True)
-    ]
-    scores = {run.name: score(run.outputs) for side in measured for run in side}
-    rows = [
+    rows, details, parts = [["difference", "accuracy, points", "E", "gained", "lost", "p"]], [], []
+    for side, other in zip(sides, measured[1:], strict=True):
+        c = compare(base, side)
+        value, low, high = (100 * x for x in c.accuracy)
+        points = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+        counts = [str(len(c.gained)), str(len(c.lost))]
+        name = f"{c.second} minus {c.first}"
+        rows.append([name, points, c.E.text("+.4f"), *counts, f"{c.p_value:.3f}"])
+        details.append(details_of(c, measured[0], other))
+        parts.append(in_words(c, details[-1]))
+    of_runs = [
         {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()}
         for name, s in scores.items()
     ]
-    facts = {"runs": rows, "trained_on": num_seen, "comparisons": details}
-    return as_text(scores, comparisons, facts), facts
-
-
-def take(run: Measured, rows: Ints) -> Measured:
-    """Return what was measured on some of the pictures."""
-    names = [run.picture_names[row] for row in rows]
-    return replace(run, outputs=run.outputs.take(rows), picture_names=names)
+    facts = {"runs": of_runs, "comparisons": details}
+    return "\n\n".join([align(table), align(rows), *parts]), facts
 
 
 def details_of(
@@ -121,41 +139,16 @@ def check_comparable(first: Measured, other: Measured) -> None:
         )
 
 
-def as_text(
-    scores: Mapping[str, Scores], comparisons: Sequence[Comparison], facts: dict[str, Any]
-) -> str:
-    """Return one row per run and per comparison, then what each comparison shows."""
-    num, num_seen = comparisons[0].num_images, facts["trained_on"]
-    title = (
-        f"{num:,} pictures, the same for all; in brackets 95 % intervals; p is that of the "
-        "accuracies"
-    )
-    if num_seen:
-        what = "numbers say nothing about new pictures" if num_seen == num else "they are left out"
-        title += (
-            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in training one "
-            f"of the runs: {what}"
-        )
-    rows = [["run", "accuracy", "E"]]
-    rows += [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scores.items()]
-    differences = [["difference", "accuracy, points", "E", "gained", "lost", "p"]]
-    parts = [title, align(rows)]
-    for c, details in zip(comparisons, facts["comparisons"], strict=True):
-        value, low, high = (100 * x for x in c.accuracy)
-        points = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-        counts = [str(len(c.gained)), str(len(c.lost))]
-        name = f"{c.second} minus {c.first}"
-        differences.append([name, points, c.E.text("+.4f"), *counts, f"{c.p_value:.3f}"])
-        lines = []
-        if details["settings"]:
-            lines.append(f"Settings of {c.first} -> {c.second}: {'; '.join(details['settings'])}")
-        changed = details["changed"]
-        table = [["predicted differently", "true", c.first, c.second]]
-        shown = changed if len(changed) <= MAX_CHANGED else changed[:5] + changed[-5:]
-        table += [list(picture.values()) for picture in shown]
-        if changed:
-            lines.append(align(table))
-        if len(changed) > MAX_CHANGED:
-            lines.append(f"... and {len(changed) - MAX_CHANGED} more (all with --json)")
-        parts.append("\n".join([*lines, f"{c.sentence}."]))
-    return "\n\n".join([*parts[:2], align(differences), *parts[2:]])
+def in_words(comparison: Comparison, details: dict[str, Any]) -> str:
+    """Return what differs, settings and predictions, and the outcome."""
+    first, second, lines = comparison.first, comparison.second, []
+    if details["settings"]:
+        lines.append(f"Settings of {first} -> {second}: {'; '.join(details['settings'])}")
+    changed = details["changed"]
+    shown = changed if len(changed) <= MAX_CHANGED else changed[:5] + changed[-5:]
+    if changed:
+        header = ["predicted differently", "true", first, second]
+        lines.append(align([header, *(list(picture.values()) for picture in shown)]))
+    if len(changed) > MAX_CHANGED:
+        lines.append(f"... and {len(changed) - MAX_CHANGED} more (all with --json)")
+    return "\n".join([*lines, f"{comparison.sentence}."])

@@ -6,7 +6,7 @@ GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png 
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import torch
 from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
-from crossent.evaluation.compare import Side, spread_interval
+from crossent.evaluation.compare import Side, paired_bootstrap
 from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.measure import align, tables
 from crossent.evaluation.scores import Ints, Outputs, score
@@ -145,6 +145,11 @@ class Measured:
     settings: Settings
     key: object
 
+    def take(self, rows: Ints) -> "Measured":
+        """Return what was measured on some of the pictures."""
+        names = [self.picture_names[row] for row in rows]
+        return replace(self, outputs=self.outputs.take(rows), picture_names=names)
+
 
 def measure_side(
     path: Path, name: str, data_root: str | None, device: torch.device
@@ -175,11 +180,14 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
     """Join the folds of a cross-validation: one prediction for each of all pictures."""
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
-    names = [picture for run in runs for picture in run.picture_names]
-    outputs, new = Outputs(logits, labels), np.arange(len(labels))  # no fold has seen its own
-    settings = with_values(runs[0].settings, {"data.fold": None})
-    return Measured(
-        name, runs[0].class_names, names, outputs, new, settings, [run.key for run in runs]
+    return replace(
+        runs[0],
+        name=name,
+        picture_names=[picture for run in runs for picture in run.picture_names],
+        outputs=Outputs(logits, labels),
+        new=np.arange(len(labels)),  # no fold has seen its own
+        settings=with_values(runs[0].settings, {"data.fold": None}),
+        key=[run.key for run in runs],
     )
 
 
@@ -194,8 +202,7 @@ def summarise(group: Group, device: torch.device) -> str:
         text, facts = about_seeds([run.outputs for run in runs])
     rows, of_each = [[group.kind.rstrip("s"), "pictures", "accuracy", "E"]], []
     for run in runs:
-        num, outputs = len(run.outputs), run.outputs
-        accuracy, E = float(outputs.right.mean()), float(outputs.losses.mean())
+        num, (accuracy, E) = len(run.outputs), run.outputs.means
         of_each.append({"run": run.name, "num_images": num, "accuracy": accuracy, "E": E})
         rows.append([run.name, str(num), f"{accuracy:.1%}", f"{E:.4f}"])
     write_json(group.path / SUMMARY, {"kind": group.kind, **facts, group.kind: of_each})
@@ -208,7 +215,7 @@ def about_seeds(runs: Sequence[Outputs]) -> tuple[str, dict[str, Any]]:
     rows = [["", "mean", "standard deviation", "95 % interval, over seeds and pictures"]]
     columns = [("accuracy", side.right, 1.0, ".1%"), ("E", side.losses, np.inf, ".4f")]
     for name, values, highest, form in columns:
-        mean = spread_interval(values).within(0.0, highest)
+        mean = paired_bootstrap(np.zeros_like(values[:1]), values)[0].within(0.0, highest)
         deviation = float(values.mean(axis=1).std(ddof=1))
         rows.append([name, f"{mean.value:{form}}", f"{deviation:{form}}", mean.range(form)])
         facts[name] = {"mean": mean.to_dict(), "standard_deviation": deviation}

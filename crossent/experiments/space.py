@@ -123,8 +123,7 @@ def read_axis(name: str, value: Any, is_grid: bool) -> BaseDistribution:
         raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
     is_range = isinstance(value, dict) and RANGE - {"log"} <= value.keys() <= RANGE
     is_list = isinstance(value, list) and value != []
-    if is_list and any(isinstance(v, list | dict) for v in value):
-        is_list = False
+    is_list = is_list and not any(isinstance(v, list | dict) for v in value)
     if not (is_range or is_list):
         words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
         raise UserError(f"{name} must be {words}; got {value!r}")

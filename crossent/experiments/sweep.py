@@ -4,28 +4,34 @@ SWEEP/sweep.yaml   what is tried          SWEEP/trial-001, ...   ordinary run fo
 SWEEP/study.db     optuna's storage       SWEEP/trials.csv, best.yaml, *.png   the results
 """
 
+import csv
 import gc
+import io
+import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import matplotlib as plots
 
 from crossent.build import make_data
-from crossent.config import FIELDS, Loaded
+from crossent.config import FIELDS, Loaded, Settings, format_value, to_yaml, with_values
+from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
+from crossent.evaluation.measure import align
 from crossent.experiments.group import SUMMARY, Group, has_folds, train_group, wants_group
 from crossent.experiments.space import Sweep, load_sweep
-from crossent.experiments.trials import ended, in_words, last_tries, report_trials, settings_of
-from crossent.files import write_text
+from crossent.files import write_atomic, write_text
 from crossent.pretrained import follow_weights
 from crossent.train_run import Caller, train_run
 from crossent.training.run import Pruned
@@ -34,32 +40,33 @@ from crossent.training.signals import Interrupted
 
 CONFIG = "sweep.yaml"
 MAX_RETRIES = 4  # of a trial whose process was killed, or stopped
+STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+MIN_DONE = 8  # trials, for plots
+MAX_RIVALS = 4  # compared with the best, picture by picture
+MAX_ROWS = 10  # of the table on a terminal
 
 
 def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path | None) -> int:
     """Begin a sweep, or go on with the one in the folder `resume`; return the exit status."""
-    if resume is None:
-        folder = out or Path("runs") / f"{config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"
-        if any((folder / file).exists() for file in (CONFIG, "config.yaml", "group.json")):
-            raise UserError(f"{folder} is used already: sweep --resume {folder}, or another --out")
-        found = load_sweep(str(config), overrides)
-    else:
-        folder = resume
+    folder = resume or out or Path("runs") / f"{config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"
+    if resume:
         if not (folder / CONFIG).is_file():
             raise UserError(f"{folder} holds no sweep: it has no {CONFIG}")
         wrong = [word for word in overrides if not word.startswith("sweep.trials=")]
         if wrong or out:
             words = "a sweep goes on with its own settings and folder; only sweep.trials may differ"
             raise UserError(f"{folder}: {words}: leave out {' '.join(wrong) or '--out'}")
-        found = load_sweep(str(folder / CONFIG), overrides)
-    wants_group(None, found.settings, None)
-    return run_sweep(folder, found)
+    elif any((folder / file).exists() for file in (CONFIG, "config.yaml", "group.json")):
+        raise UserError(f"{folder} is used already: sweep --resume {folder}, or another --out")
+    sweep = load_sweep(str(folder / CONFIG if resume else config), overrides)
+    wants_group(None, sweep.settings, None)
+    if sweep.settings.data.source != "drawings":
+        make_data(sweep.settings)  # a mistake in the pictures costs no trial; trials find the cache
+    return run_sweep(folder, sweep)
 
 
 def run_sweep(folder: Path, sweep: Sweep) -> int:
     """Train the trials that are missing, one after the other, then print and write the results."""
-    if sweep.settings.data.source != "drawings":
-        make_data(sweep.settings)  # a mistake in the pictures costs no trial; trials find the cache
     caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
     with RunFolder(folder).in_use():
         write_text(folder / CONFIG, sweep.to_yaml())
@@ -75,6 +82,43 @@ def run_sweep(folder: Path, sweep: Sweep) -> int:
     if not any(trial.state == TrialState.COMPLETE for trial in ended(study)):
         raise UserError(f"no trial of {folder} was completed; trials.csv says why")
     return EXIT_DONE
+
+
+def settings_of(sweep: Sweep, params: dict[str, Any]) -> Settings:
+    """Return the settings of a trial. The split stays what it is, whichever seed is tried."""
+    return with_values(sweep.settings, {"data.seed": sweep.settings.data_seed, **params})
+
+
+def last_tries(study: optuna.Study) -> dict[str, FrozenTrial]:
+    """Return optuna's trials by folder; of those that were tried again, the last."""
+    trials = study.get_trials(deepcopy=False)
+    return {t.user_attrs["folder"]: t for t in trials if "folder" in t.user_attrs}
+
+
+def ended(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that ended in some way."""
+    return [trial for trial in last_tries(study).values() if trial.state in STATES]
+
+
+def row_of(trial: FrozenTrial) -> dict[str, Any]:
+    """Return how a trial ended and what it tried, as trials.csv has it."""
+    row = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state], "E": trial.value}
+    row |= {"accuracy": trial.user_attrs.get("accuracy"), "epoch": trial.last_step, **trial.params}
+    if trial.state == TrialState.FAIL:
+        row["reason"] = trial.user_attrs.get("reason", "its process was killed, again and again")
+    return row
+
+
+def in_words(trial: FrozenTrial) -> str:
+    """Return a trial as a line for a terminal."""
+    return "  ".join(f"{name}={shown(value)}" for name, value in row_of(trial).items())
+
+
+def shown(value: Any) -> str:
+    """Return a value in few characters; a reason and a name are words already."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else format_value(value)
 
 
 def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
@@ -152,8 +196,9 @@ def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict
         if sweep.plan.prune and not is_last and trial.should_prune():
             raise Pruned
 
-    if has_folds(settings):
-        with redirect_stdout(StringIO()):  # a sweep prints one line per trial
+    folds = has_folds(settings)
+    if folds:
+        with redirect_stdout(io.StringIO()):  # a sweep prints one line per trial
             status = train_group(settings, path, Group(path).exists, None, caller)
     else:
         origins = dict.fromkeys(FIELDS, CONFIG) | dict.fromkeys(trial.params, path.name)
@@ -163,8 +208,62 @@ def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict
         raise Interrupted(status - 128)
     if status != EXIT_DONE:
         raise UserError("a number was not finite")
-    if has_folds(settings):  # of all pictures, each predicted by the model trained without it
+    if folds:  # of all pictures, each predicted by the model trained without it
         summary = read_json(path / SUMMARY)
         return {name: summary[name]["value"] for name in ("E", "accuracy")}
     vals = [r["val"] for r in RunFolder(path).records() if r["kind"] == "epoch"]
     return vals[-1] if settings.train.keep == "last" else min(vals, key=lambda val: val["E"])
+
+
+def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
+    """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
+    best = sorted(ended(study), key=lambda t: math.inf if t.value is None else t.value)
+    trials = sorted(best, key=lambda t: list(STATES).index(t.state))
+    rows = [row_of(trial) for trial in trials]
+    header = ["trial", "state", "E", "accuracy", "epoch", *sweep.space]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*header, "reason"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "trials.csv", text.getvalue())
+    states = ", ".join(f"{n} {state}" for state, n in Counter(r["state"] for r in rows).items())
+    table = align([header, *([shown(r[name]) for name in header] for r in rows[:MAX_ROWS])])
+    parts = [f"{len(rows)} trials: {states}", table]
+    done = [folder / row["trial"] for row in rows if row["state"] == "done"]
+    if done:
+        write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
+    if len(done) > 1:  # the import is here to keep the chains of imports short
+        from crossent.experiments.compare import compare_runs
+
+        device = choose_device(sweep.settings.train.device)
+        parts.append(compare_runs(done[: 1 + MAX_RIVALS], None, device)[0])
+    if done:
+        parts.append(
+            f"best: {done[0].name}. It was chosen by these very pictures, so its numbers are a "
+            "little too good: measure it on others\n"
+            f"train it: python train.py -c {folder / 'best.yaml'} "
+            f"--out runs/{folder.resolve().name}-best"
+        )
+    files = [str(folder / name) for name in ("trials.csv", *draw(study, folder))]
+    parts.append(
+        f"see {', '.join(files)}\n"
+        f"or: pip install optuna-dashboard; optuna-dashboard sqlite:///{folder / 'study.db'}"
+    )
+    return "\n\n".join(parts)
+
+
+def draw(study: optuna.Study, folder: Path) -> list[str]:
+    """Draw optuna's plots, if there are enough trials to see something; return their names."""
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < MIN_DONE:
+        return []
+    matplotlib.use("agg")  # files only: no window, wherever this runs
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    axes = {
+        "history.png": plots.plot_optimization_history(study, target_name="E"),
+        "parallel-coordinates.png": plots.plot_parallel_coordinate(study, target_name="E"),
+        "importances.png": plots.plot_param_importances(study, evaluator=evaluator),
+    }
+    for name, drawn in axes.items():
+        figure: Any = drawn.get_figure(root=True)
+        write_atomic(folder / name, partial(figure.savefig, format="png", bbox_inches="tight"))
+    return list(axes)

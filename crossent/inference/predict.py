@@ -247,7 +247,7 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
         promise = keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:
         raise UserError(f"--accuracy: {error}; ask for another one") from None
-    low, high = promise.interval
+    _, low, high = promise.interval
     print(
         f"sure from y = {promise.threshold:.4f} on: {promise.num_kept} of {promise.num_images} "
         f"validation pictures ({promise.coverage:.0%}) had such an answer, and "

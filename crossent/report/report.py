@@ -12,7 +12,6 @@ import torch
 from crossent.build import make_data
 from crossent.config import FIELDS, Settings, flat_values, format_value, load_settings
 from crossent.errors import UserError
-from crossent.evaluation.confidence import SHARES
 from crossent.evaluation.measure import examine
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
@@ -119,7 +118,7 @@ def contents_of_model(
         ],
         "calibration": found.calibration,
         "reliability": chart_of_reliability(found.calibration),
-        "shares": [(share, *found.coverage.at(share)) for share in SHARES],
+        "shares": [(s, kept.interval, kept.threshold) for s, kept in found.coverage.items()],
         "worst": worst,
         "has_heat_maps": any(len(card.views) > 1 for card in worst),
         "shortcuts": found.shortcuts,

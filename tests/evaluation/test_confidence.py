@@ -10,11 +10,11 @@ from sklearn.calibration import calibration_curve
 
 from crossent.evaluation.confidence import (
     calibrate,
-    cover,
     error_by_chance,
     expected_calibration_error,
     fit_temperature,
     keep_promise,
+    keep_shares,
     rejection_curve,
     reliability,
 )
@@ -83,11 +83,13 @@ def test_every_point_counts_the_answers_of_at_least_that_confidence(pairs):
 
 def test_the_accuracy_of_a_share_of_the_pictures():
     outputs = make_outputs(num=50)
-    found = cover(outputs.confidence, outputs.right)
-    assert found.at(1.0) == (wilson(outputs.right.sum(), 50), outputs.confidence.min())
-    half, threshold = found.at(0.5)
-    assert half.value == pytest.approx(outputs.right[outputs.confidence >= threshold].mean())
-    assert half.value > outputs.right.mean(), "confident answers are right more often"
+    found = keep_shares(outputs)
+    assert found[1.0].interval == wilson(outputs.right.sum(), 50)
+    assert found[1.0].threshold == outputs.confidence.min()
+    expected = outputs.right[outputs.confidence >= found[0.5].threshold]
+    assert found[0.5].num_kept == len(expected) == 25
+    assert found[0.5].interval.value == pytest.approx(expected.mean())
+    assert expected.mean() > outputs.right.mean(), "confident answers are right more often"
 
 
 def test_a_long_curve_is_thinned_but_keeps_its_ends():
@@ -103,7 +105,7 @@ def test_the_promise_answers_as_many_as_the_lower_end_of_the_interval_allows():
     right[200:240:2] = True
     curve = rejection_curve(confidence, right, 400)
     promise = keep_promise(curve, 400, accuracy=0.95)
-    assert promise.interval[0] >= 0.95 and promise.accuracy > 0.97
+    assert promise.interval.low >= 0.95 and promise.accuracy > 0.97
     assert promise.threshold == confidence[promise.num_kept - 1]
     for more in range(promise.num_kept + 1, 401):
         assert wilson(right[:more].sum(), more).low < 0.95
@@ -134,11 +136,3 @@ def test_a_promise_that_cannot_be_kept_is_refused(accuracy, message):
     curve = rejection_curve(np.linspace(1, 0.5, 40), np.arange(40) % 2 == 0)
     with pytest.raises(ValueError, match=message):
         keep_promise(curve, 40, accuracy)
-
-
-def test_the_fewest_pictures_that_can_show_it():
-    """35 right answers of 35: Wilson's interval begins at 35 / (35 + 1.96^2) = 0.9011."""
-    curve = rejection_curve(np.linspace(1, 0.5, 35), np.ones(35, bool))
-    assert keep_promise(curve, 35, 0.9).num_kept == 35
-    with pytest.raises(ValueError, match="takes 35 right answers"):
-        keep_promise(curve[:34], 34, 0.9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crossent.evaluation.intervals import Interval, bootstrap, resamples, wilson
+from crossent.evaluation.intervals import bootstrap, resamples, wilson
 
 
 @pytest.mark.parametrize(("successes", "count"), [(0, 5), (5, 5), (1, 3), (57, 80), (8000, 10000)])
@@ -34,14 +34,3 @@ def test_the_bootstrap_agrees_with_scipys():
     other = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=4000, rng=0)
     assert found.value == pytest.approx(values.mean())
     assert found[1:] == pytest.approx(tuple(other.confidence_interval), abs=0.03)
-
-
-def test_a_number_that_some_resamples_lack():
-    """The first picture is the only one of its class; some resamples are without it."""
-
-    def share_of_first(counts):
-        with np.errstate(invalid="ignore"):
-            return (counts[:, :1] / counts[:, :1]) * 1.0
-
-    [found] = bootstrap(share_of_first, 3)
-    assert found == Interval(1.0, 1.0, 1.0)

@@ -34,19 +34,20 @@ def ask(tmp_path):
     return lambda *words: Command(tmp_path, "crossent", *words).end(status=0)[0]
 
 
-def saved_anew(root, folder):
-    """The same pictures in other files."""
-    for path in root.rglob("*.png"):
-        copy = folder / path.relative_to(root).with_suffix(".jpg")
+def copied(root, folder, pattern="*.png", suffix=".png", but=()):
+    """The same pictures elsewhere, but for those of these names; as .jpg in other bytes."""
+    for path in root.rglob(pattern):
+        copy = folder / path.relative_to(root).with_suffix(suffix)
         copy.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(path) as picture:
-            picture.save(copy, quality=95)
+            if str(path.relative_to(root)) not in but:
+                picture.save(copy, quality=95)
     return folder
 
 
 @pytest.mark.parametrize("is_copy", [False, True], ids=["the files", "saved anew"])
 def test_evaluate_leaves_them_out_and_says_so(root, run, ask, tmp_path, is_copy):
-    data = saved_anew(root, tmp_path / "copies") if is_copy else root
+    data = copied(root, tmp_path / "copies", suffix=".jpg") if is_copy else root
     y, labels, _ = answers(run)
     found = json.loads(ask("evaluate", run, "--data", data, "--json"))
     num_seen = found["trained_on"]["num_images"]
@@ -65,13 +66,8 @@ def test_evaluate_leaves_them_out_and_says_so(root, run, ask, tmp_path, is_copy)
 
 def test_where_no_other_picture_is_left_the_numbers_are_called_void(root, run, ask, tmp_path):
     val = set(answers(run)[2])
-    for path in root.rglob("*.png"):
-        if str(path.relative_to(root)) not in val:
-            copy = tmp_path / "train" / path.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
-    num = 63 - len(val)
-    found = json.loads(ask("evaluate", run, "--data", tmp_path / "train", "--json"))
+    num, train = 63 - len(val), copied(root, tmp_path / "train", but=val)
+    found = json.loads(ask("evaluate", run, "--data", train, "--json"))
     assert found["num_images"] == found["trained_on"]["num_images"] == num
     assert "say nothing about new pictures" in found["trained_on"]["warning"]
 
@@ -96,10 +92,7 @@ def test_compare_leaves_out_what_either_run_was_trained_on(root, run, ask, tmp_p
 def test_the_report_and_an_older_model_file(root, run, ask, tmp_path):
     """A run on train and val folders that share a picture; then without the hashes in its file."""
     for split, pattern in (("train", "0*.png"), ("val", "00*.png")):
-        for path in root.rglob(pattern):
-            copy = tmp_path / "data" / split / path.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
+        copied(root, tmp_path / "data" / split, pattern)
     new = root / "dog" / "000.png"
     with Image.open(new) as picture:
         picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "data/val/dog/new.png")

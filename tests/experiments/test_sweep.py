@@ -20,8 +20,14 @@ from crossent.config import Settings, load_settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
 from crossent.experiments import sweep as sweep_module
 from crossent.experiments.space import Sweep, SweepSettings
-from crossent.experiments.sweep import MAX_RETRIES, open_study, train_trials
-from crossent.experiments.trials import ended, in_words, report_trials
+from crossent.experiments.sweep import (
+    MAX_RETRIES,
+    ended,
+    in_words,
+    open_study,
+    report_trials,
+    train_trials,
+)
 from crossent.pretrained import PretrainedWeights
 from crossent.train_run import Caller, Outcome, train_run
 from crossent.training.run_folder import RunFolder
