@@ -108,7 +108,7 @@ def test_no_process_leaves_before_the_last_has_come():
         for run in (1, 2):
             time.sleep(0.05 * (rank == 1))
             done.append(rank)
-            processes.leave_together()
+            processes.wait_for_all(f"finished run {run}")
             seen.append(len(done) >= 3 * run)
 
     threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]

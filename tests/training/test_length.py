@@ -8,7 +8,7 @@ from crossent.config import Settings
 from crossent.errors import UserError
 from crossent.resume import is_finished
 from crossent.tensor_file import write_tensors
-from crossent.training.find_lr import HIGHEST, LOWEST, Finding, draw_finding, find_lr
+from crossent.training.find_lr import HIGHEST, LOWEST, draw_rates, find_lr, suggest_lr
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Progress, Trainer
 from crossent.verify_resume import first_difference, without_times
@@ -100,15 +100,15 @@ def test_the_finder_suggests_where_E_falls_fastest():
     """On a curve whose steepest place is known: a step down around the rate 0.1."""
     lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
     Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
-    assert Finding(lrs, Es).suggestion == pytest.approx(0.1, rel=0.3)
+    assert suggest_lr(lrs, Es) == pytest.approx(0.1, rel=0.3)
     with pytest.raises(UserError, match="did not fall at any learning rate"):
-        _ = Finding([1.0, 2.0, 3.0], [1.0, 1.5, 2.0]).suggestion
+        suggest_lr([1.0, 2.0, 3.0], [1.0, 1.5, 2.0])
 
 
 def test_the_finder_tries_rates_in_order_until_E_explodes(tmp_path):
-    finding = find_lr(make_trainer(dropout=0.0, mixup=0.0))
-    assert finding.lrs == sorted(finding.lrs) and finding.lrs[0] == pytest.approx(LOWEST)
-    assert finding.lrs[-1] <= HIGHEST * 1.0001
-    assert LOWEST < finding.suggestion < 5
-    draw_finding(finding, tmp_path / "lr-finder.png")
+    lrs, Es = find_lr(make_trainer(dropout=0.0, mixup=0.0))
+    assert lrs == sorted(lrs) and lrs[0] == pytest.approx(LOWEST) and lrs[-1] <= HIGHEST * 1.0001
+    suggestion = suggest_lr(lrs, Es)
+    assert LOWEST < suggestion < 5
+    draw_rates(lrs, Es, suggestion, tmp_path / "lr-finder.png")
     assert (tmp_path / "lr-finder.png").read_bytes().startswith(b"\x89PNG")
