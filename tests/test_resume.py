@@ -1,9 +1,7 @@
 """Going on: with which settings, from which folder, and what a finished run does."""
 
-import os
 import shutil
-import subprocess
-import sys
+import tempfile
 
 import pytest
 
@@ -15,7 +13,7 @@ from crossent.resume import FREE, refused_differences
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
-from tests.forked import ROOT, SMOKE, Command, Mishap
+from tests.forked import SMOKE, Command, Mishap
 from train import main as train_main
 
 
@@ -115,13 +113,10 @@ def test_another_machine_is_told():
 
 
 @pytest.mark.slow
-def test_verify_resume_passes_and_leaves_nothing(tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-m", "crossent", "verify-resume", "--kills=1", *SMOKE], cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stdout + process.stderr
-    lines = process.stdout.splitlines()
+def test_verify_resume_passes_and_leaves_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run_main(crossent_main, ["verify-resume", "--kills=1", *SMOKE]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("straight: 4 steps in ")
     assert [line[:11] for line in lines[1:-1]] == ["kill 1 of 1"]
     assert lines[-1] == "PASS: the same tensors, the same lines"

@@ -39,27 +39,22 @@ def checkpoint_of(path, settings, progress):
     return folder
 
 
-def test_a_run_that_patience_has_ended_is_finished(tmp_path):
-    settings = Settings(train={"epochs": 9, "patience": 2})
+def test_more_epochs_change_nothing_where_patience_has_ended_the_run(tmp_path):
+    settings, more = (Settings(train={"epochs": n, "patience": 2}) for n in (9, 20))
     progress = Progress(epoch=4, best_epoch=2, best_E=0.8, done=True, num_records=6)
     folder = checkpoint_of(tmp_path, settings, progress)
-    assert is_finished(folder, settings)
-    assert is_finished(folder, Settings(train={"epochs": 20, "patience": 2}))
+    assert is_finished(folder, settings) and is_finished(folder, more)
     progress.done = False
     assert not is_finished(checkpoint_of(tmp_path, settings, progress), settings)
 
 
 def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
     """20 was the default that nobody had asked for: the minutes decided on 37."""
-    old = Settings(train={"epochs": 20, "minutes": 1})
+    old, more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (20, 40, 30))
     folder = checkpoint_of(tmp_path, old, Progress(epoch=37, epochs=37, done=True))
-    more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (40, 30))
-    assert is_finished(folder, old)
-    assert not is_finished(folder, more)
+    assert is_finished(folder, old) and not is_finished(folder, more)
     with pytest.raises(UserError, match=r"train\.epochs=30 would shorten .* decided on 37 epochs"):
         is_finished(folder, fewer)
-    progress = Progress(epochs=37)
-    assert progress.epochs_to_do(40, 20) == 40 and progress.epochs_to_do(20, 20) == 37
 
 
 def timed(path, epochs=100):
