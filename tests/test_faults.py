@@ -94,8 +94,11 @@ DAMAGES = {
     "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) in the file and (3,) in"),
     "NaN weight": ((HEAD, float("nan")), f"{HEAD} holds numbers that are not finite"),
     "infinite momentum": ((MOMENTUM, float("inf")), f"{MOMENTUM} holds numbers that are not"),
-    "classes": (("class_names", ["dog", "no", "wolf"]), "the classes dog, no, wolf; the pictures"),
-    "pictures": (("data_fingerprint", "0" * 64), "other pictures (fingerprint 000000000000"),
+    "classes": (
+        ("class_names", ["dog", "no", "wolf"]),
+        "other classes (['dog', 'no', 'wolf'], now",
+    ),
+    "pictures": (("data_fingerprint", "0" * 64), "other pictures (000000000000, now"),
 }
 MODEL_DAMAGES = {
     "pickle": DAMAGES["pickle"],

@@ -14,15 +14,12 @@ from crossent.evaluation.evaluate import Totals
 from crossent.files import fsync
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
-from crossent.training.console import HEADINGS, Console, EventLog, duration, short
+from crossent.training.console import HEADINGS, Console, EventLog, short
 from crossent.training.distributed import Processes
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
-from crossent.training.trainer import STEPS, Progress, Trainer, seconds_per_epoch
+from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
 from data.images import Unusable
-
-LARGE_SHARE = 0.3  # of the time, for one phase beside the steps
-SHORT_S = 10.0  # of a shorter run nobody asks where the time went
 
 
 class Pruned(Exception):
@@ -146,17 +143,13 @@ class Run:
 
     def end(self) -> None:
         """Write the last line of the log, save, and say which epoch was kept."""
-        progress, stopwatch = self.trainer.progress, self.trainer.stopwatch
+        progress, time_s = self.trainer.progress, self.trainer.stopwatch.seconds
         if progress.epoch < self.epochs:
             self.console.line(f"E on validation has not fallen for {self.patience} epochs: stopped")
         end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
-        self.log({**end, "time_s": {name: round(s, 3) for name, s in stopwatch.seconds.items()}})
+        self.log({**end, "time_s": {name: round(s, 3) for name, s in time_s.items()}})
         progress.done = True
         self.save()
-        *_, (phase_s, phase) = sorted((s, p) for p, s in stopwatch.seconds.items() if p != STEPS)
-        total_s = stopwatch.total()
-        if phase_s > LARGE_SHARE * total_s and total_s > SHORT_S:
-            self.console.line(f"{phase} took {phase_s / total_s:.0%} of {duration(total_s)}")
         if self.processes.is_first:
             epoch = progress.best_epoch if self.keep == "best" else progress.epoch
             record = next(r for r in self.folder.records() if r.get("epoch") == epoch)

@@ -27,8 +27,7 @@ MAX_UNCOUNTED = 1 << 18  # logits
 GRAIN = 2.0**-20  # nats; sums of whole grains come out the same in any order
 NUM_TIMED = 12  # steps that measure the speed, after
 NUM_IGNORED = 2  # in which libraries choose their kernels
-STEPS = "forward+backward"
-STEP_PHASES = ("wait", "augment", STEPS)
+STEP_PHASES = ("wait", "augment", "forward+backward")
 PHASES = ("start", "decode", *STEP_PHASES, "validation", "checkpoint", "rest")
 
 
@@ -98,11 +97,9 @@ class Trainer:
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
     losses: Tensor = field(init=False)  # (2, N) sum over its steps and their number, by picture
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
-    parameters: list[nn.Parameter] = field(init=False)  # those that learn
 
     def __post_init__(self) -> None:
         self.losses = torch.zeros(2, len(self.batches.image_set), dtype=torch.float64)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
 
     @property
     def evaluated(self) -> nn.Module:
@@ -132,7 +129,8 @@ class Trainer:
         self.optimizer.zero_grad()
         loss = loss * self.share_of(batch)
         loss.backward()
-        loss, gradients = loss.detach(), [p.grad for p in self.parameters if p.grad is not None]
+        learning = (p for group in self.optimizer.param_groups for p in group["params"])
+        loss, gradients = loss.detach(), [p.grad for p in learning if p.grad is not None]
         if self.processes.size > 1:
             self.processes.note_step(self.step)
             self.processes.add_all([*gradients, loss])
@@ -190,7 +188,7 @@ class Trainer:
         self.stopwatch("rest")
         for batch in self.batches.epoch(self.progress.epoch, self.progress.batch, self.stopwatch):
             self.train_step(batch)
-            self.stopwatch(STEPS)
+            self.stopwatch("forward+backward")
             yield
             self.stopwatch("rest")
 

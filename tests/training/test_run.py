@@ -57,7 +57,7 @@ def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
     assert batches == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_run_accounts_for_all_its_time(tmp_path, capsys):
+def test_a_run_accounts_for_all_its_time(tmp_path):
     start = time.perf_counter()
     run = finished(tmp_path / "run")
     elapsed_s = time.perf_counter() - start
@@ -66,9 +66,6 @@ def test_a_run_accounts_for_all_its_time(tmp_path, capsys):
         assert time_s[phase] > 0, phase
     assert sum(time_s.values()) <= elapsed_s + 0.01, "nothing counts twice"
     assert run.trainer.stopwatch.total() > elapsed_s / 2, "the rest is the making of the run"
-    run.trainer.stopwatch.seconds |= {"decode": 300.0, "forward+backward": 600.0}
-    run.end()
-    assert "\ndecode took 33% of 15:0" in capsys.readouterr().out
     again = make_run(tmp_path / "run")
     again.resume()
     assert again.trainer.stopwatch.seconds["validation"] > time_s["validation"] - 0.001
