@@ -38,15 +38,11 @@ FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
 SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 
 
-def send(*signums: int) -> Callable[[Path], None]:
-    def send_all(run: Path) -> None:
-        for signum in signums:
-            os.kill(os.getpid(), signum)
-
-    return send_all
+def send(*signums: int) -> Callable[[Path], object]:
+    return lambda run: [os.kill(os.getpid(), signum) for signum in signums]
 
 
-MISHAPS: dict[str, Callable[[Path], None]] = {
+MISHAPS: dict[str, Callable[[Path], object]] = {
     "killed": send(signal.SIGKILL),
     "SIGTERM": send(signal.SIGTERM),
     "SIGINT": send(signal.SIGINT),
@@ -68,8 +64,7 @@ class Mishap:
 
     def arm(self, run: Path) -> None:
         mishaps = [MISHAPS[self.what]]
-        drill.die = lambda: mishaps.pop()(run) if mishaps else None
-        drill.arm(self.place, self.step)
+        drill.arm(self.place, self.step, lambda: mishaps.pop()(run) if mishaps else None)
 
 
 def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
