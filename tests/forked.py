@@ -38,11 +38,15 @@ FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
 SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 
 
-def send(*signums: int) -> Callable[[Path], object]:
-    return lambda run: [os.kill(os.getpid(), signum) for signum in signums]
+def send(*signums: int) -> Callable[[Path], None]:
+    def send_all(run: Path) -> None:
+        for signum in signums:
+            os.kill(os.getpid(), signum)
+
+    return send_all
 
 
-MISHAPS: dict[str, Callable[[Path], object]] = {
+MISHAPS: dict[str, Callable[[Path], None]] = {
     "killed": send(signal.SIGKILL),
     "SIGTERM": send(signal.SIGTERM),
     "SIGINT": send(signal.SIGINT),

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from crossent.build import make_batches, make_data
 from crossent.config import load_settings
@@ -89,7 +90,7 @@ def test_a_number_that_is_not_finite_is_looked_for_by_each_process(of_two_proces
 
 
 def test_no_process_leaves_before_the_last_has_come():
-    notes, done, seen = torch.distributed.HashStore(), [], []
+    notes, done, seen = HashStore(), [], []
 
     def work(rank):
         for run in (1, 2):
