@@ -140,7 +140,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
             print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
             status = stop.exit_status
     if run is not None:
-        processes.leave_together()  # a connection torn down early aborts the other end
+        processes.wait_for_all("finished")  # a connection torn down early aborts the other end
     return status
 
 

@@ -113,6 +113,7 @@ def make_trainer(
         ),
         processes=processes,
         average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
+        is_pretrained=settings.model.weights is not None,
     )
 
 

@@ -16,7 +16,7 @@ from crossent.files import write_text
 from crossent.resume import is_finished
 from crossent.training.console import Console
 from crossent.training.distributed import ALONE, Processes, WorkerLost
-from crossent.training.find_lr import E_of_step, draw_finding, find_lr
+from crossent.training.find_lr import E_of_step, draw_rates, find_lr, suggest_lr
 from crossent.training.not_finite import NotFinite
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
@@ -78,9 +78,10 @@ def train_run(
                     num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
                     console.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
                     return Outcome(EXIT_DONE)
-                is_new = processes.is_first and not is_old
                 config = to_yaml(loaded.settings)
-                with stop.raising(), folder.beginning(config) if is_new else nullcontext():
+                if processes.is_first and not is_old:
+                    folder.create(config)
+                with stop.raising():
                     run, data = begin(loaded.settings, folder, processes, caller, console)
                 if processes.is_first:
                     write_text(folder.config, config)  # a resumed run may have other settings
@@ -103,7 +104,7 @@ def begin(
     """Do everything up to the first step; a signal may interrupt it, since nothing is lost yet."""
     stopwatch = Stopwatch()
     data = make_data(settings)  # of several processes one decodes, and the cache has a lock
-    processes.leave_together()
+    processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
     counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
     by_class = dict(zip(data.class_names, counts, strict=True))
@@ -137,10 +138,11 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
         if processes.is_first:
             print(f"one step done: E = {E:.4f}; nothing was kept")
         return
-    finding, path = find_lr(trainer), Path("lr-finder.png")
+    lrs, Es = find_lr(trainer)
     if processes.is_first:
-        print(f"E falls fastest at optim.lr={finding.suggestion:.2g}", flush=True)
-        draw_finding(finding, path)
+        suggestion, path = suggest_lr(lrs, Es), Path("lr-finder.png")
+        print(f"E falls fastest at optim.lr={suggestion:.2g}", flush=True)
+        draw_rates(lrs, Es, suggestion, path)
         print(f"see {path}")
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -45,7 +46,7 @@ def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int,
     with tempfile.TemporaryDirectory(prefix="crossent-verify-") as temporary:
         straight, killed = (RunFolder(Path(temporary, name)) for name in ("straight", "killed"))
         train(words, straight)
-        training_s = straight.last.stat().st_mtime - straight.environment.stat().st_mtime
+        training_s = straight.last.stat().st_mtime - began(straight)
         num_steps = straight.records()[-2]["step"]  # the last line is the end
         print(f"straight: {num_steps} steps in {training_s:.1f} s", flush=True)
         rng = random.Random(seed)
@@ -69,48 +70,43 @@ def train(words: Sequence[str], folder: RunFolder, kill_after_s: float | None = 
     Raises:
         UserError: the training failed; with its last line.
     """
-    path, begun = str(folder.path), written(folder)
+    path, begun, said = str(folder.path), began(folder), ""
     words = ["--resume", path] if folder.config.exists() else [*words, "--out", path]
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "train.py"), *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-        )  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
         try:
-            while kill_after_s and process.poll() is None and written(folder) == begun:
+            while kill_after_s and process.poll() is None and began(folder) == begun:
                 time.sleep(POLL_S)  # while it imports and decodes
-            process.wait(kill_after_s)
+            _, said = process.communicate(timeout=kill_after_s)
         except subprocess.TimeoutExpired:
             pass  # it is time to kill it
         finally:
             process.kill()  # also if this process is interrupted
-        status = process.wait()
-        errors.seek(0)
-        last = errors.read().strip().removeprefix("error: ").splitlines() or ["no message"]
-    was_killed = kill_after_s is not None and status == -SIGKILL
-    if status != EXIT_DONE and not was_killed:
-        raise UserError(f"the training ended with status {status}: {last[-1]}")
-    return was_killed
+    if process.returncode == -SIGKILL and kill_after_s is not None:
+        return True
+    if process.returncode != EXIT_DONE:
+        last = said.strip().removeprefix("error: ").splitlines() or ["no message"]
+        raise UserError(f"the training ended with status {process.returncode}: {last[-1]}")
+    return False
 
 
-def written(folder: RunFolder) -> int | None:
-    """Return when environment.json was written: every training does it when it starts."""
-    return folder.environment.stat().st_mtime_ns if folder.environment.exists() else None
+def began(folder: RunFolder) -> float:
+    """Return when the last training in the folder began, which writes environment.json; or 0."""
+    return folder.environment.stat().st_mtime if folder.environment.exists() else 0.0
 
 
 def first_difference(first: RunFolder, second: RunFolder) -> str | None:
     """Say which tensor or line differs; None if the runs ended in the same bytes."""
-    for name in ("last", "model"):
-        expected, _ = read_tensors(getattr(first, name))
-        found, _ = read_tensors(getattr(second, name))
+    for path, other in ((first.last, second.last), (first.model, second.model)):
+        expected, found = read_tensors(path)[0], read_tensors(other)[0]
         for key in expected | found:
             if key not in expected or key not in found or not expected[key].equal(found[key]):
-                return f"{name}.safetensors: {key} differs"
-    lines, others = without_times(first.records()), without_times(second.records())
-    if len(lines) != len(others):
-        return f"metrics.jsonl: {len(others)} lines instead of {len(lines)}"
-    same = [line == other for line, other in zip(lines, others, strict=True)]
-    return None if all(same) else f"metrics.jsonl: line {same.index(False) + 1} differs"
+                return f"{path.name}: {key} differs"
+    pairs = zip_longest(without_times(first.records()), without_times(second.records()))
+    differs = [number for number, (line, other) in enumerate(pairs, 1) if line != other]
+    return f"metrics.jsonl: line {differs[0]} differs" if differs else None
 
 
 def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ One function of the program is wrapped from outside: the program itself knows no
 """
 
 import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -25,21 +24,21 @@ PLACES: dict[str, tuple[Any, str, str]] = {
 }
 
 
-def arm(place: str, step: int) -> None:
-    """Let this process `die` at a place, when it comes there after `step` steps of the run."""
+def arm(place: str, step: int, happen: Callable[[], object]) -> None:
+    """Let something happen at a place, whenever it is reached after `step` steps of the run."""
     step_of = watch_steps()
     owner, name, moment = PLACES[place]
     function = getattr(owner, name)
 
-    def deadly(*args: Any, **kwargs: Any) -> Any:
+    def watched(*args: Any, **kwargs: Any) -> Any:
         if moment == "before" and step_of() >= step:
-            die()
+            happen()
         result = function(*args, **kwargs)
         if moment == "after" and step_of() >= step:
-            die()
+            happen()
         return result
 
-    setattr(owner, name, deadly)
+    setattr(owner, name, watched)
 
 
 def watch_steps() -> Callable[[], int]:
@@ -60,8 +59,3 @@ def watch_steps() -> Callable[[], int]:
     setattr(trainer.Trainer, "train_step", counting)  # noqa: B010 - mypy refuses an assignment
     setattr(run.Run, "resume", resuming)  # noqa: B010
     return lambda: steps
-
-
-def die() -> None:
-    """As the kernel kills when memory runs out: no handler, no finally, no flush."""
-    os.kill(os.getpid(), signal.SIGKILL)

@@ -68,8 +68,7 @@ class Mishap:
 
     def arm(self, run: Path) -> None:
         mishaps = [MISHAPS[self.what]]
-        drill.die = lambda: mishaps.pop()(run) if mishaps else None
-        drill.arm(self.place, self.step)
+        drill.arm(self.place, self.step, lambda: mishaps.pop()(run) if mishaps else None)
 
 
 def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
@@ -78,7 +77,7 @@ def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
     torch.manual_seed(4711)  # another state than the run's: a resume has to bring its own
     if mishap:
         mishap.arm(run)
-    tiny = make_run(run, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
+    tiny = make_run(run, half_life=4, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
     with tiny.folder.in_use():
         tiny.start_or_resume()
         tiny.fit()

@@ -62,8 +62,11 @@ def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path):
     assert f"{run / 'below'} cannot be made: Not a directory" in said
 
 
-def damage(path, name, value):
-    """Change a tensor, or else an entry of the header; the checksums are right again."""
+def damage(path, how):
+    """Call `how`; or change a tensor or an entry of the header, with right checksums."""
+    if callable(how):
+        return how(path)
+    name, value = how
     tensors, header = read_tensors(path)
     if value is None:
         del tensors[name]
@@ -73,7 +76,7 @@ def damage(path, name, value):
         tensors[name].view(-1)[0] = value
     else:
         header[name] = value
-    write_tensors(path, tensors, {k: v for k, v in header.items() if "sha256" not in k})
+    return write_tensors(path, tensors, {k: v for k, v in header.items() if "sha256" not in k})
 
 
 def flip_a_bit(path):
@@ -83,22 +86,21 @@ def flip_a_bit(path):
 
 
 HEAD, MOMENTUM = "model.head.weight", "optimizer.momentum_buffer.head.weight"
-NO_FILE_OF_OURS = "is damaged or not a safetensors file"
 DAMAGES = {
-    "truncated": (lambda p: p.write_bytes(p.read_bytes()[:-5]), "is damaged"),
-    "empty": (lambda p: p.write_bytes(b""), NO_FILE_OF_OURS),
     "one bit": (flip_a_bit, "tensors do not match their checksum"),
-    "pickle": (lambda p: torch.save({"a": 1}, p), NO_FILE_OF_OURS),
+    "pickle": (lambda p: torch.save({"a": 1}, p), "is damaged or not a safetensors file"),
     "other kind": (("kind", "other"), "is no checkpoint but a file of kind 'other'"),
     "lacks a weight": ((HEAD, None), "another model: head.weight is missing in the file"),
     "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) in the file and (3,) in"),
     "NaN weight": ((HEAD, float("nan")), f"{HEAD} holds numbers that are not finite"),
     "infinite momentum": ((MOMENTUM, float("inf")), f"{MOMENTUM} holds numbers that are not"),
-    "classes": (("class_names", ["dog", "no", "wolf"]), "the classes dog, no, wolf; the pictures"),
-    "pictures": (("data_fingerprint", "0" * 64), "other pictures (fingerprint 000000000000"),
+    "classes": (
+        ("class_names", ["dog", "no", "wolf"]),
+        "other classes (['dog', 'no', 'wolf'], now",
+    ),
+    "pictures": (("data_fingerprint", "0" * 64), "other pictures (000000000000, now"),
 }
 MODEL_DAMAGES = {
-    "truncated": DAMAGES["truncated"],
     "pickle": DAMAGES["pickle"],
     "a checkpoint": (("kind", "checkpoint"), "is not a model file but one of kind 'checkpoint'"),
     "NaN weight": (("head.bias", float("nan")), "head.bias holds numbers that are not"),
@@ -106,17 +108,10 @@ MODEL_DAMAGES = {
 }
 
 
-def spoil(path, how):
-    if callable(how):
-        how(path)
-    else:
-        damage(path, *how)
-
-
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_checkpoint_that_cannot_be_gone_on_with_is_refused_by_name(stopped, name):
     how, reason = DAMAGES[name]
-    spoil(stopped.last, how)
+    damage(stopped.last, how)
     before = stopped.last.read_bytes()
     said = the_line(stopped.path.parent, "--resume", stopped.path)
     assert str(stopped.last) in said and reason in said
@@ -128,7 +123,7 @@ def test_a_model_that_cannot_be_used_is_refused_by_name(smoke_run, tmp_path, nam
     how, reason = MODEL_DAMAGES[name]
     model = tmp_path / "model.safetensors"
     shutil.copy(smoke_run.model, model)
-    spoil(model, how)
+    damage(model, how)
     said = the_line(tmp_path, "crossent", "evaluate", tmp_path)
     assert str(model) in said and reason in said
 

@@ -142,6 +142,8 @@ def test_finetuning_starts_from_the_file_where_torch_keeps_it(
     assert trained["fc.weight"].shape == (2, 512) and trained["fc.weight"].any()
     moved = (trained["conv1.weight"] - theirs["conv1.weight"]).abs().max()
     assert 0 < moved < 0.01, "it learns, beginning with the weights of the file"
+    kept = trained["bn1.running_var"] / theirs["bn1.running_var"]
+    assert (kept > 0.8).all(), "and with its statistics: two steps leave 0.9^2 of them"
 
 
 def test_without_a_network_the_message_says_where_to_put_the_file(tmp_path, monkeypatch):

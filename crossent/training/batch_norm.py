@@ -39,18 +39,15 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         dtype = self.weight.dtype  # float32, where autocast makes x half as long
         z = x.to(dtype)
         mean, var, num_places = global_statistics(z)
-        self.update(mean.detach().to(dtype), var.detach().to(dtype), num_places.to(dtype))
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        assert self.running_mean is not None and self.running_var is not None
+        unbiased = var * (num_places / (num_places - 1))
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean.detach().to(dtype), self.momentum)
+        self.running_var.lerp_(unbiased.detach().to(dtype), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps).to(dtype)
         bias, mean, scale = (t.view(-1, 1, 1) for t in (self.bias, mean.to(dtype), scale))
         return torch.addcmul(bias, z - mean, scale).to(x.dtype)
-
-    @torch.no_grad()
-    def update(self, mean: Tensor, var: Tensor, num_places: Tensor) -> None:
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        assert self.running_mean is not None and self.running_var is not None
-        self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(var * (num_places / (num_places - 1)), self.momentum)
 
 
 def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +73,7 @@ def set_momentum(model: nn.Module, step: int) -> None:
     """Make the running statistics plain means at first: momentum 1/n at batch n, then 0.1.
 
     With 0.1 from the start, the initial mean 0 and variance 1 still count after a short first
-    epoch, and E on validation is above ln K.
+    epoch, and E on validation is above ln K. Not for pretrained statistics: momentum 1 erases them.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -81,15 +81,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def check_same_data(path: Path, header: dict[str, Any], description: dict[str, Any]) -> None:
     """Raise UserError if a checkpoint was trained on other classes or other pictures."""
-    names, fingerprint = description["class_names"], description["data_fingerprint"]
-    if header["class_names"] != names:
-        what = (
-            f"the classes {', '.join(header['class_names'])}; the pictures have {', '.join(names)}"
-        )
-    elif header["data_fingerprint"] != fingerprint:
-        was = header["data_fingerprint"][:12]
-        what = f"other pictures (fingerprint {was}, now {fingerprint[:12]})"
-    else:
-        return
-    advice = "give the run its own pictures, or start a new one with --out"
-    raise UserError(f"{path} was trained on {what}: {advice}")
+    for key, what in (("class_names", "classes"), ("data_fingerprint", "pictures")):
+        was, now = header[key], description[key]
+        if was != now:
+            raise UserError(
+                f"{path} was trained on other {what} ({was[:12]}, now {now[:12]}): "
+                "give the run its own pictures, or start a new one with --out"
+            )

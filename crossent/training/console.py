@@ -12,8 +12,8 @@ from data.images import Data
 
 MAX_LISTED = 10  # files, of those left out
 LN_K_TOLERANCE = 0.01  # nats
-HEADINGS = ("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
 ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
+HEADINGS = ROW.format("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
 
 
 class Console:
@@ -58,18 +58,14 @@ class Console:
         if abs(E - baseline) > LN_K_TOLERANCE:
             self.line("warning: E starts away from ln K: the untrained model prefers some class")
 
-    def headings(self) -> None:
-        self.line(ROW.format(*HEADINGS))
-
     def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
         """Print the row of an epoch."""
         train, val = record["train"], record["val"]
-        cells = [
+        self.line(ROW.format(
             f"{record['epoch']}/{epochs}", short(train["E"]), short(val["E"]),
             f"{train['accuracy']:.1%}", f"{val['accuracy']:.1%}",
             f"{record['images_per_s']:.0f}", duration(left_s),
-        ]  # fmt: skip
-        self.line(ROW.format(*cells))
+        ))  # fmt: skip
 
     def kept(self, record: dict[str, Any], num_images: int, model: Path) -> None:
         """Print the epoch of the stored model, and how it did on so many validation pictures."""
@@ -111,20 +107,15 @@ class EventLog:
         """
         if record["kind"] == "end":
             return
-        epoch = record.get("epoch", 0)
+        epoch, scalars = record.get("epoch", 0), {"E/val": record.get("E")}
         if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter  # 0.2 s: only for a training
 
             self.writer = SummaryWriter(str(self.path), purge_step=epoch)
-        if record["kind"] == "start":
-            scalars = {"E/val": record["E"]}
-        else:
-            scalars = {
-                f"{name}/{split}": value
-                for split in ("train", "val")
-                for name, value in record[split].items()
-            }
-            scalars |= {"lr": record["lr"], "images_per_s": record["images_per_s"]}
+        if record["kind"] == "epoch":
+            scalars = {key: record[key] for key in ("lr", "images_per_s")}
+            for split in ("train", "val"):
+                scalars |= {f"{name}/{split}": value for name, value in record[split].items()}
         for name, value in scalars.items():
             self.writer.add_scalar(name, value, epoch)
         self.writer.flush()

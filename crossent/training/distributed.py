@@ -1,11 +1,10 @@
 """The processes of one run, which torchrun starts; without torchrun a run is one process."""
 
-import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -41,7 +40,6 @@ class Processes:
     sums: str = "one process"  # how numbers are added up, gloo or nccl: they differ in last bits
     store: Store | None = None  # where processes leave notes for each other
     timeout_s: float = 600.0
-    calls: Iterator[int] = field(default_factory=itertools.count)  # of `leave_together`
 
     @property
     def is_first(self) -> bool:
@@ -71,7 +69,7 @@ class Processes:
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Return the tensors (n,) of all processes as rows (size, n), on the CPU."""
-        rows = torch.zeros(self.size, *tensor.shape, dtype=tensor.dtype)
+        rows = tensor.new_zeros(self.size, *tensor.shape)
         rows[self.rank] = tensor
         return self.total(rows)  # all rows but one's own are 0
 
@@ -87,12 +85,11 @@ class Processes:
         if self.store is not None:
             self.store.set(f"step of rank {self.rank}", str(step))
 
-    def leave_together(self) -> None:
-        """Wait until all processes have come here, however long: a collective gives up."""
+    def wait_for_all(self, what: str) -> None:
+        """Wait until all processes have done something, however long: a collective gives up."""
         if self.store is not None:
-            call = next(self.calls)
-            self.store.set(f"rank {self.rank}, call {call}", "")
-            self.store.wait([f"rank {rank}, call {call}" for rank in range(self.size)], FOREVER)
+            self.store.set(f"rank {self.rank} has {what}", "")
+            self.store.wait([f"rank {rank} has {what}" for rank in range(self.size)], FOREVER)
 
     @contextmanager
     def name_the_lost(self) -> Iterator[None]:

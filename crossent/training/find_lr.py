@@ -1,8 +1,7 @@
 """The learning-rate finder: E while the rate grows step by step, and where it falls fastest."""
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,44 +19,52 @@ SMOOTHING = 0.9  # share of the mean so far in the running mean of E
 EXPLODED = 2.0  # times the smallest E: no larger rate is worth trying
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The learning rate of each step, and the running mean of E before it."""
-
-    lrs: list[float]
-    Es: list[float]
-
-    @property
-    def suggestion(self) -> float:
-        """The rate at which E falls fastest, as a function of log lr.
-
-        Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
-        """
-        lowest = int(np.argmin(self.Es))
-        if lowest < 2:
-            raise UserError("E did not fall at any learning rate: nothing can be suggested")
-        slopes = np.gradient(self.Es[: lowest + 1], np.log(self.lrs[: lowest + 1]))
-        return self.lrs[int(np.argmin(slopes))]
-
-
-def find_lr(trainer: Trainer) -> Finding:
+def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
     """Train for up to 100 steps with growing rates; the trainer is of no use afterwards.
 
     Source of the running mean's correction: Kingma & Ba 2015, "Adam", section 3.
+
+    Returns:
+        the rate of each step, and the running mean of E up to it.
     """
     train_mode(trainer.model)
-    found, mean = Finding([], []), 0.0
+    lrs, Es, mean = [], [], 0.0
     rates = np.geomspace(LOWEST, HIGHEST, NUM_STEPS).tolist()
     for lr, batch in zip(rates, endless_batches(trainer), strict=False):
         try:
             mean = SMOOTHING * mean + (1 - SMOOTHING) * E_of_step(trainer, batch, lr)
         except NotFinite:
             break
-        found.lrs.append(lr)
-        found.Es.append(mean / (1 - SMOOTHING ** len(found.lrs)))
-        if found.Es[-1] > EXPLODED * min(found.Es):
+        lrs.append(lr)
+        Es.append(mean / (1 - SMOOTHING ** len(lrs)))
+        if Es[-1] > EXPLODED * min(Es):
             break
-    return found
+    return lrs, Es
+
+
+def suggest_lr(lrs: Sequence[float], Es: Sequence[float]) -> float:
+    """Return the rate at which E falls fastest, as a function of log lr; or raise UserError.
+
+    Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
+    """
+    lowest = int(np.argmin(Es)) if Es else 0
+    if lowest < 2:
+        raise UserError("E did not fall at any learning rate: nothing can be suggested")
+    slopes = np.gradient(Es[: lowest + 1], np.log(lrs[: lowest + 1]))
+    return lrs[int(np.argmin(slopes))]
+
+
+def draw_rates(lrs: Sequence[float], Es: Sequence[float], suggestion: float, path: Path) -> None:
+    """Draw E over the rate, with a line at the suggestion."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(lrs, Es, color="#0072b2", linewidth=1.8)
+    axes.axvline(suggestion, color="#d55e00", linestyle="--", linewidth=1)
+    axes.set(xlabel="learning rate", ylabel="E, nats per picture (running mean)")
+    axes.set_title(f"E falls fastest at optim.lr = {suggestion:.2g}", loc="left")
+    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
 def endless_batches(trainer: Trainer) -> Iterator[Batch]:
@@ -71,16 +78,3 @@ def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
     trainer.train_step(batch, lr)
     after = trainer.train_totals()
     return (after.E - before.E) / (after.count - before.count)
-
-
-def draw_finding(finding: Finding, path: Path) -> None:
-    """Draw E over the rate, with a line at the suggestion."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    axes.semilogx(finding.lrs, finding.Es, color="#0072b2", linewidth=1.8)
-    axes.axvline(finding.suggestion, color="#d55e00", linestyle="--", linewidth=1)
-    axes.set(xlabel="learning rate", ylabel="E, nats per picture (running mean)")
-    axes.set_title(f"E falls fastest at optim.lr = {finding.suggestion:.2g}", loc="left")
-    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))

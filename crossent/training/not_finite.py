@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from crossent.device import autocast
+from crossent.device import autocast, set_generators
 from crossent.loss import cross_entropy
 from crossent.tensor_file import first_not_finite
 from data.batches import Batch
@@ -21,28 +21,35 @@ class NotFinite(ArithmeticError):
     """A number became infinite or NaN; the message says where, why and what to try."""
 
 
-def explain_step(trainer: "Trainer", batch: Batch, loss: float, norm: float) -> str:
-    """Describe a step in one line; each process looks at its part of the batch."""
-    rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
-    what = f"the loss is {loss:g} and the norm of the gradient {norm:g}. "
-    return rank + describe(trainer, what + find_cause(trainer, batch))
+def explain_step(
+    trainer: "Trainer", batch: Batch, generators: dict[str, Tensor], loss: Tensor, norm: Tensor
+) -> str:
+    """Describe a step in one line; each process looks at its part of the batch.
+
+    Args:
+        generators: their states before the step, so that dropout takes the same numbers again.
+    """
+    set_generators(generators, trainer.evaluator.device)
+    what = f"the loss is {loss:g} and the norm of the gradient {norm:g}"
+    return explain(trainer, f"{what}. {find_cause(trainer, batch)}")
 
 
 def explain_validation(trainer: "Trainer", E: float) -> str:
     """Describe a validation whose E is not finite, in one line."""
     weight = first_not_finite(trainer.evaluated.state_dict())
     cause = "all weights are finite" if weight is None else f"{weight} is not finite"
-    return describe(trainer, f"E on validation is {E:g}; {cause}")
+    return explain(trainer, f"E on validation is {E:g}; {cause}")
 
 
-def describe(trainer: "Trainer", what: str) -> str:
-    """Say where it happened, and what to try with these settings."""
+def explain(trainer: "Trainer", what: str) -> str:
+    """Say in one line where it happened, and what to try with these settings."""
+    rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
     schedule, lr = trainer.schedule, trainer.optimizer.param_groups[0]["lr"]
     tries = ["train.precision=fp32"] if trainer.evaluator.precision == "bf16" else []
     tries += ["schedule.warmup=0.1"] if schedule.warmup < 0.1 else []
     tries += [f"optim.lr below {schedule.peak_lr:g} (at this step the rate was {lr:.3g})"]
     return (
-        f"epoch {trainer.progress.epoch + 1}, step {trainer.step}: {what}. "
+        f"{rank}epoch {trainer.progress.epoch + 1}, step {trainer.step}: {what}. "
         f"The best model and the last checkpoint are kept. Try {' or '.join(tries)}"
     )
 
@@ -51,20 +58,14 @@ def find_cause(trainer: "Trainer", batch: Batch) -> str:
     """Run the batch again, with the weights of before, and name what is not finite."""
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
     layer, losses = run_again(trainer, batch)  # also for weights: other processes wait in it
-    weight = first_not_finite(dict(trainer.model.named_parameters()))
-    if weight:
+    if weight := first_not_finite(dict(trainer.model.named_parameters())):
         return f"The weight {weight} was not finite before the step"
-    bad_pixels = ~torch.isfinite(batch.images).flatten(1).all(dim=1)
-    if bad_pixels.any():
-        names = names_of(trainer, batch, bad_pixels)
+    if names := names_of_bad(trainer, batch, batch.images.flatten(1)):
         return f"The pixels of {names} are not finite: look there first"
     where = f"The output of {layer} is the first that is not finite" if layer else ""
-    bad = ~torch.isfinite(losses)
-    if bad.any():
-        names = names_of(trainer, batch, bad)
+    if names := names_of_bad(trainer, batch, losses[:, None]):
         return f"{where or 'All layers are finite'}; the loss is not for {names}"
-    gradient = first_not_finite(dict(reversed(gradients.items())))
-    if gradient:
+    if gradient := first_not_finite(dict(reversed(gradients.items()))):
         return f"The gradient of {gradient} is the first, on the way back, that is not finite"
     return where or "Each number of this part of the batch is finite, but their sum is not"
 
@@ -87,8 +88,9 @@ def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
     return next(iter(bad), None), losses
 
 
-def names_of(trainer: "Trainer", batch: Batch, bad: Tensor) -> str:
-    """Return the files of the pictures (B,) that are bad, or say that all are."""
+def names_of_bad(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
+    """Return the files of the pictures whose numbers (B, any) are not all finite; or "" """
+    bad = ~torch.isfinite(numbers).all(dim=1)
     if bad.all():
         return f"all {len(bad)} pictures of the batch"
     ids = trainer.own_ids(batch)[bad.cpu().numpy()]

@@ -9,19 +9,17 @@ from typing import Any
 
 from crossent.device import generator_states
 from crossent.environment import changes, current_environment
+from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Totals
 from crossent.files import fsync
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
-from crossent.training.console import Console, EventLog, duration, short
+from crossent.training.console import HEADINGS, Console, EventLog, short
 from crossent.training.distributed import Processes
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
 from data.images import Unusable
-
-LARGE_SHARE = 0.3  # of the time, for one phase beside the steps
-SHORT_S = 10.0  # of a shorter run nobody asks where the time went
 
 
 class Pruned(Exception):
@@ -58,10 +56,7 @@ class Run:
         if self.processes.is_first:
             self.note_environment(is_old)
             self.folder.list_unusable(self.unusable)
-        if is_old:
-            self.resume()
-        else:
-            self.start()
+        self.resume() if is_old else self.start()
 
     def note_environment(self, is_old: bool) -> None:
         """Write environment.json; say what has changed in it since the run was stopped."""
@@ -80,13 +75,12 @@ class Run:
             self.folder.keep_records(0)  # none of a process killed before its first checkpoint
         E, baseline = trainer.validate().means()["E"], math.log(len(class_names))
         self.console.untrained(E, baseline, len(class_names))
-        num_images = {
-            "train": len(trainer.batches.image_set), "val": len(trainer.evaluator.image_set),
-            "unusable": len(self.unusable),
-        }  # fmt: skip
-        num_params = sum(p.numel() for p in trainer.model.parameters())
-        start = {"kind": "start", "E": E, "baseline": baseline, "class_names": class_names}
-        self.log({**start, "num_params": num_params, "num_images": num_images})
+        num_train, num_val = len(trainer.batches.image_set), len(trainer.evaluator.image_set)
+        self.log({
+            "kind": "start", "E": E, "baseline": baseline, "class_names": class_names,
+            "num_params": sum(p.numel() for p in trainer.model.parameters()),
+            "num_images": {"train": num_train, "val": num_val, "unusable": len(self.unusable)},
+        })  # fmt: skip
         if self.minutes is not None:
             # Decided once and kept in every checkpoint, so that a resumed run keeps its schedule.
             epoch_s = self.processes.send(seconds_per_epoch(trainer))
@@ -134,7 +128,7 @@ class Run:
         if progress.done:
             return
         first, start = progress.epoch, time.perf_counter()
-        self.console.headings()
+        self.console.line(HEADINGS)
         try:
             while not progress.is_enough(self.epochs, self.patience):
                 record = self.one_epoch()
@@ -149,16 +143,13 @@ class Run:
 
     def end(self) -> None:
         """Write the last line of the log, save, and say which epoch was kept."""
-        progress, stopwatch = self.trainer.progress, self.trainer.stopwatch
+        progress, time_s = self.trainer.progress, self.trainer.stopwatch.seconds
         if progress.epoch < self.epochs:
             self.console.line(f"E on validation has not fallen for {self.patience} epochs: stopped")
         end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
-        self.log({**end, "time_s": {name: round(s, 3) for name, s in stopwatch.seconds.items()}})
+        self.log({**end, "time_s": {name: round(s, 3) for name, s in time_s.items()}})
         progress.done = True
         self.save()
-        phase, share = stopwatch.largest_overhead()
-        if share > LARGE_SHARE and stopwatch.total() > SHORT_S:
-            self.console.line(f"{phase} took {share:.0%} of {duration(stopwatch.total())}")
         if self.processes.is_first:
             epoch = progress.best_epoch if self.keep == "best" else progress.epoch
             record = next(r for r in self.folder.records() if r.get("epoch") == epoch)
@@ -171,18 +162,13 @@ class Run:
         E, E_train, baseline = last["val"]["E"], last["train"]["E"], start["baseline"]
         if E <= baseline:
             return f"next: python -m crossent evaluate {self.folder.path}"
-        lr = self.trainer.schedule.peak_lr
+        lr, num_classes = self.trainer.schedule.peak_lr, len(start["class_names"])
         cure = f"try optim.lr={lr / 10:g} (it was {lr:g}), or see train.py --find-lr"
         if E_train < baseline:
-            cure = (
-                f"it overfits (E = {short(E_train)} in training): try more pictures, fewer epochs,"
-                " train.mixup=0.3 or a larger optim.weight_decay"
-            )
-        num_classes = len(start["class_names"])
-        return (
-            f"E on validation ended at {short(E)}, above ln {num_classes} = {baseline:.4f},"
-            f" the value of a uniform guess: {cure}"
-        )
+            cure = f"it overfits (E = {short(E_train)} in training): try more pictures, fewer "
+            cure += "epochs, train.mixup=0.3 or a larger optim.weight_decay"
+        what = f"above ln {num_classes} = {baseline:.4f}, the value of a uniform guess"
+        return f"E on validation ended at {short(E)}, {what}: {cure}"
 
     def one_epoch(self) -> dict[str, Any]:
         """Train, validate, keep the best model, log, save: in an order that survives any kill."""
@@ -203,8 +189,7 @@ class Run:
         by_time = every_s is not None and time.perf_counter() - self.saved > every_s
         by_steps = every_steps is not None and self.trainer.step % every_steps == 0
         is_due = self.processes.is_first and (by_time or by_steps)
-        wishes = [float(is_due), float(self.stop.signum is not None)]
-        save, stop = self.processes.add_numbers(wishes)
+        save, stop = self.processes.add_numbers([is_due, self.stop.signum is not None])
         if stop:
             raise Interrupted(self.stop.signum or signal.SIGTERM)
         if save:
@@ -212,17 +197,21 @@ class Run:
 
     def keep_best(self, record: dict[str, Any]) -> None:
         """Write model.safetensors if E on validation is the smallest so far."""
-        progress, E = self.trainer.progress, record["val"]["E"]
+        trainer, progress, E = self.trainer, self.trainer.progress, record["val"]["E"]
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
             progress.best_E, progress.best_epoch = E, record["epoch"]
         if is_best or self.keep == "last":
-            rejection = self.trainer.rejection()  # all processes take part
-            metrics = {"epoch": record["epoch"], **record["val"], **rejection}
+            answers = self.processes.total(trainer.answers)  # (N, 2); each row from one process
+            confidence, right = answers.T.numpy()
+            metrics = {
+                "epoch": record["epoch"], **record["val"],
+                "num_images": len(answers), "rejection": rejection_curve(confidence, right > 0),
+            }  # fmt: skip
             if self.processes.is_first:
                 header = {**self.description, "metrics": metrics}
-                write_model(self.folder.model, self.trainer.evaluated.state_dict(), header)
-                self.trainer.stopwatch("checkpoint")
+                write_model(self.folder.model, trainer.evaluated.state_dict(), header)
+                trainer.stopwatch("checkpoint")
 
     def log(self, record: dict[str, Any]) -> None:
         if self.processes.is_first:

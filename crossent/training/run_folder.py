@@ -38,11 +38,12 @@ class RunFolder:
     def in_use(self) -> Iterator[None]:
         """Make the folder and keep other processes out of it for the block, or raise UserError.
 
-        A mistake in the block removes a new folder in which no run has begun.
+        A mistake in the block before the first checkpoint undoes what it has begun, so that the
+        same command can be given again, corrected. A signal leaves all for --resume.
         """
         from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
 
-        is_new = not self.path.exists()
+        is_new, had_config = not self.path.exists(), self.config.exists()
         self.make()
         lock = FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
@@ -61,6 +62,8 @@ class RunFolder:
             remove_temporary_files(self.path)
             yield
         except Exception:
+            if not had_config and not self.last.exists():
+                self.config.unlink(missing_ok=True)
             if is_new and not any(self.path.glob(f"**/{self.config.name}")):
                 shutil.rmtree(self.path, ignore_errors=True)
             raise
@@ -82,19 +85,6 @@ class RunFolder:
                 "or name another folder with --out"
             )
         write_text(self.config, config)
-
-    @contextmanager
-    def beginning(self, config: str) -> Iterator[None]:
-        """Create the folder for the block in which a run is built; a mistake there undoes it.
-
-        So the same command can be given again, corrected. A signal leaves all for --resume.
-        """
-        self.create(config)
-        try:
-            yield
-        except Exception:
-            self.config.unlink()
-            raise
 
     def check_is_run(self) -> None:
         """Raise UserError unless a run has begun here."""

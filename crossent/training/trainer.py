@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast, generator_states, set_generators
-from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.loss import cross_entropy
 from crossent.training.batch_norm import set_momentum
@@ -46,11 +45,6 @@ class Stopwatch:
 
     def total(self, phases: tuple[str, ...] = PHASES) -> float:
         return sum(self.seconds[phase] for phase in phases)
-
-    def largest_overhead(self) -> tuple[str, float]:
-        """Return the phase that took longest beside the steps, and its share of the time."""
-        phase = max(set(PHASES) - {"forward+backward"}, key=self.seconds.__getitem__)
-        return phase, self.seconds[phase] / self.total()
 
 
 @dataclass
@@ -97,16 +91,15 @@ class Trainer:
     schedule: Schedule
     processes: Processes = ALONE
     average: WeightAverage | None = None  # if there is one, it is what is evaluated
+    is_pretrained: bool = False  # the model has begun with the weights of another one
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     progress: Progress = field(default_factory=Progress)
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
     losses: Tensor = field(init=False)  # (2, N) sum over its steps and their number, by picture
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
-    parameters: list[nn.Parameter] = field(init=False)  # those that learn
 
     def __post_init__(self) -> None:
         self.losses = torch.zeros(2, len(self.batches.image_set), dtype=torch.float64)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
 
     @property
     def evaluated(self) -> nn.Module:
@@ -127,20 +120,23 @@ class Trainer:
         lr = self.schedule.lr_at(self.step) if lr is None else lr
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_share", 1.0)
-        set_momentum(self.model, self.step)
+        if not self.is_pretrained:
+            set_momentum(self.model, self.step)
+        generators = generator_states(self.evaluator.device)  # to repeat the step if it fails
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target)  # E, the mean over this process's part
         self.optimizer.zero_grad()
         loss = loss * self.share_of(batch)
         loss.backward()
-        loss, gradients = loss.detach(), [p.grad for p in self.parameters if p.grad is not None]
+        learning = (p for group in self.optimizer.param_groups for p in group["params"])
+        loss, gradients = loss.detach(), [p.grad for p in learning if p.grad is not None]
         if self.processes.size > 1:
             self.processes.note_step(self.step)
             self.processes.add_all([*gradients, loss])
         norm = torch.nn.utils.get_total_norm(gradients)
         if not torch.isfinite(loss + norm):
-            raise NotFinite(explain_step(self, batch, loss.item(), norm.item()))
+            raise NotFinite(explain_step(self, batch, generators, loss, norm))
         self.optimizer.step()
         self.progress.batch += 1
         if self.average:
@@ -205,12 +201,6 @@ class Trainer:
         self.stopwatch("validation")
         return totals
 
-    def rejection(self) -> dict[str, Any]:
-        """Return which confidence kept which accuracy in the last validation, for model files."""
-        answers = self.processes.total(self.answers)  # (N, 2); each row from one process
-        confidence, right = answers.T.numpy()
-        return {"num_images": len(answers), "rejection": rejection_curve(confidence, right > 0)}
-
     def finish_epoch(self, val: Totals) -> dict[str, Any]:
         """Count the epoch as done; return its line of metrics.jsonl."""
         p, train = self.progress, self.train_totals()
@@ -236,13 +226,10 @@ def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
     With mixup the target (B, K) is soft: an answer is right by the share t_k of its class.
     """
     predicted = logits.argmax(dim=1, keepdim=True)
-    if target.ndim == 2:
-        target = target.double()
-        right = target.gather(1, predicted)
-    else:
-        right = (predicted.squeeze(1) == target).double()
+    target = target.double() if target.ndim == 2 else target
+    right = target.gather(1, predicted) if target.ndim == 2 else predicted == target[:, None]
     E = cross_entropy(logits, target, reduction="none")
-    return in_grains(E).sum().item(), in_grains(right).sum().item()
+    return in_grains(E).sum().item(), in_grains(right.double()).sum().item()
 
 
 def in_grains(values: Tensor) -> Tensor:
@@ -255,10 +242,8 @@ def seconds_per_epoch(trainer: Trainer) -> float:
     device = trainer.evaluator.device
     generators = generator_states(device)
     model, optimizer = copy.deepcopy((trainer.model, trainer.optimizer))  # they share parameters
-    trial = replace(
-        trainer, model=model, optimizer=optimizer, average=None, progress=Progress(),
-        stopwatch=Stopwatch(),
-    )  # fmt: skip
+    trial = replace(trainer, model=model, optimizer=optimizer, average=None, progress=Progress())
+    trial.stopwatch = Stopwatch()
     train_mode(model)
     times = [time.perf_counter()]
     for batch in islice(trial.batches.epoch(0), NUM_IGNORED + NUM_TIMED):

@@ -28,8 +28,10 @@ class InSecond(forked.Mishap):
     def arm(self, run: Path) -> None:
         happen = forked.MISHAPS[self.what]
         second = RunFolder(run / self.place)
-        drill.die = lambda: happen(run) if len(second.records()) > 1 else None
-        drill.arm("after a step", self.step)
+        drill.arm(
+            "after a step", self.step,
+            lambda: happen(run) if len(second.records()) > 1 else None,
+        )  # fmt: skip
 
 
 def draw_folder(root: Path, num: int = NUM) -> Path:

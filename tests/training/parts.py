@@ -99,8 +99,3 @@ def finished(path: Path, **options: Any) -> Run:
     run.start()
     run.fit()
     return run
-
-
-def train_epoch(trainer: Trainer) -> None:
-    for _ in trainer.train_epoch():
-        pass

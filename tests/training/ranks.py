@@ -118,5 +118,5 @@ def compute_all(environment: dict[str, str], path: Path) -> None:
         found["resumed"] = resume_without_a_shared_disk(path.parent, processes)
         if processes.is_first:
             path.write_text(json.dumps(found))
-        processes.leave_together()  # as in train.py
+        processes.wait_for_all("finished")  # as in train.py
     leave_at_once(0)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from crossent.build import make_batches, make_data
 from crossent.config import load_settings
@@ -55,8 +56,8 @@ def test_two_processes_compute_what_one_does(of_two_processes, case, dtype):
     assert together["count"] == alone["count"] == 45
     np.testing.assert_allclose(together["losses"], alone["losses"], rtol=tolerance)
     np.testing.assert_allclose(together["samples"], alone["samples"], rtol=tolerance, atol=1e-5)
-    for split in ("train", "val"):
-        assert together[split] == pytest.approx(alone[split], rel=tolerance)
+    assert together["train"] == pytest.approx(alone["train"], rel=tolerance)
+    assert together["val"] == pytest.approx(alone["val"], rel=tolerance)
     if dtype == torch.float64:  # pictures are augmented in float32 all the same: hence atol
         for name, values in alone["weights"].items():
             np.testing.assert_allclose(
@@ -88,27 +89,14 @@ def test_a_number_that_is_not_finite_is_looked_for_by_each_process(of_two_proces
     assert of_two_processes["explained"] == 2
 
 
-class Notes(dict):
-    """What a store does for processes that wait for each other."""
-
-    def set(self, key, value):
-        self[key] = value
-
-    def wait(self, keys, timeout):
-        assert timeout.days >= 1
-        while not set(keys) <= self.keys():
-            time.sleep(0.001)
-
-
 def test_no_process_leaves_before_the_last_has_come():
-    notes, done, seen = Notes(), [], []
+    notes, done, seen = HashStore(), [], []
 
     def work(rank):
-        processes = Processes(rank, 3, store=notes)
         for run in (1, 2):
             time.sleep(0.05 * (rank == 1))
             done.append(rank)
-            processes.leave_together()
+            Processes(rank, 3, store=notes).wait_for_all(f"finished run {run}")
             seen.append(len(done) >= 3 * run)
 
     threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
@@ -120,14 +108,13 @@ def test_no_process_leaves_before_the_last_has_come():
 
 
 def test_processes_with_different_pictures_are_told(monkeypatch):
-    rank_1 = Processes(1, 2)
     monkeypatch.setattr(Processes, "send", lambda self, content: "of rank 0")
     monkeypatch.setattr(Processes, "add_numbers", lambda self, numbers: numbers)
     nothing = ImageSet(np.zeros((0, 8, 8, 3), np.uint8), np.zeros(0, np.int64), [])
     data = Data(nothing, nothing, ["dog"], "of rank 1")
     with pytest.raises(UserError, match="different pictures"):
-        check_same_pictures(data, rank_1)
-    check_same_pictures(replace(data, fingerprint="of rank 0"), rank_1)
+        check_same_pictures(data, Processes(1, 2))
+    check_same_pictures(replace(data, fingerprint="of rank 0"), Processes(1, 2))
 
 
 def test_mistakes_in_the_number_of_processes_are_told(monkeypatch):

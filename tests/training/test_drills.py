@@ -12,6 +12,8 @@ from tests.drill import PLACES
 from tests.forked import Mishap, end_of, start_run
 
 KILLED, DONE = -9, 0
+WHEN = [(1, None), (9, 4)]  # the step, and after how many a checkpoint is written
+BEFORE_THE_FIRST_CHECKPOINT = ["after the line of an epoch", "in the middle of a save"]
 pytestmark = pytest.mark.slow
 
 
@@ -23,10 +25,6 @@ def straight(tmp_path_factory):
     return folder
 
 
-def kill(path, place, step, every_steps=None):
-    assert end_of(start_run(path, Mishap("killed", place, step), every_steps)) == KILLED
-
-
 def assert_ends_like(straight, path, every_steps=None):
     assert end_of(start_run(path, every=every_steps)) == DONE
     assert first_difference(straight, RunFolder(path)) is None
@@ -34,25 +32,20 @@ def assert_ends_like(straight, path, every_steps=None):
 
 
 @pytest.mark.parametrize(
-    ("place", "step", "every_steps"),
-    [(place, *when) for place, when in zip(PLACES, cycle([(1, None), (9, 4)]))],
+    ("kills", "every_steps"),
+    [
+        *[([(place, step)], every) for place, (step, every) in zip(PLACES, cycle(WHEN))],
+        *[([(place, -1)], None) for place in BEFORE_THE_FIRST_CHECKPOINT],
+        ([("after a step", 8), ("before a step", 10), ("in validation", 12)], 1),
+    ],
+    ids=str,
 )
-def test_killed_anywhere_a_run_ends_in_the_same_bytes(straight, tmp_path, place, step, every_steps):
-    kill(tmp_path / "run", place, step, every_steps)
-    assert_ends_like(straight, tmp_path / "run", every_steps)
-
-
-def test_killed_twice_in_one_epoch_and_once_in_its_validation(straight, tmp_path):
-    for place, step in [("after a step", 8), ("before a step", 10), ("in validation", 12)]:
-        kill(tmp_path / "run", place, step, every_steps=1)
-    assert_ends_like(straight, tmp_path / "run")
-
-
-@pytest.mark.parametrize("place", ["after the line of an epoch", "in the middle of a save"])
-def test_killed_before_the_first_checkpoint(straight, tmp_path, place):
-    kill(tmp_path / "run", place, step=-1)
-    assert not (tmp_path / "run" / "last.safetensors").exists()
-    assert_ends_like(straight, tmp_path / "run")
+def test_killed_anywhere_a_run_ends_in_the_same_bytes(straight, tmp_path, kills, every_steps):
+    path = tmp_path / "run"
+    for place, step in kills:
+        assert end_of(start_run(path, Mishap("killed", place, step), every_steps)) == KILLED
+        assert (path / "last.safetensors").exists() == (step > 0)
+    assert_ends_like(straight, path, every_steps)
 
 
 def test_killed_at_random_times(straight, tmp_path):

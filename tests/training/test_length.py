@@ -8,7 +8,7 @@ from crossent.config import Settings
 from crossent.errors import UserError
 from crossent.resume import is_finished
 from crossent.tensor_file import write_tensors
-from crossent.training.find_lr import HIGHEST, LOWEST, Finding, draw_finding, find_lr
+from crossent.training.find_lr import HIGHEST, LOWEST, draw_rates, find_lr, suggest_lr
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Progress, Trainer
 from crossent.verify_resume import first_difference, without_times
@@ -39,27 +39,22 @@ def checkpoint_of(path, settings, progress):
     return folder
 
 
-def test_a_run_that_patience_has_ended_is_finished(tmp_path):
-    settings = Settings(train={"epochs": 9, "patience": 2})
+def test_more_epochs_change_nothing_where_patience_has_ended_the_run(tmp_path):
+    settings, more = (Settings(train={"epochs": n, "patience": 2}) for n in (9, 20))
     progress = Progress(epoch=4, best_epoch=2, best_E=0.8, done=True, num_records=6)
     folder = checkpoint_of(tmp_path, settings, progress)
-    assert is_finished(folder, settings)
-    assert is_finished(folder, Settings(train={"epochs": 20, "patience": 2}))
+    assert is_finished(folder, settings) and is_finished(folder, more)
     progress.done = False
     assert not is_finished(checkpoint_of(tmp_path, settings, progress), settings)
 
 
 def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
     """20 was the default that nobody had asked for: the minutes decided on 37."""
-    old = Settings(train={"epochs": 20, "minutes": 1})
+    old, more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (20, 40, 30))
     folder = checkpoint_of(tmp_path, old, Progress(epoch=37, epochs=37, done=True))
-    more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (40, 30))
-    assert is_finished(folder, old)
-    assert not is_finished(folder, more)
+    assert is_finished(folder, old) and not is_finished(folder, more)
     with pytest.raises(UserError, match=r"train\.epochs=30 would shorten .* decided on 37 epochs"):
         is_finished(folder, fewer)
-    progress = Progress(epochs=37)
-    assert progress.epochs_to_do(40, 20) == 40 and progress.epochs_to_do(20, 20) == 37
 
 
 def timed(path, epochs=100):
@@ -100,15 +95,15 @@ def test_the_finder_suggests_where_E_falls_fastest():
     """On a curve whose steepest place is known: a step down around the rate 0.1."""
     lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
     Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
-    assert Finding(lrs, Es).suggestion == pytest.approx(0.1, rel=0.3)
+    assert suggest_lr(lrs, Es) == pytest.approx(0.1, rel=0.3)
     with pytest.raises(UserError, match="did not fall at any learning rate"):
-        _ = Finding([1.0, 2.0, 3.0], [1.0, 1.5, 2.0]).suggestion
+        suggest_lr([1.0, 2.0, 3.0], [1.0, 1.5, 2.0])
 
 
 def test_the_finder_tries_rates_in_order_until_E_explodes(tmp_path):
-    finding = find_lr(make_trainer(dropout=0.0, mixup=0.0))
-    assert finding.lrs == sorted(finding.lrs) and finding.lrs[0] == pytest.approx(LOWEST)
-    assert finding.lrs[-1] <= HIGHEST * 1.0001
-    assert LOWEST < finding.suggestion < 5
-    draw_finding(finding, tmp_path / "lr-finder.png")
+    lrs, Es = find_lr(make_trainer(dropout=0.0, mixup=0.0))
+    assert lrs == sorted(lrs) and lrs[0] == pytest.approx(LOWEST) and lrs[-1] <= HIGHEST * 1.0001
+    suggestion = suggest_lr(lrs, Es)
+    assert LOWEST < suggestion < 5
+    draw_rates(lrs, Es, suggestion, tmp_path / "lr-finder.png")
     assert (tmp_path / "lr-finder.png").read_bytes().startswith(b"\x89PNG")

@@ -36,6 +36,7 @@ def spoil(logits):
 
 
 def overflowing_gradient(trainer, batch):
+    trainer.model.head.weight.data.normal_()  # so that the logits show what dropout has drawn
     trainer.model.head.weight.register_hook(lambda gradient: gradient * math.inf)
 
 
@@ -54,11 +55,15 @@ def test_the_cause_is_named_and_the_weights_stay(spoil):
     batch = next(trainer.batches.epoch(0))
     spoil(trainer, batch)
     before = {name: p.clone() for name, p in trainer.model.named_parameters()}
+    drawn = []
+    trainer.model.head.register_forward_hook(lambda _, __, logits: drawn.append(logits.detach()))
     names = [trainer.batches.image_set.names[i] for i in batch.sample_ids]
     with pytest.raises(NotFinite, match=r"epoch 1, step 0: the loss is .* norm of the grad") as e:
         trainer.train_step(batch)
     assert CAUSES[spoil].format(*names) in str(e.value)
     assert "\n" not in str(e.value)
+    step, again = drawn
+    assert torch.equal(step.nan_to_num(), again.nan_to_num()), "the same dropout"
     for name, p in trainer.model.named_parameters():
         assert torch.equal(p, before[name]), name
 

@@ -17,12 +17,9 @@ def rates(**changes):
     return [Schedule(**arguments).lr_at(step) for step in range(arguments["num_steps"])]
 
 
-def test_warmup_rises_in_equal_steps_to_the_peak():
-    assert rates()[:10] == pytest.approx([0.04 * n for n in range(1, 11)])
-
-
-def test_cosine_falls_from_the_peak_to_the_final_share():
+def test_the_rate_rises_in_equal_steps_then_a_cosine_falls_to_the_final_share():
     lrs = rates()
+    assert lrs[:10] == pytest.approx([0.04 * n for n in range(1, 11)])
     assert lrs[10] == max(lrs) == 0.4
     assert lrs[55] == pytest.approx(0.2)  # half way down
     assert all(a > b for a, b in pairwise(lrs[10:]))

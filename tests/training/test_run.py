@@ -3,47 +3,31 @@
 import errno
 import math
 import os
-import subprocess
-import sys
 import time
 
 import pytest
-import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from crossent.evaluation.intervals import wilson
 from crossent.model_file import load_model
 from crossent.tensor_file import read_tensors
-from crossent.training.console import Console, EventLog
+from crossent.training.console import HEADINGS, Console, EventLog
 from crossent.training.run_folder import RunFolder
-from crossent.training.signals import Interrupted
 from crossent.training.trainer import Trainer
 from crossent.verify_resume import first_difference
-from tests.forked import ROOT
 from tests.training.parts import CLASS_NAMES, CPU, STEPS_PER_EPOCH, finished, make_run
-
-
-def before_steps(monkeypatch, things):
-    """Let things happen to the trainer before steps of these numbers."""
-    train_step = Trainer.train_step
-
-    def watched(trainer, batch, lr=None):
-        things.get(trainer.step, lambda trainer: None)(trainer)
-        train_step(trainer, batch, lr)
-
-    monkeypatch.setattr(Trainer, "train_step", watched)
 
 
 def test_a_run_leaves_the_files_of_the_design(tmp_path):
     run = finished(tmp_path / "run")
     start, *epochs, end = run.folder.records()
-    assert start["kind"] == "start"
-    assert math.isclose(start["E"], start["baseline"], abs_tol=1e-6)
-    assert start["baseline"] == math.log(3)
-    assert start["class_names"] == CLASS_NAMES
-    assert start["num_params"] == sum(p.numel() for p in run.trainer.model.parameters())
-    assert [e["epoch"] for e in epochs] == [1, 2, 3]
-    assert [e["step"] for e in epochs] == [6, 12, 18]
+    num_params = sum(p.numel() for p in run.trainer.model.parameters())
+    assert start == {
+        "kind": "start", "E": pytest.approx(math.log(3), abs=1e-6), "baseline": math.log(3),
+        "class_names": CLASS_NAMES, "num_params": num_params,
+        "num_images": {"train": 44, "val": 15, "unusable": 0},
+    }  # fmt: skip
+    assert [(e["epoch"], e["step"]) for e in epochs] == [(1, 6), (2, 12), (3, 18)]
     assert set(epochs[0]) == {
         "kind", "epoch", "step", "lr", "train", "val", "images_per_s", "elapsed_s",
     }  # fmt: skip
@@ -59,39 +43,21 @@ def test_a_run_leaves_the_files_of_the_design(tmp_path):
     assert first_difference(run.folder, again.folder) is None, "the same seed, the same bytes"
 
 
-@pytest.mark.parametrize(("step", "half_life"), [(1, None), (9, None), (9, 4), (18, None)], ids=str)
-def test_a_run_stopped_after_any_step_and_resumed_ends_in_the_same_bytes(
-    tmp_path, monkeypatch, step, half_life
-):
-    straight = finished(tmp_path / "straight", half_life=half_life)
-    run = make_run(tmp_path / "stopped", half_life=half_life)
-    run.start()
-    with monkeypatch.context() as patched:
-        before_steps(patched, {step - 1: lambda trainer: run.stop.handle(15, None)})
-        with pytest.raises(Interrupted):
-            run.fit()
-    torch.manual_seed(123)  # whatever another process would have drawn
-    resumed = make_run(tmp_path / "stopped", half_life=half_life)
-    resumed.resume()
-    assert resumed.trainer.step == step
-    resumed.fit()
-    assert first_difference(straight.folder, resumed.folder) is None
-
-
 def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", epochs=1, checkpoint_every_s=0.0)
     run.start()
-    batches = []
+    batches, train_step = [], Trainer.train_step
 
-    def look(trainer):
+    def look(trainer, batch):
         batches.append(read_tensors(run.folder.last)[1]["progress"]["batch"])
+        train_step(trainer, batch)
 
-    before_steps(monkeypatch, dict.fromkeys(range(6), look))
+    monkeypatch.setattr(Trainer, "train_step", look)
     run.fit()
     assert batches == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_run_accounts_for_all_its_time(tmp_path, capsys):
+def test_a_run_accounts_for_all_its_time(tmp_path):
     start = time.perf_counter()
     run = finished(tmp_path / "run")
     elapsed_s = time.perf_counter() - start
@@ -100,9 +66,6 @@ def test_a_run_accounts_for_all_its_time(tmp_path, capsys):
         assert time_s[phase] > 0, phase
     assert sum(time_s.values()) <= elapsed_s + 0.01, "nothing counts twice"
     assert run.trainer.stopwatch.total() > elapsed_s / 2, "the rest is the making of the run"
-    run.trainer.stopwatch.seconds |= {"decode": 300.0, "forward+backward": 600.0}
-    run.end()
-    assert "\ndecode took 33% of 15:0" in capsys.readouterr().out
     again = make_run(tmp_path / "run")
     again.resume()
     assert again.trainer.stopwatch.seconds["validation"] > time_s["validation"] - 0.001
@@ -110,7 +73,7 @@ def test_a_run_accounts_for_all_its_time(tmp_path, capsys):
 
 def test_a_table_keeps_its_columns_where_E_explodes(capsys):
     console = Console()
-    console.headings()
+    console.line(HEADINGS)
     for E in (1.0986, 999.5, 1e30):
         split = {"E": E, "accuracy": 0.5}
         console.epoch({"epoch": 1, "train": split, "val": split, "images_per_s": 9.0}, 20, 5.0)
@@ -168,10 +131,6 @@ def test_metrics_are_whole_lines_of_json_without_nan(tmp_path):
     assert folder.metrics.read_text() == '{"E": 1.0}\n'
 
 
-class Killed(BaseException):
-    """What no one catches, so that nothing is saved any more."""
-
-
 def make_logged_run(path):
     run = make_run(path, checkpoint_every_steps=STEPS_PER_EPOCH)
     run.events = EventLog(run.folder.tensorboard)
@@ -186,10 +145,10 @@ def test_tensorboard_has_every_epoch_of_the_log_once_also_after_a_kill(tmp_path)
     def killed_after_the_line(record):  # and before the checkpoint of that epoch
         add(record)
         if record.get("epoch") == 2:
-            raise Killed
+            raise KeyboardInterrupt  # nothing is saved any more
 
     run.events.add = killed_after_the_line
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         run.fit()
     resumed = make_logged_run(tmp_path / "run")
     resumed.start_or_resume()
@@ -205,9 +164,3 @@ def test_tensorboard_has_every_epoch_of_the_log_once_also_after_a_kill(tmp_path)
                 expected.insert(0, (0, pytest.approx(start["E"], rel=1e-6)))
             curve = [(event.step, event.value) for event in found.Scalars(f"{name}/{split}")]
             assert curve == expected, (name, split)
-
-
-def test_training_alone_imports_tensorboard():
-    program = "import sys, crossent.build; print('tensorboard' in sys.modules)"
-    out = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert out.stdout.strip() == "False", out.stderr
