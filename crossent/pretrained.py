@@ -13,7 +13,7 @@ from crossent.model_file import model_path
 from crossent.tensor_file import check_finite, load_weights, read_tensors, read_unchecked
 from models import published
 from models.head import is_of_head
-from models.published import read_pth
+from models.libraries import read_pth
 
 DEFAULT = "DEFAULT"
 FROM_SCRATCH = {"data.image_size": 64, "data.mean": (0.5,) * 3, "data.std": (0.25,) * 3}

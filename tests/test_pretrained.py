@@ -17,7 +17,7 @@ from crossent.model_file import load_model, write_model
 from crossent.pretrained import follow_weights, load_body, read_pretrained
 from crossent.training.signals import StopRequest
 from data.preprocess import Preprocessing
-from models import build_model, published, torchvision_models
+from models import build_model, libraries, published
 from models.head import is_of_head
 from tests.data.pictures import make_folder
 
@@ -101,7 +101,7 @@ def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tm
 
 
 def test_the_sizes_that_torchvision_trained_with_are_settings():
-    for name in torchvision_models.names():
+    for name in libraries.names("torchvision"):
         size = published(f"torchvision/{name}").image_size
         assert settings_of(data={"image_size": size}).data.image_size == size
 

@@ -8,7 +8,7 @@ import torch
 from torchvision import models
 
 from crossent import cross_entropy
-from models import build_model, published, torchvision_models
+from models import build_model, libraries, published
 from models.head import freeze_body, head_name, is_of_head, train_mode
 
 
@@ -28,7 +28,7 @@ def test_the_new_head_starts_at_ln_K(name):
     "name", ["alexnet", "vgg11", "mnasnet0_5", "mobilenet_v2", "convnext_tiny", "vit_b_16"]
 )
 def test_the_head_is_the_layer_that_torchvision_makes_for_the_classes(name):
-    assert name in torchvision_models.names()
+    assert name in libraries.names("torchvision")
     with torch.device("meta"):  # without the numbers, which would take gigabytes
         model = models.get_model(name, weights=None, num_classes=7)
     assert model.get_submodule(head_name(model)).out_features == 7
