@@ -197,17 +197,6 @@ class TrainSettings(Section):
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
     threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
 
-    @property
-    def checkpoint_every_s(self) -> float | None:
-        """Seconds between checkpoints; None where they are counted in steps."""
-        return None if isinstance(self.checkpoint_every, str) else self.checkpoint_every
-
-    @property
-    def checkpoint_every_steps(self) -> int | None:
-        """Steps between checkpoints; None where they are timed."""
-        every = self.checkpoint_every
-        return int(every.split()[0]) if isinstance(every, str) else None
-
 
 class Settings(Section):
     """All settings of a run."""
