@@ -69,7 +69,6 @@ def test_argument_sets_one_value(write, argument):
         ("nowhere.yaml", "base: nowhere.yaml: No such file or directory"),
         ("fxo.yaml", "base: fxo.yaml: No such file or directory; did you mean fox.yaml?"),
         (".", "base: .: Is a directory"),
-        ("3", "base: 3: No such file or directory"),
         ('"a\\0b"', "base: a\\x00b: embedded null byte"),
         ("fox.yaml", "base: fox.yaml: starts from itself"),
     ],
