@@ -130,9 +130,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
     caller = Caller(f"python train.py --resume {path}")
     outcome = train_run(loaded, path, is_old, caller, processes)
     status, run = outcome.status, outcome.run
-    if run is None:
-        return status
-    if processes.is_first:
+    if run is not None and processes.is_first:
         try:
             with caller.stop.raising():
                 draw_curve(run.folder.records(), run.folder.curve, run.keep)
@@ -141,7 +139,8 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
         except Interrupted as stop:
             print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
             status = stop.exit_status
-    processes.leave_together()  # a connection torn down early aborts the other end
+    if run is not None:
+        processes.leave_together()  # a connection torn down early aborts the other end
     return status
 
 

@@ -96,6 +96,8 @@ def follow_weights(settings: Settings, kept: Collection[str] = FIELDS) -> Settin
     """
     values, weights = flat_values(settings), settings.model.weights
     names = [n for n in FOLLOWED if values[n] is None or (weights and n not in kept)]
+    if not names:
+        return settings
     theirs = read_pretrained(weights, settings.model.name).settings if weights else {}
     given = {name: value for name, value in values.items() if value is not None}
     found = in_settings(vars(Preprocessing(64))) | given | theirs
