@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.config import Settings, settings_from_dict, with_arguments
+from crossent.config import Settings, load_settings, settings_from_dict
 from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
@@ -26,7 +26,11 @@ from crossent.training.signals import StopRequest
 from crossent.training.trainer import Stopwatch, Trainer
 from data.augment import Augmentation
 from data.batches import TrainBatches
+from data.cache import Decoding
+from data.cifar import load_cifar
+from data.drawings import load_drawings
 from data.images import Data, size_to_train
+from data.load import Split, load_folder, load_folder_for_evaluation
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
 from models import arguments_of, build_model
@@ -48,7 +52,7 @@ def build(
     train = settings.train
     trainer = make_trainer(settings, data, processes, load_weights=not folder.last.exists())
     trainer.stopwatch = stopwatch or trainer.stopwatch
-    evaluator = trainer.evaluator
+    evaluator, every = trainer.evaluator, train.checkpoint_every
     description = {  # what model.safetensors says about itself
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
@@ -67,8 +71,8 @@ def build(
         minutes=train.minutes,
         patience=train.patience,
         keep=train.keep,
-        checkpoint_every_s=train.checkpoint_every_s,
-        checkpoint_every_steps=train.checkpoint_every_steps,
+        checkpoint_every_s=None if isinstance(every, str) else every,
+        checkpoint_every_steps=int(every.split()[0]) if isinstance(every, str) else None,
         watch=watch,
         stop=stop or StopRequest(),
         console=console or Console(silent=not processes.is_first),
@@ -119,21 +123,15 @@ def make_trainer(
 
 def make_data(settings: Settings) -> Data:
     """Load both splits; the training pictures larger than those of validation."""
-    from data.cache import Decoding  # not above: whoever imports `build` need not decode
-    from data.cifar import load_cifar
-    from data.drawings import load_drawings
-    from data.load import Split, load_folder
-
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
-    train_size = size_to_train(size)
+    train_size, share, workers = size_to_train(size), data.val_fraction, data.workers
     if data.source == "drawings":
-        share, num_workers = data.val_fraction, data.workers
-        return load_drawings(data.num_images, size, share, seed, train_size, num_workers)
+        return load_drawings(data.num_images, size, share, seed, train_size, workers)
     if data.source == "cifar":
         return load_cifar(data.root, size, seed, train_size)
-    split = Split(data.val_fraction, seed, data.folds, data.fold or 1)
-    decoding, root = Decoding(data.cache, data.cache_dir, data.workers), data.labels or data.root
-    return load_folder(root or ".", size, split, train_size, data.on_bad, decoding, data.group)
+    split, root = Split(share, seed, data.folds, data.fold or 1), data.labels or data.root or "."
+    decoding = Decoding(data.cache, data.cache_dir, workers)
+    return load_folder(root, size, split, train_size, data.on_bad, decoding, data.group)
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
@@ -156,13 +154,12 @@ def make_batches(
             f"train.batch_size={t.batch_size} gives batches of {smallest}; expected at least a "
             f"sample for each of {processes.size} processes"
         )
+    augmentation = Augmentation(
+        crop=d.crop, aspect=d.aspect, flip=d.flip, rotation=d.rotation,
+        brightness=d.brightness, contrast=d.contrast, saturation=d.saturation, mixup=t.mixup,
+    )  # fmt: skip
     return TrainBatches(
-        data.train, len(data.class_names), order,
-        Augmentation(
-            crop=d.crop, aspect=d.aspect, flip=d.flip, rotation=d.rotation,
-            brightness=d.brightness, contrast=d.contrast, saturation=d.saturation, mixup=t.mixup,
-        ),
-        preprocessing_of(settings), device,
+        data.train, len(data.class_names), order, augmentation, preprocessing_of(settings), device,
         rank=processes.rank, num_ranks=processes.size, only_first=t.overfit_batch,
     )  # fmt: skip
 
@@ -220,17 +217,15 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
     The body may learn more slowly than the head; frozen parameters are left out.
     """
     optim = settings.optim
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         decay = optim.weight_decay if parameter.ndim > 1 else 0.0
         share = 1.0 if is_of_head(model, name) else optim.body_lr
         if parameter.requires_grad:
-            groups.setdefault((decay, share), []).append(parameter)
+            group = {"params": [], "weight_decay": decay, "lr_share": share}
+            groups.setdefault((decay, share), group)["params"].append(parameter)
     return SGD(
-        [
-            {"params": parameters, "weight_decay": decay, "lr_share": share}
-            for (decay, share), parameters in groups.items()
-        ],
+        list(groups.values()),
         lr=optim.lr,  # until Trainer.train_step sets that of the schedule
         momentum=optim.momentum,
         nesterov=optim.nesterov and optim.momentum > 0,
@@ -250,11 +245,8 @@ def data_to_evaluate(
         UserError: the run's pictures have changed or moved; or the folder has a class that the
             model does not know, or no picture at all.
     """
-    from data.cache import Decoding
-    from data.load import load_folder_for_evaluation
-
     old = settings_from_dict(classifier.header["settings"], "the model")
-    settings = with_arguments(old, overrides)
+    settings = load_settings(old, overrides).settings
     if refused := refused_differences(old, settings):
         raise UserError(f"these settings would change the pictures: {'; '.join(refused)}")
     data = settings.data
@@ -262,20 +254,21 @@ def data_to_evaluate(
         decoding = Decoding(data.cache, data.cache_dir, data.workers)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
-    if data.source == "folder" and not os.path.exists(data.labels or data.root or ""):
+    place = data.labels or data.root or ""
+    if data.source == "folder" and not os.path.exists(place):
         where = "data.root=FOLDER" if data.labels is None else "data.labels=FILE"
         raise UserError(
-            f"{data.labels or data.root}: the pictures of the run are gone; if they have moved, "
-            f"add {where} to evaluate"
+            f"{place}: the pictures of the run are gone; "
+            f"if they have moved, add {where} to evaluate"
         )
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
+        if classifier.trained_on:
+            note = "the pictures in it that the model was trained on are left out"
+        else:
+            note = "the model may have been trained on some that would now be validation"
         raise UserError(
             "the pictures have changed since this model was trained: name a folder with --data; "
-            + (
-                "the pictures in it that the model was trained on are left out"
-                if classifier.trained_on
-                else "the model may have been trained on some that would now be validation"
-            )
+            + note
         )
     return found

@@ -11,13 +11,12 @@ from crossent.config import FIELDS, Settings, flat_values, with_values
 from crossent.errors import UserError
 from crossent.model_file import model_path
 from crossent.tensor_file import check_finite, load_weights, read_tensors, read_unchecked
+from data.preprocess import Preprocessing
 from models import published
 from models.head import is_of_head
-from models.published import read_pth
+from models.libraries import read_pth
 
-DEFAULT = "DEFAULT"
-FROM_SCRATCH = {"data.image_size": 64, "data.mean": (0.5,) * 3, "data.std": (0.25,) * 3}
-FOLLOWED = (*FROM_SCRATCH, "model.name", "model.width")
+FOLLOWED = ("data.image_size", "data.mean", "data.std", "model.name", "model.width")
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,15 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
     try:
         known = published(model_name)
         settings = in_settings(vars(known)) if known else {}
-        if weights == DEFAULT:
+        if weights == "DEFAULT":
             if known is None:
                 raise ValueError(
-                    f"{model_name} has no {DEFAULT} weights; set model.name=efficientnet_lite0, "
+                    f"{model_name} has no DEFAULT weights; set model.name=efficientnet_lite0, "
                     "or name a run"
                 )
             return PretrainedWeights(path, known.load(), settings)
         if not path.is_file():
-            raise ValueError(f"{path} does not exist; name a run, a file or {DEFAULT}")
+            raise ValueError(f"{path} does not exist; name a run, a file or DEFAULT")
         if path.suffix in (".pth", ".pt"):
             return PretrainedWeights(path, read_pth(path), settings)
         tensors, encoded = read_unchecked(path)
@@ -101,5 +100,5 @@ def follow_weights(settings: Settings, kept: Collection[str] = FIELDS) -> Settin
         return settings
     theirs = read_pretrained(weights, settings.model.name).settings if weights else {}
     given = {name: value for name, value in values.items() if value is not None}
-    found = FROM_SCRATCH | given | theirs
+    found = in_settings(vars(Preprocessing(64))) | given | theirs
     return with_values(settings, {name: found[name] for name in names})

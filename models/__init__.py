@@ -3,15 +3,13 @@
 import difflib
 import inspect
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-from models import timm_models, torchvision_models
-from models.efficientnet_lite0 import EfficientNetLite0, published_lite0
+from models.efficientnet_lite0 import PUBLISHED_LITE0, EfficientNetLite0
 from models.head import replace_head
-from models.published import Published
+from models.libraries import LIBRARIES, Published, create, names, published_by
 from models.resnet9 import ResNet9
 from models.small_cnn import SmallCNN
 
@@ -20,11 +18,6 @@ MODELS: dict[str, type[nn.Module]] = {
     "resnet9": ResNet9,
     "efficientnet_lite0": EfficientNetLite0,
 }
-PUBLISHED: dict[str, Callable[[], Published]] = {"efficientnet_lite0": published_lite0}
-FAMILIES: dict[str, ModuleType] = {"torchvision": torchvision_models, "timm": timm_models}
-
-# What model.name may be; NAME stands for any of the family.
-MODEL_NAMES = (*MODELS, *(f"{family}/NAME" for family in FAMILIES))
 
 
 def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
@@ -43,8 +36,7 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     """
     if name in MODELS:
         return MODELS[name](num_classes=num_classes, **arguments)
-    family, own_name = family_of(name)
-    model: nn.Module = family.create(own_name)
+    model = create(*of_library(name))
     replace_head(model, num_classes, **arguments)
     return model
 
@@ -62,24 +54,21 @@ def published(name: str) -> Published | None:
         ValueError: the name is not known.
     """
     if name in MODELS:
-        return PUBLISHED[name]() if name in PUBLISHED else None
-    family, own_name = family_of(name)
-    found: Published = family.published(own_name)
-    return found
+        return PUBLISHED_LITE0 if name == "efficientnet_lite0" else None
+    return published_by(*of_library(name))
 
 
-def family_of(name: str) -> tuple[ModuleType, str]:
-    """Return the module of a family, and the name that the model has there.
+def of_library(name: str) -> tuple[str, str]:
+    """Return the library of a model and its name there: ("torchvision", "resnet18").
 
     Raises:
-        ValueError: there is no such model; with the nearest names.
+        ValueError: there is no such model; with the nearest name.
     """
-    prefix, _, own_name = name.partition("/")
-    if prefix not in FAMILIES:
-        raise ValueError(f"model {name!r} is not known; choose one of {', '.join(MODEL_NAMES)}")
-    names = FAMILIES[prefix].names()
-    if own_name not in names:
-        similar = difflib.get_close_matches(own_name, names) or ["resnet18", "resnet50"]
-        near = " or ".join(f"{prefix}/{n}" for n in similar)
-        raise ValueError(f"model {name} is not known; did you mean {near}?")
-    return FAMILIES[prefix], own_name
+    library, _, own_name = name.partition("/")
+    if library not in LIBRARIES:
+        known = [*MODELS, *(f"{known}/NAME" for known in LIBRARIES)]
+        raise ValueError(f"model {name!r} is not known; choose one of {', '.join(known)}")
+    if own_name not in names(library):
+        near = difflib.get_close_matches(own_name, names(library), n=1) or ["resnet18"]
+        raise ValueError(f"model {name} is not known; did you mean {library}/{near[0]}?")
+    return library, own_name

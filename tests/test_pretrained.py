@@ -17,7 +17,7 @@ from crossent.model_file import load_model, write_model
 from crossent.pretrained import follow_weights, load_body, read_pretrained
 from crossent.training.signals import StopRequest
 from data.preprocess import Preprocessing
-from models import build_model, published, torchvision_models
+from models import build_model, libraries, published
 from models.head import is_of_head
 from tests.data.pictures import make_folder
 
@@ -29,18 +29,21 @@ def settings_of(**sections):
     return Settings.model_validate(sections)
 
 
+def write(path, model, class_names, preprocessing, name, **arguments):
+    header = {"class_names": class_names, "model": {"name": name, "arguments": arguments}}
+    write_model(path, model.state_dict(), header | {"preprocessing": preprocessing.to_dict()})
+
+
 @pytest.fixture
 def old_run(tmp_path):
     """A run of ours with two classes and its own preprocessing."""
     torch.manual_seed(3)
-    header = {"class_names": ["cat", "cow"], "metrics": {}}
-    header |= {"model": {"name": "small_cnn", "arguments": {"width": 4, "dropout": 0.0}}}
-    header |= {"preprocessing": Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)).to_dict()}
     path = tmp_path / "old"
     path.mkdir()
     model = build_model("small_cnn", 2, width=4)
     torch.nn.init.normal_(model.head.weight)
-    write_model(path / "model.safetensors", model.state_dict(), header)
+    own = Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    write(path / "model.safetensors", model, ["cat", "cow"], own, "small_cnn", width=4, dropout=0.0)
     return path, model
 
 
@@ -101,7 +104,7 @@ def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tm
 
 
 def test_the_sizes_that_torchvision_trained_with_are_settings():
-    for name in torchvision_models.names():
+    for name in libraries.names("torchvision"):
         size = published(f"torchvision/{name}").image_size
         assert settings_of(data={"image_size": size}).data.image_size == size
 
@@ -111,10 +114,7 @@ def test_mnasnet_is_read_from_torchvision_s_file_and_from_ours(kept_weights, tmp
     theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
     model = build_model(name, 3)  # their 1000 classes give way to 3
     load_body(model, read_pretrained("DEFAULT", name))
-    header = {"class_names": ["a", "b", "c"], "precision": "fp32", "settings": {}, "metrics": {}}
-    header |= {"model": {"name": name, "arguments": {"dropout": 0.0}}}
-    header |= {"preprocessing": Preprocessing(64).to_dict()}
-    write_model(tmp_path / "a.safetensors", model.state_dict(), header)
+    write(tmp_path / "a.safetensors", model, ["a", "b", "c"], Preprocessing(64), name, dropout=0.0)
     again = load_model(tmp_path / "a.safetensors", torch.device("cpu")).model
     for key, tensor in again.state_dict().items():
         expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]

@@ -57,11 +57,11 @@ class Loaded:
         return {n for n, number in self.order.items() if number >= self.order.get(name, 0)}
 
 
-def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> Loaded:
+def load_settings(config: str | Path | Settings | None, overrides: Sequence[str] = ()) -> Loaded:
     """Read and check all settings, and report all mistakes at once.
 
     Args:
-        config: path of a YAML file; None for configs/default.yaml of this repository.
+        config: path of a YAML file, or settings; None for configs/default.yaml of this repository.
         overrides: `section.key=value` each; they have the last word.
 
     Raises:
@@ -71,9 +71,12 @@ def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> L
         >>> load_settings(None, ["optim.lr=0.5"]).origins["optim.lr"]
         'argument optim.lr=0.5'
     """
-    default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
     mistakes: list[str] = []
-    layers = file_layers(str(config or default), mistakes)
+    if isinstance(config, Settings):
+        layers = [{name: Given(value, "the run") for name, value in flat_values(config).items()}]
+    else:
+        default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
+        layers = file_layers(str(config or default), mistakes)
     layers.append(argument_layer(overrides, mistakes))
     given = {name: value for layer in layers for name, value in layer.items()}
     order = {name: number for number, layer in enumerate(layers) for name in layer}
@@ -82,16 +85,6 @@ def load_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> L
     assert settings is not None
     origins = {n: given[n].origin if n in given else "default" for n in FIELDS}
     return Loaded(settings, origins, order)
-
-
-def with_arguments(settings: Settings, overrides: Sequence[str]) -> Settings:
-    """Return the settings with some changed by arguments; raise UserError as `load_settings`."""
-    mistakes: list[str] = []
-    given = {name: Given(value, "the run") for name, value in flat_values(settings).items()}
-    changed, wrong = check(Settings, given | argument_layer(overrides, mistakes))
-    refuse(mistakes + wrong)
-    assert changed is not None
-    return changed
 
 
 def settings_from_dict(values: object, where: str | Path) -> Settings:

@@ -11,8 +11,6 @@ from pydantic.fields import FieldInfo
 
 from crossent.config.yaml_text import format_value, yaml_lines
 
-OWN_MODELS = ("small_cnn", "resnet9", "efficientnet_lite0")  # `models.MODELS`, without its imports
-
 
 def expect(words: str) -> WrapValidator:
     """Say what is expected in these words; pydantic has an error for each type of a union."""
@@ -32,13 +30,15 @@ def setting(default: Any, description: str, **bounds: Any) -> Any:
 
 
 def known_model(name: str) -> str:
-    """Return the name of one of our models, or of any of a family; `models` looks it up there."""
-    if name in OWN_MODELS or name.startswith(("torchvision/", "timm/")):
+    """Return the name of one of our models, or of any of a library; `models` looks it up there."""
+    if name == "small_cnn" or name.startswith(("torchvision/", "timm/")):
         return name
-    from models import torchvision_models  # takes seconds, and only for a mistake
+    from models import MODELS, libraries  # takes seconds: not for the default
 
-    example = name if name in torchvision_models.names() else "resnet18"
-    own = ", ".join(f"'{own}'" for own in OWN_MODELS)
+    if name in MODELS:
+        return name
+    own = ", ".join(map(repr, MODELS))
+    example = name if name in libraries.names("torchvision") else "resnet18"
     raise ValueError(f"Input should be {own}, 'timm/NAME' or such as 'torchvision/{example}'")
 
 
@@ -196,17 +196,6 @@ class TrainSettings(Section):
     checkpoint_every: Every = setting(60.0, "seconds, or 500 steps; a killed run loses no more")
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
     threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
-
-    @property
-    def checkpoint_every_s(self) -> float | None:
-        """Seconds between checkpoints; None where they are counted in steps."""
-        return None if isinstance(self.checkpoint_every, str) else self.checkpoint_every
-
-    @property
-    def checkpoint_every_steps(self) -> int | None:
-        """Steps between checkpoints; None where they are timed."""
-        every = self.checkpoint_every
-        return int(every.split()[0]) if isinstance(every, str) else None
 
 
 class Settings(Section):

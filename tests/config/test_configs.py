@@ -36,7 +36,6 @@ def test_the_configs_that_promise_something_in_their_comments_keep_it():
 
 @pytest.mark.parametrize("name", [*MODELS, "torchvision/resnet18"])
 def test_every_model_can_be_named(name):
-    """A new model stands in `models.MODELS` and in the type of `model.name`."""
     assert load_settings(None, [f"model.name={name}"]).settings.model.name == name
 
 

