@@ -181,7 +181,7 @@ def _load(
         files = [catalog.files[i] for i in indices]
         rows = np.array([found[file.key][1] for file in files], np.int64)
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
-        labels, names = [file.label for file in files], [file.name for file in files]
+        labels, names = [file.label for file in files], [file.path for file in files]
         sha256s = [catalog.facts[i].sha256 for i in indices]
         prints = prints_of(sha256s, [catalog.facts[i].difference_hash for i in indices])
         sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))

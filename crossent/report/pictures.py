@@ -21,6 +21,7 @@ from crossent.inference.heatmap import evidence, in_shape
 from crossent.model_file import Classifier
 from data.decode import UnusableImage, inspect
 from data.images import ImageSet
+from data.table import printable
 
 SIDE = 144  # pixels, the longer side
 NUM_EXAMPLES = 3  # pictures of a confused pair
@@ -65,12 +66,12 @@ class Gallery(NamedTuple):
         return in_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
     def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:
-        name = self.image_set.names[row]
+        name = printable(self.image_set.names[row])
         return make_thumbnail(self.original(row), caption, f"{alt}: {name}", name)
 
     def card(self, outputs: Outputs, row: int) -> Card:
         """Return the card of a validation picture, with the heat maps that say something."""
-        name, names = self.image_set.names[row], self.classifier.class_names
+        name, names = printable(self.image_set.names[row]), self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
         views = [make_thumbnail(picture, "the picture", name, name)]

@@ -10,6 +10,7 @@ from crossent.device import autocast
 from crossent.loss import cross_entropy
 from crossent.tensor_file import first_not_finite
 from data.batches import Batch
+from data.table import printable
 
 if TYPE_CHECKING:
     from crossent.training.trainer import Trainer
@@ -92,5 +93,5 @@ def names_of(trainer: "Trainer", batch: Batch, bad: Tensor) -> str:
     if bad.all():
         return f"all {len(bad)} pictures of the batch"
     ids = trainer.own_ids(batch)[bad.cpu().numpy()]
-    names = [trainer.batches.image_set.names[i] for i in ids[:MAX_NAMES]]
+    names = [printable(trainer.batches.image_set.names[i]) for i in ids[:MAX_NAMES]]
     return ", ".join(names) + (" and more" if len(ids) > MAX_NAMES else "")
