@@ -7,7 +7,7 @@ from PIL import Image
 
 from crossent.build import make_batches
 from crossent.config import load_settings
-from crossent.report.preview import first_batch, in_words
+from crossent.report.pictures import first_batch, in_words
 from crossent.training.distributed import ALONE
 from tests.report.parts import CPU, make_data
 
