@@ -44,7 +44,7 @@ def test_the_command_writes_a_picture_and_keeps_no_run(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     path.write_text("{data: {num_images: 30, image_size: 32}}")
     assert main(["-c", str(path), "--preview"]) == 0
-    assert "preview.png: 24 pictures" in capsys.readouterr().out
+    assert "preview.png: 12 pictures" in capsys.readouterr().out
     assert {p.name for p in tmp_path.iterdir()} == {"preview.png", "smoke.yaml"}
     with Image.open("preview.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 20

@@ -111,10 +111,9 @@ def test_pictures_that_have_changed_since(tmp_path):
     assert "the pictures have changed since this run was trained" in page.text
     assert "progress" in page.ids() and "pictures" not in page.ids()
 
-
-def test_no_run_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"is not a run folder: it has no config\.yaml"):
-        write_report(RunFolder(tmp_path), CPU)
+        write_report(RunFolder(tmp_path / "empty"), CPU)
 
 
 def make_card(probs, label, class_names):
@@ -169,9 +168,9 @@ def test_any_text_comes_back_as_text(text):
     assert all(unicodedata.category(c) in ("Cc", "Cs") for c in marked)
 
 
-@pytest.mark.parametrize("text", ["\x00", "\ud800", "\x1b[31m", "\x85", "\x0c", "\r"])
-def test_what_no_page_may_hold_is_marked(text):
-    assert "\ufffd" in make_environment().from_string("{{ x }}").render(x=text)
+def test_what_no_page_may_hold_is_marked():
+    template = make_environment().from_string("{{ x }}")
+    assert template.render(x="\x00\ud800\x1b\x85\x0c\r") == 6 * "\ufffd"
 
 
 def test_pictures_have_the_shape_of_their_file_if_it_can_be_read(tmp_path):
