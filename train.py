@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> int:
         return EXIT_DONE
     settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
     if args.preview:
-        from crossent.report.preview import write_preview  # imports matplotlib
+        from crossent.report.pictures import write_preview  # imports matplotlib
 
         num = write_preview(settings, Path("preview.png"))
         print(f"preview.png: {num} pictures of the first batch as the model sees them")

@@ -224,17 +224,13 @@ def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: i
 )
 def export(run: Path, format: str, opset: int, out: Path | None, data: str | None) -> None:
     """write a trained model as ONNX, with the preprocessing inside"""
-    from tempfile import TemporaryDirectory
-
-    from crossent.inference.export import ONNXRUNTIME, export, pictures_to_compare_on
+    from crossent.inference.export import ONNXRUNTIME, export
 
     if opset not in ONNXRUNTIME:
         raise UserError(f"--opset {opset}: expected one of {', '.join(map(str, ONNXRUNTIME))}")
     classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
-    with TemporaryDirectory() as folder:
-        source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
-        num_images, difference = export(classifier, path, pictures, opset)
+    source, num_images, difference = export(classifier, path, data, opset)
     print(
         f"{path}: compared with predict on {num_images} pictures ({source}): the same class on "
         f"all, probabilities differ by {difference:.1e} at most; "

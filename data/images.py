@@ -95,7 +95,7 @@ class ImageSet:
 
     images: Pixels
     labels: Labels
-    names: list[str]  # (N,) where each came from: a path below the root, or "drawing 17"
+    names: list[str]  # (N,) "drawing 17", or a path below the root; `printable` shows it
     prints: bytes = b""  # of files: `data.duplicates.prints_of`, to recognise them later
 
     def __len__(self) -> int:

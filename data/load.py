@@ -199,7 +199,7 @@ def _load(
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
         labels, sha256s = [file.label for file in files], [f.sha256 for f in facts]
         prints = prints_of(sha256s, [f.difference_hash for f in facts])
-        names = [file.name for file in files]
+        names = [file.path for file in files]
         sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
         content[side] = sha256s, labels
     repairs, notes = catalog.advice()

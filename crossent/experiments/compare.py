@@ -14,6 +14,7 @@ from crossent.evaluation.compare import Comparison, Side, compare
 from crossent.evaluation.measure import align
 from crossent.evaluation.scores import score
 from crossent.experiments.group import Measured, measure_side
+from data.table import printable
 
 MAX_CHANGED = 10  # pictures per comparison; --json has them all
 
@@ -99,7 +100,7 @@ def details_of(
     gained, lost = comparison.gained.tolist(), comparison.lost.tolist()
     changed = [
         {
-            "path": run.picture_names[row],
+            "path": printable(run.picture_names[row]),
             "label": run.class_names[run.outputs.labels[row]],
             "first": predicted(first, row),
             "second": predicted(second, row),

@@ -130,4 +130,5 @@ def own_examples(classifier: Classifier, folder: Path) -> list[str]:
         paths = validation_files(classifier, folder)
     except UserError:
         return []
+    paths = [path for path in paths if printable(path) == path]  # others are no JSON for a browser
     return paths[:: -(-len(paths) // NUM_EXAMPLES) or 1]

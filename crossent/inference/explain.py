@@ -86,11 +86,9 @@ def explain(classifier: Classifier, path: str, label: str | None = None) -> Expl
 
 def in_words(e: Explanation, language: str = "en") -> str:
     """Return the derivation step by step, for a terminal."""
+    templates = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=templates, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     rows = e.rows()
     dots = ["..."] if len(rows) > MAX_ROWS else []

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -49,17 +50,17 @@ class Deployed(nn.Module):
 
 
 def export(
-    classifier: Classifier, path: Path, pictures: Iterable[str], opset: int = OPSET
-) -> tuple[int, float]:
+    classifier: Classifier, path: Path, data: str | None, opset: int = OPSET
+) -> tuple[str, int, float]:
     """Write the model as ONNX, after comparing its predictions with those of `predict`.
 
     Args:
         classifier: the trained model, on the CPU.
-        pictures: paths of files to compare on.
+        data: a folder of pictures to compare on, or as `pictures_to_compare_on` finds them.
         opset: a key of `ONNXRUNTIME`.
 
     Returns:
-        how many pictures were compared, and how far a probability was apart at most.
+        which pictures were compared, how many, and how far a probability was apart at most.
 
     Raises:
         UserError: the predictions differ, or the folder does not exist; nothing is written.
@@ -69,9 +70,11 @@ def export(
     module = Deployed(classifier.model, classifier.preprocessing)
     notes = metadata(classifier) | {"onnxruntime": f">= {ONNXRUNTIME[opset]}"}
     content, predictor = to_onnx(module, notes, opset)
-    comparison = compare(classifier, predictor, pictures)
+    with TemporaryDirectory() as folder:
+        source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
+        num_images, difference = compare(classifier, predictor, pictures)
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
-    return comparison
+    return source, num_images, difference
 
 
 def metadata(classifier: Classifier) -> dict[str, str]:

@@ -6,21 +6,17 @@ localization".
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from crossent.loss import cross_entropy
 from crossent.model_file import Classifier
+from data.images import Pixels
 
 DIM = 0.3  # what is left of the light where a heat map is cold
 OUTLINE = (255, 214, 10)
 MOST_LIT = 0.9  # a map that lights more of the picture does not say where
-
-Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 def evidence(
@@ -33,12 +29,12 @@ def evidence(
         picture: the same in any size and shape.
     """
     heat = grad_cam(classifier, pixels, k)
-    if heat is None or not 0 < (heat > 0.5).mean() <= MOST_LIT:
+    if heat is None or not 0 < (heat > 0.5).float().mean() <= MOST_LIT:
         return None
     return spotlit(picture, heat)
 
 
-def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Floats | None:
+def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Tensor | None:
     """Return where on a picture the evidence for class k is; None if the model has no feature map.
 
     With A the last feature map, and E the loss if that class were right (dE/dz = y - t), channel c
@@ -68,9 +64,8 @@ def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Floats | None:
         return None
     (gradient,) = torch.autograd.grad(E, maps[-1])
     weights = -gradient.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1)
-    heat = (weights * maps[-1]).sum(dim=1)[0].relu().detach().float()  # (h, w)
-    found: Floats = (heat / heat.max().clamp(min=1e-30)).cpu().numpy()
-    return found
+    heat = (weights * maps[-1]).sum(dim=1)[0].relu().detach().float().cpu()  # (h, w)
+    return heat / heat.max().clamp(min=1e-30)
 
 
 def in_shape(pixels: Pixels, width: int, height: int, side: int) -> Image.Image:
@@ -80,11 +75,10 @@ def in_shape(pixels: Pixels, width: int, height: int, side: int) -> Image.Image:
     return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
 
 
-def spotlit(picture: Image.Image, heat: Floats) -> Image.Image:
+def spotlit(picture: Image.Image, heat: Tensor) -> Image.Image:
     """Return the picture bright and in colour where the heat is, dark and grey elsewhere."""
-    mask = Image.fromarray(np.asarray(255 * heat, np.uint8)).resize(
-        picture.size, Image.Resampling.BILINEAR
-    )
+    mask = Image.fromarray((255 * heat).byte().numpy())
+    mask = mask.resize(picture.size, Image.Resampling.BILINEAR)
     dark = picture.convert("L").point(lambda value: value * DIM).convert("RGB")
     lit = Image.composite(picture, dark, mask)
     # a line around where the heat is more than half, seen on dark pictures too

@@ -62,14 +62,21 @@ def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Answer, N
     found = zip(decoded, names, strict=False)
     while chunk := list(islice(found, BATCH_SIZE)):
         pixels = [result.pixels[0] for result, _ in chunk if isinstance(result, Inspection)]
-        if pixels:
-            logits = classifier.logits(torch.from_numpy(np.stack(pixels)))  # (N, K)
-            rows = iter(logits.double().softmax(dim=1).tolist())
+        found_probs = iter(probs_of(classifier, pixels))
         for result, path in chunk:
             if isinstance(result, Inspection):
-                yield Answer(path, dict(zip(classifier.class_names, next(rows), strict=True)))
+                yield Answer(path, next(found_probs))
             else:
                 yield Answer(path, error=str(result))
+
+
+def probs_of(classifier: Classifier, pixels: Sequence[Pixels]) -> list[dict[str, float]]:
+    """Return y by class name for each picture, (S, S, 3)."""
+    if not pixels:
+        return []
+    logits = classifier.logits(torch.from_numpy(np.stack(pixels)))  # (N, K)
+    rows = logits.double().softmax(dim=1).tolist()
+    return [dict(zip(classifier.class_names, row, strict=True)) for row in rows]
 
 
 class Model:
@@ -102,25 +109,21 @@ class Model:
         """
         if isinstance(pictures, str | Path | Image.Image | np.ndarray):
             return self.predict([pictures])[0]
-        answers = []
+        answers: list[Answer] = []
         for start in range(0, len(pictures), BATCH_SIZE):
             batch = pictures[start : start + BATCH_SIZE]
-            pixels = np.stack([self._decode(picture) for picture in batch])
-            logits = self.classifier.logits(torch.from_numpy(pixels))  # (N, K)
-            for picture, row in zip(batch, logits.double().softmax(dim=1).tolist(), strict=True):
-                path = str(picture) if isinstance(picture, str | Path) else ""
-                answers.append(Answer(path, dict(zip(self.class_names, row, strict=True))))
+            paths = [str(one) if isinstance(one, str | Path) else "" for one in batch]
+            pixels = [self._decode(picture) for picture in batch]
+            answers += map(Answer, paths, probs_of(self.classifier, pixels))
         return answers
 
     def _decode(self, picture: Picture) -> Pixels:
-        size = self.classifier.preprocessing.image_size
+        is_path = isinstance(picture, str | Path)
+        file = picture if isinstance(picture, str | Path) else as_file(picture)
         try:
-            if isinstance(picture, str | Path):
-                return decode(picture, size)
-            return decode(as_file(picture), size)
+            return decode(file, self.classifier.preprocessing.image_size)
         except UnusableImage as error:
-            name = picture if isinstance(picture, str | Path) else "the picture"
-            raise UserError(f"{name}: {error}") from None
+            raise UserError(f"{picture if is_path else 'the picture'}: {error}") from None
 
 
 def as_file(picture: Image.Image | Array) -> bytes:

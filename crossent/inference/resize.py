@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 PRECISION = 2**22  # Pillow computes in whole numbers, with weights in units of 1 / 2^22
+PICKS_ORDER = int(PIL.__version__.split(".")[0]) >= 13
 
 
 class PillowResize(nn.Module):
@@ -20,17 +21,14 @@ class PillowResize(nn.Module):
 
     Args:
         size: side of the result, pixels.
-        picks_order: whether to do as Pillow 13; by default, as the Pillow that is installed.
 
     Shape:
         (N, H, W, 3) uint8 to (N, size, size, 3) float32 with whole numbers from 0 to 255.
     """
 
-    def __init__(self, size: int, picks_order: bool | None = None) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
-        installed = int(PIL.__version__.split(".")[0]) >= 13
-        self.picks_order = installed if picks_order is None else picks_order
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[1], images.shape[2]
@@ -39,7 +37,7 @@ class PillowResize(nn.Module):
         columns = triangle_weights(width, self.size, dim=0)  # (W, size)
         pixels = images.permute(0, 3, 1, 2).double()  # (N, 3, H, W)
         resized = rounded(rows @ rounded(pixels @ columns))
-        if self.picks_order:
+        if PICKS_ORDER:
             vertical_first = rounded(rounded(rows @ pixels) @ columns)
             shrinks_more = shrinkage(height, self.size) > 2 * shrinkage(width, self.size)
             resized = torch.where(shrinks_more, vertical_first, resized)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crossent.files import write_text
-from crossent.report.page import make_environment
-from crossent.report.pictures import Thumbnail, make_thumbnail, small
+from crossent.report.page import Thumbnail, make_environment, make_thumbnail, small
 from data.decode import UnusableImage
 
 NUM_PAIRS, NUM_ODD = 12, 6  # to show; --json lists all

@@ -1,16 +1,34 @@
-"""Pages of one file: jinja2 such that whatever a template inserts is readable and escaped."""
+"""What pages of one file are made of: jinja2 templates, and small JPEGs inside the page."""
 
+import base64
+import io
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
+from crossent.inference.heatmap import in_shape
 from crossent.training.console import duration
+from data.decode import inspect
+
+SIDE = 144  # pixels, the longer side of a thumbnail
+
+
+class Thumbnail(NamedTuple):
+    """A picture as a data URI, with what stands below it and what is read out for it."""
+
+    uri: str
+    size: tuple[int, int]
+    caption: str
+    alt: str
+    name: str  # of its file
 
 
 def make_environment() -> Environment:
-    """Return the environment of all templates."""
+    """Return the environment of all templates; what they insert is readable and escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -30,3 +48,20 @@ def readable(value: object) -> object:
     return re.sub(
         r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", value
     )
+
+
+def small(path: Path) -> Image.Image:
+    """Return a small picture in the shape of its file.
+
+    Raises:
+        UnusableImage: the file is no picture, or gone.
+    """
+    found = inspect(path, [SIDE])
+    return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
+
+
+def make_thumbnail(picture: Image.Image, caption: str, alt: str = "", name: str = "") -> Thumbnail:
+    file = io.BytesIO()
+    picture.save(file, "jpeg", optimize=True, quality=75)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Thumbnail(uri, picture.size, caption, alt or caption, name)

@@ -1,7 +1,5 @@
-"""Pictures of the report: small JPEGs inside the page, heat maps, and the cards around them."""
+"""Pictures of a run: what it got wrong and where it looked, and a batch as the model sees it."""
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,30 +9,28 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
+from crossent.build import make_batches, make_data
+from crossent.config import Settings
 from crossent.evaluation.measure import VIEW_NAMES
 from crossent.evaluation.scores import Outputs
 from crossent.evaluation.shortcuts import mean_colour, views_of
+from crossent.files import write_atomic
 from crossent.inference.explain import Explanation
 from crossent.inference.heatmap import evidence, in_shape
 from crossent.model_file import Classifier
-from data.decode import UnusableImage, inspect
-from data.images import ImageSet
+from crossent.report.page import SIDE, Thumbnail, make_thumbnail, small
+from crossent.training.distributed import ALONE
+from data.decode import UnusableImage
+from data.images import Data, ImageSet
+from data.table import printable
 
-SIDE = 144  # pixels, the longer side
 NUM_EXAMPLES = 3  # pictures of a confused pair
+COLUMNS, ROWS = 8, 4  # of preview.png
 VIEW_TITLES = {"whole": "the whole picture", **VIEW_NAMES}
-
-
-class Thumbnail(NamedTuple):
-    """A picture as a data URI, with what stands below it and what is read out for it."""
-
-    uri: str
-    size: tuple[int, int]
-    caption: str
-    alt: str
-    name: str = ""  # of its file
 
 
 class Card(NamedTuple):
@@ -59,18 +55,18 @@ class Gallery(NamedTuple):
     def original(self, row: int) -> Image.Image:
         """Return a small picture in the shape of its file; if that cannot be read, a square."""
         if self.root is not None:
-            # it may have gone since, or its name cannot be spelt: the pixels are still there
+            # it may have gone since: the pixels are still there
             with suppress(UnusableImage, ValueError):
                 return small(Path(self.root) / self.image_set.names[row])
         return in_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
     def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:
-        name = self.image_set.names[row]
+        name = printable(self.image_set.names[row])
         return make_thumbnail(self.original(row), caption, f"{alt}: {name}", name)
 
     def card(self, outputs: Outputs, row: int) -> Card:
         """Return the card of a validation picture, with the heat maps that say something."""
-        name, names = self.image_set.names[row], self.classifier.class_names
+        name, names = printable(self.image_set.names[row]), self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
         views = [make_thumbnail(picture, "the picture", name, name)]
@@ -95,8 +91,10 @@ class Gallery(NamedTuple):
         """Return the picture with the smallest E as each view of the background test shows it."""
         row = int(np.argmin(outputs.losses))
         views = views_of(self.image_set.images[row : row + 1], mean_colour(self.image_set))
-        titles = {t: views[name][0] for name, t in VIEW_TITLES.items()}
-        return [make_thumbnail(in_shape(p, 1, 1, SIDE), t, t) for t, p in titles.items()]
+        return [
+            make_thumbnail(in_shape(views[name][0], 1, 1, SIDE), title)
+            for name, title in VIEW_TITLES.items()
+        ]
 
     def suspects(self, losses: npt.NDArray[np.float32], rows: Sequence[int]) -> list[Thumbnail]:
         """Return training pictures with their label, their mean E and the prediction of now."""
@@ -113,18 +111,37 @@ class Gallery(NamedTuple):
         return found
 
 
-def small(path: Path) -> Image.Image:
-    """Return a small picture in the shape of its file.
+def first_batch(settings: Settings, data: Data, most: int) -> list[tuple[Image.Image, str]]:
+    """Return pictures of the first training batch with their labels, mixed ones as shares.
 
-    Raises:
-        UnusableImage: the file is no picture, or gone.
+    A wrong label, a crop that loses the object or a mixup too strong shows here, before hours of
+    training.
     """
-    found = inspect(path, [SIDE])
-    return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
+    batches = make_batches(settings, data, torch.device("cpu"), ALONE)
+    batch = next(batches.epoch(0))
+    scale, shift = batches.preprocessing.scale_and_shift(batches.device)
+    pixels = (batch.images[:most].permute(0, 2, 3, 1) - shift) / scale  # (B, S, S, 3)
+    images = pixels.round().clamp(0, 255).byte().numpy()
+    captions = [in_words(target, data.class_names) for target in batch.target[:most]]
+    return list(zip(map(Image.fromarray, images), captions, strict=True))
 
 
-def make_thumbnail(picture: Image.Image, caption: str, alt: str = "", name: str = "") -> Thumbnail:
-    file = io.BytesIO()
-    picture.save(file, "jpeg", optimize=True, quality=75)
-    uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Thumbnail(uri, picture.size, caption, alt or caption, name)
+def in_words(target: Tensor, class_names: list[str]) -> str:
+    """Return "fox" for a class index, "fox 70%, dog 30%" for probabilities (K,)."""
+    if target.ndim == 0:
+        return class_names[int(target)]
+    shares = [(float(share), name) for share, name in zip(target, class_names, strict=True)]
+    return ", ".join(f"{name} {share:.0%}" for share, name in sorted(shares)[::-1] if share > 0.005)
+
+
+def write_preview(settings: Settings, path: Path) -> int:
+    """Write the first batch as a PNG and return the number of its pictures."""
+    shown = first_batch(settings, make_data(settings), COLUMNS * ROWS)
+    figure = Figure(figsize=(2 * COLUMNS, 2.2 * ROWS), dpi=80, layout="constrained")
+    for axes in figure.subplots(ROWS, COLUMNS).flat:
+        axes.set_axis_off()
+    for axes, (image, caption) in zip(figure.axes, shown, strict=False):
+        axes.imshow(np.asarray(image))
+        axes.set_title(caption.replace("$", r"\$"), fontsize=9, wrap=True)
+    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
+    return len(shown)

@@ -16,9 +16,8 @@ from crossent.evaluation.measure import examine
 from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
-from crossent.report.page import make_environment
-from crossent.report.pictures import SIDE, VIEW_TITLES, Gallery, make_thumbnail
-from crossent.report.preview import first_batch
+from crossent.report.page import SIDE, make_environment, make_thumbnail
+from crossent.report.pictures import VIEW_TITLES, Gallery, first_batch
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
@@ -55,8 +54,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
     epochs = [r for r in records if r["kind"] == "epoch"]
     names = records[0]["class_names"] if records else []
     charts = [chart_of_E(records, settings.train.keep)] if records else []
-    if epochs:
-        charts.append(chart_of_accuracy(epochs, len(names)))
+    charts += [chart_of_accuracy(epochs, len(names))] if epochs else []
     can_examine = classifier is not None and data is not None and len(data.val) > 0
     root = settings.data.folder if settings.data.source == "folder" else None
     return {
@@ -102,26 +100,21 @@ def contents_of_model(
     gallery = Gallery(found.image_set, classifier, root)
     outputs, scores = found.outputs, found.scores
     order = np.argsort(-outputs.losses, kind="stable").tolist()
-    shares = scores.confusion / np.maximum(scores.support, 1)[:, None]
     worst = [gallery.card(outputs, row) for row in order[:NUM_WORST]]
-    worst_f1 = np.argsort([i.value for i in found.scores.f1])[:MAX_CLASSES].tolist()
+    worst_f1 = np.argsort([i.value for i in scores.f1])[:MAX_CLASSES].tolist()
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
-        "scores": found.scores,
-        "warning": found.warning,
-        "counts": scores.confusion.tolist(),
-        "shares_of_row": shares.tolist(),
+        "found": found,
+        "scores": scores,
         "classes": sorted(worst_f1),
         "pairs": [
             (true, predicted, count, gallery.confused(outputs, true, predicted))
             for true, predicted, count in scores.most_confused()[:NUM_PAIRS]
         ],
-        "calibration": found.calibration,
         "reliability": chart_of_reliability(found.calibration),
         "shares": [(s, kept.interval, kept.threshold) for s, kept in found.coverage.items()],
         "worst": worst,
         "has_heat_maps": any(len(card.views) > 1 for card in worst),
-        "shortcuts": found.shortcuts,
         "views": gallery.views(outputs),
         **suspects(Gallery(data.train, classifier, root), losses),
     }

@@ -10,6 +10,7 @@ from crossent.device import autocast, set_generators
 from crossent.loss import cross_entropy
 from crossent.tensor_file import first_not_finite
 from data.batches import Batch
+from data.table import printable
 
 if TYPE_CHECKING:
     from crossent.training.trainer import Trainer
@@ -94,5 +95,5 @@ def names_of_bad(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
     if bad.all():
         return f"all {len(bad)} pictures of the batch"
     ids = trainer.own_ids(batch)[bad.cpu().numpy()]
-    names = [trainer.batches.image_set.names[i] for i in ids[:MAX_NAMES]]
+    names = [printable(trainer.batches.image_set.names[i]) for i in ids[:MAX_NAMES]]
     return ", ".join(names) + (" and more" if len(ids) > MAX_NAMES else "")

@@ -25,10 +25,6 @@ EXAMPLES = "document.querySelectorAll('.gallery-item')"
 TEXT = "document.querySelector('#derivation textarea').value"
 
 
-def test_without_a_picture_it_says_what_to_do(classifier):
-    assert answer(classifier, None, "fox", "en") == [None, None, WELCOME]
-
-
 def test_probabilities_and_derivation_are_those_of_explain(classifier, pictures, monkeypatch):
     monkeypatch.chdir(pictures / "a")  # the folder is not shown
     probs, _, text = answer(classifier, str(pictures / "a" / "2.png"), "wolf", "ja")
@@ -38,6 +34,7 @@ def test_probabilities_and_derivation_are_those_of_explain(classifier, pictures,
 
 
 def test_what_is_no_picture_is_refused_by_name(classifier, pictures):
+    assert answer(classifier, None, "fox", "en") == [None, None, WELCOME]
     *_, text = answer(classifier, str(pictures / "b" / "page.jpg"), None, "en")
     assert "page.jpg cannot be used: not a picture but HTML" in text
     assert str(pictures) not in text

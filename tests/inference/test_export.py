@@ -1,6 +1,7 @@
 """export: the resize against Pillow to the bit, the files against the model, ONNX without torch."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -86,11 +87,14 @@ def test_what_cannot_be_compared_or_written_is_refused(crossent, run_path, class
 
 def test_the_comparison_is_on_every_validation_picture_while_they_are_there(classifier, tmp_path):
     root = make_folder(tmp_path / "pictures", {"dog": 15, "fox": 5, "wolf": 10})
+    (root / "fox").rename(root / os.fsdecode(b"\x8c\xcf"))  # Shift-JIS, which is no UTF-8
     settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
     of_folder = replace(classifier, header={**classifier.header, "settings": settings})
     source, found = pictures_to_compare_on(of_folder, None, tmp_path)
     assert source == "validation pictures of the run"
-    assert sorted(Path(name).parent.name for name in found) == ["dog"] * 3 + ["fox"] + ["wolf"] * 2
+    assert all(Path(name).is_file() for name in found)
+    folders = sorted(Path(name).parent.name for name in found)
+    assert folders == ["dog"] * 3 + ["wolf"] * 2 + [os.fsdecode(b"\x8c\xcf")]
     shutil.rmtree(root)
     old = replace(classifier, header={**classifier.header, "settings": {"optimizer": {"rate": 1}}})
     for model, reason in ((of_folder, "no such folder"), (old, "with other settings")):

@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 SIZE = 32
 HOSTILE = [
     "<script>alert(1)</script>.jpg", '"><img src=x onerror=alert(2)>.jpg', "' onclick='x.jpg",
-    "</script><script>alert(3)", "<!--", "&lt;b&gt;.jpg", "a\x00\ud800\u202e.jpg", "名前.jpg",
+    "</script><script>alert(3)", "<!--", "&lt;b&gt;.jpg", "a\x00\udcff\u202e.jpg", "名前.jpg",
     "${x}{{y}}.jpg", "javascript:alert(4)", "]]>", "http://example.com/x.jpg",
 ]  # fmt: skip
 

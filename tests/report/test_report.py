@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from crossent.build import make_batches
+from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.scores import Outputs
 from crossent.inference.heatmap import in_shape
 from crossent.model_file import Classifier
 from crossent.report.page import make_environment
-from crossent.report.pictures import Gallery
+from crossent.report.pictures import Gallery, first_batch, in_words
 from crossent.report.report import write_report
+from crossent.training.distributed import ALONE
 from crossent.training.run_folder import RunFolder
 from data.images import ImageSet, Unusable
 from data.preprocess import Preprocessing
@@ -63,7 +66,7 @@ def test_hostile_names_stay_text(tmp_path):
     data = make_data(class_names=HOSTILE[:3], names=HOSTILE)
     data.train.names[:12] = HOSTILE
     # listing files has made their names printable before this
-    data.unusable.extend(Unusable(name, name) for name in HOSTILE if "\ud800" not in name)
+    data.unusable.extend(Unusable(name, name) for name in HOSTILE if "\udcff" not in name)
     data.warnings.extend(HOSTILE)
     page = Page(make_page(tmp_path / "run", data))
     assert {tag for tag, _ in page.elements} <= {
@@ -93,7 +96,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     write_report(folder, CPU, data)
     page = Page(folder.report.read_text())
     assert "No epoch is finished yet" in page.text and "There is no model yet" in page.text
-    assert "Not finished: 0 of 20 epochs" in page.text
+    assert "Not finished: 0 of 10 epochs" in page.text
     assert page.ids() & PARTS == PARTS - OF_MODEL
     for path in (folder.metrics, folder.last, folder.origins, folder.environment):
         path.unlink()
@@ -111,10 +114,9 @@ def test_pictures_that_have_changed_since(tmp_path):
     assert "the pictures have changed since this run was trained" in page.text
     assert "progress" in page.ids() and "pictures" not in page.ids()
 
-
-def test_no_run_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"is not a run folder: it has no config\.yaml"):
-        write_report(RunFolder(tmp_path), CPU)
+        write_report(RunFolder(tmp_path / "empty"), CPU)
 
 
 def make_card(probs, label, class_names):
@@ -169,9 +171,9 @@ def test_any_text_comes_back_as_text(text):
     assert all(unicodedata.category(c) in ("Cc", "Cs") for c in marked)
 
 
-@pytest.mark.parametrize("text", ["\x00", "\ud800", "\x1b[31m", "\x85", "\x0c", "\r"])
-def test_what_no_page_may_hold_is_marked(text):
-    assert "\ufffd" in make_environment().from_string("{{ x }}").render(x=text)
+def test_what_no_page_may_hold_is_marked():
+    template = make_environment().from_string("{{ x }}")
+    assert template.render(x="\x00\ud800\x1b\x85\x0c\r") == 6 * "\ufffd"
 
 
 def test_pictures_have_the_shape_of_their_file_if_it_can_be_read(tmp_path):
@@ -199,3 +201,37 @@ def test_a_wrong_label_stands_out():
     total, count = trainer.losses
     means = total / count
     assert torch.nan_to_num(means).argmax() == 10
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_pictures_and_labels_are_those_that_training_gets(mixup):
+    words = ["train.batch_size=8", "data.mean=[0.1, 0.2, 0.3]", "data.std=[0.2, 0.2, 0.5]"]
+    words.append(f"train.mixup={mixup}")
+    settings, data = load_settings(None, words).settings, make_data()
+    batch = next(make_batches(settings, data, CPU, ALONE).epoch(0))
+    shown = first_batch(settings, data, most=5)
+    assert len(shown) == 5
+    for image, images in zip([image for image, _ in shown], batch.images, strict=False):
+        seen = images.permute(1, 2, 0).numpy() * settings.data.std + settings.data.mean
+        np.testing.assert_allclose(np.asarray(image), np.clip(255 * seen, 0, 255), atol=0.51)
+    for (_, caption), target in zip(shown, batch.target, strict=False):
+        assert caption == in_words(target, data.class_names)
+        assert ("%" in caption) is (mixup > 0)
+
+
+def test_mixed_labels_are_shares_the_largest_first():
+    assert in_words(torch.tensor(1), ["a", "b", "c"]) == "b"
+    assert in_words(torch.tensor([0.3, 0.0, 0.7]), ["a", "b", "c"]) == "c 70%, a 30%"
+
+
+def test_the_command_writes_a_picture_and_keeps_no_run(tmp_path, monkeypatch, capsys):
+    from train import main
+
+    path = tmp_path / "smoke.yaml"
+    monkeypatch.chdir(tmp_path)
+    path.write_text("{data: {num_images: 30, image_size: 32}}")
+    assert main(["-c", str(path), "--preview"]) == 0
+    assert "preview.png: 12 pictures" in capsys.readouterr().out
+    assert {p.name for p in tmp_path.iterdir()} == {"preview.png", "smoke.yaml"}
+    with Image.open("preview.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 20
