@@ -18,13 +18,6 @@ NUM_IMAGES = 60
 METRICS = {"E": 1.0, "accuracy": 0.5, "num_images": NUM_IMAGES}
 
 
-def answers(num: int = NUM_IMAGES):
-    """Confidences and whether they were right: the surer, the more often."""
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(1 / 3, 1, num)
-    return confidence, rng.uniform(0.2, 1, num) < confidence
-
-
 @pytest.fixture(scope="session")
 def run_path(tmp_path_factory):
     """A run folder with nothing but its model."""
@@ -37,7 +30,9 @@ def run_path(tmp_path_factory):
             model(torch.randn(16, 3, SIZE, SIZE))
     path = tmp_path_factory.mktemp("runs") / "random"
     path.mkdir()
-    confidence, right = answers()
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(1 / 3, 1, NUM_IMAGES)
+    right = rng.uniform(0.2, 1, NUM_IMAGES) < confidence  # the surer, the more often
     header = {
         "class_names": CLASS_NAMES,
         "model": {"name": "small_cnn", "arguments": arguments},

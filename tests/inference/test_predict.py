@@ -26,9 +26,7 @@ def names(root, paths):
 def test_a_folder_gives_what_training_would_open_in_the_order_of_names(pictures):
     """So no hidden files, and no texts beside the pictures."""
     (pictures / "a" / "readme.txt").touch()
-    (pictures / "link").symlink_to(pictures / "b", target_is_directory=True)
     (pictures / "b").rename(pictures.parent / "elsewhere")
-    (pictures / "link").unlink()
     (pictures / "b").symlink_to(pictures.parent / "elsewhere", target_is_directory=True)
     expected = ["a/2.png", "a/3.jpg", "a/4.webp", "b/0.png", "b/1.jpg", "b/page.jpg"]
     assert names(pictures, find_pictures([str(pictures)])) == expected
@@ -40,12 +38,9 @@ def test_files_patterns_and_standard_input_come_in_the_order_given(pictures):
     found = list(find_pictures(words, lines))
     assert names(pictures, found[:3]) == ["b/1.jpg", "a/4.webp", "b/0.png"]
     assert found[3:] == ["no/such.png"]
-
-
-def test_a_file_whose_name_is_a_pattern_is_meant_itself(tmp_path):
-    (tmp_path / "[a].png").touch()
-    (tmp_path / "a.png").touch()
-    assert names(tmp_path, find_pictures([str(tmp_path / "[a].png")])) == ["[a].png"]
+    (pictures / "[ab].png").touch()  # a file whose name is a pattern is meant itself
+    (pictures / "a.png").touch()
+    assert names(pictures, find_pictures([str(pictures / "[ab].png")])) == ["[ab].png"]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +134,8 @@ def test_csv_has_a_row_per_file_that_a_csv_reader_reads(crossent, run_path, pict
     assert [row["path"] for row in rows].count(str(odd)) == 1
     assert list(rows[0]) == ["path", "label", "y_dog", "y_fox", "y_wolf", "error"]
     *good, bad = rows
-    assert all(
-        sum(float(r[f"y_{k}"]) for k in ("dog", "fox", "wolf")) == pytest.approx(1) for r in good
-    )
+    for row in good:
+        assert sum(float(row[f"y_{k}"]) for k in ("dog", "fox", "wolf")) == pytest.approx(1)
     assert bad["label"] == bad["y_dog"] == "" and "HTML" in bad["error"]
     assert err.splitlines() == ["1 of 6 files could not be used"]
 
