@@ -14,7 +14,7 @@ from crossent.evaluation.compare import Comparison, Side, compare
 from crossent.evaluation.measure import align
 from crossent.evaluation.scores import score
 from crossent.experiments.group import Measured, measure_side
-from data.table import printable
+from data.images import printable
 
 MAX_CHANGED = 10  # pictures per comparison; --json has them all
 

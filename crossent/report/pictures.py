@@ -25,8 +25,7 @@ from crossent.model_file import Classifier
 from crossent.report.page import SIDE, Thumbnail, make_thumbnail, small
 from crossent.training.distributed import ALONE
 from data.decode import UnusableImage
-from data.images import Data, ImageSet
-from data.table import printable
+from data.images import Data, ImageSet, printable
 
 NUM_EXAMPLES = 3  # pictures of a confused pair
 COLUMNS, ROWS = 8, 4  # of preview.png

@@ -10,7 +10,7 @@ from crossent.device import autocast, set_generators
 from crossent.loss import cross_entropy
 from crossent.tensor_file import first_not_finite
 from data.batches import Batch
-from data.table import printable
+from data.images import printable
 
 if TYPE_CHECKING:
     from crossent.training.trainer import Trainer

@@ -12,8 +12,8 @@ from data import DataError, folder
 from data.advice import about_classes
 from data.cache import Decoding
 from data.decode import decode
+from data.images import printable
 from data.load import load_folder_for_evaluation
-from data.table import printable
 from tests.data.pictures import encoded, load, make_files, make_folder, same, scene
 
 UNCACHED = Decoding(use_cache=False)
