@@ -133,3 +133,22 @@ def test_other_pictures_are_refused():
     sides = [Side(name, [make_outputs(seed=seed)]) for name, seed in (("a", 0), ("b", 1))]
     with pytest.raises(ValueError, match="a and b were measured on other pictures"):
         compare(*sides)
+
+
+def test_the_two_intervals_agree_where_there_are_many_pictures():
+    rng = np.random.default_rng(0)
+    was, now = (rng.random((1, 2000)) < share for share in (0.8, 0.83))
+    boot, _ = paired_bootstrap(was.astype(float), now.astype(float))
+    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
+    assert paired_interval(gained, lost, 2000) == pytest.approx(boot, abs=0.002)
+
+
+@pytest.mark.parametrize("num_runs", [2, 6])
+def test_the_interval_over_runs_is_that_of_Student(num_runs):
+    """Where only runs differ: t s / sqrt(R), for the deviation is not known but measured."""
+    means = np.random.default_rng(0).normal(size=num_runs)
+    values = means[:, None] * np.ones((num_runs, 50))
+    _, low, high = paired_bootstrap(np.zeros((1, 50)), values)[0]
+    t = stats.t.ppf(0.975, num_runs - 1)
+    expected = 2 * t * means.std(ddof=1) / np.sqrt(num_runs)
+    assert high - low == pytest.approx(expected, rel=0.25 if num_runs == 2 else 0.12)

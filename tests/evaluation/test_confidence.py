@@ -136,3 +136,11 @@ def test_a_promise_that_cannot_be_kept_is_refused(accuracy, message):
     curve = rejection_curve(np.linspace(1, 0.5, 40), np.arange(40) % 2 == 0)
     with pytest.raises(ValueError, match=message):
         keep_promise(curve, 40, accuracy)
+
+
+def test_the_fewest_pictures_that_can_show_it():
+    """35 right answers of 35: Wilson's interval begins at 35 / (35 + 1.96^2) = 0.9011."""
+    curve = rejection_curve(np.linspace(1, 0.5, 35), np.ones(35, bool))
+    assert keep_promise(curve, 35, 0.9).num_kept == 35
+    with pytest.raises(ValueError, match="takes 35 right answers"):
+        keep_promise(curve[:34], 34, 0.9)
