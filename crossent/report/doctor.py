@@ -38,7 +38,8 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
     ]
     template = make_environment().get_template("doctor.html")
     shown = [group for group in groups if group.num]
-    sections = [("fix", "Fix these first"), *(group[:2] for group in shown), ("classes", "Classes")]
+    first = "Fix these first" if found["repairs"] else "Problems"
+    sections = [("fix", first), *(group[:2] for group in shown), ("classes", "Classes")]
     if found["unusable"]:
         sections.insert(1, ("unusable", "Unusable files"))
     write_text(path, template.render(name=root.name, sections=sections, groups=shown, **found))
