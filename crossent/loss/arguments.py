@@ -23,8 +23,6 @@ def check_arguments(
         )
     shape = tuple(input.shape)  # (K,) or (N, K, ...)
     num_classes = shape[min(1, input.dim() - 1)]
-    if num_classes == 0:
-        raise RuntimeError(f"input has shape {shape}; expected logits of one class or more")
     soft = target.shape == input.shape
     if not soft:
         _check_index_shape(shape, target)

@@ -153,9 +153,8 @@ def _fill(
     dense, class_index, own, total, ignored = label
     top = logits.amax(1, keepdim=True)
     expected = torch.zeros_like(top)  # sum_k c_nk (z_nk - top_n)
-    if (
-        class_index is not None and own is not None
-    ):  # other classes take no part, not even with 0 * -inf
+    if class_index is not None and own is not None:
+        # other classes take no part, not even with 0 * -inf
         expected = logits.gather(1, class_index).sub_(top).mul_(own)
     if dense is not None:
         dense = dense.to(out.dtype)

@@ -10,6 +10,7 @@ A class index is the label with a 1 in its place; label smoothing moves the labe
 class weights multiply it. GPUs run this version; on a CPU `blocked.py` forms the same sums faster.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -87,9 +88,12 @@ def cross_entropy(
         logits = logits.unsqueeze(0)
     arguments = (target, weight, ignore_index, reduction, label_smoothing)
     try:
-        if can_be_blocked(logits, target, weight):
+        loss: Tensor
+        if logits.size(1) == 0:
+            loss = _without_classes(logits, target, ignore_index, reduction, label_smoothing)
+        elif can_be_blocked(logits, target, weight):
             logits = logits if torch.is_grad_enabled() else logits.detach()
-            loss: Tensor = BlockedLoss.apply(logits, plain_cross_entropy, *arguments)
+            loss = BlockedLoss.apply(logits, plain_cross_entropy, *arguments)
         else:
             loss = plain_cross_entropy(logits, *arguments)
     except (IndexError, RuntimeError) as error:
@@ -239,6 +243,17 @@ def _sample_losses(logits: Tensor, coefficient: Tensor, counted: Tensor | None) 
 def _masked(terms: Tensor, counted: Tensor | None) -> Tensor:
     # where, not a product: 0 * inf would be nan.
     return terms if counted is None else torch.where(counted, terms, 0)
+
+
+def _without_classes(
+    logits: Tensor, target: Tensor, ignore_index: int, reduction: str, label_smoothing: float
+) -> Tensor:
+    """Return torch's result for K = 0: every E_n is an empty sum; s/K and the mean are nan."""
+    is_hard = target.shape != logits.shape
+    if is_hard and (target != ignore_index).any():
+        raise out_of_range(target, 0, ignore_index)
+    losses = logits.sum(1) if reduction == "none" else logits.sum()
+    return losses + math.nan if reduction == "mean" or (is_hard and label_smoothing) else losses
 
 
 def _for_autocast(input: Tensor, *others: Any) -> tuple[Any, ...]:

@@ -45,7 +45,5 @@ def test_a_mistake_has_torch_s_exception_and_our_sentence(arguments, settings, m
 def test_settings_are_refused_though_torch_overlooks_them_or_waits():
     with pytest.raises(RuntimeError, match=r"label_smoothing is -0\.1"):
         crossent.cross_entropy(Z, T, label_smoothing=-0.1)
-    with pytest.raises(RuntimeError, match=r"input has shape \(4, 0\); expected logits of one"):
-        crossent.cross_entropy(torch.zeros(4, 0), T)
     with pytest.raises(ValueError, match="reduction is 'avg'"):
         crossent.CrossEntropyLoss(reduction="avg")

@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 import crossent
 from tests.loss.conftest import assert_like_torch
@@ -60,7 +61,7 @@ def test_an_ignored_row_has_no_part_whatever_is_in_it(bad, label_smoothing):
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
-@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (0, 3, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (4, 0), (0, 0), (0,), (0, 0, 3)], ids=str)
 def test_nothing_to_add_up_is_that_of_torch(shape, soft):
     indices = torch.full(shape[:1] + shape[2:] if len(shape) > 1 else (), -100)
     target = torch.zeros(shape) if soft else indices
@@ -76,6 +77,16 @@ def test_negative_weights_are_those_of_torch(weight, target):
     for reduction, label_smoothing in product(("mean", "sum", "none"), (0.0, 0.1, 1.0)):
         settings = {"reduction": reduction, "label_smoothing": label_smoothing}
         assert_like_torch(logits, torch.tensor(target), torch.tensor(weight), **settings)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_a_mean_over_weights_that_cancel_is_not_finite(label_smoothing):
+    logits = torch.tensor([[0.3, -1.0, 2.0]] * 2, requires_grad=True)
+    settings = {"weight": torch.tensor([-1.0, 1.0, 0.0]), "label_smoothing": label_smoothing}
+    for function in (crossent.cross_entropy, F.cross_entropy):
+        loss = function(logits, torch.tensor([0, 1]), **settings)
+        assert not loss.isfinite()
+        assert not torch.autograd.grad(loss, logits)[0].isfinite().any()
 
 
 def test_the_mean_of_float16_does_not_overflow():
