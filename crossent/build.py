@@ -24,6 +24,7 @@ from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import StopRequest
 from crossent.training.trainer import Stopwatch, Trainer
+from data.advice import about_training
 from data.augment import Augmentation
 from data.batches import TrainBatches
 from data.cache import Decoding
@@ -49,9 +50,8 @@ def build(
     stopwatch: Stopwatch | None = None,
 ) -> Run:
     """Return a run with all its parts, ready to start or to resume."""
-    train = settings.train
-    trainer = make_trainer(settings, data, processes, load_weights=not folder.last.exists())
-    trainer.stopwatch = stopwatch or trainer.stopwatch
+    train, is_new = settings.train, not folder.last.exists()
+    trainer = make_trainer(settings, data, processes, load_weights=is_new, stopwatch=stopwatch)
     evaluator, every = trainer.evaluator, train.checkpoint_every
     description = {  # what model.safetensors says about itself
         "class_names": data.class_names,
@@ -81,7 +81,12 @@ def build(
 
 
 def make_trainer(
-    settings: Settings, data: Data, processes: Processes = ALONE, load_weights: bool = True
+    settings: Settings,
+    data: Data,
+    processes: Processes = ALONE,
+    *,
+    load_weights: bool = True,
+    stopwatch: Stopwatch | None = None,
 ) -> Trainer:
     """Return a trainer at the beginning of a run.
 
@@ -118,10 +123,21 @@ def make_trainer(
         processes=processes,
         average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
         is_pretrained=settings.model.weights is not None,
+        stopwatch=stopwatch or Stopwatch(),
     )
 
 
 def make_data(settings: Settings) -> Data:
+    """Load both splits, with what their classes and these settings give to think about."""
+    data = load_data(settings)
+    counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
+    by_class = dict(zip(data.class_names, counts, strict=True))
+    from_scratch = settings.data.source == "folder" and settings.model.weights is None
+    data.warnings.extend(about_training(by_class, settings.num_corrections, from_scratch))
+    return data
+
+
+def load_data(settings: Settings) -> Data:
     """Load both splits; the training pictures larger than those of validation."""
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size, share, workers = size_to_train(size), data.val_fraction, data.workers

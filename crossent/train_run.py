@@ -22,7 +22,6 @@ from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
-from data.advice import about_training
 from data.images import Data
 from data.sampler import EpochSampler
 
@@ -106,10 +105,6 @@ def begin(
     data = make_data(settings)  # of several processes one decodes, and the cache has a lock
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
-    counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
-    by_class = dict(zip(data.class_names, counts, strict=True))
-    from_scratch = settings.data.source == "folder" and settings.model.weights is None
-    data.warnings.extend(about_training(by_class, settings.num_corrections, from_scratch))
     stopwatch("decode")
     console.data(data)
     run = build(

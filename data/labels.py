@@ -11,6 +11,8 @@ from data.images import File, FileTable
 COLUMNS = ("path", "label", "split", "group")
 NUM_SHOWN = 5  # mistakes
 
+Row = dict[str, str]  # each of `COLUMNS`
+
 
 def list_labels(path: str | Path, group: str | None = None) -> FileTable:
     """Find the files that a table names; their paths are relative to its folder.
@@ -22,22 +24,12 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
         DataError: the mistakes in the table, one per line, each with its line.
     """
     root, rows, mistakes = Path(os.path.abspath(path)).parent, _read(path), []
-    seen: dict[str, tuple[int, dict[str, str]]] = {}
+    seen: dict[str, tuple[int, Row]] = {}
     for line, row in rows:
         row["path"] = os.path.normpath(row["path"]) if row["path"] else ""
         row["split"] = SPLIT_NAMES.get(row["split"].lower(), row["split"])
-        first, other = seen.setdefault(row["path"], (line, row))
-        differing = [column for column in COLUMNS if row[column] != other[column]]
-        if not (row["path"] and row["label"]):
-            mistakes.append(f"{line}: expected a path and a label")
-        elif not os.path.lexists(root / row["path"]):
-            mistakes.append(f"{line}: {row['path']}: no such file")
-        elif row["split"] not in ("", "train", "val", "test"):
-            mistakes.append(f"{line}: split {row['split']}; expected train, val or test")
-        elif differing:
-            what = differing[0]
-            said = f"{what} is {row[what]}, but {other[what]} in line {first}"
-            mistakes.append(f"{line}: {row['path']}: {said}")
+        if wrong := _mistake(root, row, *seen.setdefault(row["path"], (line, row))):
+            mistakes.append(f"{line}: {wrong}")
     if not rows:
         mistakes.append("2: expected a row per picture")
     if mistakes:
@@ -70,7 +62,22 @@ def list_pictures(root: str | Path, group: str | None = None, to_train: bool = T
     return list_folder(root, group, to_train)
 
 
-def _read(path: str | Path) -> list[tuple[int, dict[str, str]]]:
+def _mistake(root: Path, row: Row, first_line: int, first: Row) -> str:
+    """Say what is wrong in a row; `first` is the first one of the same path. Nothing: ""."""
+    if not (row["path"] and row["label"]):
+        return "expected a path and a label"
+    if not os.path.lexists(root / row["path"]):
+        return f"{row['path']}: no such file"
+    if row["split"] not in ("", "train", "val", "test"):
+        return f"split {row['split']}; expected train, val or test"
+    for column in COLUMNS:
+        if row[column] != first[column]:
+            said = f"{column} is {row[column]}, but {first[column]} in line {first_line}"
+            return f"{row['path']}: {said}"
+    return ""
+
+
+def _read(path: str | Path) -> list[tuple[int, Row]]:
     """Return the rows with their lines, each with all of `COLUMNS`."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

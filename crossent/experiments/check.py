@@ -136,7 +136,7 @@ CONTROLS = {"a few steps": few_steps, "one batch": one_batch, "shuffled labels":
 def trainer_of(settings: Settings, data: Data) -> Trainer:
     """Build a trainer that keeps nothing, with a schedule of as many steps as a control has."""
     trainer = make_trainer(settings, data)
-    trainer.schedule = replace(trainer.schedule, num_steps=MAX_STEPS)
+    trainer = replace(trainer, schedule=replace(trainer.schedule, num_steps=MAX_STEPS))
     train_mode(trainer.model)
     return trainer
 

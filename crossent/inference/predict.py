@@ -9,7 +9,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice, tee
 from pathlib import Path
 from typing import Any, overload
@@ -118,12 +118,12 @@ class Model:
         return answers
 
     def _decode(self, picture: Picture) -> Pixels:
-        is_path = isinstance(picture, str | Path)
         file = picture if isinstance(picture, str | Path) else as_file(picture)
         try:
             return decode(file, self.classifier.preprocessing.image_size)
         except UnusableImage as error:
-            raise UserError(f"{picture if is_path else 'the picture'}: {error}") from None
+            name = "the picture" if isinstance(file, bytes) else file
+            raise UserError(f"{name}: {error}") from None
 
 
 def as_file(picture: Image.Image | Array) -> bytes:
@@ -139,24 +139,21 @@ def as_file(picture: Image.Image | Array) -> bytes:
     return buffer.getvalue()
 
 
-def load(path: str | Path, device: str = "auto", precision: str | None = None) -> Model:
+def load(path: str | Path, device: str = "auto", precision: str = "fp32") -> Model:
     """Load a trained model.
 
     Args:
         path: a run folder or a model file.
         device: auto, cpu, cuda, ...
-        precision: auto, fp32 or bf16; that of `crossent predict` by default.
+        precision: fp32, as in `crossent predict`; bf16, or auto: bf16 where it is fast.
 
     Raises:
         ValueError: there is no such model, it is damaged, or the device cannot be used.
     """
-    classifier = load_model(Path(path), choose_device(device))
-    if precision not in (None, "auto", "fp32", "bf16"):
+    if precision not in ("auto", "fp32", "bf16"):
         raise UserError(f"precision={precision!r}: expected 'auto', 'fp32' or 'bf16'")
-    if precision is not None:
-        precision = choose_precision(precision, classifier.device)
-        classifier = replace(classifier, precision=precision)
-    return Model(classifier)
+    used = choose_device(device)
+    return Model(load_model(Path(path), used, choose_precision(precision, used)))
 
 
 def print_predictions(

@@ -242,8 +242,10 @@ def seconds_per_epoch(trainer: Trainer) -> float:
     device = trainer.evaluator.device
     generators = generator_states(device)
     model, optimizer = copy.deepcopy((trainer.model, trainer.optimizer))  # they share parameters
-    trial = replace(trainer, model=model, optimizer=optimizer, average=None, progress=Progress())
-    trial.stopwatch = Stopwatch()
+    trial = replace(
+        trainer, model=model, optimizer=optimizer, average=None, progress=Progress(),
+        stopwatch=Stopwatch(),
+    )  # fmt: skip
     train_mode(model)
     times = [time.perf_counter()]
     for batch in islice(trial.batches.epoch(0), NUM_IGNORED + NUM_TIMED):
