@@ -1,6 +1,7 @@
 """The drawings as a data set: two balanced splits, drawn on all cores."""
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,8 +11,9 @@ from data import DataError
 from data.decode_pool import num_cpus, start_workers
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
-from data.images import Data, ImageSet
+from data.images import Data, ImageSet, Pixels
 
+PART = 16  # drawings that a process makes at a time
 FEW = 150  # drawings: fewer are not worth the start of a process, some 0.2 s
 
 
@@ -67,10 +69,19 @@ def _draw_split(seed: int, indices: range, size: int, num_workers: int | None = 
     if num_workers < 2:
         images[:] = [draw_one(index) for index in indices]
     else:
+        # Not by `map`: after a signal it cancels what is left, and on the end of its workers the
+        # pool's thread in Python 3.11 takes a cancelled future for an error.
         with start_workers(num_workers) as pool:
-            drawn = pool.map(draw_one, indices, chunksize=16)
-            bar = tqdm(drawn, "drawing", len(indices), unit="", leave=False, disable=None)
-            for row, image in enumerate(bar):
-                images[row] = image
+            futures = {
+                start: pool.submit(_draw_part, draw_one, indices[start : start + PART])
+                for start in range(0, len(indices), PART)
+            }
+            options = {"unit": "", "unit_scale": PART, "leave": False, "disable": None}
+            for start, future in tqdm(futures.items(), "drawing", **options):
+                images[start : start + PART] = future.result()
     labels = np.array([label(index) for index in indices], dtype=np.int64)
     return ImageSet(images, labels, [f"drawing {index}" for index in indices])
+
+
+def _draw_part(draw_one: Callable[[int], Pixels], indices: range) -> list[Pixels]:
+    return [draw_one(index) for index in indices]
