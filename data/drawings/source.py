@@ -76,8 +76,10 @@ def _draw_split(seed: int, indices: range, size: int, num_workers: int | None = 
                 start: pool.submit(_draw_part, draw_one, indices[start : start + PART])
                 for start in range(0, len(indices), PART)
             }
-            options = {"unit": "", "unit_scale": PART, "leave": False, "disable": None}
-            for start, future in tqdm(futures.items(), "drawing", **options):
+            bar = tqdm(
+                futures.items(), "drawing", unit="", unit_scale=PART, leave=False, disable=None
+            )
+            for start, future in bar:
                 images[start : start + PART] = future.result()
     labels = np.array([label(index) for index in indices], dtype=np.int64)
     return ImageSet(images, labels, [f"drawing {index}" for index in indices])
