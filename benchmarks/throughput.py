@@ -68,10 +68,14 @@ def split(folder: Path, into: Path) -> Path:
     """Link every fifth picture for validation, the others for training: the same for all."""
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
         for number, picture in enumerate(sorted(class_folder.iterdir())):
-            place = into / ("val" if number % 5 == 0 else "train") / class_folder.name
-            place.mkdir(parents=True, exist_ok=True)
-            (place / picture.name).symlink_to(picture.resolve())
+            side = "val" if number % 5 == 0 else "train"
+            link(picture, into / side / class_folder.name / picture.name)
     return into
+
+
+def link(picture: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(picture.resolve())
 
 
 def run(name: str, pictures: Path, args: argparse.Namespace, epochs: int) -> Watched:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import build_model
@@ -17,10 +18,11 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Log:
-    """A metrics.jsonl like crossent's: the images/s of the training steps of each epoch."""
+    """A metrics.jsonl like crossent's: images/s of the training steps, E and recall, per epoch."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.epoch = path, 0
+        self.answers: list[tuple[Tensor, Tensor]] = []  # logits and labels of a validation
 
     def epoch_begins(self) -> None:
         self.began = time.perf_counter()
@@ -31,7 +33,17 @@ class Log:
     def epoch_ends(self) -> None:
         """Write the line of the epoch, after its validation."""
         self.epoch += 1
-        record = {"kind": "epoch", "epoch": self.epoch, "images_per_s": self.images_per_s}
+        logits, labels = (torch.cat(parts) for parts in zip(*self.answers, strict=True))
+        self.answers.clear()
+        right = (logits.argmax(1) == labels).double()
+        recalls = [right[labels == label].mean().item() for label in labels.unique()]
+        val = {
+            "E": F.cross_entropy(logits.double(), labels).item(),
+            "balanced_accuracy": sum(recalls) / len(recalls),
+        }
+        record = {
+            "kind": "epoch", "epoch": self.epoch, "images_per_s": self.images_per_s, "val": val
+        }  # fmt: skip
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -60,15 +72,22 @@ def train(
     criterion: Callable[[Tensor, Tensor], Tensor],
     log: Log,
     epochs: int,
+    next_epoch: Callable[[int], object],
     *,
     fast: bool,
 ) -> None:
-    """Train and validate as PyTorch's tutorials do; fast: with bf16 and channels_last."""
+    """Train and validate as PyTorch's tutorials do.
+
+    Args:
+        next_epoch: sets the learning rate of an epoch, counted from 0.
+        fast: with bf16 and channels_last.
+    """
     layout = torch.channels_last if fast else torch.contiguous_format
     bf16 = torch.autocast("cpu", torch.bfloat16, enabled=fast)
     model = model.to(memory_format=layout)
     train_loader, val_loader = loaders
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        next_epoch(epoch)
         log.epoch_begins()
         model.train()
         num_images = 0
@@ -82,9 +101,7 @@ def train(
             num_images += len(images)
         log.training_ends(num_images)
         model.eval()
-        correct = 0
         with torch.inference_mode(), bf16:
             for images, target in val_loader:
-                logits = model(images.to(memory_format=layout))
-                correct += int((logits.argmax(1) == target).sum())
+                log.answers.append((model(images.to(memory_format=layout)), target))
         log.epoch_ends()

@@ -22,7 +22,10 @@ class Watch(fastai.Callback):
         self.log.epoch_begins()
 
     def after_batch(self) -> None:
-        self.num_images += len(self.x) if self.training else 0
+        if self.training:
+            self.num_images += len(self.x)
+        else:
+            self.log.answers.append((self.pred.detach(), self.y))
 
     def after_train(self) -> None:
         self.log.training_ends(self.num_images)
@@ -58,7 +61,7 @@ def main() -> None:
         cbs=Watch(common.Log(args.metrics)),
     ).to_channelslast(use_amp=False)
     with learner.no_bar(), learner.no_logging():
-        learner.fit(args.epochs, lr=common.LR)
+        learner.fit_one_cycle(args.epochs, lr_max=common.LR)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""timm's datasets, loaders, optimizer and loss in the loop of its train.py, with bf16.
+"""timm's datasets, loaders, optimizer, schedule and loss in the loop of its train.py, with bf16.
 
 A rotation is put into its transforms, which know none outside of AutoAugment. Its loader leaves
 out what does not fill a batch.
@@ -10,6 +10,7 @@ import torch
 from timm.data import ImageDataset, create_loader
 from timm.loss import LabelSmoothingCrossEntropy
 from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
 from torchvision.transforms import RandomRotation
 
 from benchmarks.contenders import common
@@ -42,14 +43,12 @@ def main() -> None:
         model, opt="sgd", lr=common.LR, momentum=common.MOMENTUM, weight_decay=common.WEIGHT_DECAY
     )
     criterion = LabelSmoothingCrossEntropy(smoothing=0.1)  # the default of its train.py
+    scheduler = CosineLRScheduler(  # its train.py's default, with 5 epochs of warm-up
+        optimizer, t_initial=args.epochs, warmup_t=5, warmup_lr_init=1e-5, warmup_prefix=True
+    )
+    log = common.Log(args.metrics)
     common.train(
-        model,
-        make_loaders(args),
-        optimizer,
-        criterion,
-        common.Log(args.metrics),
-        args.epochs,
-        fast=True,
+        model, make_loaders(args), optimizer, criterion, log, args.epochs, scheduler.step, fast=True
     )
 
 

@@ -19,6 +19,8 @@ from ultralytics.nn.tasks import ClassificationModel  # noqa: E402
 
 from benchmarks.contenders import common  # noqa: E402
 
+VALIDATED: list[Tensor] = []  # logits of one validation, of the averaged weights
+
 
 class Net(ClassificationModel):
     """Our network in the place of one that is described in YAML."""
@@ -32,7 +34,10 @@ class Net(ClassificationModel):
 
     def predict(self, x: Tensor, *_: Any, **__: Any) -> Tensor | tuple[Tensor, Tensor]:
         logits: Tensor = self.model(x)
-        return logits if self.training else (logits.softmax(1), logits)
+        if self.training:
+            return logits
+        VALIDATED.append(logits)
+        return logits.softmax(1), logits
 
 
 class Trainer(ClassificationTrainer):
@@ -74,8 +79,11 @@ def main() -> None:
         def training_ends(trainer: Any) -> None:
             log.training_ends(len(trainer.train_loader.dataset))
 
-        def epoch_ends(_: Any) -> None:
+        def epoch_ends(trainer: Any) -> None:
             if log.epoch < args.epochs:  # the best model is validated once more at the end
+                labels = torch.tensor([s[1] for s in trainer.test_loader.dataset.samples])
+                log.answers.append((torch.cat(VALIDATED)[-len(labels) :].cpu(), labels))
+                VALIDATED.clear()
                 log.epoch_ends()
 
         trainer.add_callback("on_train_epoch_start", lambda _: log.epoch_begins())
