@@ -1,6 +1,6 @@
-"""python -m crossent COMMAND: everything but training itself, which is train.py.
+"""python -m crossent COMMAND: everything but training, which train.py does.
 
-Each command is a function; its docstring is its help, and heavy imports wait inside it.
+Each command is a function. Its docstring is its help; heavy imports wait inside it.
 """
 
 import argparse
@@ -25,12 +25,12 @@ to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
 def argument(*names: str, **options: Any) -> Argument:
-    """What argparse's `add_argument` takes."""
+    """Return what argparse's `add_argument` takes."""
     return names, options
 
 
 def command(*arguments: Argument) -> Callable[[Function], Function]:
-    """Make a function a command: it takes the arguments by name; None stands for exit status 0."""
+    """Make a function a command, which takes the arguments by name and returns the exit status."""
 
     def register(function: Function) -> Function:
         name = function.__name__.replace("_", "-")
@@ -45,9 +45,11 @@ def command(*arguments: Argument) -> Callable[[Function], Function]:
 
 
 RUN = argument("run", type=Path, metavar="RUN", help="a run folder, or its model file")
-CONFIG = argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="what would be trained")
-OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value")
-DATA = argument("--data", metavar="DIR", help="DIR/CLASS/*.jpg; default: the run's validation")
+CONFIG = argument(
+    "-c", "--config", type=Path, metavar="CONFIG.yaml", help="settings of the training"
+)
+OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value", help="other settings")
+DATA = argument("--data", metavar="DIR", help="measure on DIR/CLASS/*.jpg instead")
 JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
 DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
@@ -62,7 +64,7 @@ def load(run: Path, device: str) -> "Classifier":
 
 @command(RUN, OVERRIDES, DATA, JSON, DEVICE)
 def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, device: str) -> None:
-    """measure a trained model on its validation pictures or on another folder"""
+    """measure a trained model on its validation pictures, or on another folder"""
     from crossent.build import data_to_evaluate
     from crossent.evaluation.measure import as_text, examine
 
@@ -70,7 +72,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
     pictures = data_to_evaluate(classifier, data, overrides)
     findings = examine(classifier, pictures.val)
     names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
-    warnings = pictures.warnings if data else []  # of the run's own: given in training
+    warnings = pictures.warnings if data else []  # training has printed those of the run
     if data and classifier.trained_on is None:
         warnings.append("this old model file does not say which pictures it was trained on")
     facts = findings.to_dict(names) | {"unusable": unusable, "warnings": warnings}
@@ -78,15 +80,17 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 
 
 @command(
-    argument("runs", nargs="+", type=Path, metavar="RUN", help="the first is the base of all"),
+    argument("words", nargs="+", metavar="RUN", help="the first is the base of all"),
     DATA, JSON, DEVICE,
 )  # fmt: skip
-def compare(runs: list[Path], data: str | None, as_json: bool, device: str) -> None:
-    """tell which of several runs is better, if one can tell"""
+def compare(words: list[str], data: str | None, as_json: bool, device: str) -> None:
+    """tell which of several runs is better, and how sure that is"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    text, facts = compare_runs(runs, data, choose_device(device))
+    runs = [Path(word) for word in words if "=" not in word or Path(word).exists()]
+    overrides = [word for word in words if Path(word) not in runs]
+    text, facts = compare_runs(runs, data, choose_device(device), overrides)
     print(to_json(facts) if as_json else text)
 
 
@@ -105,25 +109,25 @@ def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | N
     return sweep(config, resume, overrides, out)
 
 
-@command(RUN, DEVICE)
-def report(run: Path, device: str) -> None:
+@command(RUN, OVERRIDES, DEVICE)
+def report(run: Path, overrides: list[str], device: str) -> None:
     """write report.html of a run: everything about it on one page"""
     from crossent.device import choose_device
     from crossent.report.report import write_report
     from crossent.training.run_folder import RunFolder
 
     folder = RunFolder(run)
-    write_report(folder, choose_device(device))
+    write_report(folder, choose_device(device), overrides=overrides)
     print(f"{folder.report}: open it in a browser")
 
 
 @command(
     RUN,
     argument("paths", nargs="+", metavar="PATH", help="pictures, folders, patterns, - for stdin"),
-    argument("--json", dest="form", action="store_const", const="json", help="a line per picture"),
+    argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
-    argument("--accuracy", type=float, metavar="A", help='"not sure" where it would be lower'),
+    argument("--accuracy", type=float, metavar="A", help='say "not sure" below it'),
     DEVICE,
 )  # fmt: skip
 def predict(
@@ -141,33 +145,31 @@ def predict(
 
 
 @command(
-    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*, or DIR/train and val"),
+    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*.jpg, or DIR/train and val"),
     CONFIG, JSON,
-    argument("--html", type=Path, metavar="FILE", help="write a page with thumbnails too"),
+    argument("--html", type=Path, metavar="FILE", help="also write a page with thumbnails"),
 )  # fmt: skip
 def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | None) -> int:
-    """look at every picture before training: what cannot be used, what is odd, what leaks"""
+    """check the pictures before training: unusable and odd ones, duplicates, leaks"""
     from crossent.config import load_settings
     from data.advice import about_training
     from data.cache import Decoding
     from data.doctor import examine, page
     from data.load import Split
 
-    overrides = ["data.source=folder", f"data.root={root}"] if root else []
-    loaded = load_settings(config, overrides)
+    loaded = load_settings(config, [f"data.root={root}"] if root else [])
     settings = loaded.settings
     root = settings.data.labels or settings.data.root
     if root is None:
-        raise UserError("name a folder of pictures, or with -c a config whose data.root does")
+        raise UserError("name a folder of pictures, or a config with data.root: -c CONFIG.yaml")
     if config:  # imports torch, which takes seconds
         from crossent.pretrained import follow_weights
 
         settings = follow_weights(settings, loaded.given_with("model.weights"))
     data, size = settings.data, settings.data.image_size or 64
     split = Split(data.val_fraction, settings.data_seed)
-    found = examine(
-        root, size, split, Decoding(data.cache, data.cache_dir, data.workers), data.group
-    )
+    decoding = Decoding(data.cache, data.cache_dir, data.workers)
+    found = examine(root, size, split, decoding, data.group)
     counts = {name: num["train"] for name, num in found["classes"].items()}
     from_scratch = settings.model.weights is None
     found["warnings"] += about_training(counts, settings.num_corrections, from_scratch)
@@ -186,10 +188,10 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
 
 @command(
     CONFIG, OVERRIDES,
-    argument("--seconds", type=float, default=60.0, help="for each control; default: 60"),
+    argument("--seconds", type=float, default=60.0, help="per control; default: 60"),
 )  # fmt: skip
 def check(config: Path | None, overrides: list[str], seconds: float) -> int:
-    """tell a broken pipeline from a hard problem, by three controls, before training"""
+    """test the pipeline by three short trainings with known results"""
     from crossent.config import load_settings
     from crossent.experiments.check import check
     from crossent.pretrained import follow_weights
@@ -206,10 +208,10 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 @command(
     CONFIG, OVERRIDES,
     argument("--kills", type=int, default=3, metavar="N", help="default: 3"),
-    argument("--seed", type=int, default=0, help="of the moments of the kills"),
+    argument("--seed", type=int, default=0, help="of the random moments"),
 )  # fmt: skip
 def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: int) -> int:
-    """kill a training at random moments and see it end in the same bytes"""
+    """test that a training, killed at random moments and resumed, ends in the same bytes"""
     from crossent.verify_resume import verify_resume
 
     return verify_resume(config, overrides, kills, seed)
@@ -245,13 +247,13 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
     DEVICE,
 )
 def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
-    """a page in the browser to try a model on (`make demo RUN=...` installs it)"""
+    """try a model in the browser (`make demo RUN=...` installs what it needs)"""
     from threading import Event
 
     from crossent.inference.demo import serving
 
     with serving(load(run, device), examples, port) as address:
-        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
+        print(f"open {address} in a browser; stop with Ctrl-C", flush=True)
         Event().wait()
 
 
@@ -265,7 +267,7 @@ def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
 def explain(
     run: Path | None, image: str | None, label: str | None, language: str, device: str
 ) -> None:
-    """the derivation of E step by step: the article's example, or a picture of yours"""
+    """derive E step by step: for the article's example, or for a picture of yours"""
     from crossent.inference.explain import ARTICLE, explain, in_words
 
     if (run or label) and not image:
@@ -281,8 +283,8 @@ def main(words: Sequence[str]) -> int:
         commands = parser.add_subparsers(metavar="COMMAND", required=True)
         for known, its in COMMANDS.items():
             commands.add_parser(known, help=its.description)
-        parser.parse_args([name])  # ends here, with the list or an error
-    # intermixed: options may stand between the others: explain RUN --label fox IMAGE
+        parser.parse_args([name])  # exits, with the list or an error
+    # intermixed: options may come between the others: explain RUN --label fox IMAGE
     args = vars(COMMANDS[name].parse_intermixed_args(words))
     return args.pop("function")(**args) or EXIT_DONE
 

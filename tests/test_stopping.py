@@ -95,7 +95,7 @@ def test_the_first_signal_while_the_report_is_written_ends_it(tmp_path, monkeypa
         for signum, handler in zip(SIGNALS, handlers, strict=True):
             signal.signal(signum, handler)
     assert status == 130
-    assert "SIGINT: the run is saved; for its page: python -m crossent report" in (
+    assert "SIGINT: the run is saved; write its report: python -m crossent report" in (
         capsys.readouterr().out
     )
 
