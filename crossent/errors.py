@@ -18,9 +18,9 @@ UserError = DataError
 
 def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Call `main` and return the exit status; print the user's mistake as one sentence."""
-    # Set this before torch is imported. Its threads then wait actively for some 0.1 ms, longer than
-    # most pauses between two operations of a step, before they sleep. Sleeping at once costs a fifth
-    # of the speed; waiting actively for ever, the default, takes the cores from other processes.
+    # Set this before torch is imported. Its threads then wait actively for some 0.1 ms before they
+    # sleep, longer than most pauses between two operations of a step. Sleeping at once makes a step
+    # a fifth slower; waiting for ever, the default, takes the cores from other processes.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if isinstance(sys.stdout, io.TextIOWrapper):  # for one that cannot show Japanese

@@ -1,4 +1,4 @@
-"""Train one run: in a new folder, or from the last checkpoint of an old one."""
+"""Train one run: in a new folder, or from its last checkpoint."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -28,10 +28,10 @@ from data.sampler import EpochSampler
 
 @dataclass(frozen=True)
 class Caller:
-    """The program that has a run trained, and what it wants.
+    """What the program that trains one or several runs wants.
 
     Args:
-        go_on: the command with which a user resumes after an interruption.
+        go_on: the command with which the user resumes after an interruption.
         stop: one for all runs, so that no signal between two of them is lost.
         watch: see `Run`.
         silent: print nothing.
@@ -45,7 +45,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: the exit status and, if it reached its end, the run and its data."""
+    """The exit status of a training and, if it was completed now, the run and its data."""
 
     status: int
     run: Run | None = None
@@ -55,7 +55,7 @@ class Outcome:
 def train_run(
     loaded: Loaded, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
-    """Train to the last epoch, and print how that ended.
+    """Train to the last epoch, and print why if that fails.
 
     Args:
         is_old: whether to resume the run in the folder; rank 0 decides.
@@ -100,9 +100,9 @@ def train_run(
 def begin(
     settings: Settings, folder: RunFolder, processes: Processes, caller: Caller, console: Console
 ) -> tuple[Run, Data]:
-    """Do everything up to the first step; a signal may interrupt it, since nothing is lost yet."""
+    """Prepare everything before the first step; a signal may interrupt this, as nothing is lost."""
     stopwatch = Stopwatch()
-    data = make_data(settings)  # of several processes one decodes, and the cache has a lock
+    data = make_data(settings)  # the cache has a lock: of several processes one decodes
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
     stopwatch("decode")
@@ -126,7 +126,7 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
-    """Do one step, so that a mistake shows before the long run; or find a learning rate."""
+    """Do one step, which shows mistakes before a long run; or suggest a learning rate."""
     trainer = make_trainer(settings, make_data(settings), processes)
     if not wants_lr:
         E = E_of_step(trainer, next(trainer.batches.epoch(0)))
@@ -145,7 +145,7 @@ def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> flo
     """Estimate how long all epochs take, from a few steps with drawings.
 
     Args:
-        train_counts: training pictures by class; balanced sampling draws some several times.
+        train_counts: number of training pictures by class.
     """
     few = min(16 * settings.train.batch_size, 1000)
     drawings = {"data.source": "drawings", "data.num_images": few, "data.root": None}
