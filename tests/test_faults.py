@@ -1,6 +1,5 @@
-"""What can go wrong on a disk: one line with the path, the old checkpoint intact, no status 0."""
+"""Faults of a disk and damaged files: one line with the path, and the old checkpoint stays."""
 
-import json
 import os
 import shutil
 import signal
@@ -13,7 +12,6 @@ from crossent.errors import UserError, run_main
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
-from tests.data.pictures import make_folder
 from tests.forked import SMOKE, Command, Mishap
 
 
@@ -34,7 +32,7 @@ def stopped(two_steps, tmp_path):
 
 
 def the_line(folder, *words, mishap=None):
-    """What a command says that ends with status 2: a line."""
+    """Return the one line of error of a command that ends with status 2."""
     _, err = Command(folder, *words, mishap=mishap).end(2)
     assert err.count("\n") == 1 and err.startswith("error: "), err
     return err
@@ -63,7 +61,7 @@ def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path):
 
 
 def damage(path, how):
-    """Call `how`; or change a tensor or an entry of the header, with right checksums."""
+    """Call `how`; or change a tensor or an entry of the header, and the checksums with it."""
     if callable(how):
         return how(path)
     name, value = how
@@ -109,7 +107,7 @@ MODEL_DAMAGES = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_checkpoint_that_cannot_be_gone_on_with_is_refused_by_name(stopped, name):
+def test_a_damaged_checkpoint_is_refused_by_name(stopped, name):
     how, reason = DAMAGES[name]
     damage(stopped.last, how)
     before = stopped.last.read_bytes()
@@ -119,7 +117,7 @@ def test_a_checkpoint_that_cannot_be_gone_on_with_is_refused_by_name(stopped, na
 
 
 @pytest.mark.parametrize("name", MODEL_DAMAGES)
-def test_a_model_that_cannot_be_used_is_refused_by_name(smoke_run, tmp_path, name):
+def test_a_damaged_model_is_refused_by_name(smoke_run, tmp_path, name):
     how, reason = MODEL_DAMAGES[name]
     model = tmp_path / "model.safetensors"
     shutil.copy(smoke_run.model, model)
@@ -128,7 +126,7 @@ def test_a_model_that_cannot_be_used_is_refused_by_name(smoke_run, tmp_path, nam
     assert str(model) in said and reason in said
 
 
-def test_lines_that_the_checkpoint_counts_on_are_missed(stopped):
+def test_lines_of_the_log_that_are_missing_are_noticed(stopped):
     stopped.metrics.write_text("")
     said = the_line(stopped.path.parent, "--resume", stopped.path)
     assert f"{stopped.metrics} has 0 whole lines" in said
@@ -169,14 +167,5 @@ def test_a_second_training_in_the_same_folder_is_refused(smoke_run, tmp_path):
         assert f"{run.path} is in use by another training; wait for its end" in said
     os.kill(first.process.pid, signal.SIGKILL)
     first.end(-9)
-    Command(tmp_path, "--resume", run.path).end(status=0)  # the dead keep no lock
+    Command(tmp_path, "--resume", run.path).end(status=0)  # a killed process keeps no lock
     assert first_difference(smoke_run, run) is None
-
-
-def test_no_is_a_class_like_any_other(tmp_path):
-    """YAML 1.1 would take the word for a boolean; in class names it is a word."""
-    make_folder(tmp_path / "pictures", {"no": 10, "yes": 10})
-    words = ("data.source=folder", f"data.root={tmp_path / 'pictures'}", "data.cache=false")
-    Command(tmp_path, *SMOKE, *words, "--out", tmp_path / "run").end(status=0)
-    found, _ = Command(tmp_path, "crossent", "evaluate", "--json", tmp_path / "run").end(status=0)
-    assert json.loads(found)["class_names"] == ["no", "yes"]

@@ -1,4 +1,4 @@
-"""Nothing in the program may run or unpickle what a file holds; and the loss is our own."""
+"""The program neither runs nor unpickles what is in a file; and it uses its own loss."""
 
 import ast
 import re
@@ -47,7 +47,7 @@ def test_the_program_runs_nothing_from_a_file():
     assert found <= {(RESTRICTED, "torch.load")}
 
 
-def test_the_one_pickle_that_is_read_builds_nothing_but_tensors():
+def test_the_only_pickle_that_is_read_gives_only_tensors():
     """torchvision publishes its weights in no other format than .pth."""
     nodes = ast.walk(ast.parse(RESTRICTED.read_text(encoding="utf-8")))
     calls = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == "torch.load"]
