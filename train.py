@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> int:
         from crossent.report.pictures import write_preview  # imports matplotlib
 
         num = write_preview(settings, Path("preview.png"))
-        print(f"preview.png: {num} pictures of the first batch as the model sees them")
+        print(f"preview.png: {num} pictures of the first batch, as the model sees them")
         return EXIT_DONE
     is_group = wants_group(args.resume, settings, args.seeds)
     with join_processes(settings.train.timeout_s, settings.train.device) as processes:
@@ -97,10 +97,11 @@ def config_path(args: argparse.Namespace) -> Path | None:
         return config
     if config is not None:
         raise UserError(f"--resume {args.resume} has its own settings; leave out -c {config}")
-    if Group(args.resume).exists:
-        return Group(args.resume).config
-    RunFolder(args.resume).check_is_run()
-    return RunFolder(args.resume).config
+    group, run = Group(args.resume), RunFolder(args.resume)
+    if group.exists:
+        return group.config
+    run.check_is_run()
+    return run.config
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:

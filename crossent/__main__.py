@@ -162,8 +162,8 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     root = settings.data.labels or settings.data.root
     if root is None:
         raise UserError("name a folder of pictures, or a config with data.root: -c CONFIG.yaml")
-    if config:  # imports torch, which takes seconds
-        from crossent.pretrained import follow_weights
+    if config:
+        from crossent.pretrained import follow_weights  # imports torch, which takes seconds
 
         settings = follow_weights(settings, loaded.given_with("model.weights"))
     data, size = settings.data, settings.data.image_size or 64

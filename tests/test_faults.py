@@ -60,11 +60,8 @@ def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path):
     assert f"{run / 'below'} cannot be made: Not a directory" in said
 
 
-def damage(path, how):
-    """Call `how`; or change a tensor or an entry of the header, and the checksums with it."""
-    if callable(how):
-        return how(path)
-    name, value = how
+def damage(path, name, value):
+    """Change a tensor or an entry of the header, and the checksums with it."""
     tensors, header = read_tensors(path)
     if value is None:
         del tensors[name]
@@ -74,19 +71,11 @@ def damage(path, how):
         tensors[name].view(-1)[0] = value
     else:
         header[name] = value
-    return write_tensors(path, tensors, {k: v for k, v in header.items() if "sha256" not in k})
-
-
-def flip_a_bit(path):
-    content = bytearray(path.read_bytes())
-    content[-1000] ^= 4
-    path.write_bytes(content)
+    write_tensors(path, tensors, {k: v for k, v in header.items() if "sha256" not in k})
 
 
 HEAD, MOMENTUM = "model.head.weight", "optimizer.momentum_buffer.head.weight"
 DAMAGES = {
-    "one bit": (flip_a_bit, "tensors do not match their checksum"),
-    "pickle": (lambda p: torch.save({"a": 1}, p), "is damaged or not a safetensors file"),
     "other kind": (("kind", "other"), "is no checkpoint but a file of kind 'other'"),
     "lacks a weight": ((HEAD, None), "another model: head.weight is missing in the file"),
     "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) in the file and (3,) in"),
@@ -99,7 +88,6 @@ DAMAGES = {
     "pictures": (("data_fingerprint", "0" * 64), "other pictures (000000000000, now"),
 }
 MODEL_DAMAGES = {
-    "pickle": DAMAGES["pickle"],
     "a checkpoint": (("kind", "checkpoint"), "is not a model file but one of kind 'checkpoint'"),
     "NaN weight": (("head.bias", float("nan")), "head.bias holds numbers that are not"),
     "classes": (("class_names", ["dog", "fox"]), "head.weight is (3, 64) in the file and (2, 64)"),
@@ -108,8 +96,8 @@ MODEL_DAMAGES = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_checkpoint_is_refused_by_name(stopped, name):
-    how, reason = DAMAGES[name]
-    damage(stopped.last, how)
+    change, reason = DAMAGES[name]
+    damage(stopped.last, *change)
     before = stopped.last.read_bytes()
     said = the_line(stopped.path.parent, "--resume", stopped.path)
     assert str(stopped.last) in said and reason in said
@@ -118,10 +106,10 @@ def test_a_damaged_checkpoint_is_refused_by_name(stopped, name):
 
 @pytest.mark.parametrize("name", MODEL_DAMAGES)
 def test_a_damaged_model_is_refused_by_name(smoke_run, tmp_path, name):
-    how, reason = MODEL_DAMAGES[name]
+    change, reason = MODEL_DAMAGES[name]
     model = tmp_path / "model.safetensors"
     shutil.copy(smoke_run.model, model)
-    damage(model, how)
+    damage(model, *change)
     said = the_line(tmp_path, "crossent", "evaluate", tmp_path)
     assert str(model) in said and reason in said
 
