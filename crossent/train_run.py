@@ -148,8 +148,9 @@ def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> flo
         train_counts: number of training pictures by class.
     """
     few = min(16 * settings.train.batch_size, 1000)
-    drawings = {"data.source": "drawings", "data.num_images": few, "data.root": None}
-    tried = with_values(settings, drawings | {"data.folds": None, "data.fold": None})
+    of_folders = ("data.root", "data.labels", "data.group", "data.folds", "data.fold")
+    drawings = {"data.source": "drawings", "data.num_images": few}
+    tried = with_values(settings, drawings | dict.fromkeys(of_folders))
     trainer = make_trainer(tried, make_data(tried), load_weights=False)
     images_per_s = trainer.batches.order.num_slots / seconds_per_epoch(trainer)
     labels = np.repeat(np.arange(len(train_counts)), list(train_counts.values()))

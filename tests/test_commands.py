@@ -151,8 +151,12 @@ def test_evaluate_on_another_folder_agrees_with_predict(smoke_run, crossent, tra
 
 
 def test_doctor_names_unusable_files_and_estimates_the_time(crossent, pictures):
-    words = ("doctor", pictures, "-c", "tests/tiny.yaml", "--json")
-    found = json.loads(crossent(*words, status=1))
+    table, config = pictures / "labels.csv", pictures / "own.yaml"
+    names = [f"{path.parent.name}/{path.name}" for path in pictures.glob("*/*")]
+    table.write_text("path,label\n" + "".join(f"{n},{n.split('/')[0]}\n" for n in names))
+    data = f"data: {{labels: {table}, group: '[a-d][.]png'}}"
+    config.write_text(f"base: {ROOT / 'tests/tiny.yaml'}\n{data}")
+    found = json.loads(crossent("doctor", "-c", config, "--json", status=1))
     assert {"num_images", "classes", "unusable", "odd", "duplicates", "warnings"} <= found.keys()
     assert found["num_images"] == 4 and found["training_s"] > 0
     assert [u["path"] for u in found["unusable"]] == ["fox/page.jpg"]
