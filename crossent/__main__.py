@@ -1,4 +1,4 @@
-"""python -m crossent COMMAND: everything but training, which train.py does.
+"""python -m crossent COMMAND: everything except training, which train.py does.
 
 Each command is a function. Its docstring is its help; heavy imports wait inside it.
 """
@@ -84,7 +84,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
     DATA, JSON, DEVICE,
 )  # fmt: skip
 def compare(words: list[str], data: str | None, as_json: bool, device: str) -> None:
-    """tell which of several runs is better, and how sure that is"""
+    """compare runs: which is better, and is the difference luck"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
@@ -101,7 +101,7 @@ def compare(words: list[str], data: str | None, as_json: bool, device: str) -> N
     argument("--out", metavar="FOLDER", type=Path, help="folder of the sweep to make"),
 )
 def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | None) -> int:
-    """try settings, run after run, and show which are better"""
+    """try settings in many runs, and show which are better"""
     from crossent.experiments.sweep import sweep
 
     if bool(config) == bool(resume):
@@ -133,7 +133,7 @@ def report(run: Path, overrides: list[str], device: str) -> None:
 def predict(
     run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None, device: str
 ) -> None:
-    """name what is on pictures"""
+    """predict the class of pictures"""
     from crossent.inference.paths import find_pictures
     from crossent.inference.predict import print_predictions
 

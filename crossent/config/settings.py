@@ -95,10 +95,8 @@ class DataSettings(Section):
 
     source: Literal["drawings", "folder", "cifar"] = setting("drawings", "folder: root/CLASS/*.jpg")
     root: Folder | None = setting(None, "the folder of the pictures")
-    labels: Folder | None = setting(None, "in place of root, a CSV: path,label[,split][,group]")
-    group: Pattern | None = setting(
-        None, "pictures to keep on one side: folder, or a regex on paths"
-    )
+    labels: Folder | None = setting(None, "a CSV instead of root: path,label[,split][,group]")
+    group: Pattern | None = setting(None, "pictures to keep together: folder, or a regex on paths")
     image_size: int | None = setting(64, "pixels; null: as model.weights, or 64", ge=16, le=1024)
     mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
     std: RGB | None = setting(None, "R, G, B are divided by this; null: as model.weights, or 0.25")
@@ -107,11 +105,11 @@ class DataSettings(Section):
     fold: int | None = setting(None, "train only this fold, counted from 1", ge=1, le=100)
     seed: Seed | None = setting(None, "seed of the split and the drawings; null: as seed")
     num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
-    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: all classes as often")
+    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: all equally often")
     workers: int | None = setting(None, "processes that decode; null: one per CPU", ge=1, le=1024)
     cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
     cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
-    on_bad: Literal["skip", "error"] = setting("skip", "pictures that cannot be used: skip or stop")
+    on_bad: Literal["skip", "error"] = setting("skip", "unusable pictures: skip them, or stop")
     crop: ShareAbove0 = setting(0.85, "smallest share of the area that a crop keeps; 1: off")
     aspect: float = setting(1.15, "largest stretch of the sides of a crop; 1: off", ge=1, le=4)
     flip: Share = setting(0.5, "probability that a picture is mirrored")
@@ -167,7 +165,7 @@ class OptimSettings(Section):
 
     lr: Positive = setting(0.07, "highest learning rate")
     body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
-    momentum: float = setting(0.9, "share of the last step that is kept", ge=0, lt=1)
+    momentum: float = setting(0.9, "share of the last step in the next one", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "strength of the L2 penalty on the weights", ge=0)
     nesterov: bool = setting(True, "Nesterov's momentum: look one step ahead")
 
@@ -185,14 +183,16 @@ class TrainSettings(Section):
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
     minutes: Positive | None = setting(None, "train for this long instead of epochs")
     patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
-    ema: Positive | None = setting(0.3, "half-life of the mean of the weights, epochs; null: off")
+    ema: Positive | None = setting(0.3, "epochs, half-life of the mean of the weights; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     keep: Literal["best", "last"] = setting("best", "epoch whose model is kept; best: smallest E")
-    overfit_batch: bool = setting(False, "a test: train on one batch only; E must fall to 0")
-    freeze: bool = setting(False, "true: only the last layer learns")
-    mixup: float = setting(0.0, "alpha of the Beta that blends pairs; 0: off", ge=0, le=100)
-    device: Device = setting("auto", "auto: a GPU where there is one")
+    overfit_batch: bool = setting(False, "a test: train on one batch; E must fall to 0")
+    freeze: bool = setting(False, "true: train only the last layer")
+    mixup: float = setting(
+        0.0, "alpha of the Beta distribution for mixing pairs; 0: off", ge=0, le=100
+    )
+    device: Device = setting("auto", "auto: a GPU if there is one")
     checkpoint_every: Every = setting(60.0, "seconds, or 500 steps; a killed run loses no more")
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
     threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
