@@ -80,16 +80,19 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 
 
 @command(
-    argument("words", nargs="+", metavar="RUN", help="the first is the base of all"),
-    DATA, JSON, DEVICE,
+    argument("words", nargs="+", metavar="RUN", help="each is compared with the first"),
+    OVERRIDES, DATA, JSON, DEVICE,
 )  # fmt: skip
-def compare(words: list[str], data: str | None, as_json: bool, device: str) -> None:
+def compare(
+    words: list[str], overrides: list[str], data: str | None, as_json: bool, device: str
+) -> None:
     """compare runs: which is better, and is the difference luck"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    runs = [Path(word) for word in words if "=" not in word or Path(word).exists()]
-    overrides = [word for word in words if Path(word) not in runs]
+    # argparse gives all words to RUN
+    overrides += [word for word in words if "=" in word and not Path(word).exists()]
+    runs = [Path(word) for word in words if word not in overrides]
     text, facts = compare_runs(runs, data, choose_device(device), overrides)
     print(to_json(facts) if as_json else text)
 
