@@ -120,11 +120,11 @@ def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_
 
 def test_finetuning_starts_from_the_file_where_torch_keeps_it(kept_weights, tmp_path):
     """All layers of a model of torchvision learn; only the weights of the file are not real."""
-    theirs = kept_weights("resnet18")
+    theirs = kept_weights("shufflenet_v2_x0_5")
     make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
     run = tmp_path / "run"
     words = ["-c", "configs/pretrained.yaml", f"data.root={tmp_path / 'pictures'}"]
-    words += ["model.name=torchvision/resnet18", "train.freeze=false", "train.ema=null"]
+    words += ["model.name=torchvision/shufflenet_v2_x0_5", "train.freeze=false", "train.ema=null"]
     words += ["train.epochs=1", "train.batch_size=4", "optim.lr=0.001", "optim.weight_decay=0"]
     words += ["data.image_size=32", "train.threads=1"]  # 224 pixels would take long
     command = Command(tmp_path, *words, "--out", run, TORCH_HOME=str(tmp_path))
@@ -132,10 +132,10 @@ def test_finetuning_starts_from_the_file_where_torch_keeps_it(kept_weights, tmp_
     model = load_model(run, torch.device("cpu"))
     assert model.preprocessing == Preprocessing(32, IMAGENET.mean, IMAGENET.std)
     trained = model.model.state_dict()
-    assert trained["fc.weight"].shape == (2, 512) and trained["fc.weight"].any()
-    moved = (trained["conv1.weight"] - theirs["conv1.weight"]).abs().max()
+    assert trained["fc.weight"].shape == (2, 1024) and trained["fc.weight"].any()
+    moved = (trained["conv1.0.weight"] - theirs["conv1.0.weight"]).abs().max()
     assert 0 < moved < 0.01, "it starts from the weights of the file, and learns"
-    kept = trained["bn1.running_var"] / theirs["bn1.running_var"]
+    kept = trained["conv1.1.running_var"] / theirs["conv1.1.running_var"]
     assert (kept > 0.8).all(), "also from its statistics: two steps keep 0.9^2 of them"
 
 
