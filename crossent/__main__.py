@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -160,7 +161,8 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     from data.doctor import examine, page
     from data.load import Split
 
-    loaded = load_settings(config, [f"data.root={root}"] if root else [])
+    overrides = ["data.source=folder", f"data.root={root}"] if root else []
+    loaded = load_settings(config, overrides)
     settings = loaded.settings
     root = settings.data.labels or settings.data.root
     if root is None:
@@ -176,10 +178,11 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     counts = {name: num["train"] for name, num in found["classes"].items()}
     from_scratch = settings.model.weights is None
     found["warnings"] += about_training(counts, settings.num_corrections, from_scratch)
-    if config and found["num_images"]:
+    if config:
         from crossent.train_run import training_seconds
 
-        found["training_s"] = training_seconds(settings, counts)
+        with suppress(UserError):  # `repairs` say why these pictures cannot be trained on
+            found["training_s"] = training_seconds(settings)
     print(to_json(found, indent=2) if as_json else page(found))
     if html:
         from crossent.report.doctor import write_page

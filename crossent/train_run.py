@@ -1,16 +1,14 @@
 """Train one run: in a new folder, or from its last checkpoint."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crossent.build import build, make_data, make_trainer
-from crossent.config import Loaded, Settings, to_yaml, with_values
+from crossent.config import Loaded, Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
@@ -23,7 +21,6 @@ from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
 from data.images import Data
-from data.sampler import EpochSampler
 
 
 @dataclass(frozen=True)
@@ -141,19 +138,7 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
         print(f"see {path}")
 
 
-def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> float:
-    """Estimate how long all epochs take, from a few steps with drawings.
-
-    Args:
-        train_counts: number of training pictures by class.
-    """
-    few = min(16 * settings.train.batch_size, 1000)
-    of_folders = ("data.root", "data.labels", "data.group", "data.folds", "data.fold")
-    drawings = {"data.source": "drawings", "data.num_images": few}
-    tried = with_values(settings, drawings | dict.fromkeys(of_folders))
-    trainer = make_trainer(tried, make_data(tried), load_weights=False)
-    images_per_s = trainer.batches.order.num_slots / seconds_per_epoch(trainer)
-    labels = np.repeat(np.arange(len(train_counts)), list(train_counts.values()))
-    balanced = settings.data.sampling == "balanced"
-    num_slots = EpochSampler(labels, settings.train.batch_size, 0, balanced).num_slots
-    return settings.train.epochs * num_slots / images_per_s
+def training_seconds(settings: Settings) -> float:
+    """Estimate how long all epochs take, from a few steps and a validation."""
+    trainer = make_trainer(settings, make_data(settings), load_weights=False)
+    return settings.train.epochs * seconds_per_epoch(trainer)

@@ -150,15 +150,18 @@ def test_evaluate_on_another_folder_agrees_with_predict(smoke_run, crossent, tra
     assert "bear" in err and err.count("\n") == 1
 
 
-def test_doctor_names_unusable_files_and_estimates_the_time(crossent, pictures):
-    table, config = pictures / "labels.csv", pictures / "own.yaml"
-    names = [f"{path.parent.name}/{path.name}" for path in pictures.glob("*/*")]
-    table.write_text("path,label\n" + "".join(f"{n},{n.split('/')[0]}\n" for n in names))
-    data = f"data: {{labels: {table}, group: '[a-d][.]png'}}"
+def test_doctor_names_unusable_files_and_estimates_the_time(crossent, tmp_path):
+    names = [f"{NAMES[label(i)]}/{i}.png" for i in range(18)]
+    folder = draw_folder(tmp_path / "pictures", 48, names)
+    (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
+    table, config = folder / "labels.csv", folder / "own.yaml"
+    rows = [f"{name},{name.split('/')[0]}\n" for name in (*names, "fox/page.jpg")]
+    table.write_text("path,label\n" + "".join(rows))
+    data = f"data: {{labels: {table}, group: '[0-9]+'}}"
     config.write_text(f"base: {ROOT / 'tests/tiny.yaml'}\n{data}")
     found = json.loads(crossent("doctor", "-c", config, "--json", status=1))
     assert {"num_images", "classes", "unusable", "odd", "duplicates", "warnings"} <= found.keys()
-    assert found["num_images"] == 4 and found["training_s"] > 0
+    assert found["num_images"] == 18 and found["training_s"] > 0
     assert [u["path"] for u in found["unusable"]] == ["fox/page.jpg"]
 
 
