@@ -64,7 +64,7 @@ def main(words: Sequence[str]) -> int:
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
-    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    settings = follow_weights(loaded.settings, loaded.kept)
     if args.preview:
         from crossent.report.pictures import write_preview  # imports matplotlib
 

@@ -170,7 +170,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     if config:
         from crossent.pretrained import follow_weights  # imports torch, which takes seconds
 
-        settings = follow_weights(settings, loaded.given_with("model.weights"))
+        settings = follow_weights(settings, loaded.kept)
     data, size = settings.data, settings.data.image_size or 64
     split = Split(data.val_fraction, settings.data_seed)
     decoding = Decoding(data.cache, data.cache_dir, data.workers)
@@ -203,7 +203,7 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
     from crossent.pretrained import follow_weights
 
     loaded = load_settings(config, overrides)
-    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    settings = follow_weights(loaded.settings, loaded.kept)
     failed = 0
     for passed, text in check(settings, seconds):
         print(text, flush=True)

@@ -93,7 +93,7 @@ def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tm
         base = str(ROOT / "configs" / "photos.yaml")
         config.write_text(yaml.safe_dump({"base": base, "model": model, "data": data}))
     loaded = load_settings(config, words)
-    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    settings = follow_weights(loaded.settings, loaded.kept)
     found = flat_values(settings)
     assert {name: found[name] for name in OLD} == OLD | own
     old_run[0].rename(tmp_path / "gone")

@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -44,17 +44,12 @@ class Loaded:
     """The settings of a run, and the origin of each value.
 
     `origins` has every dotted name: {"optim.lr": "configs/photos.yaml:14", "seed": "default"}.
-    `order` is the number of the layer that gives a value: files from the most basic one on, then
-    the arguments.
+    `kept` names the settings given together with `model.weights` or later, which do not follow it.
     """
 
     settings: Settings
     origins: dict[str, str]
-    order: dict[str, int] = field(default_factory=dict)
-
-    def given_with(self, name: str) -> set[str]:
-        """Return the settings that are given in the same layer as `name`, or in a later one."""
-        return {n for n, number in self.order.items() if number >= self.order.get(name, 0)}
+    kept: Collection[str] = tuple(FIELDS)
 
 
 def load_settings(config: str | Path | Settings | None, overrides: Sequence[str] = ()) -> Loaded:
@@ -84,7 +79,8 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
     assert settings is not None
     origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
     order = {name: number for number, layer in enumerate(layers) for name in layer}
-    return Loaded(settings, origins, order)
+    kept = {name for name in order if order[name] >= order.get("model.weights", 0)}
+    return Loaded(settings, origins, kept)
 
 
 def settings_from_dict(values: object, where: str | Path) -> Settings:
