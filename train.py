@@ -1,7 +1,7 @@
 """Train an image classifier: python train.py [-c CONFIG.yaml] [section.key=value ...]
 
-Without arguments it trains configs/default.yaml on pictures that it draws itself.
-`--print-config` shows every setting, its value and where that came from.
+Without arguments it trains configs/default.yaml on drawings that it makes itself.
+`--print-config` shows every setting, its value and its origin.
 """
 
 import argparse
@@ -26,16 +26,16 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python train.py", description=__doc__, formatter_class=text)
     add = parser.add_argument
     add("-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from")
-    add("overrides", nargs="*", metavar="section.key=value", help="settings that differ from them")
+    add("overrides", nargs="*", metavar="section.key=value", help="settings to change")
     add("--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ...")
-    add("--print-config", action="store_true", help="show the settings and stop")
-    add("--dry-run", action="store_true", help="build everything, do one step, keep nothing")
-    add("--find-lr", action="store_true", help="try rates, draw lr-finder.png, keep no run")
-    add("--preview", action="store_true", help="draw a batch in preview.png, keep no run")
+    add("--print-config", action="store_true", help="print all settings, then stop")
+    add("--dry-run", action="store_true", help="do one step, keep nothing")
+    add("--find-lr", action="store_true", help="try learning rates, draw lr-finder.png")
+    add("--preview", action="store_true", help="draw a batch in preview.png")
     add = parser.add_mutually_exclusive_group().add_argument
-    add("--out", metavar="RUN", type=Path, help="folder of the run to make")
-    add("--resume", metavar="RUN", type=Path, help="go on with a stopped run, or group of runs")
-    # intermixed: a setting may stand behind --out RUN
+    add("--out", metavar="RUN", type=Path, help="folder of the new run")
+    add("--resume", metavar="RUN", type=Path, help="go on with a run or a group of runs")
+    # intermixed: a setting may come after --out RUN
     args, unknown = parser.parse_known_intermixed_args(words)
     for word in args.overrides:
         if "=" not in word and word.endswith((".yaml", ".yml")):
@@ -53,7 +53,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str]) -> int:
     args = parse_arguments(words)
-    leave_on_signals()  # what follows takes seconds, and has nothing to tidy up
+    leave_on_signals()  # the imports take seconds, and leave nothing to tidy up
     from crossent.config import load_settings, render
     from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
@@ -64,12 +64,12 @@ def main(words: Sequence[str]) -> int:
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
-    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    settings = follow_weights(loaded.settings, loaded.kept)
     if args.preview:
         from crossent.report.pictures import write_preview  # imports matplotlib
 
         num = write_preview(settings, Path("preview.png"))
-        print(f"preview.png: {num} pictures of the first batch as the model sees them")
+        print(f"preview.png: {num} pictures of the first batch, as the model sees them")
         return EXIT_DONE
     is_group = wants_group(args.resume, settings, args.seeds)
     with join_processes(settings.train.timeout_s, settings.train.device) as processes:
@@ -88,7 +88,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def config_path(args: argparse.Namespace) -> Path | None:
-    """Return where the settings are: with the run to go on with, or where -c says."""
+    """Return the path of the settings: that of the run to resume, or that of -c."""
     from crossent.experiments.group import Group
     from crossent.training.run_folder import RunFolder
 
@@ -97,17 +97,17 @@ def config_path(args: argparse.Namespace) -> Path | None:
         return config
     if config is not None:
         raise UserError(f"--resume {args.resume} has its own settings; leave out -c {config}")
-    if Group(args.resume).exists:
-        return Group(args.resume).config
-    RunFolder(args.resume).check_is_run()
-    return RunFolder(args.resume).config
+    group, run = Group(args.resume), RunFolder(args.resume)
+    if group.exists:
+        return group.config
+    run.check_is_run()
+    return run.config
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
-    """Return the folder of the run, and whether to go on with what is in it.
+    """Return the folder of the run, and whether to resume the run in it.
 
-    torchrun starts its processes anew when one of them was killed: they go on from the last
-    checkpoint.
+    If a process is killed, torchrun starts all again: they resume from the last checkpoint.
     """
     if args.resume:
         return args.resume, True
@@ -115,7 +115,7 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
         name = f"{args.config.stem if args.config else 'default'}-{datetime.now():%Y%m%d-%H%M%S}"
         return args.out or Path("runs") / name, False
     if args.out is None:
-        raise UserError("under torchrun name the folder of the run: --out RUN")
+        raise UserError("torchrun needs the folder of the run: --out RUN")
     restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     return args.out, restarted and (args.out / "config.yaml").exists()
 
@@ -137,10 +137,10 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
             print(f"see {run.folder.report}\n{run.what_next()}")
         except Interrupted as stop:
-            print(f"{stop}: the run is saved; for its page: python -m crossent report {path}")
+            print(f"{stop}: the run is saved; write its report: python -m crossent report {path}")
             status = stop.exit_status
     if run is not None:
-        processes.wait_for_all("finished")  # a connection torn down early aborts the other end
+        processes.wait_for_all("finished")  # closing a connection early aborts the other side
     return status
 
 

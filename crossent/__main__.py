@@ -1,12 +1,13 @@
-"""python -m crossent COMMAND: everything but training itself, which is train.py.
+"""python -m crossent COMMAND: everything except training, which train.py does.
 
-Each command is a function; its docstring is its help, and heavy imports wait inside it.
+Each command is a function. Its docstring is its help; heavy imports wait inside it.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,12 +26,12 @@ to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
 def argument(*names: str, **options: Any) -> Argument:
-    """What argparse's `add_argument` takes."""
+    """Return what argparse's `add_argument` takes."""
     return names, options
 
 
 def command(*arguments: Argument) -> Callable[[Function], Function]:
-    """Make a function a command: it takes the arguments by name; None stands for exit status 0."""
+    """Make a function a command, which takes the arguments by name and returns the exit status."""
 
     def register(function: Function) -> Function:
         name = function.__name__.replace("_", "-")
@@ -45,9 +46,11 @@ def command(*arguments: Argument) -> Callable[[Function], Function]:
 
 
 RUN = argument("run", type=Path, metavar="RUN", help="a run folder, or its model file")
-CONFIG = argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="what would be trained")
-OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value")
-DATA = argument("--data", metavar="DIR", help="DIR/CLASS/*.jpg; default: the run's validation")
+CONFIG = argument(
+    "-c", "--config", type=Path, metavar="CONFIG.yaml", help="settings of the training"
+)
+OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value", help="other settings")
+DATA = argument("--data", metavar="DIR", help="measure on DIR/CLASS/*.jpg instead")
 JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
 DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
@@ -62,7 +65,7 @@ def load(run: Path, device: str) -> "Classifier":
 
 @command(RUN, OVERRIDES, DATA, JSON, DEVICE)
 def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, device: str) -> None:
-    """measure a trained model on its validation pictures or on another folder"""
+    """measure a trained model on its validation pictures, or on another folder"""
     from crossent.build import data_to_evaluate
     from crossent.evaluation.measure import as_text, examine
 
@@ -70,7 +73,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
     pictures = data_to_evaluate(classifier, data, overrides)
     findings = examine(classifier, pictures.val)
     names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
-    warnings = pictures.warnings if data else []  # of the run's own: given in training
+    warnings = pictures.warnings if data else []  # training has printed those of the run
     if data and classifier.trained_on is None:
         warnings.append("this old model file does not say which pictures it was trained on")
     facts = findings.to_dict(names) | {"unusable": unusable, "warnings": warnings}
@@ -78,15 +81,20 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 
 
 @command(
-    argument("runs", nargs="+", type=Path, metavar="RUN", help="the first is the base of all"),
-    DATA, JSON, DEVICE,
+    argument("words", nargs="+", metavar="RUN", help="each is compared with the first"),
+    OVERRIDES, DATA, JSON, DEVICE,
 )  # fmt: skip
-def compare(runs: list[Path], data: str | None, as_json: bool, device: str) -> None:
-    """tell which of several runs is better, if one can tell"""
+def compare(
+    words: list[str], overrides: list[str], data: str | None, as_json: bool, device: str
+) -> None:
+    """compare runs: which is better, and is the difference luck"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    text, facts = compare_runs(runs, data, choose_device(device))
+    # argparse gives all words to RUN
+    overrides += [word for word in words if "=" in word and not Path(word).exists()]
+    runs = [Path(word) for word in words if word not in overrides]
+    text, facts = compare_runs(runs, data, choose_device(device), overrides)
     print(to_json(facts) if as_json else text)
 
 
@@ -97,7 +105,7 @@ def compare(runs: list[Path], data: str | None, as_json: bool, device: str) -> N
     argument("--out", metavar="FOLDER", type=Path, help="folder of the sweep to make"),
 )
 def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | None) -> int:
-    """try settings, run after run, and show which are better"""
+    """try settings in many runs, and show which are better"""
     from crossent.experiments.sweep import sweep
 
     if bool(config) == bool(resume):
@@ -105,31 +113,31 @@ def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | N
     return sweep(config, resume, overrides, out)
 
 
-@command(RUN, DEVICE)
-def report(run: Path, device: str) -> None:
+@command(RUN, OVERRIDES, DEVICE)
+def report(run: Path, overrides: list[str], device: str) -> None:
     """write report.html of a run: everything about it on one page"""
     from crossent.device import choose_device
     from crossent.report.report import write_report
     from crossent.training.run_folder import RunFolder
 
     folder = RunFolder(run)
-    write_report(folder, choose_device(device))
+    write_report(folder, choose_device(device), overrides=overrides)
     print(f"{folder.report}: open it in a browser")
 
 
 @command(
     RUN,
     argument("paths", nargs="+", metavar="PATH", help="pictures, folders, patterns, - for stdin"),
-    argument("--json", dest="form", action="store_const", const="json", help="a line per picture"),
+    argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
-    argument("--accuracy", type=float, metavar="A", help='"not sure" where it would be lower'),
+    argument("--accuracy", type=float, metavar="A", help='say "not sure" below it'),
     DEVICE,
 )  # fmt: skip
 def predict(
     run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None, device: str
 ) -> None:
-    """name what is on pictures"""
+    """predict the class of pictures"""
     from crossent.inference.paths import find_pictures
     from crossent.inference.predict import print_predictions
 
@@ -141,12 +149,12 @@ def predict(
 
 
 @command(
-    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*, or DIR/train and val"),
+    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*.jpg, or DIR/train and val"),
     CONFIG, JSON,
-    argument("--html", type=Path, metavar="FILE", help="write a page with thumbnails too"),
+    argument("--html", type=Path, metavar="FILE", help="also write a page with thumbnails"),
 )  # fmt: skip
 def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | None) -> int:
-    """look at every picture before training: what cannot be used, what is odd, what leaks"""
+    """check the pictures before training: unusable and odd ones, duplicates, leaks"""
     from crossent.config import load_settings
     from data.advice import about_training
     from data.cache import Decoding
@@ -158,23 +166,23 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     settings = loaded.settings
     root = settings.data.labels or settings.data.root
     if root is None:
-        raise UserError("name a folder of pictures, or with -c a config whose data.root does")
-    if config:  # imports torch, which takes seconds
-        from crossent.pretrained import follow_weights
+        raise UserError("name a folder of pictures, or a config with data.root: -c CONFIG.yaml")
+    if config:
+        from crossent.pretrained import follow_weights  # imports torch, which takes seconds
 
-        settings = follow_weights(settings, loaded.given_with("model.weights"))
+        settings = follow_weights(settings, loaded.kept)
     data, size = settings.data, settings.data.image_size or 64
     split = Split(data.val_fraction, settings.data_seed)
-    found = examine(
-        root, size, split, Decoding(data.cache, data.cache_dir, data.workers), data.group
-    )
+    decoding = Decoding(data.cache, data.cache_dir, data.workers)
+    found = examine(root, size, split, decoding, data.group)
     counts = {name: num["train"] for name, num in found["classes"].items()}
     from_scratch = settings.model.weights is None
     found["warnings"] += about_training(counts, settings.num_corrections, from_scratch)
-    if config and found["num_images"]:
+    if config:
         from crossent.train_run import training_seconds
 
-        found["training_s"] = training_seconds(settings, counts)
+        with suppress(UserError):  # `repairs` say why these pictures cannot be trained on
+            found["training_s"] = training_seconds(settings)
     print(to_json(found, indent=2) if as_json else page(found))
     if html:
         from crossent.report.doctor import write_page
@@ -186,16 +194,16 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
 
 @command(
     CONFIG, OVERRIDES,
-    argument("--seconds", type=float, default=60.0, help="for each control; default: 60"),
+    argument("--seconds", type=float, default=60.0, help="per control; default: 60"),
 )  # fmt: skip
 def check(config: Path | None, overrides: list[str], seconds: float) -> int:
-    """tell a broken pipeline from a hard problem, by three controls, before training"""
+    """test the pipeline by three short trainings with known results"""
     from crossent.config import load_settings
     from crossent.experiments.check import check
     from crossent.pretrained import follow_weights
 
     loaded = load_settings(config, overrides)
-    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    settings = follow_weights(loaded.settings, loaded.kept)
     failed = 0
     for passed, text in check(settings, seconds):
         print(text, flush=True)
@@ -206,10 +214,10 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 @command(
     CONFIG, OVERRIDES,
     argument("--kills", type=int, default=3, metavar="N", help="default: 3"),
-    argument("--seed", type=int, default=0, help="of the moments of the kills"),
+    argument("--seed", type=int, default=0, help="of the random moments"),
 )  # fmt: skip
 def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: int) -> int:
-    """kill a training at random moments and see it end in the same bytes"""
+    """test that a training, killed at random moments and resumed, ends in the same bytes"""
     from crossent.verify_resume import verify_resume
 
     return verify_resume(config, overrides, kills, seed)
@@ -245,13 +253,13 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
     DEVICE,
 )
 def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
-    """a page in the browser to try a model on (`make demo RUN=...` installs it)"""
+    """try a model in the browser (`make demo RUN=...` installs what it needs)"""
     from threading import Event
 
     from crossent.inference.demo import serving
 
     with serving(load(run, device), examples, port) as address:
-        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
+        print(f"open {address} in a browser; stop with Ctrl-C", flush=True)
         Event().wait()
 
 
@@ -265,7 +273,7 @@ def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
 def explain(
     run: Path | None, image: str | None, label: str | None, language: str, device: str
 ) -> None:
-    """the derivation of E step by step: the article's example, or a picture of yours"""
+    """derive E step by step: for the article's example, or for a picture of yours"""
     from crossent.inference.explain import ARTICLE, explain, in_words
 
     if (run or label) and not image:
@@ -281,8 +289,8 @@ def main(words: Sequence[str]) -> int:
         commands = parser.add_subparsers(metavar="COMMAND", required=True)
         for known, its in COMMANDS.items():
             commands.add_parser(known, help=its.description)
-        parser.parse_args([name])  # ends here, with the list or an error
-    # intermixed: options may stand between the others: explain RUN --label fox IMAGE
+        parser.parse_args([name])  # exits, with the list or an error
+    # intermixed: options may come between the others: explain RUN --label fox IMAGE
     args = vars(COMMANDS[name].parse_intermixed_args(words))
     return args.pop("function")(**args) or EXIT_DONE
 

@@ -1,4 +1,4 @@
-"""From settings to parts: the last place that knows a Settings. Below, plain arguments only."""
+"""Build the parts of a run from its settings; everything below takes plain arguments only."""
 
 import os
 from base64 import b64encode
@@ -42,12 +42,11 @@ def build(
     settings: Settings,
     data: Data,
     folder: RunFolder,
-    processes: Processes = ALONE,
-    *,
-    stop: StopRequest | None = None,
-    console: Console | None = None,
-    watch: Callable[[dict[str, Any]], None] | None = None,
-    stopwatch: Stopwatch | None = None,
+    processes: Processes,
+    stop: StopRequest,
+    console: Console,
+    watch: Callable[[dict[str, Any]], None] | None,
+    stopwatch: Stopwatch,
 ) -> Run:
     """Return a run with all its parts, ready to start or to resume."""
     train, is_new = settings.train, not folder.last.exists()
@@ -74,8 +73,8 @@ def build(
         checkpoint_every_s=None if isinstance(every, str) else every,
         checkpoint_every_steps=int(every.split()[0]) if isinstance(every, str) else None,
         watch=watch,
-        stop=stop or StopRequest(),
-        console=console or Console(silent=not processes.is_first),
+        stop=stop,
+        console=console,
         events=EventLog(folder.tensorboard) if processes.is_first else None,
     )
 
@@ -84,15 +83,13 @@ def make_trainer(
     settings: Settings,
     data: Data,
     processes: Processes = ALONE,
-    *,
     load_weights: bool = True,
     stopwatch: Stopwatch | None = None,
 ) -> Trainer:
     """Return a trainer at the beginning of a run.
 
     Args:
-        load_weights: whether to read `model.weights`: a run that goes on has its own; rank 0
-            decides.
+        load_weights: whether to read `model.weights`; rank 0 decides. A resumed run has its own.
     """
     train = settings.train
     set_up(train.threads)
@@ -128,30 +125,26 @@ def make_trainer(
 
 
 def make_data(settings: Settings) -> Data:
-    """Load both splits, with what their classes and these settings give to think about."""
-    data = load_data(settings)
-    counts = np.bincount(data.train.labels, minlength=len(data.class_names)).tolist()
-    by_class = dict(zip(data.class_names, counts, strict=True))
-    from_scratch = settings.data.source == "folder" and settings.model.weights is None
-    data.warnings.extend(about_training(by_class, settings.num_corrections, from_scratch))
-    return data
-
-
-def load_data(settings: Settings) -> Data:
-    """Load both splits; the training pictures larger than those of validation."""
+    """Load the training pictures, which are larger, and those of validation, with warnings."""
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size, share, workers = size_to_train(size), data.val_fraction, data.workers
     if data.source == "drawings":
-        return load_drawings(data.num_images, size, share, seed, train_size, workers)
-    if data.source == "cifar":
-        return load_cifar(data.root, size, seed, train_size)
-    split, root = Split(share, seed, data.folds, data.fold or 1), data.labels or data.root or "."
-    decoding = Decoding(data.cache, data.cache_dir, workers)
-    return load_folder(root, size, split, train_size, data.on_bad, decoding, data.group)
+        found = load_drawings(data.num_images, size, share, seed, train_size, workers)
+    elif data.source == "cifar":
+        found = load_cifar(data.root, size, seed, train_size)
+    else:
+        split, root = Split(share, seed, data.folds, data.fold or 1), data.labels or data.root or ""
+        decoding = Decoding(data.cache, data.cache_dir, workers)
+        found = load_folder(root, size, split, train_size, data.on_bad, decoding, data.group)
+    counts = np.bincount(found.train.labels, minlength=len(found.class_names)).tolist()
+    by_class = dict(zip(found.class_names, counts, strict=True))
+    from_scratch = data.source == "folder" and settings.model.weights is None
+    found.warnings.extend(about_training(by_class, settings.num_corrections, from_scratch))
+    return found
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
-    """Return the preprocessing in the settings; what they leave open is as from scratch."""
+    """Return the preprocessing in the settings; null in them means as for a model from scratch."""
     data, default = settings.data, Preprocessing(64)
     return Preprocessing(
         data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
@@ -161,7 +154,11 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 def make_batches(
     settings: Settings, data: Data, device: torch.device, processes: Processes
 ) -> TrainBatches:
-    """Return the training pictures in augmented batches, each with a sample for every process."""
+    """Return the augmented batches of the training pictures.
+
+    Raises:
+        UserError: a batch has fewer samples than there are processes.
+    """
     d, t = settings.data, settings.train
     order = EpochSampler(data.train.labels, t.batch_size, settings.seed, d.sampling == "balanced")
     smallest = order.num_slots // order.num_batches
@@ -181,16 +178,15 @@ def make_batches(
 
 
 def model_arguments(settings: Settings) -> dict[str, Any]:
-    """Return what `build_model` takes; model.safetensors stores it."""
+    """Return the arguments of `build_model`, which model.safetensors stores."""
     return settings.model.model_dump(include=arguments_of(settings.model.name))
 
 
 def make_model(settings: Settings, num_classes: int) -> nn.Module:
-    """Return the untrained model, its body frozen if only the head is to learn.
+    """Return the untrained model; with `train.freeze` only its head can learn.
 
     Raises:
-        UserError: there is no such model, or it cannot take pictures of this size: a network may
-            halve a small one once too often, a vision transformer takes one size only.
+        UserError: there is no such model, or it cannot take pictures of this size.
     """
     name, size = settings.model.name, preprocessing_of(settings).image_size
     try:
@@ -198,7 +194,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
     except ValueError as error:
         raise UserError(f"model.name: {error}") from None
     try:
-        with torch.no_grad():  # one black picture; in `eval` no layer draws numbers or counts
+        with torch.no_grad():  # one black picture; in `eval` no layer changes its state
             model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
@@ -212,7 +208,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
 
 
 def class_weights(settings: Settings, data: Data) -> Tensor | None:
-    """Return weights (K,), or None; `balanced` lets all classes weigh the same."""
+    """Return the weights of the classes, (K,), or None; with `balanced` each class counts alike."""
     setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None
@@ -228,9 +224,9 @@ def class_weights(settings: Settings, data: Data) -> Tensor | None:
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
-    """Return SGD; weight decay acts on matrices and kernels, not on biases and scales.
+    """Return SGD with `optim.body_lr` for the body; frozen parameters are left out.
 
-    The body may learn more slowly than the head; frozen parameters are left out.
+    Weight decay acts on matrices and kernels, not on biases and scales.
     """
     optim = settings.optim
     groups: dict[tuple[float, float], dict[str, Any]] = {}
@@ -258,13 +254,11 @@ def data_to_evaluate(
         overrides: where the pictures of the run are now, such as data.root=FOLDER.
 
     Raises:
-        UserError: the run's pictures have changed or moved; or the folder has a class that the
-            model does not know, or no picture at all.
+        UserError: the pictures of the run have changed or moved; or the other folder has a class
+            that the model does not know, or no pictures.
     """
     old = settings_from_dict(classifier.header["settings"], "the model")
-    settings = load_settings(old, overrides).settings
-    if refused := refused_differences(old, settings):
-        raise UserError(f"these settings would change the pictures: {'; '.join(refused)}")
+    settings = with_moved_pictures(old, overrides)
     data = settings.data
     if root is not None:
         decoding = Decoding(data.cache, data.cache_dir, data.workers)
@@ -274,17 +268,20 @@ def data_to_evaluate(
     if data.source == "folder" and not os.path.exists(place):
         where = "data.root=FOLDER" if data.labels is None else "data.labels=FILE"
         raise UserError(
-            f"{place}: the pictures of the run are gone; "
-            f"if they have moved, add {where} to evaluate"
+            f"{place}: the pictures of the run are gone; if they have moved, add {where}"
         )
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
-        if classifier.trained_on:
-            note = "the pictures in it that the model was trained on are left out"
-        else:
-            note = "the model may have been trained on some that would now be validation"
         raise UserError(
-            "the pictures have changed since this model was trained: name a folder with --data; "
-            + note
+            "the pictures have changed since this model was trained: "
+            "name a folder of other pictures with --data"
         )
     return found
+
+
+def with_moved_pictures(old: Settings, overrides: Sequence[str]) -> Settings:
+    """Return the settings of a run, with overrides that do not change its result."""
+    settings = load_settings(old, overrides).settings
+    if refused := refused_differences(old, settings):
+        raise UserError(f"these settings would change the pictures: {'; '.join(refused)}")
+    return settings

@@ -1,4 +1,4 @@
-"""Which device and which precision a run computes with."""
+"""The device and the precision that a run computes with."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ def choose_device(name: str) -> torch.device:
         UserError: torch has no such device, cannot reach it here, or has no kernels for it.
     """
     if name == "auto":
-        # torchrun numbers the processes of a machine, and each takes the GPU of its number
+        # torchrun numbers the processes of a machine; each takes the GPU with its number
         nth = os.environ.get("LOCAL_RANK", "0")
         name = f"cuda:{nth}" if torch.cuda.is_available() else "cpu"
         if name == "cpu" and torch.backends.mps.is_available():
@@ -47,21 +47,21 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context of a forward pass: in bf16 where it is safe, or as it is."""
+    """Return the context of a forward pass, which with bf16 computes safe operations in bf16."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def prepare(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a model to the device, in the layout in which convolutions are fastest."""
+    """Return the model on the device, in the memory layout that is fastest for convolutions."""
     prepared: nn.Module = model.to(device).to(memory_format=torch.channels_last)
     return prepared
 
 
 def set_up(threads: int | None = None) -> None:
-    """Set up torch before its first use: to repeat its results exactly, and to keep freed memory.
+    """Make torch repeat its results exactly, and keep freed memory; call this before its first use.
 
     Args:
-        threads: of the CPU; the last bits of a sum depend on their number.
+        threads: CPU threads, on whose number the last bits of a sum depend.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be exact
     torch.backends.cudnn.benchmark = False
@@ -70,8 +70,8 @@ def set_up(threads: int | None = None) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if threads is not None:
         torch.set_num_threads(threads)
-    # By default glibc returns large blocks to the system, which clears each page before it hands
-    # the page out again: 2,000 pages per step of the small CNN, a tenth of its time.
+    # By default glibc returns large blocks to the system, which clears each page when it gives it
+    # out again: 2,000 pages per step of the small CNN, a tenth of its time.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)
@@ -79,18 +79,18 @@ def set_up(threads: int | None = None) -> None:
 
 
 def generator_states(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of the generators that dropout draws from: of the CPU and of the device."""
+    """Return the states of the random generators of the CPU and of the device."""
     states = {"cpu": torch.get_rng_state()}
     if device.type != "cpu":
-        own = (device,) if device.type == "cuda" else ()  # there is only one mps
+        own = (device,) if device.type == "cuda" else ()  # mps has only one device
         states[device.type] = torch.get_device_module(device).get_rng_state(*own)
     return states
 
 
 def set_generators(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put the states back, except those of a device that is not in use now."""
+    """Restore the states of the generators, except those of a device that is not in use now."""
     for name, state in states.items():
-        state = state.clone()  # torch misreads a row that does not begin its storage
+        state = state.clone()  # torch reads from the start of the storage, not of the row
         if name == "cpu":
             torch.set_rng_state(state)
         elif name == device.type:

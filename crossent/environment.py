@@ -1,4 +1,4 @@
-"""environment.json: where a run was made, so that its numbers can be understood later."""
+"""environment.json: the machine and the versions that made a run."""
 
 import platform
 import subprocess
@@ -17,7 +17,7 @@ KEYS = ("device", "precision", "threads", "processes", "sums")
 def current_environment(
     device: torch.device, precision: str, data_fingerprint: str
 ) -> dict[str, Any]:
-    """Return the versions, the device, the revision of this program and the data in use."""
+    """Return what is written to environment.json."""
     is_gpu = device.type == "cuda"
     chip = torch.cuda.get_device_name(device) if is_gpu else platform.processor()
     return {
@@ -34,7 +34,7 @@ def current_environment(
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return one line per change that may give a sum other last bits: "threads: 2 -> 4"."""
+    """Return one line per change that may change the last bits of a sum: "threads: 2 -> 4"."""
     before, now = (
         {key: e[key] for key in KEYS if key in e} | e.get("packages", {}) for e in (old, new)
     )
@@ -43,7 +43,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def git_revision() -> str | None:
-    """Return the commit of this program, "+changes" if files differ; None outside git."""
+    """Return the commit of this program, with "+changes" if files differ; None without git."""
     words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
     root = Path(__file__).resolve().parents[1]
     try:

@@ -1,4 +1,4 @@
-"""Exit statuses, the error for a user's mistake, and how a command ends."""
+"""Exit statuses, the error for a user's mistake, and the end of a command."""
 
 import io
 import os
@@ -8,22 +8,22 @@ from collections.abc import Callable, Sequence
 from data import DataError
 
 EXIT_DONE = 0
-EXIT_LOST = 1  # another process of the run is gone or hangs
+EXIT_LOST = 1  # another process of the run has ended or hangs
 EXIT_USER = 2  # the user's mistake: one line, no traceback
 EXIT_NOT_FINITE = 3  # training stopped because a number was not finite
 EXIT_CTRL_C = 130
-# Something the user can put right. The package `data` raises it as well, and cannot know this one.
+# A mistake that the user can correct. It is defined in `data`, which must not import crossent.
 UserError = DataError
 
 
 def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """Call `main` and return the exit status; the user's mistakes end in a sentence."""
-    # Before torch is imported: its threads wait for work actively for some 0.1 ms, longer than most
-    # pauses between two operations of a step, and then sleep. Sleeping at once costs a fifth of the
-    # speed; waiting actively for ever, the default, takes the cores from other processes.
+    """Call `main` and return the exit status; print the user's mistake as one sentence."""
+    # Set this before torch is imported. Its threads then wait actively for some 0.1 ms before they
+    # sleep, longer than most pauses between two operations of a step. Sleeping at once makes a step
+    # a fifth slower; waiting for ever, the default, takes the cores from other processes.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or pipe that cannot show Japanese
+    if isinstance(sys.stdout, io.TextIOWrapper):  # for one that cannot show Japanese
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return main(arguments)
@@ -34,7 +34,7 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
         leave_reader()
         return EXIT_DONE
     except OSError as error:
-        if not error.filename:  # a mistake of ours
+        if not error.filename:  # a mistake in the program
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return EXIT_USER
@@ -44,5 +44,5 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
 
 
 def leave_reader() -> None:
-    """Print into nothing from now on: the reader of a pipe, such as head, has gone."""
+    """Discard further output, because the reader of a pipe, such as head, has ended."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

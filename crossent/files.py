@@ -1,4 +1,4 @@
-"""Write files so that a reader finds either the old content or the new, complete."""
+"""Write files so that a reader finds either the old content or the complete new one."""
 
 import os
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from uuid import uuid4
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file in the same folder, then replace `path` by it.
+    """Let `write` fill a temporary file in the same folder, then rename it to `path`.
 
-    The content is on the disk before it gets its name, and the name is on the disk before this
-    returns: a kill or a power cut at any moment leaves the old file or the new one.
+    Both the content and the name are flushed to the disk: a kill or a power cut at any moment
+    leaves the old file or the new one.
 
     Raises:
-        OSError: the disk is full, the folder is gone, ...; it names `path`, not the temporary file.
+        OSError: the disk is full, the folder is missing, ...; it names `path`.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
@@ -29,7 +29,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove the files of killed processes; the caller must hold the lock of the folder."""
+    """Remove what killed processes have left; the caller must hold the lock of the folder."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink()
 

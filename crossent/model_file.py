@@ -1,4 +1,4 @@
-"""model.safetensors: a trained model with everything that is needed to use it."""
+"""model.safetensors: a trained model with everything that its use needs."""
 
 import json
 from base64 import b64decode
@@ -18,13 +18,13 @@ KIND = "model"
 
 
 def write_model(path: Path, weights: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write a model's `state_dict`, and the header of `Classifier`."""
+    """Write a model's `state_dict` with the header of a `Classifier`."""
     write_tensors(path, weights, {"kind": KIND, **header})
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained model with its preprocessing and the names of its classes, ready to use.
+    """A trained model with its preprocessing and class names.
 
     Args:
         header: class_names; model (name and arguments for `build_model`); preprocessing;
@@ -40,7 +40,7 @@ class Classifier:
 
     @property
     def trained_on(self) -> bytes | None:
-        """The prints of the training pictures (see `data.duplicates`); None in an older file."""
+        """Prints of the training pictures (see `data.duplicates`); None in an older file."""
         text = self.header.get("trained_on")
         return None if text is None else b64decode(text)
 
@@ -70,20 +70,20 @@ def model_path(path: Path) -> Path:
 
 
 def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Classifier:
-    """Rebuild a model from the description in its file.
+    """Build a model from the description in its file, and load its weights.
 
     Args:
         path: a run folder or a model file.
-        precision: fp32, as in the exported model, or bf16; in training it may have been bf16.
+        precision: fp32, as in the exported model, or bf16.
 
     Raises:
-        UserError: the file is missing, damaged or not a model of ours; or a group of runs.
+        UserError: the file is missing, damaged or no model of crossent; or it is a group of runs.
     """
     from models import build_model
 
     path = model_path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a run past its first epoch, or a model")
+        raise UserError(f"{path}: no such file; expected a run after its first epoch, or a model")
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:
         raise UserError(f"{path} is not a model file but one of kind {header.get('kind')!r}")

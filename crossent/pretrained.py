@@ -1,4 +1,4 @@
-"""Start from the weights of another model: all of them but its head."""
+"""Start from the weights of another model, except those of its head."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ FOLLOWED = ("data.image_size", "data.mean", "data.std", "model.name", "model.wid
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights by name, and those of `FOLLOWED` that are known of them."""
+    """Weights by name, and the settings of `FOLLOWED` that they are known to need."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -32,12 +32,12 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
     """Read what `model.weights` names.
 
     Args:
-        weights: DEFAULT, those that the authors of the model publish; a run folder or a model file
-            of ours; any other safetensors file; a .pth file.
+        weights: DEFAULT for those that the authors of the model publish; a run folder or its model
+            file; any other safetensors file; a .pth file.
         model_name: as in the settings.
 
     Raises:
-        UserError: the file is missing, damaged or of no known kind; or cannot be downloaded.
+        UserError: the file is missing, damaged or of an unknown kind; or the download fails.
     """
     path = model_path(Path(weights))
     try:
@@ -55,7 +55,7 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
         if path.suffix in (".pth", ".pt"):
             return PretrainedWeights(path, read_pth(path), settings)
         tensors, encoded = read_unchecked(path)
-        if "sha256_header" in encoded:  # a file of ours, with its checksums
+        if "sha256_header" in encoded:  # written by crossent
             tensors, header = read_tensors(path)
             if "preprocessing" not in header:
                 raise ValueError(f"{path} is not a model; name the run's model.safetensors")
@@ -66,17 +66,17 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
 
 
 def in_settings(preprocessing: Mapping[str, Any], model: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """Return a description of weights as settings by dotted name."""
+    """Return the description of a model as settings by dotted name."""
     found = {f"data.{name}": preprocessing[name] for name in ("image_size", "mean", "std")}
     own = model | model.get("arguments", {})
     return found | {f"model.{name}": own[name] for name in ("name", "width") if name in own}
 
 
 def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
-    """Put the weights of the other model into this one; the head stays new.
+    """Load the weights into a model, except those of its head.
 
     Raises:
-        UserError: they are of another model, or not finite.
+        UserError: the weights are those of another architecture, or not finite.
     """
     head = {n: t for n, t in model.state_dict().items() if is_of_head(model, n)}
     body = {n: t for n, t in weights.tensors.items() if not is_of_head(model, n)}
@@ -90,9 +90,9 @@ def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
 
 
 def follow_weights(settings: Settings, kept: Collection[str] = FIELDS) -> Settings:
-    """Take from the weights to start from what the settings leave open, and what is not `kept`.
+    """Replace settings of `FOLLOWED` that are null, or not in `kept`, by those of `model.weights`.
 
-    The settings of a run are then complete, and resuming it does not need the weights.
+    The settings are then complete: a resumed run does not need the file of the weights.
     """
     values, weights = flat_values(settings), settings.model.weights
     names = [n for n in FOLLOWED if values[n] is None or (weights and n not in kept)]

@@ -1,4 +1,4 @@
-"""Resuming a run: which settings may differ, and whether anything is left to do."""
+"""Rules for resuming a run: which settings may differ, and whether it is finished."""
 
 from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
@@ -6,8 +6,8 @@ from crossent.training.checkpoint import read_checkpoint
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Progress
 
-# These do not change the result: another place of the same pictures (the fingerprint is checked),
-# how often to save, and the machine, which changes no more than the last bits.
+# These do not change the result: another place of the same pictures (their fingerprint is checked),
+# how often to save, and the machine, which changes only the last bits.
 FREE = {
     "data.root", "data.labels", "data.workers", "data.cache", "data.cache_dir", "data.on_bad",
     "train.checkpoint_every", "train.device", "train.threads", "train.timeout_s",
@@ -15,12 +15,12 @@ FREE = {
 
 
 def is_finished(folder: RunFolder, settings: Settings) -> bool:
-    """Check the settings that a run is to go on with; return whether it has reached its end.
+    """Check the settings to resume a run with; return whether it is finished.
 
-    A run that was killed before its first checkpoint takes any settings: it has used none.
+    A run without a checkpoint accepts any settings.
 
     Raises:
-        UserError: the checkpoint is damaged; or settings differ that would change the result.
+        UserError: the checkpoint is damaged; or settings differ that change the result.
     """
     if not folder.last.exists():
         return False
@@ -43,7 +43,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
 
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:
-    """Return the differences that a resumed run may not have: "optim.lr: 0.1 -> 0.2"."""
+    """Return the differences that change the result of a run: "optim.lr: 0.1 -> 0.2"."""
     refused = []
     for line in differences(old, new):
         name = line.partition(":")[0]

@@ -1,7 +1,7 @@
 """Tensors and their description in one safetensors file, with checksums over both.
 
-safetensors holds no code and is never executed when read, unlike a pickle. Its header takes
-strings only, so every value of the description is stored as JSON.
+Unlike a pickle, a safetensors file contains no code. Its header contains only strings, so each
+value of the description is stored as JSON.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors (on the CPU) and header, and check every byte of both.
 
     Raises:
-        UserError: the file is missing, damaged or not one of ours; with its path and the reason.
+        UserError: the file is missing, damaged or not written by crossent.
     """
     tensors, encoded = read_unchecked(path)
     if not {"sha256", "sha256_header"} <= encoded.keys():
@@ -75,16 +75,16 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
 
 
 def hash_header(encoded: dict[str, str]) -> str:
-    """Return the SHA-256, as JSON, of all other entries of the encoded header."""
+    """Return the SHA-256, as JSON, of all entries of the encoded header but itself."""
     rest = sorted(item for item in encoded.items() if item[0] != "sha256_header")
     return json.dumps(hashlib.sha256(json.dumps(rest).encode()).hexdigest())
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put the tensors of a file into the model.
+    """Load the tensors of a file into the model.
 
     Raises:
-        UserError: one is missing, unknown or of another shape; it is named.
+        UserError: one is missing, unknown or of another shape.
     """
     state = model.state_dict()
     here, there = ({name: tuple(t.shape) for name, t in ts.items()} for ts in (state, tensors))
@@ -94,8 +94,8 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
                 f"{path} belongs to another model: {name} is {there.get(name, 'missing')} in the "
                 f"file and {here.get(name, 'missing')} in the model"
             )
-    # by way of the model's own state, which holds the versions of its layers: plain tensors have
-    # none, and torchvision's MNASNet needs them
+    # The model's own state has the versions of its layers, which torchvision's MNASNet needs and a
+    # file of tensors lacks.
     state.update(tensors)
     model.load_state_dict(state)
 

@@ -1,16 +1,14 @@
-"""Train one run: in a new folder, or from the last checkpoint of an old one."""
+"""Train one run: in a new folder, or from its last checkpoint."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crossent.build import build, make_data, make_trainer
-from crossent.config import Loaded, Settings, to_yaml, with_values
+from crossent.config import Loaded, Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
@@ -23,15 +21,14 @@ from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Stopwatch, seconds_per_epoch
 from data.images import Data
-from data.sampler import EpochSampler
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The program that has a run trained, and what it wants.
+    """What the program that trains one or several runs wants.
 
     Args:
-        go_on: the command with which a user resumes after an interruption.
+        go_on: the command with which the user resumes after an interruption.
         stop: one for all runs, so that no signal between two of them is lost.
         watch: see `Run`.
         silent: print nothing.
@@ -45,7 +42,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: the exit status and, if it reached its end, the run and its data."""
+    """The exit status of a training and, if it was completed now, the run and its data."""
 
     status: int
     run: Run | None = None
@@ -55,7 +52,7 @@ class Outcome:
 def train_run(
     loaded: Loaded, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
-    """Train to the last epoch, and print how that ended.
+    """Train to the last epoch, and print why if that fails.
 
     Args:
         is_old: whether to resume the run in the folder; rank 0 decides.
@@ -100,9 +97,9 @@ def train_run(
 def begin(
     settings: Settings, folder: RunFolder, processes: Processes, caller: Caller, console: Console
 ) -> tuple[Run, Data]:
-    """Do everything up to the first step; a signal may interrupt it, since nothing is lost yet."""
+    """Prepare everything before the first step; a signal may interrupt this, as nothing is lost."""
     stopwatch = Stopwatch()
-    data = make_data(settings)  # of several processes one decodes, and the cache has a lock
+    data = make_data(settings)  # the cache has a lock: of several processes one decodes
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
     stopwatch("decode")
@@ -126,7 +123,7 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
-    """Do one step, so that a mistake shows before the long run; or find a learning rate."""
+    """Do one step, which shows mistakes before a long run; or suggest a learning rate."""
     trainer = make_trainer(settings, make_data(settings), processes)
     if not wants_lr:
         E = E_of_step(trainer, next(trainer.batches.epoch(0)))
@@ -141,18 +138,7 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
         print(f"see {path}")
 
 
-def training_seconds(settings: Settings, train_counts: Mapping[str, int]) -> float:
-    """Estimate how long all epochs take, from a few steps with drawings.
-
-    Args:
-        train_counts: training pictures by class; balanced sampling draws some several times.
-    """
-    few = min(16 * settings.train.batch_size, 1000)
-    drawings = {"data.source": "drawings", "data.num_images": few, "data.root": None}
-    tried = with_values(settings, drawings | {"data.folds": None, "data.fold": None})
-    trainer = make_trainer(tried, make_data(tried), load_weights=False)
-    images_per_s = trainer.batches.order.num_slots / seconds_per_epoch(trainer)
-    labels = np.repeat(np.arange(len(train_counts)), list(train_counts.values()))
-    balanced = settings.data.sampling == "balanced"
-    num_slots = EpochSampler(labels, settings.train.batch_size, 0, balanced).num_slots
-    return settings.train.epochs * num_slots / images_per_s
+def training_seconds(settings: Settings) -> float:
+    """Estimate how long all epochs take, from a few steps and a validation."""
+    trainer = make_trainer(settings, make_data(settings), load_weights=False)
+    return settings.train.epochs * seconds_per_epoch(trainer)

@@ -20,7 +20,7 @@ from crossent.errors import EXIT_DONE, UserError
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[1]
+TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 EXIT_DIFFERENT = 1
 POLL_S = 0.01
 TIMES = ("images_per_s", "elapsed_s", "time_s")
@@ -47,58 +47,52 @@ def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int,
         straight, killed = (RunFolder(Path(temporary, name)) for name in ("straight", "killed"))
         train(words, straight)
         training_s = straight.last.stat().st_mtime - began(straight)
-        num_steps = straight.records()[-2]["step"]  # the last line is the end
-        print(f"straight: {num_steps} steps in {training_s:.1f} s", flush=True)
+        print(f"straight: {training_s:.1f} s", flush=True)
         rng = random.Random(seed)
         for number in range(1, num_kills + 1):
-            delay = rng.uniform(0, training_s / num_kills)  # together less than the training takes
-            was_killed = train(words, killed, delay)
+            delay_s = rng.uniform(0, training_s / num_kills)  # all together: less than training_s
+            train(words, killed, delay_s)
             epochs = sum(record["kind"] == "epoch" for record in killed.records())
-            what = f"{epochs} epochs in the log" if was_killed else "the training was over"
-            print(
-                f"kill {number} of {num_kills}: {delay:.2f} s after the start, {what}", flush=True
-            )
+            what = f"{delay_s:.2f} s after the start; {epochs} epochs are done"
+            print(f"kill {number} of {num_kills}: {what}", flush=True)
         train(words, killed)
         difference = first_difference(straight, killed)
     print(f"FAIL: {difference}" if difference else "PASS: the same tensors, the same lines")
     return EXIT_DIFFERENT if difference else EXIT_DONE
 
 
-def train(words: Sequence[str], folder: RunFolder, kill_after_s: float | None = None) -> bool:
-    """Start or resume a training; return whether it was killed.
+def train(words: Sequence[str], folder: RunFolder, kill_after_s: float | None = None) -> None:
+    """Start or resume a training, and let it end or kill it.
 
     Raises:
         UserError: the training failed; with its last line.
     """
-    path, begun, said = str(folder.path), began(folder), ""
-    words = ["--resume", path] if folder.config.exists() else [*words, "--out", path]
+    begun, error = began(folder), ""
+    words = ["--resume"] if folder.config.exists() else [*words, "--out"]
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words],
+        [sys.executable, TRAIN, *words, folder.path],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
             while kill_after_s and process.poll() is None and began(folder) == begun:
-                time.sleep(POLL_S)  # while it imports and decodes
-            _, said = process.communicate(timeout=kill_after_s)
+                time.sleep(POLL_S)  # it imports and decodes
+            _, error = process.communicate(timeout=kill_after_s)
         except subprocess.TimeoutExpired:
             pass  # it is time to kill it
         finally:
             process.kill()  # also if this process is interrupted
-    if process.returncode == -SIGKILL and kill_after_s is not None:
-        return True
-    if process.returncode != EXIT_DONE:
-        last = said.strip().removeprefix("error: ").splitlines() or ["no message"]
+    if process.returncode not in (EXIT_DONE, -SIGKILL if kill_after_s else EXIT_DONE):
+        last = error.strip().removeprefix("error: ").splitlines() or ["no message"]
         raise UserError(f"the training ended with status {process.returncode}: {last[-1]}")
-    return False
 
 
 def began(folder: RunFolder) -> float:
-    """Return when the last training in the folder began, which writes environment.json; or 0."""
+    """Return when the last training in the folder began and wrote environment.json; 0 if never."""
     return folder.environment.stat().st_mtime if folder.environment.exists() else 0.0
 
 
 def first_difference(first: RunFolder, second: RunFolder) -> str | None:
-    """Say which tensor or line differs; None if the runs ended in the same bytes."""
+    """Return which tensor or line differs; None if the runs ended in the same bytes."""
     for path, other in ((first.last, second.last), (first.model, second.model)):
         expected, found = read_tensors(path)[0], read_tensors(other)[0]
         for key in expected | found:

@@ -11,19 +11,19 @@ from tests.report.browser import Browser, find_browser, skip_but_not_in_ci
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Tiny tensors gain nothing from more threads, and on a busy machine they wait for them."""
+    """More threads do not help with tiny tensors, and wait for each other on a busy machine."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c():
-    """A shell lets its background jobs ignore Ctrl-C, and so would all processes of the tests."""
+    """Also if the tests run in the background, where a shell lets them ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """Decoded pictures of the tests stay out of the user's cache folder."""
+    """Keep the pictures of the tests out of the user's cache folder."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -39,11 +39,21 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory):
-    """The folder of a run of tests/tiny.yaml that ended well, to compare with and to copy."""
-    from crossent.training.run_folder import RunFolder
+def smoke_path(tmp_path_factory):
+    return tmp_path_factory.mktemp("smoke") / "run"
+
+
+@pytest.fixture(scope="session")
+def smoke_output(smoke_path):
+    """What train.py prints for tests/tiny.yaml."""
     from tests.forked import SMOKE, Command
 
-    folder = tmp_path_factory.mktemp("smoke")
-    Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
-    return RunFolder(folder / "run")
+    return Command(smoke_path.parent, *SMOKE, "--out", smoke_path).end(status=0)[0]
+
+
+@pytest.fixture(scope="session")
+def smoke_run(smoke_path, smoke_output):
+    """The folder of this run, to compare with and to copy."""
+    from crossent.training.run_folder import RunFolder
+
+    return RunFolder(smoke_path)

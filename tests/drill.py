@@ -1,16 +1,14 @@
-"""A training that something befalls at an exact place and step.
-
-One function of the program is wrapped from outside: the program itself knows nothing of drills.
-"""
+"""Let something happen to a training at an exact place and step, by wrapping a function there."""
 
 import os
 from collections.abc import Callable
 from typing import Any
 
 from crossent.evaluation.evaluate import Evaluator
+from crossent.report import report
 from crossent.training import run, run_folder, trainer
 
-# Where a process may die: the function, and whether before or after it has done its work.
+# Where a process may be killed: a function, and whether before or after its work.
 PLACES: dict[str, tuple[Any, str, str]] = {
     "before a step": (trainer.Trainer, "train_step", "before"),
     "after a step": (trainer.Trainer, "train_step", "after"),
@@ -22,12 +20,13 @@ PLACES: dict[str, tuple[Any, str, str]] = {
     "before the best model": (run, "write_model", "before"),
     "after the best model": (run, "write_model", "after"),
 }
+AT_THE_END = {"before the report": (report, "write_report", "before")}
 
 
 def arm(place: str, step: int, happen: Callable[[], object]) -> None:
-    """Let something happen at a place, whenever it is reached after `step` steps of the run."""
+    """Let something happen at a place, each time it is reached after `step` steps of the run."""
     step_of = watch_steps()
-    owner, name, moment = PLACES[place]
+    owner, name, moment = {**PLACES, **AT_THE_END}[place]
     function = getattr(owner, name)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -42,7 +41,7 @@ def arm(place: str, step: int, happen: Callable[[], object]) -> None:
 
 
 def watch_steps() -> Callable[[], int]:
-    """Count the steps of the whole run; -1 until this process has done or resumed one."""
+    """Count the steps of the run, with those before a resume; -1 until the first is done."""
     steps = -1
     train_step, resume = trainer.Trainer.train_step, run.Run.resume
 

@@ -1,6 +1,6 @@
-"""Programs in processes of their own, without the seconds that importing torch takes in each.
+"""Programs in processes of their own, which need no seconds to import torch.
 
-A server imports everything once and forks: killed, stopped or out of disk, a process costs little.
+A server imports everything once and forks a process per program.
 """
 
 import itertools
@@ -60,7 +60,7 @@ MISHAPS: dict[str, Callable[[Path], None]] = {
 
 @dataclass(frozen=True)
 class Mishap:
-    """What befalls the process, once: at a place of `tests.drill`, from a step on."""
+    """What happens to a process, once: at a place of `tests.drill`, from a step on."""
 
     what: str  # a key of `MISHAPS`
     place: str
@@ -72,9 +72,9 @@ class Mishap:
 
 
 def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
-    """A run of `parts`, begun or resumed."""
+    """Start or resume a run of `parts`."""
     torch.set_num_threads(1)
-    torch.manual_seed(4711)  # another state than the run's: a resume has to bring its own
+    torch.manual_seed(4711)  # not the state of the run, which a resume has to restore
     if mishap:
         mishap.arm(run)
     tiny = make_run(run, half_life=4, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
@@ -86,7 +86,7 @@ def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
 def command(
     words: Sequence[str], mishap: Mishap | None, environment: dict[str, str], out: Path, err: Path
 ) -> None:
-    """train.py, or python -m crossent if the first word is "crossent", with what it prints kept."""
+    """Run train.py, or python -m crossent if the first word is "crossent"; keep what it prints."""
     os.environ |= environment
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     for stream, path in ((1, out), (2, err)):
@@ -95,8 +95,15 @@ def command(
     torch.set_num_threads(1)
     if mishap:
         mishap.arm(Path(words[-1]))
-    main = crossent.__main__.main if words[0] == "crossent" else train.main
-    sys.exit(run_main(main, words[words[0] == "crossent" :]))
+    sys.exit(run_main(*crossent_or_train(words)))
+
+
+def crossent_or_train(words: Sequence[object]) -> tuple[Callable[[Sequence[str]], int], list[str]]:
+    """Return the main function of a command, and its arguments."""
+    arguments = [str(word) for word in words]
+    if arguments[0] == "crossent":
+        return crossent.__main__.main, arguments[1:]
+    return train.main, arguments
 
 
 def start_run(path: Path, mishap: Mishap | None = None, every: int | None = None) -> BaseProcess:
@@ -106,7 +113,7 @@ def start_run(path: Path, mishap: Mishap | None = None, every: int | None = None
 
 
 def end_of(process: BaseProcess, timeout_s: float = 60) -> int | None:
-    """Its exit code: -9 if it was killed."""
+    """Wait for a process; return its exit code, which is -9 if it was killed."""
     process.join(timeout_s)
     return process.exitcode
 
@@ -127,7 +134,7 @@ class Command:
         self.process.start()
 
     def end(self, status: int, timeout_s: float = 60) -> tuple[str, str]:
-        """Wait for it; what it printed to standard output and to standard error."""
+        """Wait for its end; return what it has printed to standard output and error."""
         code = end_of(self.process, timeout_s)
         out, err = (path.read_text(encoding="utf-8") for path in self.files)
         assert code == status, f"exit status {code}\n{out}{err}"
@@ -135,7 +142,7 @@ class Command:
 
 
 def environments(size: int) -> list[dict[str, str]]:
-    """What torchrun would tell each of `size` processes of one run."""
+    """Return the environments that torchrun gives to `size` processes of one run."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The golden losses: says when numbers change. `python -m tests.golden` writes them anew."""
+"""The golden losses, which show when numbers change; `python -m tests.golden` writes new ones."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ NUM_STEPS = 12
 
 
 def losses() -> list[float]:
-    """E of the first training steps, everything random on: float32, one thread."""
+    """Return E of the first training steps, with everything random: float32, one thread."""
     torch.set_num_threads(1)
     trainer = make_trainer()
     trainer.model.train()
@@ -25,7 +25,7 @@ def losses() -> list[float]:
 
 
 def read() -> tuple[str, list[float]]:
-    """The version of torch that made them, and the losses."""
+    """Return the version of torch that made the losses, and the losses."""
     first, *rest = PATH.read_text().splitlines()
     return first.removeprefix("# torch "), [float(line) for line in rest]
 

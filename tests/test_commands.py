@@ -1,4 +1,4 @@
-"""The commands as a user types them: what they print, which files they leave, how they exit."""
+"""The commands as a user types them: output, files, exit status."""
 
 import json
 import math
@@ -12,306 +12,266 @@ from PIL import Image
 
 from crossent.errors import run_main
 from data.drawings import draw, label
-from tests.forked import ROOT, Command
-from train import main as train_main
-from train import parse_arguments
+from tests.forked import ROOT, SMOKE, Command, crossent_or_train
 
-SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1")
 PRINT_A_FOX = "from crossent.errors import run_main; run_main(lambda words: print('狐') or 0, [])"
+NAMES = ["dog", "fox", "wolf"]
 
 
-def python(*words, **environment):
-    """A new interpreter, for what importing itself shows; others are forked, which is faster."""
-    process = subprocess.run(
-        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONWARNINGS": "error::UserWarning", **environment}, check=False,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process.stdout, process.stderr
+def python(program, **environment):
+    """Return what a new interpreter prints: it shows what is imported."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}, check=True,
+    ).stdout  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    """Call train.py: words in; standard output and error out."""
-    folder = tmp_path_factory.mktemp("said")
-    return lambda *words, status=0: Command(folder, *words).end(status, timeout_s=300)
+@pytest.fixture
+def train(tmp_path):
+    """Call train.py, or python -m crossent: words in; standard output and error out."""
+    return lambda *words, status=0: Command(tmp_path, *words).end(status, timeout_s=300)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def crossent(train):
-    """Call python -m crossent."""
-    return lambda *words, status=0: train("crossent", *words, status=status)
+    """Call python -m crossent: words in, standard output out."""
+    return lambda *words, status=0: train("crossent", *words, status=status)[0]
 
 
-@pytest.fixture(scope="module")
-def run(train, tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "smoke"
-    out, _ = train(*SMOKE, "--out", path)
-    return path, out
+@pytest.fixture
+def in_process(monkeypatch, capsys):
+    """Call a command that trains nothing, without a fork."""
+
+    def call(*words, status=0):
+        assert run_main(*crossent_or_train(words)) == status
+        return capsys.readouterr()
+
+    monkeypatch.setattr("train.leave_on_signals", lambda: None)
+    return call
+
+
+def draw_folder(root, size, names):
+    for index, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(0, index, size)).save(root / name)
+    return root
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Two foxes, a wolf, a dog, and a file that is no picture."""
-    folder = tmp_path / "pictures"
-    for name, index in {"fox/a.png": 1, "fox/b.png": 4, "wolf/c.png": 2, "dog/d.png": 0}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw(0, index, 100)).save(folder / name)
+    """A dog, two foxes, a wolf, and a file that is no picture."""
+    names = ["dog/d.png", "fox/a.png", "wolf/c.png", "dog/x.png", "fox/b.png"]
+    folder = draw_folder(tmp_path / "pictures", 100, names)
+    (folder / "dog" / "x.png").unlink()
     (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
     return folder
 
 
-def read_records(path):
-    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-
-
 def test_a_terminal_without_japanese_gets_escapes():
-    assert python("-c", PRINT_A_FOX, PYTHONIOENCODING="ascii") == ("\\u72d0\n", "")
+    assert python(PRINT_A_FOX, PYTHONIOENCODING="ascii") == "\\u72d0\n"
 
 
-def test_settings_may_stand_behind_options():
-    args = parse_arguments(["-c", "a.yaml", "seed=1", "--out", "run", "train.epochs=2"])
-    assert (args.overrides, args.out) == (["seed=1", "train.epochs=2"], Path("run"))
-
-
-def test_train_says_where_E_starts_and_what_to_do_next(run):
-    lines = run[1].splitlines()
-    assert f"untrained E = 1.0986 on validation; a uniform guess: ln 3 = {math.log(3):.4f}" in lines
+def test_train_prints_where_E_starts_and_leaves_the_run_folder(smoke_run, smoke_output):
+    expected = f"untrained E = 1.0986 on validation; a uniform guess: ln 3 = {math.log(3):.4f}"
+    lines = smoke_output.splitlines()
+    assert expected in lines
     assert len([line for line in lines if "/2 " in line]) == 2, "one row per epoch"
-    assert "\r" not in run[1], "no progress bar off a terminal"
+    assert "\r" not in smoke_output, "no progress bar without a terminal"
+    assert {p.name for p in smoke_run.path.iterdir()} >= {
+        "config.yaml", "environment.json", "metrics.jsonl", "last.safetensors",
+        "model.safetensors", "report.html", "tensorboard", "origins.json",
+    }  # fmt: skip
+    assert [r["kind"] for r in smoke_run.records()] == ["start", "epoch", "epoch", "end"]
+    environment = json.loads(smoke_run.environment.read_text())
+    assert environment["packages"]["torch"] and len(environment["data_fingerprint"]) == 64
+    with Image.open(smoke_run.curve) as picture:
+        assert picture.size == (1200, 675)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_E_falls_from_the_first_epoch(train, tmp_path, seed):
-    """Promise 6, on the smallest of the configs that we ship."""
-    words = ("-c", "configs/smoke.yaml", "train.threads=1", f"seed={seed}", "--out", tmp_path / "a")
+def test_E_falls_from_the_first_epoch(train, tmp_path):
+    """Promise 6, on the smallest config of the project."""
+    words = ("-c", "configs/smoke.yaml", "train.threads=1", "--out", tmp_path / "a")
     out = train(*words)[0]
-    losses = [r["val"]["E"] for r in read_records(tmp_path / "a") if r["kind"] == "epoch"]
+    records = map(json.loads, (tmp_path / "a" / "metrics.jsonl").read_text().splitlines())
+    losses = [record["val"]["E"] for record in records if record["kind"] == "epoch"]
     assert losses == sorted(losses, reverse=True) and losses[0] < math.log(3)
     assert out.splitlines()[-1].endswith(f"next: python -m crossent evaluate {tmp_path / 'a'}")
 
 
-def test_train_leaves_the_run_folder_of_the_design(run):
-    path, _ = run
-    assert {p.name for p in path.iterdir()} >= {
-        "config.yaml", "environment.json", "metrics.jsonl", "last.safetensors",
-        "model.safetensors", "E-curve.png", "report.html", "tensorboard", "origins.json",
-    }  # fmt: skip
-    assert [r["kind"] for r in read_records(path)] == ["start", "epoch", "epoch", "end"]
-    environment = json.loads((path / "environment.json").read_text())
-    assert environment["packages"]["torch"] and len(environment["data_fingerprint"]) == 64
-    with Image.open(path / "E-curve.png") as picture:
-        assert picture.size == (1200, 675)
-
-
-def test_evaluate_gives_the_numbers_of_the_log(run, crossent):
-    path, _ = run
-    found = json.loads(crossent("evaluate", path, "--json")[0])
-    end = read_records(path)[-1]
-    best = read_records(path)[end["best_epoch"]]
+def test_evaluate_gives_the_numbers_of_the_log(smoke_run, crossent):
+    found = json.loads(crossent("evaluate", smoke_run.path, "--json"))
+    *_, end = records = smoke_run.records()
+    best = records[end["best_epoch"]]
     assert best["val"]["E"] == end["best_E"]
     assert math.isclose(found["E"]["value"], end["best_E"], rel_tol=1e-5)  # on other threads
     assert found["accuracy"]["value"] == best["val"]["accuracy"]
     assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
     assert {"calibration", "coverage", "shortcuts"} <= found.keys()
-    assert found["class_names"] == ["dog", "fox", "wolf"]
+    assert found["class_names"] == NAMES
     assert set(found["per_class"]["fox"]) == {"precision", "recall", "f1", "support"}
     assert sum(map(sum, found["confusion_matrix"])) == found["num_images"] == 12
     assert found["unusable"] == []
-    table, _ = crossent("evaluate", path)
+    table = crossent("evaluate", smoke_run.path)
     assert f"E = {found['E']['value']:.4f}" in table
     assert "true \\ predicted" in table and "only the border" in table and "temperature" in table
 
 
-def test_report_can_be_written_again(run, crossent):
-    path, _ = run
-    report = path / "report.html"
-    before = report.read_text()
-    assert "Cross-entropy E" in before and "tests/tiny.yaml:" in before
-    report.unlink()
-    out, _ = crossent("report", path)
-    assert str(report) in out
-    assert "Cross-entropy E" in report.read_text()
-
-
-def test_compare_tells_runs_apart_on_the_same_pictures_only(run, train, crossent, pictures):
-    other, fewer = pictures.with_name("other"), pictures.with_name("fewer")
-    train(*SMOKE, "train.epochs=1", "--out", other)
-    out, _ = crossent("compare", run[0], other)
-    assert "other minus smoke" in out and "points apart" in out
-    assert "Settings of smoke -> other: train.epochs: 2 -> 1\n" in out
-    found = json.loads(crossent("compare", run[0], other, "--json")[0])
+def test_compare_needs_the_same_pictures(smoke_run, train, crossent, pictures, tmp_path):
+    other = tmp_path / "other"
+    train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", other)
+    _, err = train("crossent", "compare", smoke_run.path, other, status=2)
+    assert "other validation pictures" in err and "--data" in err and err.count("\n") == 1
+    words = ("compare", smoke_run.path, other, "--data", pictures)
+    out, found = crossent(*words), json.loads(crossent(*words, "--json"))
+    assert out.startswith("4 pictures, the same for all")
+    assert "other minus run" in out and "points apart" in out
+    assert "Settings of run -> other: data.num_images: 60 -> 30; train.epochs: 2 -> 1\n" in out
     (comparison,) = found["comparisons"]
     difference = found["runs"][1]["accuracy"]["value"] - found["runs"][0]["accuracy"]["value"]
     assert math.isclose(comparison["accuracy"]["value"], difference, abs_tol=1e-12)
-    assert len(comparison["gained"]) - len(comparison["lost"]) == round(12 * difference)
-    train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", fewer)
-    _, err = crossent("compare", run[0], fewer, status=2)
-    assert "other validation pictures" in err and "--data" in err and err.count("\n") == 1
-    out, _ = crossent("compare", run[0], fewer, "--data", pictures)
-    assert out.startswith("4 pictures, the same for all")
+    assert len(comparison["gained"]) - len(comparison["lost"]) == round(4 * difference)
 
 
-def test_evaluate_on_another_folder_agrees_with_predict(run, crossent, pictures):
-    found = json.loads(crossent("evaluate", run[0], "--data", pictures, "--json")[0])
-    names = ["dog", "fox", "wolf"]
-    assert [found["per_class"][name]["support"] for name in names] == [1, 2, 1]
+def test_evaluate_on_another_folder_agrees_with_predict(smoke_run, crossent, train, pictures):
+    run = smoke_run.path
+    found = json.loads(crossent("evaluate", run, "--data", pictures, "--json"))
+    assert [found["per_class"][name]["support"] for name in NAMES] == [1, 2, 1]
     (unusable,) = found["unusable"]
     assert "page.jpg" in unusable["path"] and "HTML" in unusable["reason"]
-    counted = [[0] * 3 for _ in names]
-    for line in crossent("predict", run[0], pictures, "--json")[0].splitlines():
+    counted = [[0] * 3 for _ in NAMES]
+    for line in crossent("predict", run, pictures, "--json").splitlines():
         one = json.loads(line)
         if "label" in one:
-            counted[names.index(Path(one["path"]).parent.name)][names.index(one["label"])] += 1
+            assert one["label"] == max(one["probs"], key=one["probs"].get)
+            counted[NAMES.index(Path(one["path"]).parent.name)][NAMES.index(one["label"])] += 1
     assert counted == found["confusion_matrix"]
     (pictures / "fox").rename(pictures / "bear")
-    _, err = crossent("evaluate", run[0], "--data", pictures, status=2)
+    _, err = train("crossent", "evaluate", run, "--data", pictures, status=2)
     assert "bear" in err and err.count("\n") == 1
 
 
-def test_doctor_names_what_is_to_be_repaired_and_how_long_the_training_takes(crossent, pictures):
-    found = json.loads(crossent("doctor", pictures, "--json", status=1)[0])
+def test_doctor_names_unusable_files_and_estimates_the_time(crossent, tmp_path):
+    names = [f"{NAMES[label(i)]}/{i}.png" for i in range(18)]
+    folder = draw_folder(tmp_path / "pictures", 48, names)
+    (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
+    table, config = folder / "labels.csv", folder / "own.yaml"
+    rows = [f"{name},{name.split('/')[0]}\n" for name in (*names, "fox/page.jpg")]
+    table.write_text("path,label\n" + "".join(rows))
+    data = f"data: {{labels: {table}, group: '[0-9]+'}}"
+    config.write_text(f"base: {ROOT / 'tests/tiny.yaml'}\n{data}")
+    found = json.loads(crossent("doctor", "-c", config, "--json", status=1))
     assert {"num_images", "classes", "unusable", "odd", "duplicates", "warnings"} <= found.keys()
-    assert found["num_images"] == 4
+    assert found["num_images"] == 18 and found["training_s"] > 0
     assert [u["path"] for u in found["unusable"]] == ["fox/page.jpg"]
-    (pictures / "fox" / "page.jpg").unlink()
-    out, _ = crossent("doctor", pictures, "-c", "tests/tiny.yaml")
-    assert "Training will take about" in out
 
 
-def test_predict_names_every_file_in_order(run, crossent, pictures):
-    paths = [pictures / "wolf" / "c.png", pictures / "fox"]
-    out, _ = crossent("predict", run[0], *paths, "--json")
-    wolf, *foxes = map(json.loads, out.splitlines())
-    assert wolf["path"] == str(paths[0])
-    assert set(wolf["probs"]) == {"dog", "fox", "wolf"}
-    assert math.isclose(sum(wolf["probs"].values()), 1, abs_tol=1e-5)
-    assert wolf["label"] == max(wolf["probs"], key=wolf["probs"].get)
-    assert [Path(f["path"]).name for f in foxes] == ["a.png", "b.png", "page.jpg"]
-    assert set(foxes[2]) == {"path", "error"} and "HTML" in foxes[2]["error"]
-    table, _ = crossent("predict", run[0], pictures, "--top", "1")
-    assert "1 of 5 files could not be used" in table
-
-
-def test_own_pictures_from_a_folder(train, tmp_path):
-    for index in range(30):
-        path = tmp_path / "pictures" / ["hound", "reynard", "grey"][label(index)] / f"{index}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw(0, index, 64)).save(path)
-    (path.parent / "empty.jpg").touch()
-    words = [*SMOKE, "data.source=folder", "--out", tmp_path / "run"]
+def test_own_pictures_that_move_and_change(train, crossent, tmp_path):
+    names = [f"{['hound', 'reynard', 'grey'][label(i)]}/{i}.jpg" for i in range(30)]
+    pictures, run = draw_folder(tmp_path / "pictures", 64, names), tmp_path / "run"
+    (pictures / "grey" / "empty.jpg").touch()
+    words = [*SMOKE, "--out", run]
     for more in ((), ("data.folds=2",)):
         _, err = train(*words, f"data.root={tmp_path / 'nowhere'}", *more, status=2)
-        assert "no such folder" in err and not (tmp_path / "run").exists()
-    pictures, run = path.parents[1], tmp_path / "run"
+        assert "no such folder" in err and not run.exists()
     root = f"data.root={os.path.relpath(pictures, ROOT)}"
     out, _ = train(*words, root, f"data.cache_dir={tmp_path / 'cache'}")
     assert "empty.jpg" in out
-    start = read_records(run)[0]
+    start = json.loads((run / "metrics.jsonl").read_text().partition("\n")[0])
     assert start["class_names"] == ["grey", "hound", "reynard"]
     assert start["num_images"] == {"train": 24, "val": 6, "unusable": 1}
     listed = (run / "unusable.csv").read_text().splitlines()
     assert listed[0] == "path,reason" and "empty.jpg,empty" in listed[1] and len(listed) == 2
     assert f"  root: {pictures}\n" in (run / "config.yaml").read_text()
-    before, _ = train("crossent", "evaluate", run)
-    moved = pictures.rename(tmp_path / "moved")
+    before = [crossent(*words) for words in (("evaluate", run), ("compare", run, run))]
+    moved = f"data.root={pictures.rename(tmp_path / 'moved')}"
     _, err = train("crossent", "evaluate", run, status=2)
-    assert "if they have moved, add data.root=FOLDER to evaluate" in err
-    assert train("crossent", "evaluate", run, f"data.root={moved}")[0] == before
-    _, err = train("crossent", "evaluate", run, f"data.root={moved}", "data.flip=1", status=2)
-    assert "data.flip: 0.5 -> 1.0" in err
-    (moved / "grey" / "another.jpg").write_bytes((moved / "hound" / "0.jpg").read_bytes())
-    _, err = train("crossent", "evaluate", run, f"data.root={moved}", status=2)
+    assert "if they have moved, add data.root=FOLDER" in err
+    after = [crossent(*words, moved) for words in (("evaluate", run), ("compare", run, run))]
+    assert after == before
+    crossent("report", run, moved)
+    assert "left out:" not in (run / "report.html").read_text()
+    for command in (("evaluate", run), ("compare", run, run), ("report", run)):
+        _, err = train("crossent", *command, moved, "data.flip=1", status=2)
+        assert "data.flip: 0.5 -> 1.0" in err
+    (tmp_path / "moved" / "hound" / "0.jpg").rename(tmp_path / "moved" / "grey" / "another.jpg")
+    _, err = train("crossent", "evaluate", run, moved, status=2)
     assert "the pictures have changed" in err
+    assert crossent("report", run, moved).startswith(f"{run / 'report.html'}: ")
+    assert "left out: the pictures have changed" in (run / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("optim.lrr=1",), "argument optim.lrr=1: optim.lrr is not a setting"),
-        (("model.name=small_cn",), "did you mean small_cnn"),
         (("--epochs", "3"), "--epochs is not an option; did you mean train.epochs=3?"),
         (("--nonsense",), "--nonsense is not an option; see --help"),
         (("configs/photos.yaml",), "did you mean -c configs/photos.yaml?"),
-        (("-c", "missing.yaml"), "missing.yaml"),
-        (("--resume", "missing"), "missing"),
-        (("-c", "configs/photos.yaml", "data.root=missing"), "missing"),
-        ((*SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
+        (("-c", "missing.yaml"), "missing.yaml: No such file"),
+        (("--dry-run", "data.root=missing"), "missing: no such folder"),
+        (("--dry-run", *SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
         (("crossent", "predict", "none", "a.jpg"), "none: no such file; expected a run"),
         (("crossent", "report", "configs"), "is not a run folder"),
         (("crossent", "compare", "missing"), "compare needs two runs or more"),
         (("crossent", "explain", "README.md"), "no IMAGE is named"),
         (("crossent", "sweep"), "either -c SWEEP.yaml or --resume FOLDER"),
+        (("crossent", "doctor"), "name a folder of pictures"),
         (("crossent", "verify-resume", "--kills", "0"), "expected 1 or more"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
 )
-def test_a_mistake_is_one_sentence_and_exit_status_2(train, words, message):
-    _, err = train(*words, status=2)
+def test_a_mistake_is_one_sentence_and_exit_status_2(in_process, monkeypatch, words, message):
+    monkeypatch.chdir(ROOT)
+    err = in_process(*words, status=2).err
     assert message in err
-    assert err.count("\n") == 1
-    assert "Traceback" not in err
+    assert err.count("\n") == 1 and "Traceback" not in err
 
 
-def test_dry_run_keeps_nothing_and_a_used_folder_is_refused(run, train, tmp_path):
-    out, _ = train(*SMOKE, "--dry-run", "--out", tmp_path / "run")
-    assert "one step done: E = 1.0986" in out
-    assert not (tmp_path / "run").exists()
-    _, err = train(*SMOKE, "--out", run[0], status=2)
+def test_dry_run_keeps_nothing_and_a_used_folder_is_refused(smoke_run, in_process, tmp_path):
+    out = in_process(*SMOKE, "--out", tmp_path / "run", "--dry-run", "seed=1").out
+    assert "one step done: E = 1.0986" in out and not (tmp_path / "run").exists()
+    _, err = Command(tmp_path, *SMOKE, "--out", smoke_run.path).end(2)
     assert "--resume" in err
 
 
-def test_find_lr_says_what_it_found_where_it_cannot_draw(tmp_path, monkeypatch, capsys):
+def test_find_lr_prints_what_it_has_found_before_it_draws(tmp_path, monkeypatch, in_process):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lr-finder.png").mkdir()
-    config = str(ROOT / SMOKE[1])
-    assert run_main(train_main, ["-c", config, "train.threads=1", "--find-lr"]) == 2
-    out, err = capsys.readouterr()
+    out, err = in_process("-c", ROOT / "tests/tiny.yaml", "--find-lr", status=2)
     assert "E falls fastest at optim.lr=" in out and "lr-finder.png: cannot be written" in err
 
 
-def test_print_config_shows_origins(train):
-    out, _ = train(*SMOKE, "optim.lr=0.5", "--print-config")
+def test_print_config_shows_origins(in_process):
+    out = in_process("-c", ROOT / "tests/tiny.yaml", "optim.lr=0.5", "--print-config").out
     assert "argument optim.lr=0.5" in out and "tests/tiny.yaml:" in out
 
 
-def test_explain_prints_the_example_of_the_article(crossent):
-    assert "E = -sum_k t_k log y_k = 1.108663 nats" in crossent("explain")[0]
-
-
-def test_without_a_command_all_are_listed(crossent):
-    out, _ = crossent()
+def test_without_a_command_all_are_listed(in_process, capsys):
+    for words, status in (((), 0), (("evalute",), 2)):
+        with pytest.raises(SystemExit) as caught:
+            in_process("crossent", *words)
+        assert caught.value.code == status
+    out, err = capsys.readouterr()
     names = "evaluate predict explain doctor report compare sweep export demo check verify-resume"
     for name in names.split():
         assert sum(line.split()[:1] == [name] for line in out.splitlines()) == 1, name
-    _, err = crossent("evalute", status=2)
     assert "invalid choice: 'evalute'" in err
 
 
-@pytest.mark.parametrize(
-    ("module", "words"), [("train", []), ("crossent", []), ("crossent", ["predict"])]
-)
-def test_help_needs_no_heavy_import(module, words):
-    """The half second of the design, checked by what is imported and not by a clock."""
+def test_help_and_settings_need_no_heavy_import():
+    """DESIGN: --help answers in under half a second. An import can be tested, a clock cannot."""
     program = (
-        "import sys, runpy, atexit\n"
-        "heavy = ('torch', 'numpy', 'matplotlib', 'pydantic', 'PIL')\n"
-        "atexit.register(lambda: print('HEAVY', *[m for m in heavy if m in sys.modules]))\n"
-        f"sys.argv = {['', *words, '--help']!r}\n"
-        f"runpy.run_module({module!r}, run_name='__main__')\n"
+        "import contextlib, runpy, sys\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'pydantic'}\n"
+        "for module, *words in [['train'], ['crossent'], ['crossent', 'predict']]:\n"
+        "    sys.argv = ['', *words, '--help']\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        runpy.run_module(module, run_name='__main__')\n"
+        "    print('HEAVY', heavy & {*sys.modules})\n"
+        "import crossent.config\n"
+        "print('HEAVY', heavy & {*sys.modules})\n"
     )
-    out, _ = python("-c", program)
-    assert "usage:" in out
-    assert out.splitlines()[-1].strip() == "HEAVY"
-
-
-def test_no_command_waits_for_a_compiler(tmp_path):
-    """torch imports its own at the slightest touch, and that takes 0.75 s."""
-    words = [*SMOKE, "--out", str(tmp_path / "run")]
-    program = (
-        "import sys, train, crossent.__main__\n"
-        f"assert train.main({words!r}) == 0\n"
-        f"assert crossent.__main__.main(['evaluate', {words[-1]!r}]) == 0\n"
-        "print([name in sys.modules for name in ('torch.nn', 'torch._dynamo')])"
-    )
-    assert python("-c", program)[0].endswith("[True, False]\n")
+    out = python(program)
+    assert out.count("usage:") == 3
+    heavy = [line for line in out.splitlines() if line.startswith("HEAVY")]
+    assert heavy == ["HEAVY set()"] * 3 + ["HEAVY {'pydantic'}"]

@@ -1,4 +1,4 @@
-"""A device that cannot be used is told in one line, and `auto` does not fall back silently."""
+"""A device that cannot be used is one line of error, also with `auto`."""
 
 import pytest
 import torch

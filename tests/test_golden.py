@@ -1,4 +1,4 @@
-"""The numbers of the first steps are those of golden.txt, and of every repetition."""
+"""The losses of the first steps are those of golden.txt, and the same in each repetition."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ from tests import golden
 
 
 def test_losses_are_the_golden_ones_and_repeat():
-    """Other machines and versions add in another order: then close, not equal.
+    """Other machines and versions of torch sum in another order: the losses are then close.
 
-    The first steps amplify such differences by little; a change of the program shows at once.
+    The first steps amplify such differences little; a change of the program is far larger.
     """
     version, expected = golden.read()
     same = version == torch.__version__

@@ -1,17 +1,14 @@
-"""Nothing in the program may run or unpickle what a file holds; and the loss is our own."""
+"""The program neither runs nor unpickles what is in a file; and it uses its own loss."""
 
 import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("crossent", "data", "models")
 PROGRAM = sorted([ROOT / "train.py", *(p for f in FOLDERS for p in (ROOT / f).rglob("*.py"))])
 
-RESTRICTED = ROOT / "models" / "libraries.py"  # may call torch.load, but see below
-
+RESTRICTED = ROOT / "models" / "libraries.py"
 FORBIDDEN = re.compile(
     r"(pickle|cPickle|_pickle|dill|cloudpickle|marshal|shelve|joblib)(\..+)?"
     r"|eval|exec|compile|__import__|allow_pickle"
@@ -36,38 +33,12 @@ def names_in(node: ast.AST) -> list[str]:
     return []
 
 
-def offences(source: str) -> list[str]:
-    """Return the forbidden names in a program."""
-    names = [name for node in ast.walk(ast.parse(source)) for name in names_in(node)]
-    return [name for name in names if FORBIDDEN.fullmatch(name)]
-
-
 def test_the_program_runs_nothing_from_a_file():
-    found = {(path, name) for path in PROGRAM for name in offences(path.read_text("utf-8"))}
-    assert found <= {(RESTRICTED, "torch.load")}
-
-
-def test_the_one_pickle_that_is_read_builds_nothing_but_tensors():
-    """torchvision publishes its weights in no other format than .pth."""
-    nodes = ast.walk(ast.parse(RESTRICTED.read_text(encoding="utf-8")))
-    calls = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == "torch.load"]
-    assert len(calls) == 1
-    assert "weights_only=True" in [ast.unparse(keyword) for keyword in calls[0].keywords]
-
-
-BAD = """
-import pickle; from pickle import loads; torch.load(path); load = torch.load; from torch import load
-yaml.load(text, Loader); from yaml import full_load; eval(text); np.load(path, allow_pickle=True)
-F.cross_entropy(z, t); torch.nn.functional.nll_loss(a, b); nn.CrossEntropyLoss()
-from torch.nn.functional import cross_entropy
-"""
-GOOD = """
-model.eval(); torch.compile(model); yaml.safe_load(text); np.load(path, allow_pickle=False)
-from crossent.loss import cross_entropy; cross_entropy(logits, target)
-"""
-
-
-@pytest.mark.parametrize(("text", "is_bad"), [(BAD, True), (GOOD, False)], ids=["bad", "good"])
-def test_the_search_finds_what_is_forbidden_and_no_more(text, is_bad):
-    for statement in filter(None, re.split(r"[;\n] *", text)):
-        assert bool(offences(statement)) == is_bad, statement
+    """The exception is a call of torch.load, as torchvision publishes only .pth files."""
+    nodes = {path: [*ast.walk(ast.parse(path.read_text("utf-8")))] for path in PROGRAM}
+    names = [(path, name) for path in PROGRAM for node in nodes[path] for name in names_in(node)]
+    found = [(path, name) for path, name in names if FORBIDDEN.fullmatch(name)]
+    assert found == [(RESTRICTED, "torch.load")]
+    calls = [node for node in nodes[RESTRICTED] if isinstance(node, ast.Call)]
+    (load,) = [call for call in calls if ast.unparse(call.func) == "torch.load"]
+    assert "weights_only=True" in [ast.unparse(keyword) for keyword in load.keywords]

@@ -1,7 +1,6 @@
-"""model.weights: from a run, a file, torchvision's own; what is used of them, what is refused."""
+"""model.weights from a run, a file or torchvision: what is used of them, and what is refused."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,19 +8,17 @@ import torchvision
 import yaml
 from safetensors.torch import save_file
 
-import train
 from crossent.build import make_model, make_optimizer
 from crossent.config import Settings, flat_values, load_settings
 from crossent.errors import UserError
 from crossent.model_file import load_model, write_model
 from crossent.pretrained import follow_weights, load_body, read_pretrained
-from crossent.training.signals import StopRequest
 from data.preprocess import Preprocessing
 from models import build_model, libraries, published
 from models.head import is_of_head
 from tests.data.pictures import make_folder
+from tests.forked import ROOT, Command
 
-ROOT = Path(__file__).resolve().parents[1]
 IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -49,7 +46,7 @@ def old_run(tmp_path):
 
 @pytest.fixture
 def kept_weights(tmp_path, monkeypatch):
-    """Make a file in the place of torchvision's, and return what is in it."""
+    """Write random weights to the file where torch keeps those of a model, and return them."""
 
     def keep(name):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -84,7 +81,7 @@ OLD = {
 @pytest.mark.parametrize("own", [{}, {"data.image_size": 48}, {"model.name": "resnet9"}], ids=str)
 @pytest.mark.parametrize("where", ["argument", "file"])
 def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tmp_path, own, where):
-    """photos.yaml has a model and a size, but it does not know of the weights."""
+    """photos.yaml gives a model and a size, but no weights."""
     config, words = "configs/photos.yaml", ["data.root=."]
     if where == "argument":
         words += [f"{name}={value}" for name, value in own.items()]
@@ -96,7 +93,7 @@ def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tm
         base = str(ROOT / "configs" / "photos.yaml")
         config.write_text(yaml.safe_dump({"base": base, "model": model, "data": data}))
     loaded = load_settings(config, words)
-    settings = follow_weights(loaded.settings, loaded.given_with("model.weights"))
+    settings = follow_weights(loaded.settings, loaded.kept)
     found = flat_values(settings)
     assert {name: found[name] for name in OLD} == OLD | own
     old_run[0].rename(tmp_path / "gone")
@@ -109,7 +106,7 @@ def test_the_sizes_that_torchvision_trained_with_are_settings():
         assert settings_of(data={"image_size": size}).data.image_size == size
 
 
-def test_mnasnet_is_read_from_torchvision_s_file_and_from_ours(kept_weights, tmp_path):
+def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_path):
     """MNASNet asks for the version of its layers, which no file of plain tensors has."""
     theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
     model = build_model(name, 3)  # their 1000 classes give way to 3
@@ -121,29 +118,25 @@ def test_mnasnet_is_read_from_torchvision_s_file_and_from_ours(kept_weights, tmp
         assert torch.equal(tensor, expected), key
 
 
-def test_finetuning_starts_from_the_file_where_torch_keeps_it(
-    kept_weights, tmp_path, monkeypatch, capsys
-):
-    """All layers of a model of torchvision; the weights are random, all else is real."""
-    theirs = kept_weights("resnet18")
+def test_finetuning_starts_from_the_file_where_torch_keeps_it(kept_weights, tmp_path):
+    """All layers of a model of torchvision learn; only the weights of the file are not real."""
+    theirs = kept_weights("shufflenet_v2_x0_5")
     make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
     run = tmp_path / "run"
-    words = ["-c", "configs/pretrained.yaml", f"data.root={tmp_path / 'pictures'}", f"--out={run}"]
-    words += ["model.name=torchvision/resnet18", "train.freeze=false", "train.ema=null"]
+    words = ["-c", "configs/pretrained.yaml", f"data.root={tmp_path / 'pictures'}"]
+    words += ["model.name=torchvision/shufflenet_v2_x0_5", "train.freeze=false", "train.ema=null"]
     words += ["train.epochs=1", "train.batch_size=4", "optim.lr=0.001", "optim.weight_decay=0"]
     words += ["data.image_size=32", "train.threads=1"]  # 224 pixels would take long
-    monkeypatch.setattr("train.leave_on_signals", lambda: None)
-    monkeypatch.setattr(StopRequest, "install", lambda stop: stop)
-    assert train.main(words) == 0
-    assert "untrained E = 0.6931 on validation" in capsys.readouterr().out
+    command = Command(tmp_path, *words, "--out", run, TORCH_HOME=str(tmp_path))
+    assert "untrained E = 0.6931 on validation" in command.end(status=0)[0]
     model = load_model(run, torch.device("cpu"))
     assert model.preprocessing == Preprocessing(32, IMAGENET.mean, IMAGENET.std)
     trained = model.model.state_dict()
-    assert trained["fc.weight"].shape == (2, 512) and trained["fc.weight"].any()
-    moved = (trained["conv1.weight"] - theirs["conv1.weight"]).abs().max()
-    assert 0 < moved < 0.01, "it learns, beginning with the weights of the file"
-    kept = trained["bn1.running_var"] / theirs["bn1.running_var"]
-    assert (kept > 0.8).all(), "and with its statistics: two steps leave 0.9^2 of them"
+    assert trained["fc.weight"].shape == (2, 1024) and trained["fc.weight"].any()
+    moved = (trained["conv1.0.weight"] - theirs["conv1.0.weight"]).abs().max()
+    assert 0 < moved < 0.01, "it starts from the weights of the file, and learns"
+    kept = trained["conv1.1.running_var"] / theirs["conv1.1.running_var"]
+    assert (kept > 0.8).all(), "also from its statistics: two steps keep 0.9^2 of them"
 
 
 def test_without_a_network_the_message_says_where_to_put_the_file(tmp_path, monkeypatch):
@@ -183,7 +176,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
         (None, "DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
     ],
 )
-def test_a_file_of_no_use_is_named(tmp_path, monkeypatch, content, name, message):
+def test_a_file_that_cannot_be_used_is_named(tmp_path, monkeypatch, content, name, message):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / name).write_bytes(content)

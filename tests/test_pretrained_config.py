@@ -1,4 +1,4 @@
-"""configs/pretrained.yaml with its real weights, on drawings, through every command."""
+"""configs/pretrained.yaml with its real weights, on drawings, in several commands."""
 
 import json
 import math
@@ -7,14 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-import train
 from crossent.__main__ import main
 from crossent.inference.heatmap import grad_cam
 from crossent.model_file import load_model
-from crossent.training.signals import StopRequest
 from data.drawings import draw, label
 from models import published
 from models.head import is_of_head
+from tests.forked import Command
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
 NUM_DRAWINGS, SIZE = 90, 160  # at 224 pixels it would take long
@@ -29,11 +28,8 @@ def trained(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw(0, index, SIZE)).save(path)
     words = ["-c", "configs/pretrained.yaml", f"data.root={root / 'pictures'}"]
-    words += [f"data.image_size={SIZE}", "train.threads=1", f"--out={root / 'run'}"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.leave_on_signals", lambda: None)
-        patch.setattr(StopRequest, "install", lambda stop: stop)
-        assert train.main(words) == 0
+    words += [f"data.image_size={SIZE}", "train.threads=1", "--out", root / "run"]
+    Command(root, *words).end(status=0, timeout_s=280)
     return root / "run", root / "pictures"
 
 
@@ -58,7 +54,7 @@ def test_E_starts_at_ln_K_and_falls_and_only_the_head_learns(trained):
         assert is_of_head(model, name) or torch.equal(tensor, theirs[name]), name
 
 
-def test_its_model_is_evaluated_asked_and_explained(trained, crossent):
+def test_its_model_works_in_other_commands(trained, crossent):
     run, pictures = trained
     found = json.loads(crossent("evaluate", run, "--json", "--device=cpu"))
     assert found["num_images"] >= NUM_DRAWINGS / 5 and found["accuracy"]["value"] > 0.6
@@ -67,14 +63,13 @@ def test_its_model_is_evaluated_asked_and_explained(trained, crossent):
     assert sum(answer["probs"].values()) == pytest.approx(1, abs=1e-6)
     told = crossent("explain", run, first, "--label=fox")
     assert "dE/dz_k = y_k - t_k" in told
+    heat = grad_cam(load_model(run, torch.device("cpu")), draw(0, 1, SIZE), 1)
+    assert heat.shape == (SIZE // 32, SIZE // 32) and heat.max() == 1
 
 
 @pytest.mark.slow
-def test_its_export_agrees_and_its_heat_map_has_a_warmest_place(trained, crossent):
+def test_its_export_agrees(trained, crossent):
     run, _ = trained
     said = crossent("export", run)
     assert "the same class on all" in said
     assert float(said.partition("differ by ")[2].split()[0]) < 1e-4
-    classifier = load_model(run, torch.device("cpu"))
-    heat = grad_cam(classifier, draw(0, 1, SIZE), 1)
-    assert heat.shape == (SIZE // 32, SIZE // 32) and heat.max() == 1

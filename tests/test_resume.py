@@ -1,7 +1,10 @@
-"""Going on: with which settings, from which folder, and what a finished run does."""
+"""Resume a run: with which settings, from which folder; and verify-resume."""
 
 import shutil
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,7 @@ from crossent.resume import FREE, refused_differences
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
-from tests.forked import SMOKE, Command, Mishap
+from tests.forked import ROOT, SMOKE, Command, Mishap, end_of
 from train import main as train_main
 
 
@@ -54,15 +57,15 @@ def test_more_epochs_go_on_and_leave_one_end(copy):
 
 
 def test_only_these_settings_may_differ():
-    """By name, so that a new setting is refused until somebody has thought about it."""
+    """By name, so that a new setting is refused until somebody has decided about it."""
     given = {
         "data.root": "elsewhere", "data.cache": "false", "data.cache_dir": "there",
         "data.workers": "2", "data.on_bad": "error", "train.checkpoint_every": "5 steps",
         "train.device": "cpu", "train.threads": "7", "train.timeout_s": "9",
     }  # fmt: skip
     assert {*given, "data.labels"} == FREE  # data.labels takes the place of data.root
-    old = load_settings(None, ["data.source=folder", "data.root=here"]).settings
-    words = ["data.source=folder", *(f"{name}={value}" for name, value in given.items())]
+    old = load_settings(None, ["data.root=here"]).settings
+    words = [f"{name}={value}" for name, value in given.items()]
     assert refused_differences(old, load_settings(None, words).settings) == []
 
 
@@ -81,7 +84,7 @@ def test_files_of_another_version_are_refused_in_one_sentence(copy, capsys, comm
 
 
 def test_what_cannot_be_resumed_is_refused(copy, tmp_path, capsys):
-    """Also a run whose process was killed while it wrote config.yaml: nothing had begun."""
+    """Also a run that was killed while it wrote config.yaml."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".config.yaml.x.tmp").touch()
     for words, reason in [
@@ -94,8 +97,9 @@ def test_what_cannot_be_resumed_is_refused(copy, tmp_path, capsys):
         assert f"{words[-1]} {reason}" in line
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(smoke_run, tmp_path):
-    """And takes other settings, having used none: here those that the mistake was in."""
+def test_a_run_killed_before_its_first_checkpoint_starts_again_with_any_settings(
+    smoke_run, tmp_path
+):
     path = tmp_path / "run"
     mishap = Mishap("killed", "in validation", step=-1)
     Command(tmp_path, *SMOKE, "optim.lr=0.3", "--out", path, mishap=mishap).end(-9)
@@ -103,7 +107,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(smoke_run, tmp_pat
     assert first_difference(smoke_run, RunFolder(path)) is None
 
 
-def test_another_machine_is_told():
+def test_changes_of_the_machine_are_listed():
     old = {"threads": 2, "packages": {"torch": "1", "pillow": "3"}, "device": "cpu", "command": "a"}
     new = {"threads": 4, "packages": {"torch": "2", "pillow": "3"}, "device": "cpu", "command": "b"}
     assert changes(old, new) == ["threads: 2 -> 4", "torch: 1 -> 2"]
@@ -112,15 +116,50 @@ def test_another_machine_is_told():
     assert changes(old, new) == ["sums: gloo -> nccl"]
 
 
-@pytest.mark.slow
-def test_verify_resume_passes_and_leaves_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert run_main(crossent_main, ["verify-resume", "--kills=1", *SMOKE]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("straight: 4 steps in ")
-    assert [line[:11] for line in lines[1:-1]] == ["kill 1 of 1"]
+class Forked:
+    """A subprocess.Popen for train.py that forks instead of importing torch."""
+
+    def __init__(self, words, **_):
+        assert words[:2] == [sys.executable, ROOT / "train.py"]
+        self.command = Command(Path(words[-1]).parent, *words[2:])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.command.process.join()
+
+    def poll(self):
+        return self.command.process.exitcode
+
+    def communicate(self, timeout):
+        if end_of(self.command.process, timeout) is None:
+            raise subprocess.TimeoutExpired("train.py", timeout)
+        return "", self.command.files[1].read_text()
+
+    def kill(self):
+        self.command.process.kill()
+
+    returncode = property(poll)
+
+
+@pytest.fixture
+def verify(tmp_path, monkeypatch, capsys):
+    def call(*words, status):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr("crossent.verify_resume.subprocess.Popen", Forked)
+        assert run_main(crossent_main, ["verify-resume", *words]) == status
+        assert not list(tmp_path.iterdir())
+        return capsys.readouterr()
+
+    return call
+
+
+def test_verify_resume_kills_and_passes(verify):
+    lines = verify("--kills=2", *SMOKE, status=0).out.splitlines()
+    assert lines[0].startswith("straight: ")
+    assert [line[:11] for line in lines[1:-1]] == ["kill 1 of 2", "kill 2 of 2"]
     assert lines[-1] == "PASS: the same tensors, the same lines"
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -131,9 +170,8 @@ def test_verify_resume_passes_and_leaves_nothing(tmp_path, monkeypatch, capsys):
         ("seed=1", "the training ended with status 2"),
     ],
 )
-def test_verify_resume_says_why_it_cannot_compare(tmp_path, word, reason):
-    words = ("data.source=folder", f"data.root={tmp_path / 'missing'}", word)
-    _, err = Command(tmp_path, "crossent", "verify-resume", *words).end(2)
+def test_verify_resume_says_why_it_cannot_compare(verify, word, reason):
+    err = verify("data.root=/missing", word, status=2).err
     assert reason in err and err.count("\n") == 1
 
 

@@ -1,17 +1,16 @@
-"""Settings from a config file, the files it starts from and the command line, in that order."""
+"""Load settings from a config file, the files it starts from, and the command line."""
 
 import difflib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from crossent.config import yaml_text
 from crossent.config.settings import (
     FIELDS,
     SECTIONS,
@@ -22,7 +21,7 @@ from crossent.config.settings import (
     nested,
     to_yaml,
 )
-from crossent.config.yaml_text import flatten, read_word, read_yaml, shorten, value_of
+from crossent.config.yaml_text import MAX_CHARS, flatten, read_word, read_yaml, shorten, value_of
 from crossent.errors import UserError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
@@ -31,38 +30,34 @@ Model = TypeVar("Model", bound=Section)
 
 
 class Given(NamedTuple):
-    """A value and who gave it: "configs/photos.yaml:14" or "argument optim.lr=0.1"."""
+    """A value and its origin: "configs/photos.yaml:14" or "argument optim.lr=0.1"."""
 
     value: Any
     origin: str
 
 
-Layer = dict[str, Given]  # by dotted name: what one file or the command line gives
+Layer = dict[str, Given]  # the values of one file or of the command line, by dotted name
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The settings of a run, and where each value came from.
+    """The settings of a run, and the origin of each value.
 
     `origins` has every dotted name: {"optim.lr": "configs/photos.yaml:14", "seed": "default"}.
-    `order` counts the files from the most basic one on, and then the arguments.
+    `kept` names the settings given together with `model.weights` or later, which do not follow it.
     """
 
     settings: Settings
     origins: dict[str, str]
-    order: dict[str, int] = field(default_factory=dict)
-
-    def given_with(self, name: str) -> set[str]:
-        """Return the settings given where `name` was, in a file that starts from it, or later."""
-        return {n for n, number in self.order.items() if number >= self.order.get(name, 0)}
+    kept: Collection[str] = tuple(FIELDS)
 
 
 def load_settings(config: str | Path | Settings | None, overrides: Sequence[str] = ()) -> Loaded:
     """Read and check all settings, and report all mistakes at once.
 
     Args:
-        config: path of a YAML file, or settings; None for configs/default.yaml of this repository.
-        overrides: `section.key=value` each; they have the last word.
+        config: the path of a YAML file, or settings; None for configs/default.yaml.
+        overrides: `section.key=value` arguments, which replace values of the config.
 
     Raises:
         UserError: one line per mistake, each with its file and line, or its argument.
@@ -78,20 +73,21 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
         default = min(str(DEFAULT_CONFIG), os.path.relpath(DEFAULT_CONFIG), key=len)
         layers = file_layers(str(config or default), mistakes)
     layers.append(argument_layer(overrides, mistakes))
-    given = {name: value for layer in layers for name, value in layer.items()}
-    order = {name: number for number, layer in enumerate(layers) for name in layer}
+    given = merge(layers)
     settings, wrong = check(Settings, given)
     refuse(mistakes + wrong)
     assert settings is not None
-    origins = {n: given[n].origin if n in given else "default" for n in FIELDS}
-    return Loaded(settings, origins, order)
+    origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
+    order = {name: number for number, layer in enumerate(layers) for name in layer}
+    kept = {name for name in order if order[name] >= order.get("model.weights", 0)}
+    return Loaded(settings, origins, kept)
 
 
 def settings_from_dict(values: object, where: str | Path) -> Settings:
     """Return the settings that a checkpoint or a model file holds.
 
     Raises:
-        UserError: `where` was written by another version of crossent, with other settings.
+        UserError: another version of crossent, with other settings, has written `where`.
     """
     try:
         return Settings.model_validate(values)
@@ -104,7 +100,7 @@ def settings_from_dict(values: object, where: str | Path) -> Settings:
 
 
 def render(loaded: Loaded) -> str:
-    """Write every setting with its origin and meaning as comments, for --print-config."""
+    """Return every setting, with its origin and meaning as comments, for --print-config."""
     width = max(map(len, loaded.origins.values()))
     comments = {n: f"# {o:<{width}}  {FIELDS[n].description}" for n, o in loaded.origins.items()}
     return to_yaml(loaded.settings, comments)
@@ -117,52 +113,50 @@ def refuse(mistakes: Sequence[str]) -> None:
 
 
 def file_layers(
-    path: str,
-    mistakes: list[str],
-    sections: Collection[str] = SECTIONS,
-    asked_by: str = "",
-    seen: Sequence[str] = (),
+    path: str, mistakes: list[str], sections: Collection[str] = SECTIONS
 ) -> list[Layer]:
-    """Read a config and those that it starts from, the most basic first.
+    """Read a config and the files that it starts from; return the most basic one first.
 
     Args:
-        mistakes: one line is added for each thing that cannot be read.
-        sections: mappings whose values are settings.
-        asked_by: the `base` that names the file, such as "fox.yaml:1: base: ".
-        seen: the files that start from this one.
+        mistakes: gains one line per thing that cannot be read.
+        sections: names of the mappings whose values are settings.
     """
-    shown = shorten(path, 4096) or "''"  # Linux takes no longer path
-    try:
-        real_path = os.path.realpath(path)
-        if real_path in seen:
-            raise ValueError("starts from itself; remove one base of the circle")
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            node, problems = read_yaml(file.read(yaml_text.MAX_CHARS + 1))
-    except (OSError, ValueError) as error:  # ValueError also where the path holds NUL
-        near = did_you_mean(path, map(str, Path(path).parent.glob("*.yaml")))
-        reason = error.strerror if isinstance(error, OSError) else f"{error}"
-        mistakes.append(f"{asked_by}{shown}: {reason}{near}")
-        return []
-    if not isinstance(node, yaml.MappingNode | None):
-        problems.append((1, "expected settings such as seed: 1, one key per line"))
-    mistakes += [f"{shown}:{line}: {problem}" for line, problem in problems]
-    values = flatten(node, sections) if isinstance(node, yaml.MappingNode) else {}
-    layer = {name: Given(value, f"{shown}:{line}") for name, (value, line) in values.items()}
-    base = layer.pop("base", None)
-    if base is None:
-        return [layer]
-    path = os.path.join(os.path.dirname(path), os.path.expanduser(str(base.value)))
-    asked_by = f"{base.origin}: base: "
-    return [*file_layers(path, mistakes, sections, asked_by, [*seen, real_path]), layer]
+    layers: list[Layer] = []
+    seen: list[str] = []
+    asked_by = ""  # the line that names the file, such as "fox.yaml:1: base: "
+    while True:
+        shown = shorten(path, 4096)  # Linux takes no longer path
+        try:
+            if os.path.realpath(path) in seen:
+                raise ValueError("starts from itself; remove one base of the circle")
+            seen.append(os.path.realpath(path))
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                node, problems = read_yaml(file.read(MAX_CHARS + 1))
+        except (OSError, ValueError) as error:  # ValueError also if the path contains NUL
+            near = did_you_mean(path, map(str, Path(path).parent.glob("*.yaml")))
+            reason = error.strerror if isinstance(error, OSError) else f"{error}"
+            mistakes.append(f"{asked_by}{shown}: {reason}{near}")
+            return layers
+        if not isinstance(node, yaml.MappingNode | None):
+            problems.append((1, "expected settings such as seed: 1, one key per line"))
+        mistakes += [f"{shown}:{line}: {problem}" for line, problem in problems]
+        values = flatten(node, sections) if isinstance(node, yaml.MappingNode) else {}
+        layer = {name: Given(value, f"{shown}:{line}") for name, (value, line) in values.items()}
+        base = layer.pop("base", None)
+        layers.insert(0, layer)
+        if base is None:
+            return layers
+        asked_by = f"{base.origin}: base: "
+        path = os.path.join(os.path.dirname(path), os.path.expanduser(str(base.value)))
 
 
 def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
-    """Read `section.key=value` arguments; the last one of a name counts, as in a shell."""
+    """Read `section.key=value` arguments; of two with the same name the last one counts."""
     layer: Layer = {}
     for argument in overrides:
         origin = f"argument {shorten(argument, 100)}"
         name, _, text = (part.strip() for part in argument.partition("="))
-        # A path may hold `: ` or ` #`: only what begins like a list, a mapping or quotes is YAML.
+        # A path may contain `: ` or ` #`, so only a list, a mapping or a quoted text is YAML.
         node, problems = read_yaml(text) if text[:1] in "[{\"'" else (read_word(text), [])
         if not (name and text):
             problems = [(1, "expected section.key=value, such as optim.lr=0.1; nothing is null")]
@@ -173,11 +167,26 @@ def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
     return layer
 
 
+def merge(layers: Iterable[Layer]) -> Layer:
+    """Return the last value of each name.
+
+    A layer that says where the pictures are, and not what they are, replaces drawings by a folder.
+    """
+    given: Layer = {}
+    for layer in layers:
+        given |= layer
+        places = [layer[n] for n in ("data.labels", "data.root") if n in layer]
+        is_drawn = "data.source" not in given or given["data.source"].value == "drawings"
+        if is_drawn and "data.source" not in layer and any(p.value is not None for p in places):
+            given["data.source"] = Given("folder", places[0].origin)
+    return given
+
+
 def check(model: type[Model], given: Mapping[str, Given]) -> tuple[Model | None, list[str]]:
     """Validate values; return the model, and one line per mistake with its origin."""
     known = list(fields_of(model))
     sections = {name.rpartition(".")[0] for name in known}
-    # Unknown keys stay in their section: as long as there is one, nothing is a contradiction.
+    # pydantic sees unknown keys of a section too: it then looks for no contradictions in there
     names = [n for n in given if n.rpartition(".")[0] in sections and n not in sections]
     settings, wrong = None, {}
     try:
@@ -200,16 +209,16 @@ def in_words(error: ValidationError) -> dict[str, str]:
             near = did_you_mean(item["input"], re.findall("'([^']+)'", expected))
             got = shorten(repr(item["input"]))
             found[name] = f"{name} must be {expected}; got {got}{near}"
-        else:  # contradictions, each of which begins with a name
+        else:  # contradictions: one line each, which begins with a name
             found |= {line.partition(" ")[0]: line for line in text.split("\n")}
     return found
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:
-    """Say that a name is no setting: a typing error, another section's, or a section's own name."""
+    """Return what is wrong with a name: a typing error, another section, or itself a section."""
     inside = [other for other in known if other.startswith(f"{name}.")]
     if inside:
-        return f"{name} is a section, not a value; its settings stand below it, as {inside[0]}"
+        return f"{name} is a section, not a value; write its settings below it, such as {inside[0]}"
     key = name.rpartition(".")[2]
     elsewhere = [other for other in known if other.rpartition(".")[2] == key]
     near = did_you_mean(name, [*known, *SECTIONS, "base"])
@@ -218,7 +227,7 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
 
 
 def did_you_mean(word: Any, names: Iterable[str]) -> str:
-    """Return "; did you mean X?" with the nearest of the names, or nothing where none is near."""
+    """Return "; did you mean X?" with the nearest of the names, or "" if none is near."""
     names = list(names)
     ending = [name for name in names if name.endswith(f"/{word}")]
     near = ending or difflib.get_close_matches(str(word)[:200], names, n=1)

@@ -13,7 +13,7 @@ from crossent.config.yaml_text import format_value, yaml_lines
 
 
 def expect(words: str) -> WrapValidator:
-    """Say what is expected in these words; pydantic has an error for each type of a union."""
+    """Replace pydantic's errors, of which a union has one per type, by one in these words."""
 
     def validate(value: Any, pydantic_s: Callable[[Any], Any]) -> Any:
         try:
@@ -30,7 +30,7 @@ def setting(default: Any, description: str, **bounds: Any) -> Any:
 
 
 def known_model(name: str) -> str:
-    """Return the name of one of our models, or of any of a library; `models` looks it up there."""
+    """Refuse a name that is neither one of our models nor looks like one of a library."""
     if name == "small_cnn" or name.startswith(("torchvision/", "timm/")):
         return name
     from models import MODELS, libraries  # takes seconds: not for the default
@@ -42,15 +42,6 @@ def known_model(name: str) -> str:
     raise ValueError(f"Input should be {own}, 'timm/NAME' or such as 'torchvision/{example}'")
 
 
-# Relative to the working directory, as in a shell. No file system takes NUL.
-PathText = Annotated[
-    str,
-    Field(pattern=r"^[^\x00]+$"),
-    AfterValidator(os.path.expanduser),
-    expect("a path such as ../photos, in quotes if it is a number"),
-]
-
-
 def known_pattern(text: str) -> str:
     """Refuse what is no regular expression."""
     try:
@@ -60,6 +51,13 @@ def known_pattern(text: str) -> str:
     return text
 
 
+# Relative to the working directory, as in a shell. No file system takes NUL.
+PathText = Annotated[
+    str,
+    Field(pattern=r"^[^\x00]+$"),
+    AfterValidator(os.path.expanduser),
+    expect("a path such as ../photos, in quotes if it is a number"),
+]
 Pattern = Annotated[str, AfterValidator(known_pattern)]
 Folder = Annotated[PathText, AfterValidator(os.path.abspath)]  # a run finds it from anywhere
 ModelName = Annotated[str, AfterValidator(known_model)]
@@ -85,7 +83,7 @@ Every = Annotated[
 
 
 class Section(BaseModel):
-    """Settings that belong together: unknown names, nan, and `3.0` or `true` for 3 are refused."""
+    """Settings that belong together. Unknown names, nan, and `3.0` or `true` for 3 are refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
@@ -93,25 +91,25 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    """The pictures, and how training varies them."""
+    """The pictures, and their augmentation in training."""
 
     source: Literal["drawings", "folder", "cifar"] = setting("drawings", "folder: root/CLASS/*.jpg")
     root: Folder | None = setting(None, "the folder of the pictures")
-    labels: Folder | None = setting(None, "in place of root, a CSV: path,label[,split][,group]")
-    group: Pattern | None = setting(None, "stay together in the split: folder, or a regex on paths")
+    labels: Folder | None = setting(None, "a CSV instead of root: path,label[,split][,group]")
+    group: Pattern | None = setting(None, "pictures to keep together: folder, or a regex on paths")
     image_size: int | None = setting(64, "pixels; null: as model.weights, or 64", ge=16, le=1024)
     mean: RGB | None = setting(None, "mean of R, G, B from 0 to 1; null: as model.weights, or 0.5")
     std: RGB | None = setting(None, "R, G, B are divided by this; null: as model.weights, or 0.25")
     val_fraction: float = setting(0.2, "share for validation if there is no val folder", gt=0, lt=1)
-    folds: int | None = setting(None, "parts for cross-validation, one run for each", ge=2, le=100)
+    folds: int | None = setting(None, "parts for cross-validation, one run per part", ge=2, le=100)
     fold: int | None = setting(None, "train only this fold, counted from 1", ge=1, le=100)
     seed: Seed | None = setting(None, "seed of the split and the drawings; null: as seed")
     num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
-    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: rare classes as often")
+    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: all equally often")
     workers: int | None = setting(None, "processes that decode; null: one per CPU", ge=1, le=1024)
     cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
     cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
-    on_bad: Literal["skip", "error"] = setting("skip", "pictures that cannot be used: skip or stop")
+    on_bad: Literal["skip", "error"] = setting("skip", "unusable pictures: skip them, or stop")
     crop: ShareAbove0 = setting(0.85, "smallest share of the area that a crop keeps; 1: off")
     aspect: float = setting(1.15, "largest stretch of the sides of a crop; 1: off", ge=1, le=4)
     flip: Share = setting(0.5, "probability that a picture is mirrored")
@@ -122,12 +120,12 @@ class DataSettings(Section):
 
     @property
     def folder(self) -> str | None:
-        """The folder that the names of pictures start from."""
-        return self.root if self.labels is None else os.path.dirname(self.labels) or "."
+        """The folder that the paths of the pictures are relative to."""
+        return self.root if self.labels is None else os.path.dirname(self.labels)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        """Refuse contradictions; each sentence begins with the setting to look at."""
+        """Refuse contradictions; each sentence begins with the setting to change."""
         found, is_folder = [], self.source == "folder"
         if is_folder and self.root is None and self.labels is None:
             found.append("data.source folder needs data.root=FOLDER, the folder of the pictures")
@@ -167,8 +165,8 @@ class OptimSettings(Section):
 
     lr: Positive = setting(0.07, "highest learning rate")
     body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
-    momentum: float = setting(0.9, "share of the last step that is kept", ge=0, lt=1)
-    weight_decay: float = setting(5e-4, "pull of the weights towards 0", ge=0)
+    momentum: float = setting(0.9, "share of the last step in the next one", ge=0, lt=1)
+    weight_decay: float = setting(5e-4, "strength of the L2 penalty on the weights", ge=0)
     nesterov: bool = setting(True, "Nesterov's momentum: look one step ahead")
 
 
@@ -185,14 +183,16 @@ class TrainSettings(Section):
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
     minutes: Positive | None = setting(None, "train for this long instead of epochs")
     patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
-    ema: Positive | None = setting(0.3, "half-life of the mean of the weights, epochs; null: off")
+    ema: Positive | None = setting(0.3, "epochs, half-life of the mean of the weights; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     keep: Literal["best", "last"] = setting("best", "epoch whose model is kept; best: smallest E")
-    overfit_batch: bool = setting(False, "a test: train on one batch only; E must fall to 0")
-    freeze: bool = setting(False, "true: only the last layer learns")
-    mixup: float = setting(0.0, "alpha of the Beta that blends pairs; 0: off", ge=0, le=100)
-    device: Device = setting("auto", "auto: a GPU where there is one")
+    overfit_batch: bool = setting(False, "a test: train on one batch; E must fall to 0")
+    freeze: bool = setting(False, "true: train only the last layer")
+    mixup: float = setting(
+        0.0, "alpha of the Beta distribution for mixing pairs; 0: off", ge=0, le=100
+    )
+    device: Device = setting("auto", "auto: a GPU if there is one")
     checkpoint_every: Every = setting(60.0, "seconds, or 500 steps; a killed run loses no more")
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
     threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
@@ -211,7 +211,7 @@ class Settings(Section):
 
     @property
     def num_corrections(self) -> int:
-        """The number of settings that correct unequal sizes of the classes: one is enough."""
+        """The number of settings that correct unequal class sizes; more than one is too many."""
         return (self.data.sampling == "balanced") + (self.loss.class_weights != "none")
 
     @property
@@ -221,7 +221,7 @@ class Settings(Section):
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a model by dotted name, in their order, sections opened."""
+    """Return the fields of a model and of its sections by dotted name."""
     fields: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
         if isinstance(field.default, Section):
@@ -260,7 +260,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
 
 def to_yaml(settings: Settings, comments: Mapping[str, str] | None = None) -> str:
-    """Write every setting; read with -c, the text gives the same settings again.
+    """Return every setting as YAML, from which `load_settings` reads the same settings again.
 
     Example:
         >>> to_yaml(Settings()).splitlines()[:3]

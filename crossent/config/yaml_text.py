@@ -1,7 +1,7 @@
-"""YAML in both directions: a text as nodes that know their lines, and a value as text.
+"""Read YAML as nodes with line numbers, and write values as YAML.
 
-PyYAML reads, with the words of YAML 1.2. Tags, anchors, aliases and duplicate keys are refused, and
-size and depth are bounded: no text can run code or take long.
+PyYAML reads the text, with the words of YAML 1.2. Tags, anchors, aliases and duplicate keys are
+refused, and size and depth are limited: no text can run code or take long.
 """
 
 import json
@@ -24,7 +24,7 @@ CORE_SCHEMA = {
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
     r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
 }
-# What JSON leaves as it is, and YAML would fold or refuse.
+# Characters that JSON does not escape, and YAML changes or refuses.
 TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 Problem = tuple[int, str]  # a line, and what is wrong there
 
@@ -44,7 +44,7 @@ def read_yaml(text: str) -> tuple[yaml.Node | None, list[Problem]]:
 
 
 def read_word(text: str) -> yaml.Node:
-    """Return the node of an unquoted YAML word, which may hold `: ` or ` #` as paths do."""
+    """Return the node of an unquoted YAML word, which may contain `: ` or ` #`, as paths do."""
     return yaml.ScalarNode(_Loader("").resolve(yaml.ScalarNode, text, (True, False)), text)
 
 
@@ -67,7 +67,7 @@ def flatten(
         name = prefix + key.value
         if name in sections and isinstance(value, yaml.MappingNode):
             found |= flatten(value, sections, f"{name}.")
-        # A section whose lines are all commented out is empty, and says nothing.
+        # A section whose lines are all commented out is empty, and gives nothing.
         elif name not in sections or value.value != "":
             found[name] = value_of(value), key.start_mark.line + 1
     return found
@@ -108,7 +108,7 @@ def shorten(text: str, limit: int = 60) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's reader; `problems` are those after which it could go on."""
+    """PyYAML's loader, which refuses what a config does not need; after `problems` it goes on."""
 
     def __init__(self, text: str) -> None:
         self.problems: list[Problem] = []
@@ -118,7 +118,7 @@ class _Loader(yaml.SafeLoader):
         event, words = self.peek_event(), ""
         if event.anchor is not None or event.tag is not None:
             words = "tags, anchors and aliases are refused: a config has plain values"
-        elif len(self.states) > MAX_DEPTH:  # PyYAML's stack of what is open
+        elif len(self.states) > MAX_DEPTH:  # of PyYAML: one state per open collection
             words = f"is nested deeper than {MAX_DEPTH} levels; a config needs 3"
         if words:
             raise yaml.MarkedYAMLError(problem=words, problem_mark=event.start_mark)

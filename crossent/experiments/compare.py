@@ -20,12 +20,16 @@ MAX_CHANGED = 10  # pictures per comparison; --json has them all
 
 
 def compare_runs(
-    paths: Sequence[Path], data_root: str | None, device: torch.device
+    paths: Sequence[Path],
+    data_root: str | None,
+    device: torch.device,
+    overrides: Sequence[str] = (),
 ) -> tuple[str, dict[str, Any]]:
     """Compare runs and groups, each with the first; return tables, and their numbers for JSON.
 
     Args:
         data_root: a folder of pictures; None takes the validation pictures that they share.
+        overrides: where these are now, such as data.root=FOLDER.
 
     Raises:
         UserError: they cannot be compared, as classes or pictures differ.
@@ -36,7 +40,7 @@ def compare_runs(
     if len(set(names)) < len({path.resolve() for path in paths}):
         names = [str(path) for path in paths]
     pairs = zip(paths, names, strict=True)
-    measured = [measure_side(path, name, data_root, device) for path, name in pairs]
+    measured = [measure_side(path, name, data_root, device, overrides) for path, name in pairs]
     runs = [run for side in measured for run in side]
     for other in runs[1:]:
         check_comparable(runs[0], other)

@@ -152,22 +152,28 @@ class Measured:
 
 
 def measure_side(
-    path: Path, name: str, data_root: str | None, device: torch.device
+    path: Path, name: str, data_root: str | None, device: torch.device, overrides: Sequence[str]
 ) -> list[Measured]:
     """Measure a run; the folds of a group as one run over all pictures; or each of its seeds."""
     group = Group(path)
     if not group.exists:
-        return [measure_run(path, name, data_root, device)]
-    runs = [measure_run(run, f"{name}/{run.name}", data_root, device) for run in group.runs]
+        return [measure_run(path, name, data_root, device, overrides)]
+    runs = [measure_run(r, f"{name}/{r.name}", data_root, device, overrides) for r in group.runs]
     return [pooled(name, runs)] if group.kind == "folds" and data_root is None else runs
 
 
-def measure_run(path: Path, name: str, data_root: str | None, device: torch.device) -> Measured:
+def measure_run(
+    path: Path,
+    name: str,
+    data_root: str | None,
+    device: torch.device,
+    overrides: Sequence[str] = (),
+) -> Measured:
     """Run the model over its validation pictures, or over those of another folder."""
     from crossent.build import data_to_evaluate
 
     classifier = load_model(path, device)
-    data = data_to_evaluate(classifier, data_root)
+    data = data_to_evaluate(classifier, data_root, overrides)
     settings = Settings.model_validate(classifier.header["settings"])
     key: object = data.fingerprint
     if data_root is None and settings.data.source == "drawings":  # the same in any size

@@ -3,13 +3,14 @@
 import csv
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from crossent.build import make_data
+from crossent.build import make_data, with_moved_pictures
 from crossent.config import FIELDS, Settings, flat_values, format_value, load_settings
 from crossent.errors import UserError
 from crossent.evaluation.measure import examine
@@ -26,11 +27,17 @@ MAX_CLASSES = 200  # rows of the table of classes
 NUM_PAIRS, NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 6, 9, 14, 18
 
 
-def write_report(folder: RunFolder, device: torch.device, data: Data | None = None) -> None:
+def write_report(
+    folder: RunFolder,
+    device: torch.device,
+    data: Data | None = None,
+    overrides: Sequence[str] = (),
+) -> None:
     """Write RUN/report.html from what the folder holds now; at any time, also while it trains.
 
     Args:
         data: the pictures, if the caller has them already; else they are loaded again.
+        overrides: where the pictures are now, such as data.root=FOLDER.
 
     Raises:
         UserError: this is no run folder, or a file in it is damaged.
@@ -39,12 +46,15 @@ def write_report(folder: RunFolder, device: torch.device, data: Data | None = No
     if not folder.config.is_file():
         raise UserError(f"{folder.path} is not a run folder: it has no config.yaml")
     template = make_environment().get_template("report.html")
-    write_text(folder.report, template.render(contents(folder, device, data)))
+    write_text(folder.report, template.render(contents(folder, device, data, overrides)))
 
 
-def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict[str, Any]:
+def contents(
+    folder: RunFolder, device: torch.device, data: Data | None, overrides: Sequence[str]
+) -> dict[str, Any]:
     """Return all that the template shows, by name; what is not there yet is None, or empty."""
-    settings, environment = load_settings(folder.config).settings, read_json(folder.environment)
+    settings = with_moved_pictures(load_settings(folder.config).settings, overrides)
+    environment = read_json(folder.environment)
     problem = ""
     if data is None:
         data, problem = load_again(settings, environment.get("data_fingerprint"))

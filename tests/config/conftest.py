@@ -1,4 +1,4 @@
-"""Configs written for one test, with the mistakes that they cause."""
+"""Configs written for one test, and the mistakes that they cause."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from crossent.errors import UserError
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a config into an empty folder; the name is fox.yaml if none is given."""
+    """Write a config into an empty folder."""
 
     def write(content, name="fox.yaml"):
         path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
@@ -21,7 +21,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def mistakes(write, tmp_path, monkeypatch):
-    """Return the lines of the error for a config called fox.yaml, seen from its own folder."""
+    """Return the lines of the error for fox.yaml, seen from its own folder."""
 
     def mistakes(content="", overrides=()):
         write(content)

@@ -1,4 +1,4 @@
-"""Settings come from the base, the file and the arguments, and are shown with their origin."""
+"""Settings come from the base, the file and the arguments; each value has an origin."""
 
 import pytest
 
@@ -14,9 +14,8 @@ from crossent.config import (
 from crossent.errors import UserError
 
 
-@pytest.mark.parametrize("text", ["", "optim:\n  # lr: 1\ntrain: {}"])
-def test_a_file_that_says_nothing_gives_the_defaults(write, text):
-    loaded = load_settings(write(text))
+def test_a_file_without_values_gives_the_defaults(write):
+    loaded = load_settings(write("optim:\n  # lr: 1\ntrain: {}"))
     assert loaded.settings == Settings()
     assert loaded.origins == dict.fromkeys(FIELDS, "default")
 
@@ -38,10 +37,31 @@ def test_base_is_relative_to_the_file_that_names_it_or_to_the_home_folder(write,
     home = write("seed: 1\ntrain: {epochs: 1}", "home/root.yaml").parent
     monkeypatch.setenv("HOME", str(home))
     write("base: ~/root.yaml\ntrain: {epochs: 2}", "sub/middle.yaml")
-    arguments = ["data.source=folder", "data.root=~/pictures"]
-    settings = load_settings(write("base: sub/middle.yaml"), arguments).settings
+    settings = load_settings(write("base: sub/middle.yaml"), ["data.root=~/pictures"]).settings
     assert (settings.seed, settings.train.epochs) == (1, 2)
     assert settings.data.root == f"{home}/pictures"
+
+
+@pytest.mark.parametrize("place", ["data.root=/pictures", "data.labels=/labels.csv"])
+def test_a_place_of_pictures_replaces_drawings_by_a_folder(write, place):
+    name, _, path = place.partition("=")
+    for config in (None, write("optim:\n  lr: 0.1")):  # with and without a source in the file
+        loaded = load_settings(config, [place])
+        values = flat_values(loaded.settings)
+        assert (values["data.source"], values[name]) == ("folder", path)
+        assert loaded.origins["data.source"] == loaded.origins[name] == f"argument {place}"
+    inherits = write(f"base: fox.yaml\ndata:\n  {name[5:]}: {path}", "own.yaml")
+    loaded = load_settings(inherits)
+    found = loaded.settings.data.source, loaded.origins["data.source"]
+    assert found == ("folder", f"{inherits}:3")
+
+
+def test_a_place_of_pictures_leaves_a_source_that_is_given_with_it_or_is_not_drawings(write):
+    cifar = load_settings(write("data: {source: cifar}"), ["data.root=/archives"]).settings
+    assert cifar.data.source == "cifar"
+    assert load_settings(None, ["data.root=null"]).settings == Settings()
+    with pytest.raises(UserError, match=r"data\.root is not read with data\.source drawings"):
+        load_settings(None, ["data.source=drawings", "data.root=/pictures"])
 
 
 ARGUMENTS = {
@@ -73,12 +93,12 @@ def test_argument_sets_one_value(write, argument):
         ("fox.yaml", "base: fox.yaml: starts from itself"),
     ],
 )
-def test_wrong_base_is_told_with_its_line(mistakes, base, words):
+def test_a_base_that_cannot_be_read_is_reported_with_its_line(mistakes, base, words):
     (line,) = mistakes(f"seed: 1\nbase: {base}")
     assert line.startswith(f"fox.yaml:2: {words}")
 
 
-def test_circle_of_bases_is_found(mistakes, write):
+def test_a_circle_of_bases_is_refused(mistakes, write):
     write("base: fox.yaml", "other.yaml")
     (line,) = mistakes("base: other.yaml")
     assert line.startswith("other.yaml:1: base: fox.yaml: starts from itself")
@@ -86,7 +106,7 @@ def test_circle_of_bases_is_found(mistakes, write):
 
 @pytest.mark.parametrize("path", ["nowhere.yaml", "a\0b", "x" * 5000, "\ud800", "/proc/self/mem"])
 def test_a_file_that_cannot_be_read_is_one_line(path):
-    """The first byte of a process's memory is never mapped: reading it fails, even for root."""
+    """Even root cannot read the first byte of a process's memory."""
     with pytest.raises(UserError) as caught:
         load_settings(path)
     assert str(caught.value).isprintable()

@@ -1,4 +1,4 @@
-"""Every mistake is told at once, with its place, what was expected, what came, what was meant."""
+"""All mistakes are reported at once: the place, what was expected and given, the nearest name."""
 
 import re
 
@@ -62,7 +62,7 @@ def test_every_setting_refuses_what_no_setting_can_be(mistakes, name):
         ("lr", "lr is not a setting; did you mean optim.lr?"),
         ("Seed", "Seed is not a setting; did you mean seed?"),
         ("zebra", "zebra is not a setting"),
-        ("optim", "optim is a section, not a value; its settings stand below it, as optim.lr"),
+        ("optim", "optim is a section, not a value; write its settings below it, such as optim.lr"),
         ("x" * 500, "x" * 57 + "... is not a setting"),
         ("<<", "<< is not a setting"),
     ],
@@ -75,7 +75,7 @@ def test_unknown_name(mistakes, name, words):
     assert line.endswith(f": {words}")
 
 
-def test_unknown_section_is_one_mistake_whatever_it_holds(mistakes):
+def test_an_unknown_section_is_one_mistake(mistakes):
     (line,) = mistakes("optm:\n  lr: 1\n  momentum: 1")
     assert line == "fox.yaml:1: optm is not a setting; did you mean optim?"
 
@@ -92,13 +92,13 @@ def test_unknown_section_is_one_mistake_whatever_it_holds(mistakes):
         ("loss.class_weights=[\udcff]", "unacceptable character #xdcff"),
     ],
 )
-def test_argument_that_cannot_be_read(mistakes, argument, words):
+def test_an_argument_that_cannot_be_read(mistakes, argument, words):
     (line,) = mistakes("", [argument])
     assert re.match(r"argument .{0,120}: ", line)
     assert words in line
 
 
-def test_all_mistakes_come_at_once_in_all_files_and_arguments(mistakes, write):
+def test_all_mistakes_in_files_and_arguments_come_at_once(mistakes, write):
     write("train:\n  epochs: 0", "base.yaml")
     content = "base: base.yaml\noptim:\n  lr: -1\n  lrr: 1\n  lrr: 2\nsede: 1"
     lines = mistakes(content, ["model.width=0", "nonsense", "model.with=1"])
@@ -107,7 +107,7 @@ def test_all_mistakes_come_at_once_in_all_files_and_arguments(mistakes, write):
 
 
 @pytest.mark.parametrize("content", ["3", "[1, 2]", "seed", "- seed: 1"])
-def test_document_that_is_no_mapping(mistakes, content):
+def test_a_document_that_is_no_mapping(mistakes, content):
     assert mistakes(content) == ["fox.yaml:1: expected settings such as seed: 1, one key per line"]
 
 
@@ -115,7 +115,7 @@ def test_document_that_is_no_mapping(mistakes, content):
     ("settings", "name", "words"),
     [
         ("source: folder", "source", "folder needs data.root=FOLDER"),
-        ("root: ../photos", "root", "is not read with data.source drawings; use folder"),
+        ("source: drawings, root: x", "root", "is not read with data.source drawings; use folder"),
         ("fold: 1", "fold", "is one of data.folds, which says how many there are"),
         ("source: folder, root: x, folds: 2, fold: 3", "fold", "is one of data.folds"),
         ("source: cifar, folds: 5", "folds", "needs data.source folder"),

@@ -8,8 +8,6 @@ from PIL import Image
 
 from crossent import pretrained
 from crossent.__main__ import main
-from crossent.config import load_settings
-from crossent.train_run import training_seconds
 from data import DataError
 from data.advice import about_training, guessing_loss
 from data.cache import Decoding
@@ -199,16 +197,3 @@ def test_the_command_follows_the_weights(config, tmp_path, monkeypatch, capsys, 
     assert (found["image_size"], found["training_s"]) == (image_size, 60.0)
     is_recommended = any("configs/pretrained.yaml" in line for line in found["warnings"])
     assert is_recommended == (not more)
-
-
-@pytest.mark.parametrize(("sampling", "num_slots"), [("natural", 9 + 6), ("balanced", 9 + 9)])
-def test_the_estimate_counts_slots(config, monkeypatch, sampling, num_slots):
-    """At ten pictures a second."""
-
-    def measured(trainer):
-        return trainer.batches.order.num_slots / 10
-
-    monkeypatch.setattr("crossent.train_run.seconds_per_epoch", measured)
-    path = config(f"sampling: {sampling}", "train: {epochs: 7, batch_size: 8}")
-    settings = load_settings(path).settings
-    assert training_seconds(settings, {"dog": 9, "fox": 6}) == 7 * num_slots / 10

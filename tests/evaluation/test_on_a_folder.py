@@ -106,7 +106,7 @@ def test_the_report_and_an_older_model_file(root, run, ask, tmp_path):
     text = ask("evaluate", old, "--data", root)
     assert "does not say which pictures it was trained on" in text and "63 pictures" in text
     _, err = Command(tmp_path, "crossent", "evaluate", old).end(status=2)
-    assert "the model may have been trained on some" in err and err.count("\n") == 1
+    assert "name a folder of other pictures with --data" in err and err.count("\n") == 1
 
 
 def test_a_folder_of_one_class_calls_the_guess_by_its_name(root, run, ask, tmp_path):

@@ -133,7 +133,7 @@ def test_mistakes_in_the_number_of_processes_are_told(monkeypatch):
 
 def test_torchrun_needs_a_name_for_the_folder(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    with pytest.raises(UserError, match="under torchrun name the folder of the run: --out RUN"):
+    with pytest.raises(UserError, match="torchrun needs the folder of the run: --out RUN"):
         run_path(Namespace(resume=None, out=None))
 
 
