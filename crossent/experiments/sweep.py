@@ -140,7 +140,8 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
         words = [f"{name}={shown(value)}" for name, value in row_of(trial).items()]
         print("  ".join(words), flush=True)
-        gc.collect()  # the next trial needs the memory of one that ran out of memory
+        if trial.state == TrialState.FAIL:
+            gc.collect()  # the next trial needs the memory of one that ran out of memory
 
     missing = sweep.num_trials - len(ended(study))
     if missing > 0:

@@ -95,7 +95,7 @@ def test_the_last_lines_name_the_kept_epoch_and_what_to_do_next(tmp_path, capsys
 
 @pytest.mark.parametrize(
     ("E_train", "advice"),
-    [(5.0, "try optim.lr=0.005 (it was 0.05)"), (0.1, "it overfits (E = 0.1000 in training): try")],
+    [(5.0, "try optim.lr=0.005 (it was 0.05)"), (0.1, "overfits (E = 0.1000 in training): try")],
 )
 def test_a_run_that_ends_above_ln_K_says_so(tmp_path, E_train, advice):
     run = finished(tmp_path / "run", epochs=1)
