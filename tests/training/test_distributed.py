@@ -28,8 +28,8 @@ from tests.forked import CONTEXT, ROOT, SMOKE, Command, end_of, environments
 from tests.training.ranks import CASES, batch_norm, compute_all, first_epoch
 from train import run_path
 
-TWO_AGREE = (*SMOKE, "train.mixup=0.2", "train.epochs=6", "train.batch_size=6")
-KINDS = ["start", *["epoch"] * 6, "end"]
+TWO_AGREE = (*SMOKE, "train.mixup=0.2", "train.epochs=4", "train.batch_size=6")
+KINDS = ["start", *["epoch"] * 4, "end"]
 
 
 def start(folder, *words, size=2):
@@ -81,11 +81,9 @@ def test_a_layer_on_two_processes_is_torchs_own_on_the_whole_batch(of_two_proces
         )
 
 
-def test_the_checkpoint_of_rank_0_reaches_a_process_that_cannot_see_its_disk(of_two_processes):
+def test_each_process_gets_the_checkpoint_and_explains_what_is_not_finite(of_two_processes):
+    """A checkpoint reaches a process that cannot see the disk of rank 0."""
     assert of_two_processes["resumed"] == {"same": 2, "files": 1, "steps": 12}
-
-
-def test_a_number_that_is_not_finite_is_looked_for_by_each_process(of_two_processes):
     assert of_two_processes["explained"] == 2
 
 
@@ -93,18 +91,17 @@ def test_no_process_leaves_before_the_last_has_come():
     notes, done, seen = HashStore(), [], []
 
     def work(rank):
-        for run in (1, 2):
-            time.sleep(0.05 * (rank == 1))
-            done.append(rank)
-            Processes(rank, 3, store=notes).wait_for_all(f"finished run {run}")
-            seen.append(len(done) >= 3 * run)
+        time.sleep(0.05 * (rank == 1))
+        done.append(rank)
+        Processes(rank, 3, store=notes).wait_for_all("finished")
+        seen.append(len(done))
 
     threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=10)
-    assert seen == [True] * 6
+    assert seen == [3] * 3
 
 
 def test_processes_with_different_pictures_are_told(monkeypatch):

@@ -39,13 +39,12 @@ def checkpoint_of(path, settings, progress):
     return folder
 
 
-def test_more_epochs_change_nothing_where_patience_has_ended_the_run(tmp_path):
+@pytest.mark.parametrize("done", [True, False])
+def test_more_epochs_change_nothing_where_patience_has_ended_the_run(tmp_path, done):
     settings, more = (Settings(train={"epochs": n, "patience": 2}) for n in (9, 20))
-    progress = Progress(epoch=4, best_epoch=2, best_E=0.8, done=True, num_records=6)
+    progress = Progress(epoch=4, best_epoch=2, best_E=0.8, done=done, num_records=6)
     folder = checkpoint_of(tmp_path, settings, progress)
-    assert is_finished(folder, settings) and is_finished(folder, more)
-    progress.done = False
-    assert not is_finished(checkpoint_of(tmp_path, settings, progress), settings)
+    assert is_finished(folder, settings) == is_finished(folder, more) == done
 
 
 def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
@@ -57,37 +56,27 @@ def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
         is_finished(folder, fewer)
 
 
-def timed(path, epochs=100):
-    return make_run(path, epochs, minutes=0.5)
+def test_minutes_become_epochs_which_a_resumed_run_keeps(tmp_path, monkeypatch):
+    """On a machine where an epoch takes 10 s, and then on one where it takes 0.1 s."""
 
+    def timed(name, epoch_s=10.0, epochs=100):
+        measured = "crossent.training.run.seconds_per_epoch"
+        monkeypatch.setattr(measured, lambda trainer: epoch_s)
+        run = make_run(tmp_path / name, epochs, minutes=0.5)
+        run.start_or_resume()
+        return run
 
-@pytest.fixture
-def straight(tmp_path, monkeypatch):
-    """A run of half a minute, where an epoch takes ten seconds, as far as anybody measures."""
-    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 10.0)
-    return finished(tmp_path / "straight", epochs=100, minutes=0.5)
-
-
-def test_minutes_become_epochs_and_the_schedule_fits_them(tmp_path, straight):
+    straight = timed("straight")
+    straight.fit()
     three = finished(tmp_path / "three", epochs=3)
     records = [without_times(run.folder.records()) for run in (straight, three)]
     assert records[0] == records[1], "0.5 minutes are 3 epochs of 10 s"
-
-
-def test_a_resumed_run_keeps_its_plan_on_a_machine_of_another_speed(
-    tmp_path, straight, monkeypatch
-):
-    run = timed(tmp_path / "stopped")
-    run.start()
-    run.one_epoch()
-    run.save()
-    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 0.1)
-    resumed = timed(tmp_path / "stopped")
-    resumed.resume()
-    resumed.fit()
-    assert first_difference(straight.folder, resumed.folder) is None
-    more = timed(tmp_path / "stopped", epochs=101)  # than were asked for before
-    more.resume()
+    stopped = timed("stopped")
+    stopped.one_epoch()
+    stopped.save()
+    timed("stopped", epoch_s=0.1).fit()
+    assert first_difference(straight.folder, stopped.folder) is None
+    more = timed("stopped", epochs=101)  # than were asked for before
     assert more.epochs == 101 and not more.trainer.progress.done
 
 

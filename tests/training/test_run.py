@@ -18,7 +18,7 @@ from crossent.verify_resume import first_difference
 from tests.training.parts import CLASS_NAMES, CPU, STEPS_PER_EPOCH, finished, make_run
 
 
-def test_a_run_leaves_the_files_of_the_design(tmp_path):
+def test_a_run_leaves_the_files_of_the_design_and_says_what_to_do_next(tmp_path, capsys):
     run = finished(tmp_path / "run")
     start, *epochs, end = run.folder.records()
     num_params = sum(p.numel() for p in run.trainer.model.parameters())
@@ -34,6 +34,12 @@ def test_a_run_leaves_the_files_of_the_design(tmp_path):
     assert end["kind"] == "end"
     best = min(epochs, key=lambda e: e["val"]["E"])
     assert (end["best_epoch"], end["best_E"]) == (best["epoch"], best["val"]["E"])
+    accuracy = wilson(round(15 * best["val"]["accuracy"]), 15).text(".1%")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"kept epoch {best['epoch']}: accuracy {accuracy}, E = {best['val']['E']:.4f}; "
+        f"{run.folder.model}"
+    )
+    assert run.what_next() == f"next: python -m crossent evaluate {run.folder.path}"
     assert not list(run.folder.path.glob(".*")), "temporary files were left"
     classifier = load_model(run.folder.path, CPU)
     assert classifier.header["metrics"]["epoch"] == end["best_epoch"]
@@ -80,17 +86,6 @@ def test_a_table_keeps_its_columns_where_E_explodes(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len({len(line) for line in lines}) == 1
     assert "1.00e+30" in lines[-1]
-
-
-def test_the_last_lines_name_the_kept_epoch_and_what_to_do_next(tmp_path, capsys):
-    run = finished(tmp_path / "run")
-    best = run.folder.records()[run.trainer.progress.best_epoch]
-    num_right = round(15 * best["val"]["accuracy"])
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        f"kept epoch {best['epoch']}: accuracy {wilson(num_right, 15).text('.1%')}, "
-        f"E = {best['val']['E']:.4f}; {run.folder.model}"
-    )
-    assert run.what_next() == f"next: python -m crossent evaluate {run.folder.path}"
 
 
 @pytest.mark.parametrize(
