@@ -82,12 +82,15 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
     shape = (trainer.batches.preprocessing.image_size,) * 2
     images = [Image.fromarray(p).resize(shape, Resampling.BILINEAR) for p in pictures.images]
     pictures = replace(pictures, images=np.stack([np.asarray(image) for image in images]))
-    step, E, seen = 0, math.inf, math.inf
+
+    def E_in_val() -> float:
+        return float(losses_of(trainer, pictures).mean())
+
+    step, E = 0, math.inf
     for step, E in train_steps(trainer, max_seconds):
-        if step % LOOK_EVERY == 0:
-            seen = losses_of(trainer, pictures).mean()
-            if E < LEARNED and seen < LEARNED_IN_VAL:
-                break
+        if step % LOOK_EVERY == 0 and E < LEARNED and E_in_val() < LEARNED_IN_VAL:
+            break
+    seen = E_in_val()
     text = (
         f"{size} pictures, {step} steps: E = {E:.4f}, expected below {LEARNED}; "
         f"in validation {seen:.4f}, expected below {LEARNED_IN_VAL}"
@@ -96,7 +99,7 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
         text += "; a larger optim.lr may help, or more --seconds"
     elif seen >= LEARNED_IN_VAL:
         text += "; training and validation do not see the same pictures with the same labels"
-    return bool(E < LEARNED and seen < LEARNED_IN_VAL), text
+    return E < LEARNED and seen < LEARNED_IN_VAL, text
 
 
 def shuffled_labels(settings: Settings, data: Data, max_seconds: float) -> Verdict:

@@ -24,7 +24,7 @@ from crossent.files import write_text
 from crossent.model_file import load_model
 from crossent.resume import refused_differences
 from crossent.training.console import Console
-from crossent.training.run_folder import RunFolder, read_json, write_json
+from crossent.training.run_folder import RunFolder, check_unused, read_json, write_json
 from crossent.training.signals import Interrupted
 
 if TYPE_CHECKING:  # the functions import it themselves, to keep the chains of imports short
@@ -51,11 +51,7 @@ class Group:
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
         """Write down what to train; raise UserError if the folder is used already."""
-        if self.exists or RunFolder(self.path).config.exists():
-            raise UserError(
-                f"{self.path} is used already: go on with --resume {self.path}, "
-                "or name another folder with --out"
-            )
+        check_unused(self.path)
         if num_seeds:  # all with the same split, so that they can be compared
             self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
             split = {"data.seed": settings.data_seed}

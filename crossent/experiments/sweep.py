@@ -32,7 +32,7 @@ from crossent.files import write_atomic, write_text
 from crossent.pretrained import follow_weights
 from crossent.train_run import Caller, train_run
 from crossent.training.run import Pruned
-from crossent.training.run_folder import RunFolder, read_json
+from crossent.training.run_folder import RunFolder, check_unused, read_json
 from crossent.training.signals import Interrupted
 
 CONFIG = "sweep.yaml"
@@ -53,8 +53,8 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
         if wrong or out:
             words = "--resume changes nothing but sweep.trials: leave out"
             raise UserError(f"{words} {' '.join(wrong) or '--out'}")
-    elif any((folder / file).exists() for file in (CONFIG, "config.yaml", "group.json")):
-        raise UserError(f"{folder} is used already: sweep --resume {folder}, or another --out")
+    else:
+        check_unused(folder)
     sweep = load_sweep(str(folder / CONFIG if resume else config), overrides)
     if sweep.settings.data.source != "drawings":
         make_data(sweep.settings)  # a mistake in the pictures costs no trial; trials find the cache

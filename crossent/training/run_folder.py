@@ -75,11 +75,9 @@ class RunFolder:
             raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
 
     def create(self, config: str) -> None:
-        """Make the folder with its config.yaml; raise UserError if it holds a run already."""
+        """Make the folder with its config.yaml; raise UserError if it is used already."""
         self.make()
-        if self.config.exists():
-            words = f"holds a run already: go on with --resume {self.path}, or name another --out"
-            raise UserError(f"{self.path} {words}")
+        check_unused(self.path)
         write_text(self.config, config)
 
     def check_is_run(self) -> None:
@@ -126,6 +124,13 @@ class RunFolder:
                 "restore the file that belongs to it"
             )
         write_text(self.metrics, "".join(json.dumps(r) + "\n" for r in records[:count]))
+
+
+def check_unused(path: Path) -> None:
+    """Raise UserError if a folder holds a run, a group of runs or a sweep."""
+    if any((path / name).exists() for name in ("config.yaml", "group.json", "sweep.yaml")):
+        words = f"is used already: go on with --resume {path}, or name another --out"
+        raise UserError(f"{path} {words}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
