@@ -1,4 +1,4 @@
-"""Cross-validation: every picture is judged once, by a model that had not seen it."""
+"""Cross-validation: each picture is predicted once, by a model trained without it."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def group(root, tmp_path_factory):
-    """The folder of a finished group, and what it printed."""
+    """Return the folder of a finished group, and its output."""
     folder = tmp_path_factory.mktemp("folds")
     command = Command(folder, *quick(root), "data.folds=2", "--out", folder / "group")
     return folder / "group", command.end(status=0)[0]

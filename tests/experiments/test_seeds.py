@@ -47,7 +47,7 @@ def test_mean_and_standard_deviation(group):
 
 
 def test_the_interval_of_a_share_stays_between_0_and_1():
-    """Two seeds that differ much: Student's t of one degree of freedom reaches far."""
+    """Two seeds that differ much have a wide interval: Student's t of one degree of freedom."""
     right = np.array([[1] * 9 + [0], [1] * 4 + [0] * 6])
     text, facts = about_seeds([Outputs(np.eye(2)[1 - r], np.zeros(10, int)) for r in right])
     assert facts["accuracy"]["mean"] == {"value": 0.65, "low": 0.0, "high": 1.0}

@@ -1,4 +1,4 @@
-"""A sweep in YAML: what it says, and every mistake with its line."""
+"""A sweep in YAML: what is read, and each mistake with its line."""
 
 import pytest
 

@@ -35,7 +35,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    """The folder of a finished sweep, and what it printed."""
+    """Return the folder of a finished sweep, and its output."""
     folder = tmp_path_factory.mktemp("sweeps")
     command = Command(folder, "crossent", "sweep", "-c", config, "--out", folder / "sweep")
     return folder / "sweep", command.end(status=0)[0]

@@ -35,7 +35,7 @@ def make_sweep(space=SPACE, keep="best", **plan):
 
 
 def pretend(E_of):
-    """A training whose E on validation is E_of(settings, epoch)."""
+    """Return a training whose E on validation is E_of(settings, epoch)."""
 
     def train_one(loaded, path, is_old, caller):
         folder = RunFolder(path)
@@ -55,12 +55,12 @@ GOOD = pretend(lambda settings, epoch: 0.2 + abs(math.log10(settings.optim.lr) +
 
 
 def in_trial(happen):
-    """A good training, but for what happens in the trials of these numbers."""
+    """Return a good training that does something else in the trials of these numbers."""
     return lambda loaded, path, *rest: happen.get(int(path.name[-3:]), GOOD)(loaded, path, *rest)
 
 
 def run(path, sweep, train_one=GOOD):
-    """The study after the sweep has begun or gone on."""
+    """Begin a sweep or go on with it; return its study."""
     path.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep_module, "train_run", train_one)
@@ -78,7 +78,7 @@ def states(study):
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours catches it."""
+    """An exception that the program does not catch, in place of SIGKILL."""
 
 
 def killed(*_):
@@ -128,7 +128,7 @@ def test_a_trial_that_kills_its_process_again_and_again_is_given_up(tmp_path):
 
 
 def test_a_hopeless_trial_is_stopped(tmp_path):
-    """Five that are about as good as each other, and one that is far worse."""
+    """Five trials are about equal, and one is far worse."""
     happen = {
         number: pretend(lambda _, epoch, E=E: E / epoch)
         for number, E in enumerate([1, 1.1, 1.2, 1.3, 1.15, 5], start=1)

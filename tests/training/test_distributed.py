@@ -1,4 +1,4 @@
-"""Several processes: the same numbers as one, and what happens when one of them is lost."""
+"""Several processes compute the same numbers as one; a lost process is named."""
 
 import json
 import os
@@ -33,7 +33,7 @@ KINDS = ["start", *["epoch"] * 4, "end"]
 
 
 def start(folder, *words, size=2):
-    """Start train.py as torchrun would, but without the seconds that imports take."""
+    """Start train.py as torchrun would, without the seconds of its imports."""
     return [Command(folder, *words, **environment) for environment in environments(size)]
 
 
@@ -67,7 +67,7 @@ def test_two_processes_compute_what_one_does(of_two_processes, case, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 def test_a_layer_on_two_processes_is_torchs_own_on_the_whole_batch(of_two_processes, dtype):
-    """bfloat16 rounds three times on the way to a gradient, here of numbers up to 4.
+    """bfloat16 rounds three times before a gradient, here numbers up to 4.
 
     The statistics are float32 even then.
     """
@@ -135,7 +135,7 @@ def test_torchrun_needs_a_name_for_the_folder(monkeypatch):
 
 
 def wait_for_epoch(run, epoch, is_alive):
-    """Until the run has come so far."""
+    """Wait until the run has finished so many epochs."""
     deadline = time.monotonic() + 120
     while sum(record["kind"] == "epoch" for record in run.records()) < epoch:
         assert time.monotonic() < deadline and is_alive()
@@ -171,7 +171,7 @@ def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
 
 
 def worker_of(pid):
-    """Return the process id of rank 1 among those that torchrun has started."""
+    """Return the process id of rank 1 among the processes of torchrun."""
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         if b"\0RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
             return int(child)

@@ -1,4 +1,4 @@
-"""SIGKILL at each place; resumed, every run ends as if nothing had happened."""
+"""A run killed at any place and resumed ends in the same bytes."""
 
 import random
 import time
@@ -64,7 +64,7 @@ def test_killed_anywhere_a_run_ends_in_the_same_bytes(straight, tmp_path, kills,
 
 
 def test_killed_at_random_times(straight, tmp_path):
-    """Not at places that we thought of, but whenever."""
+    """At arbitrary moments, not at chosen places."""
     path, rng = tmp_path / "run", random.Random(5)
     num_kills = 0
     for _ in range(8):

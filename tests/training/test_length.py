@@ -1,4 +1,4 @@
-"""How long to train: until it helps no more, or while there is time; and how fast: --find-lr."""
+"""When to stop: train.patience, train.minutes, more epochs; and the learning-rate finder."""
 
 from dataclasses import asdict
 
@@ -32,7 +32,7 @@ def test_patience_stops_after_so_many_epochs_without_a_smaller_E(tmp_path, monke
 
 
 def checkpoint_of(path, settings, progress):
-    """A folder with a checkpoint that knows nothing but how far it came."""
+    """Return a folder with a checkpoint that holds no tensors, only its progress."""
     folder = RunFolder(path)
     header = {"kind": "checkpoint", "settings": settings.model_dump(mode="json")}
     write_tensors(folder.last, {}, header | {"progress": asdict(progress)})
@@ -48,7 +48,7 @@ def test_more_epochs_change_nothing_where_patience_has_ended_the_run(tmp_path, d
 
 
 def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
-    """20 was the default that nobody had asked for: the minutes decided on 37."""
+    """The default is 20; the minutes allowed 37."""
     old, more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (20, 40, 30))
     folder = checkpoint_of(tmp_path, old, Progress(epoch=37, epochs=37, done=True))
     assert is_finished(folder, old) and not is_finished(folder, more)
@@ -81,7 +81,7 @@ def test_minutes_become_epochs_which_a_resumed_run_keeps(tmp_path, monkeypatch):
 
 
 def test_the_finder_suggests_where_E_falls_fastest():
-    """On a curve whose steepest place is known: a step down around the rate 0.1."""
+    """On a curve that falls fastest around the rate 0.1."""
     lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
     Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
     assert suggest_lr(lrs, Es) == pytest.approx(0.1, rel=0.3)

@@ -1,4 +1,4 @@
-"""A number that is not finite: named with its layer and its pictures, before it spoils anything."""
+"""A number that is not finite stops the run; the message names its layer and pictures."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A whole run in this process: its files, its log, TensorBoard, and going on after a stop."""
+"""A whole run in this process: its files, its log, TensorBoard, its last lines."""
 
 import errno
 import math

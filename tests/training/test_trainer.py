@@ -1,4 +1,4 @@
-"""A step is SGD on E; the sums of the log and of each picture; what is measured leaves no trace."""
+"""A step is SGD on E; the sums of the log and of each picture; measuring changes nothing."""
 
 import math
 import time
@@ -16,7 +16,7 @@ def first_batch(trainer):
 
 
 def test_a_step_is_plain_sgd_on_the_cross_entropy():
-    """Against torch's own loss and the update written out: momentum is empty in the first step."""
+    """Compare with torch's own loss and the update by hand; there is no momentum yet."""
     trainer, reference = make_trainer(dropout=0.0), make_trainer(dropout=0.0)
     batch = first_batch(trainer)
     trainer.model.train()
@@ -70,7 +70,7 @@ def test_sums_of_soft_targets_count_the_share_of_the_answer():
 
 
 def test_each_picture_has_the_sum_of_its_own_losses():
-    """Of the labels that the data has, not of those that mixup has blended."""
+    """For the labels of the data, not for those that mixup has mixed."""
     trainer = make_trainer()
     labels = torch.from_numpy(trainer.batches.image_set.labels)
     expected = torch.zeros(2, len(labels), dtype=torch.float64)
@@ -117,7 +117,7 @@ def test_measuring_the_speed_leaves_no_trace():
 
 
 def test_an_epoch_is_its_steps_and_a_validation(monkeypatch):
-    """With a clock that goes on by a second for a step and by 100 for a validation."""
+    """With a clock on which a step takes 1 s and a validation 100 s."""
     clock = [0.0]
     for name, seconds in (("train_step", 1), ("validate", 100)):
 
