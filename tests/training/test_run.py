@@ -28,6 +28,7 @@ def test_a_run_leaves_the_files_of_the_design_and_says_what_to_do_next(tmp_path,
         "num_images": {"train": 44, "val": 15, "unusable": 0},
     }  # fmt: skip
     assert [(e["epoch"], e["step"]) for e in epochs] == [(1, 6), (2, 12), (3, 18)]
+    assert epochs[-1]["val"]["E"] < 0.8 * start["E"]
     assert set(epochs[0]) == {
         "kind", "epoch", "step", "lr", "train", "val", "images_per_s", "elapsed_s",
     }  # fmt: skip
