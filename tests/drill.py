@@ -8,32 +8,36 @@ from crossent.evaluation.evaluate import Evaluator
 from crossent.report import report
 from crossent.training import run, run_folder, trainer
 
-# Where a process may be killed: a function, and whether before or after its work.
-PLACES: dict[str, tuple[Any, str, str]] = {
-    "before a step": (trainer.Trainer, "train_step", "before"),
-    "after a step": (trainer.Trainer, "train_step", "after"),
-    "in validation": (Evaluator, "__call__", "before"),
-    "before the line of an epoch": (run_folder.RunFolder, "append", "before"),
-    "after the line of an epoch": (run_folder.RunFolder, "append", "after"),
-    "in the middle of a save": (os, "replace", "before"),  # the temporary file is there
-    "after a save": (os, "replace", "after"),
-    "before the best model": (run, "write_model", "before"),
-    "after the best model": (run, "write_model", "after"),
+# The function, whether before or after it has done its work, and what its arguments must mention.
+PLACES: dict[str, tuple[Any, str, str, str]] = {
+    "before a step": (trainer.Trainer, "train_step", "before", ""),
+    "after a step": (trainer.Trainer, "train_step", "after", ""),
+    "in validation": (Evaluator, "__call__", "before", ""),
+    "before the best model": (run, "write_model", "before", ""),
+    "in the save of the best model": (os, "replace", "before", "model.safetensors"),
+    "after the best model": (run, "write_model", "after", ""),
+    "before the line of an epoch": (run_folder.RunFolder, "append", "before", "'epoch'"),
+    "after the line of an epoch": (run_folder.RunFolder, "append", "after", "'epoch'"),
+    # the temporary file is there
+    "in the middle of a save": (os, "replace", "before", "last.safetensors"),
+    "after a save": (os, "replace", "after", "last.safetensors"),
+    "after the first line": (run_folder.RunFolder, "append", "after", "'start'"),
+    "after the last line": (run_folder.RunFolder, "append", "after", "'end'"),
 }
-AT_THE_END = {"before the report": (report, "write_report", "before")}
+AT_THE_END = {"before the report": (report, "write_report", "before", "")}
 
 
 def arm(place: str, step: int, happen: Callable[[], object]) -> None:
     """Let something happen at a place, each time it is reached after `step` steps of the run."""
     step_of = watch_steps()
-    owner, name, moment = {**PLACES, **AT_THE_END}[place]
+    owner, name, moment, mention = {**PLACES, **AT_THE_END}[place]
     function = getattr(owner, name)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if moment == "before" and step_of() >= step:
+        if moment == "before" and step_of() >= step and mention in str(args):
             happen()
         result = function(*args, **kwargs)
-        if moment == "after" and step_of() >= step:
+        if moment == "after" and step_of() >= step and mention in str(args):
             happen()
         return result
 

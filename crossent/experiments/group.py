@@ -23,22 +23,22 @@ from crossent.evaluation.scores import Ints, Outputs, score
 from crossent.files import write_text
 from crossent.model_file import load_model
 from crossent.resume import refused_differences
-from crossent.training.run_folder import RunFolder, read_json, write_json
+from crossent.training.console import Console
+from crossent.training.run_folder import RunFolder, check_unused, read_json, write_json
 from crossent.training.signals import Interrupted
 
-if TYPE_CHECKING:  # at run time inside the functions: else the chains of imports grow too long
+if TYPE_CHECKING:  # the functions import it themselves, to keep the chains of imports short
     from crossent.train_run import Caller
-
-SUMMARY = "summary.json"
 
 
 class Group:
-    """Paths of a group, and which runs it has."""
+    """The files of a group, and which runs it has."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "group.yaml"
         self.facts = path / "group.json"
+        self.summary = path / "summary.json"
         self.curves = path / "E-curves.png"
         found = read_json(self.facts)
         self.exists = bool(found)
@@ -51,11 +51,7 @@ class Group:
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
         """Write down what to train; raise UserError if the folder is used already."""
-        if self.exists or RunFolder(self.path).config.exists():
-            raise UserError(
-                f"{self.path} is used already: go on with --resume {self.path}, "
-                "or name another folder with --out"
-            )
+        check_unused(self.path)
         if num_seeds:  # all with the same split, so that they can be compared
             self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
             split = {"data.seed": settings.data_seed}
@@ -64,7 +60,6 @@ class Group:
             self.kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
             last: dict[str, Any] = {"train.keep": "last", "train.patience": None}
             self.variants = {f"fold-{k}": {"data.fold": k, **last} for k in numbers}
-        RunFolder(self.path).make()
         write_text(self.config, to_yaml(settings))
         write_json(self.facts, {"kind": self.kind, "runs": self.variants})
 
@@ -89,11 +84,11 @@ def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) 
     wants_folds, wants_seeds = has_folds(settings), num_seeds is not None
     is_group = Group(resume).exists if resume else wants_folds or wants_seeds
     mistakes = {
-        f"--resume {resume} knows its runs; leave out --seeds": resume and wants_seeds,
+        f"--resume {resume} knows its seeds; leave out --seeds": resume and wants_seeds,
         f"--seeds {num_seeds}: expected 2 or more": num_seeds is not None and num_seeds < 2,
-        "--seeds and data.folds: ask for one after the other": wants_folds and wants_seeds,
-        "a group of runs is trained by one process: leave out torchrun, or give it one run, such "
-        "as data.folds=5 data.fold=1": is_group and "TORCHELASTIC_RUN_ID" in os.environ,
+        "--seeds and data.folds exclude each other": wants_folds and wants_seeds,
+        "one process trains a group: leave out torchrun, or name one run, such as data.folds=5 "
+        "data.fold=1": is_group and "TORCHELASTIC_RUN_ID" in os.environ,
     }
     for mistake, is_made in mistakes.items():
         if is_made:
@@ -105,10 +100,11 @@ def train_group(
     settings: Settings, path: Path, is_old: bool, num_seeds: int | None,
     caller: "Caller | None" = None,
 ) -> int:  # fmt: skip
-    """Train the folds, or the seeds, and write their results together; return the exit status."""
+    """Train all runs of a group and summarise their results; return the exit status."""
     from crossent.train_run import Caller, train_run
 
     group, caller = Group(path), caller or Caller(f"python train.py --resume {path}")
+    line = Console(caller.silent).line
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
@@ -117,7 +113,7 @@ def train_group(
         common = load_settings(group.config)
         for name, own in group.variants.items():
             run = path / name
-            print(f"== {run}", flush=True)
+            line(f"== {run}")
             origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
             loaded = Loaded(with_values(common.settings, own), origins)
             status = train_run(loaded, run, RunFolder(run).config.exists(), caller).status
@@ -125,11 +121,11 @@ def train_group(
                 return status
         try:
             with caller.stop.install().raising():
-                print(summarise(group, choose_device(settings.train.device)))
+                line(summarise(group, choose_device(settings.train.device)))
         except Interrupted as interrupted:
-            print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
+            line(f"{interrupted}: all is saved; go on with: {caller.go_on}")
             return interrupted.exit_status
-    print(f"see {group.curves} and {path / SUMMARY}")
+    line(f"see {group.curves} and {group.summary}")
     return EXIT_DONE
 
 
@@ -154,7 +150,7 @@ class Measured:
 def measure_side(
     path: Path, name: str, data_root: str | None, device: torch.device, overrides: Sequence[str]
 ) -> list[Measured]:
-    """Measure a run; the folds of a group as one run over all pictures; or each of its seeds."""
+    """Return one element for a run or for pooled folds, else one per run of the group."""
     group = Group(path)
     if not group.exists:
         return [measure_run(path, name, data_root, device, overrides)]
@@ -169,7 +165,7 @@ def measure_run(
     device: torch.device,
     overrides: Sequence[str] = (),
 ) -> Measured:
-    """Run the model over its validation pictures, or over those of another folder."""
+    """Predict the validation pictures of the run, or the pictures of another folder."""
     from crossent.build import data_to_evaluate
 
     classifier = load_model(path, device)
@@ -183,7 +179,7 @@ def measure_run(
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
-    """Join the folds of a cross-validation: one prediction for each of all pictures."""
+    """Join the folds of a cross-validation: each picture has one prediction, by its own fold."""
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     return replace(
@@ -191,14 +187,14 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
         name=name,
         picture_names=[picture for run in runs for picture in run.picture_names],
         outputs=Outputs(logits, labels),
-        new=np.arange(len(labels)),  # no fold has seen its own
+        new=np.arange(len(labels)),  # no fold was trained on its own pictures
         settings=with_values(runs[0].settings, {"data.fold": None}),
         key=[run.key for run in runs],
     )
 
 
 def summarise(group: Group, device: torch.device) -> str:
-    """Measure all runs, write summary.json, and return the table."""
+    """Measure all runs, write summary.json, and return the tables."""
     runs = [measure_run(path, path.name, None, device) for path in group.runs]
     if group.kind == "folds":
         scores, class_names = score(pooled("", runs).outputs), runs[0].class_names
@@ -211,7 +207,7 @@ def summarise(group: Group, device: torch.device) -> str:
         num, (accuracy, E) = len(run.outputs), run.outputs.means
         of_each.append({"run": run.name, "num_images": num, "accuracy": accuracy, "E": E})
         rows.append([run.name, str(num), f"{accuracy:.1%}", f"{E:.4f}"])
-    write_json(group.path / SUMMARY, {"kind": group.kind, **facts, group.kind: of_each})
+    write_json(group.summary, {"kind": group.kind, **facts, group.kind: of_each})
     return f"{text}\n\n{align(rows)}"
 
 

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from textwrap import indent
 from typing import Any, Literal
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+import optuna
 
 from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given
@@ -23,59 +18,49 @@ from crossent.config.settings import SECTIONS, Section, setting
 from crossent.config.yaml_text import yaml_lines
 from crossent.errors import UserError
 
-# These decide which pictures validate or which epoch counts: trials could not be compared.
-FIXED = {"data.source", "data.root", "data.num_images", "data.val_fraction", "data.on_bad"}
-FIXED |= {"data.folds", "data.fold", "data.seed", "train.keep", "train.overfit_batch"}
-FIXED |= {"train.minutes", "data.labels", "data.group"}
-MAX_GRID = 10_000  # optuna holds all combinations in memory
-RANGE = {"low", "high", "log"}
-SPACE_SECTIONS = ("space", *(f"space.{section}" for section in SECTIONS))
+# These decide which pictures validate or which epoch counts, so trials could not be compared.
+FIXED = {
+    "data.source", "data.root", "data.labels", "data.group", "data.num_images", "data.on_bad",
+    "data.val_fraction", "data.folds", "data.fold", "data.seed", "train.keep", "train.minutes",
+    "train.overfit_batch",
+}  # fmt: skip
+SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for section in SECTIONS))
 
 
 class SweepSettings(Section):
-    """How to go through a space."""
+    """How to search a space."""
 
-    strategy: Literal["grid", "random", "tpe"] = setting("tpe", "tpe: near what was good so far")
+    strategy: Literal["grid", "random", "tpe"] = setting("tpe", "tpe: near the best so far")
     trials: int | None = setting(None, "null: all of a grid, else 20", ge=1, le=100_000)
-    seed: int = setting(0, "seed of what is tried", ge=0, le=2**32 - 1)
+    seed: int = setting(0, "seed of the values that are tried", ge=0, le=2**32 - 1)
     prune: bool = setting(True, "stop a trial that is worse than most were at that epoch")
 
 
 class SweepFile(Settings):
-    """The settings of a run, and how to go through a space."""
+    """The settings of a run, and how to search a space."""
 
     sweep: SweepSettings = SweepSettings()
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The settings that all trials start from, and what to try, by dotted name."""
+    """The settings that all trials share, and by dotted name a list or a range of values to try."""
 
     settings: Settings
     plan: SweepSettings
-    space: dict[str, BaseDistribution]
-
-    @property
-    def grid(self) -> dict[str, Sequence[Any]]:
-        """The settings that have a list of values: all of them in a grid."""
-        axes = self.space.items()
-        return {name: a.choices for name, a in axes if isinstance(a, CategoricalDistribution)}
+    space: dict[str, Any]
 
     @property
     def num_trials(self) -> int:
         if self.plan.strategy != "grid":
             return self.plan.trials or 20
-        size = math.prod(map(len, self.grid.values()))
+        size = math.prod(map(len, self.space.values()))
         return min(self.plan.trials or size, size)
 
     def to_yaml(self) -> str:
         """Return a text that `load_sweep` reads as the same sweep."""
         plan = yaml_lines({f"sweep.{key}": value for key, value in self.plan.model_dump().items()})
-        axes = {
-            name: self.grid.get(name) or {key: getattr(axis, key) for key in sorted(RANGE)}
-            for name, axis in self.space.items()
-        }
-        return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(axes), '  ')}"
+        return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(self.space), '  ')}"
 
 
 def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
@@ -85,58 +70,57 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
         UserError: one line per mistake, each with its file and line, or its argument.
     """
     mistakes: list[str] = []
-    layers = load.file_layers(path, mistakes, (*SECTIONS, *SPACE_SECTIONS, "sweep"))
-    if not layers:
-        load.refuse(mistakes)
-    given: load.Layer = {}
-    of_space: load.Layer = {}
+    layers = load.file_layers(path, mistakes, SECTIONS_OF_SWEEP)
+    axes: load.Layer = {}
     for layer in layers:
-        names = [name for name in layer if f"{name}.".startswith("space.")]
-        own = {name.removeprefix("space."): layer.pop(name) for name in names}
-        of_space = own or of_space
-        given |= layer
-    given |= load.argument_layer(overrides, mistakes)
-    settings, wrong = load.check(SweepFile, given)
-    settings = settings or SweepFile()
-    sweep = Sweep(with_values(settings, {}), settings.sweep, {})
-    mistakes += wrong
-    is_grid = sweep.plan.strategy == "grid"
-    origin = next((axis.origin for axis in of_space.values()), f"{path}:1")
-    if not of_space or "space" in of_space:
-        load.refuse([*mistakes, f"{origin}: a sweep needs a section space: what to try"])
-    for name, axis in of_space.items():
+        names = [name for name in layer if name.partition(".")[0] == "space"]
+        axes = {name.removeprefix("space."): layer.pop(name) for name in names} or axes
+    no_section = axes.pop("space", Given(None, f"{path}:1"))
+    if layers and not axes:
+        mistakes.append(f"{no_section.origin}: a sweep needs a section space: what to try")
+    given = load.merge([*layers, load.argument_layer(overrides, mistakes)])
+    found, wrong = load.check(SweepFile, given)
+    found, mistakes = found or SweepFile(), mistakes + wrong
+    for name, axis in axes.items():
         try:
-            sweep.space[name] = read_axis(name, axis.value, is_grid)
+            check_axis(name, axis.value, found.sweep.strategy == "grid")
         except UserError as error:
             mistakes.append(f"{axis.origin}: {error}")
-    if is_grid and math.prod(map(len, sweep.grid.values())) > MAX_GRID:
-        mistakes.append(f"{origin}: the grid has more than {MAX_GRID:,} combinations")
     load.refuse(mistakes)
-    return sweep
+    space = {name: axis.value for name, axis in axes.items()}
+    return Sweep(with_values(found, {}), found.sweep, space)
 
 
-def read_axis(name: str, value: Any, is_grid: bool) -> BaseDistribution:
-    """Read what to try of one setting; raise UserError if it cannot be tried."""
+def check_axis(name: str, axis: Any, is_grid: bool) -> None:
+    """Raise UserError if a setting cannot be tried with these values."""
     if name not in FIELDS:
         raise UserError(load.unknown_name(name, tuple(FIELDS)))
     if name in FIXED:
         raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
-    is_range = isinstance(value, dict) and RANGE - {"log"} <= value.keys() <= RANGE
-    is_list = isinstance(value, list) and value != []
-    is_list = is_list and not any(isinstance(v, list | dict) for v in value)
-    if not (is_range or is_list):
-        words = "a list of words or numbers, or a range such as {low: 0.01, high: 0.3, log: true}"
-        raise UserError(f"{name} must be {words}; got {value!r}")
-    if is_range and is_grid:
-        raise UserError(f"{name}: a grid needs a list of values")
-    for v in [value["low"], value["high"]] if is_range else value:
-        wrong = load.check(Settings, {name: Given(v, "")})[1]
-        if wrong:
+    match axis:
+        case [*values] if values and not any(isinstance(value, list | dict) for value in values):
+            pass
+        case {"low": low, "high": high, **more} if more.keys() <= {"log"} and not is_grid:
+            values = [low, high]
+        case _:
+            form = ", or a range such as {low: 0.01, high: 0.3, log: true}"
+            form = "a list of words or numbers" + ("" if is_grid else form)
+            raise UserError(f"{name} must be {form}; got {axis!r}")
+    for value in values:
+        if wrong := load.check(Settings, {name: Given(value, "")})[1]:
             raise UserError(wrong[0].removeprefix(": "))
-    if is_list:
-        return CategoricalDistribution(value)
-    is_int = FIELDS[name].annotation in (int, int | None)
     try:
-        return IntDistribution(**value) if is_int else FloatDistribution(**value)
+        if isinstance(axis, dict):
+            suggest(optuna.trial.FixedTrial({name: axis["low"]}), name, axis)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name}: {error}") from None
+
+
+def suggest(trial: optuna.trial.BaseTrial, name: str, axis: Any) -> None:
+    """Let optuna choose the value of a setting for a trial."""
+    if isinstance(axis, list):
+        trial.suggest_categorical(name, axis)
+    elif FIELDS[name].annotation in (int, int | None):
+        trial.suggest_int(name, **axis)
+    else:
+        trial.suggest_float(name, **axis)

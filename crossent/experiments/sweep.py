@@ -11,7 +11,6 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -20,30 +19,28 @@ from typing import Any
 
 import matplotlib
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from crossent.build import make_data
 from crossent.config import FIELDS, Loaded, Settings, format_value, to_yaml, with_values
-from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.measure import align
-from crossent.experiments.group import SUMMARY, Group, has_folds, train_group, wants_group
-from crossent.experiments.space import Sweep, load_sweep
+from crossent.experiments.group import Group, has_folds, train_group
+from crossent.experiments.space import Sweep, load_sweep, suggest
 from crossent.files import write_atomic, write_text
 from crossent.pretrained import follow_weights
 from crossent.train_run import Caller, train_run
 from crossent.training.run import Pruned
-from crossent.training.run_folder import RunFolder, read_json
+from crossent.training.run_folder import RunFolder, check_unused, read_json
 from crossent.training.signals import Interrupted
 
 CONFIG = "sweep.yaml"
-MAX_RETRIES = 4  # of a trial whose process was killed, or stopped
+MAX_RETRIES = 4  # of a trial whose process was killed or stopped
 STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 MIN_DONE = 8  # trials, for plots
-MAX_RIVALS = 4  # compared with the best, picture by picture
 MAX_ROWS = 10  # of the table on a terminal
+MAX_COMPARED = 5  # trials
 
 
 def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path | None) -> int:
@@ -54,19 +51,13 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
             raise UserError(f"{folder} holds no sweep: it has no {CONFIG}")
         wrong = [word for word in overrides if not word.startswith("sweep.trials=")]
         if wrong or out:
-            words = "a sweep goes on with its own settings and folder; only sweep.trials may differ"
-            raise UserError(f"{folder}: {words}: leave out {' '.join(wrong) or '--out'}")
-    elif any((folder / file).exists() for file in (CONFIG, "config.yaml", "group.json")):
-        raise UserError(f"{folder} is used already: sweep --resume {folder}, or another --out")
+            words = "--resume changes nothing but sweep.trials: leave out"
+            raise UserError(f"{words} {' '.join(wrong) or '--out'}")
+    else:
+        check_unused(folder)
     sweep = load_sweep(str(folder / CONFIG if resume else config), overrides)
-    wants_group(None, sweep.settings, None)
     if sweep.settings.data.source != "drawings":
         make_data(sweep.settings)  # a mistake in the pictures costs no trial; trials find the cache
-    return run_sweep(folder, sweep)
-
-
-def run_sweep(folder: Path, sweep: Sweep) -> int:
-    """Train the trials that are missing, one after the other, then print and write the results."""
     caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
     with RunFolder(folder).in_use():
         write_text(folder / CONFIG, sweep.to_yaml())
@@ -74,7 +65,7 @@ def run_sweep(folder: Path, sweep: Sweep) -> int:
             caller.stop.install()
             study = open_study(folder, sweep)
             train_trials(study, folder, sweep, caller)
-            with caller.stop.install().raising():
+            with caller.stop.raising():
                 print(report_trials(study, folder, sweep))
         except Interrupted as interrupted:
             print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
@@ -85,7 +76,7 @@ def run_sweep(folder: Path, sweep: Sweep) -> int:
 
 
 def settings_of(sweep: Sweep, params: dict[str, Any]) -> Settings:
-    """Return the settings of a trial. The split stays what it is, whichever seed is tried."""
+    """Return the settings of a trial; the split stays the same when `seed` is tried."""
     return with_values(sweep.settings, {"data.seed": sweep.settings.data_seed, **params})
 
 
@@ -96,12 +87,12 @@ def last_tries(study: optuna.Study) -> dict[str, FrozenTrial]:
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that ended in some way."""
+    """Return the trials that are completed, pruned or failed."""
     return [trial for trial in last_tries(study).values() if trial.state in STATES]
 
 
 def row_of(trial: FrozenTrial) -> dict[str, Any]:
-    """Return how a trial ended and what it tried, as trials.csv has it."""
+    """Return how a trial ended and what it tried: a row of trials.csv."""
     row = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state], "E": trial.value}
     row |= {"accuracy": trial.user_attrs.get("accuracy"), "epoch": trial.last_step, **trial.params}
     if trial.state == TrialState.FAIL:
@@ -109,13 +100,8 @@ def row_of(trial: FrozenTrial) -> dict[str, Any]:
     return row
 
 
-def in_words(trial: FrozenTrial) -> str:
-    """Return a trial as a line for a terminal."""
-    return "  ".join(f"{name}={shown(value)}" for name, value in row_of(trial).items())
-
-
 def shown(value: Any) -> str:
-    """Return a value in few characters; a reason and a name are words already."""
+    """Return a value in few characters."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else format_value(value)
@@ -125,7 +111,7 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
     """Open the study in the folder, or create it; trials of a dead process are tried once more."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    # the median, the usual choice, would leave few: the others get better
+    # The usual median would stop most trials, as the later ones get better.
     first_epoch = max(1, sweep.settings.train.epochs // 3)
     study = optuna.create_study(
         study_name="sweep",
@@ -140,7 +126,7 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
     seed = (sweep.plan.seed + len(study.trials)) % 2**32  # a resumed sweep tries something new
     match sweep.plan.strategy:
         case "grid":
-            study.sampler = optuna.samplers.GridSampler(sweep.grid, sweep.plan.seed)
+            study.sampler = optuna.samplers.GridSampler(sweep.space, sweep.plan.seed)
         case "random":
             study.sampler = optuna.samplers.RandomSampler(seed)
         case "tpe":
@@ -149,11 +135,13 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
 
 
 def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller) -> None:
-    """Train the trials that are missing; one that fails, for whatever reason, ends only itself."""
+    """Train the missing trials one after the other; a trial that fails does not end the sweep."""
 
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
-        print(in_words(trial), flush=True)
-        gc.collect()  # a trial out of memory must not leave the next one without
+        words = [f"{name}={shown(value)}" for name, value in row_of(trial).items()]
+        print("  ".join(words), flush=True)
+        if trial.state == TrialState.FAIL:
+            gc.collect()  # the next trial needs the memory of one that ran out of memory
 
     missing = sweep.num_trials - len(ended(study))
     if missing > 0:
@@ -164,13 +152,7 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
 def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:
     """Train a trial, or go on with it; return E on validation of the model that is kept."""
     for setting, axis in sweep.space.items():
-        match axis:
-            case CategoricalDistribution():
-                trial.suggest_categorical(setting, axis.choices)
-            case IntDistribution():
-                trial.suggest_int(setting, axis.low, axis.high, log=axis.log)
-            case FloatDistribution():
-                trial.suggest_float(setting, axis.low, axis.high, log=axis.log)
+        suggest(trial, setting, axis)
     name = trial.user_attrs.get("folder") or f"trial-{len(last_tries(trial.study)) + 1:03}"
     trial.set_user_attr("folder", name)
     try:
@@ -198,8 +180,7 @@ def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict
 
     folds = has_folds(settings)
     if folds:
-        with redirect_stdout(io.StringIO()):  # a sweep prints one line per trial
-            status = train_group(settings, path, Group(path).exists, None, caller)
+        status = train_group(settings, path, Group(path).exists, None, caller)
     else:
         origins = dict.fromkeys(FIELDS, CONFIG) | dict.fromkeys(trial.params, path.name)
         is_old, watched = RunFolder(path).config.exists(), replace(caller, watch=watch)
@@ -209,7 +190,7 @@ def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict
     if status != EXIT_DONE:
         raise UserError("a number was not finite")
     if folds:  # of all pictures, each predicted by the model trained without it
-        summary = read_json(path / SUMMARY)
+        summary = read_json(Group(path).summary)
         return {name: summary[name]["value"] for name in ("E", "accuracy")}
     vals = [r["val"] for r in RunFolder(path).records() if r["kind"] == "epoch"]
     return vals[-1] if settings.train.keep == "last" else min(vals, key=lambda val: val["E"])
@@ -228,32 +209,26 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     write_text(folder / "trials.csv", text.getvalue())
     states = ", ".join(f"{n} {state}" for state, n in Counter(r["state"] for r in rows).items())
     table = align([header, *([shown(r[name]) for name in header] for r in rows[:MAX_ROWS])])
-    parts = [f"{len(rows)} trials: {states}", table]
-    done = [folder / row["trial"] for row in rows if row["state"] == "done"]
+    parts = [f"{len(rows)} trials: {states}\n\n{table}"]
+    done = [str(folder / row["trial"]) for row in rows if row["state"] == "done"]
     if done:
         write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
-    if len(done) > 1:  # the import is here to keep the chains of imports short
-        from crossent.experiments.compare import compare_runs
-
-        device = choose_device(sweep.settings.train.device)
-        parts.append(compare_runs(done[: 1 + MAX_RIVALS], None, device)[0])
-    if done:
         parts.append(
-            f"best: {done[0].name}. It was chosen by these very pictures, so its numbers are a "
-            "little too good: measure it on others\n"
+            f"best: {rows[0]['trial']}. These pictures chose it, so its numbers are a little too "
+            "good: measure it on others\n"
+            f"is it better: python -m crossent compare {' '.join(done[:MAX_COMPARED])}\n"
             f"train it: python train.py -c {folder / 'best.yaml'} "
             f"--out runs/{folder.resolve().name}-best"
         )
-    files = [str(folder / name) for name in ("trials.csv", *draw(study, folder))]
     parts.append(
-        f"see {', '.join(files)}\n"
+        f"see {', '.join(str(folder / name) for name in ('trials.csv', *draw(study, folder)))}\n"
         f"or: pip install optuna-dashboard; optuna-dashboard sqlite:///{folder / 'study.db'}"
     )
     return "\n\n".join(parts)
 
 
 def draw(study: optuna.Study, folder: Path) -> list[str]:
-    """Draw optuna's plots, if there are enough trials to see something; return their names."""
+    """Draw optuna's plots if enough trials are done; return their names."""
     if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < MIN_DONE:
         return []
     matplotlib.use("agg")  # files only: no window, wherever this runs

@@ -1,7 +1,7 @@
 """Batch normalisation: its running statistics, and its statistics over the global batch.
 
-With its own few samples alone, every process would normalise differently, and the numbers would
-depend on how many processes there are. torch.nn.SyncBatchNorm refuses the CPU.
+If each process normalised with its own samples, the results would depend on the number of
+processes. torch.nn.SyncBatchNorm does not run on a CPU.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from crossent.training.distributed import add_up
 
-MOMENTUM = 0.1  # share of the last batch in the running statistics, as torch has it
+MOMENTUM = 0.1  # share of the last batch in the running statistics: torch's default
 
 
 class Sum(torch.autograd.Function):
-    """The sum over all processes. Its derivative is one too: each process has a part of E."""
+    """The sum over all processes. Its derivative is also a sum: each process has a part of E."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class Sum(torch.autograd.Function):
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """nn.BatchNorm2d with the statistics of the global batch; the same parameters and buffers.
+    """nn.BatchNorm2d with the statistics of the global batch.
 
     y = weight (x - mean) / std + bias, with mean (C,) and std (C,) over all N H W of all processes.
     Source: Ioffe & Szegedy 2015, "Batch Normalization", section 3.
@@ -36,7 +36,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        dtype = self.weight.dtype  # float32, where autocast makes x half as long
+        dtype = self.weight.dtype  # float32, also where autocast makes x bfloat16
         z = x.to(dtype)
         mean, var, num_places = global_statistics(z)
         assert self.num_batches_tracked is not None and self.momentum is not None
@@ -51,9 +51,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (C,), variance (C,) and number of places (1,) over all processes' samples.
+    """Return mean (C,), variance (C,) and number of places (1,) over the samples of all processes.
 
-    Sums are float64, so that the difference of two large ones keeps all digits of float32.
+    Sums are float64, so that the difference of two large sums has the accuracy of float32.
     """
     var, mean = (t.double() for t in torch.var_mean(x, dim=(0, 2, 3), correction=0))
     own = torch.cat([mean, var + mean.square(), mean.new_ones(1)]) * (x.numel() // x.shape[1])
@@ -63,17 +63,18 @@ def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def use_global_batch_norm(model: nn.Module) -> None:
-    """Let every nn.BatchNorm2d of a model look at the global batch; its parameters stay."""
+    """Turn every nn.BatchNorm2d of a model into a GlobalBatchNorm2d with the same parameters."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d
 
 
 def set_momentum(model: nn.Module, step: int) -> None:
-    """Make the running statistics plain means at first: momentum 1/n at batch n, then 0.1.
+    """Make the running statistics plain means at first: momentum 1/n at batch n, at least 0.1.
 
     With 0.1 from the start, the initial mean 0 and variance 1 still count after a short first
-    epoch, and E on validation is above ln K. Not for pretrained statistics: momentum 1 erases them.
+    epoch, and E on validation is above ln K. Do not use it with pretrained statistics: the first
+    batch replaces them.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

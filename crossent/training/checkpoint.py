@@ -1,4 +1,4 @@
-"""last.safetensors: everything that a run needs to go on as if it had never stopped."""
+"""last.safetensors: everything that a run needs to go on as if it had not stopped."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -22,7 +22,12 @@ def save_checkpoint(
     losses: Tensor,
     header: dict[str, Any],
 ) -> None:
-    """Write a trainer's state, with one row of `generators` per process and the losses of all."""
+    """Write a trainer's state.
+
+    Args:
+        generators: one row per process.
+        losses: (2, N) of all processes, as in `Trainer`.
+    """
     model = trainer.model
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if trainer.average:
@@ -38,14 +43,14 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -> dict[str, Any]:
-    """Restore a saved state and return the header.
+    """Restore a trainer's state and return the header.
 
-    A process takes the generators of its own rank; a new one keeps its own.
+    Each process takes the generators of its rank; without such a row it keeps its own.
 
     Raises:
         UserError: the file is damaged, of another model or other pictures, or holds a NaN.
     """
-    # by way of rank 0: another machine may not see its disk
+    # Rank 0 sends it: another machine may not see the disk.
     found = read_checkpoint(path) if trainer.processes.is_first else None
     tensors, header = trainer.processes.send(found)
     check_same_data(path, header, description)
@@ -61,7 +66,7 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     trainer.optimizer.state.clear()
     for full_name, value in groups["optimizer"].items():
         key, name = full_name.split(".", 1)
-        # with the strides of the parameter: channels_last stays so
+        # with the strides of the parameter, which may be channels_last
         state = torch.empty_like(parameters[name]).copy_(value)
         trainer.optimizer.state[parameters[name]][key] = state
     rank = trainer.processes.rank
@@ -86,5 +91,5 @@ def check_same_data(path: Path, header: dict[str, Any], description: dict[str, A
         if was != now:
             raise UserError(
                 f"{path} was trained on other {what} ({was[:12]}, now {now[:12]}): "
-                "give the run its own pictures, or start a new one with --out"
+                "set data.root to the old pictures, or start a new run with --out"
             )

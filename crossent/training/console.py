@@ -1,4 +1,4 @@
-"""What a person sees of a run: lines, a progress bar on a terminal, TensorBoard."""
+"""What a person sees of a run: lines, a progress bar, TensorBoard."""
 
 import sys
 from pathlib import Path
@@ -10,14 +10,14 @@ from crossent.errors import leave_reader
 from crossent.evaluation.intervals import wilson
 from data.images import Data
 
-MAX_LISTED = 10  # files, of those left out
+MAX_LISTED = 10  # files that cannot be used
 LN_K_TOLERANCE = 0.01  # nats
 ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
 HEADINGS = ROW.format("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
 
 
 class Console:
-    """Standard output, unless silent; a progress bar on standard error."""
+    """Lines on standard output and a progress bar on standard error, unless silent."""
 
     def __init__(self, silent: bool = False) -> None:
         self.silent = silent
@@ -33,7 +33,7 @@ class Console:
             leave_reader()
 
     def data(self, data: Data) -> None:
-        """Print the number of pictures, the warnings, and which files were left out, and why."""
+        """Print the number of pictures, the warnings, and the files that cannot be used."""
         self.line(
             f"{len(data.train):,} training and {len(data.val):,} validation pictures of "
             f"{len(data.class_names)} classes: {', '.join(data.class_names)}"
@@ -43,20 +43,20 @@ class Console:
         for warning in data.warnings:
             self.line(f"warning: {warning}")
         if data.unusable:
-            self.line(f"left out, {len(data.unusable)} files that cannot be used:")
+            self.line(f"left out {len(data.unusable)} files that cannot be used:")
         for bad in data.unusable[:MAX_LISTED]:
             self.line(f"  {bad.path}: {bad.reason}")
         if len(data.unusable) > MAX_LISTED:
             self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: unusable.csv of the run")
 
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
-        """Print the first line of every run: where E starts, and where it ought to."""
+        """Print E of the untrained model and the expected ln K."""
         self.line(
             f"untrained E = {E:.4f} on validation; a uniform guess: "
             f"ln {num_classes} = {baseline:.4f}"
         )
         if abs(E - baseline) > LN_K_TOLERANCE:
-            self.line("warning: E starts away from ln K: the untrained model prefers some class")
+            self.line("warning: E does not start at ln K: the untrained model prefers some class")
 
     def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
         """Print the row of an epoch."""
@@ -68,13 +68,13 @@ class Console:
         ))  # fmt: skip
 
     def kept(self, record: dict[str, Any], num_images: int, model: Path) -> None:
-        """Print the epoch of the stored model, and how it did on so many validation pictures."""
+        """Print the epoch of the stored model and its scores on `num_images` pictures."""
         E, accuracy = record["val"]["E"], record["val"]["accuracy"]
         interval = wilson(round(accuracy * num_images), num_images).text(".1%")
         self.line(f"kept epoch {record['epoch']}: accuracy {interval}, E = {short(E)}; {model}")
 
     def bar(self, epoch: int, total: int, done: int) -> "tqdm[Any]":
-        """Return a bar over the batches of an epoch, drawn on a terminal only."""
+        """Return a progress bar over the batches of an epoch; only a terminal shows it."""
         return tqdm(
             total=total, initial=done, desc=f"epoch {epoch}", unit="batch", leave=False,
             disable=self.silent or None, mininterval=0.2,
@@ -82,7 +82,7 @@ class Console:
 
 
 def short(E: float) -> str:
-    """Return E in at most 8 characters: 1.0986, or 1.00e+30 where it has exploded."""
+    """Return E in at most 8 characters, such as 1.0986 or 1.00e+30."""
     return f"{E:.4f}" if E < 999 else f"{E:.2e}"
 
 
@@ -94,16 +94,16 @@ def duration(seconds: float) -> str:
 
 
 class EventLog:
-    """RUN/tensorboard: the numbers of metrics.jsonl; a step of TensorBoard is an epoch."""
+    """RUN/tensorboard: the numbers of metrics.jsonl, with epochs as TensorBoard's steps."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.writer: Any = None
 
     def add(self, record: dict[str, Any]) -> None:
-        """Write a line of metrics.jsonl, on its way to the disk before the next checkpoint.
+        """Write the numbers of one line of metrics.jsonl.
 
-        The first line of a process says from which epoch on older files no longer count.
+        The first line of a process voids what older files have from its epoch on.
         """
         if record["kind"] == "end":
             return

@@ -1,4 +1,4 @@
-"""The processes of one run, which torchrun starts; without torchrun a run is one process."""
+"""The processes of one run. torchrun starts them; without torchrun there is one."""
 
 import os
 import sys
@@ -16,16 +16,16 @@ from torch.distributed.rendezvous import rendezvous
 
 from crossent.errors import UserError
 
-FOREVER = timedelta(days=30)  # decoding a large data set takes as long as it takes
-ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")  # torch has no such type
+FOREVER = timedelta(days=30)  # decoding a large data set may take long
+ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")  # torch has no own type
 
 
 class WorkerLost(RuntimeError):
-    """Another process did not answer in time, or is gone."""
+    """Another process did not answer in time, or has ended."""
 
 
 def add_up(tensor: Tensor) -> Tensor:
-    """Return the sum of the contiguous tensors of all processes; `tensor` becomes it."""
+    """Replace the contiguous tensor by its sum over all processes, and return it."""
     if dist.is_initialized():
         dist.all_reduce(tensor)
     return tensor
@@ -33,12 +33,12 @@ def add_up(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all of its run. Rank 0 writes the files and prints."""
+    """This process and the others of its run. Rank 0 writes the files and prints."""
 
     rank: int = 0
     size: int = 1
-    sums: str = "one process"  # how numbers are added up, gloo or nccl: they differ in last bits
-    store: Store | None = None  # where processes leave notes for each other
+    sums: str = "one process"  # or what adds up: gloo or nccl, which differ in the last bits
+    store: Store | None = None  # key-value store that the processes share
     timeout_s: float = 600.0
 
     @property
@@ -46,54 +46,54 @@ class Processes:
         return self.rank == 0
 
     def part_of(self, num_items: int) -> range:
-        """Return this process's part of `num_items`: neighbours, at most one more than others."""
+        """Return this process's share of `num_items`, in equal parts up to one item."""
         first, last = (num_items * rank // self.size for rank in (self.rank, self.rank + 1))
         return range(first, last)
 
     def add_all(self, tensors: Sequence[Tensor]) -> None:
-        """Replace several tensors of one type by their sums, added up as one vector."""
-        # no gaps in memory, as autograd makes gradients
+        """Replace tensors of one type by their sums over all processes, in one vector."""
+        # Gradients have no gaps in memory.
         flat = [t.as_strided((t.numel(),), (1,)) for t in tensors]
         sums = add_up(torch.cat(flat)).split([len(f) for f in flat])
         for own, total in zip(flat, sums, strict=True):
             own.copy_(total)
 
     def total(self, tensor: Tensor) -> Tensor:
-        """Return the sum of the tensors of all processes, on the CPU; `tensor` stays."""
+        """Return the sum of a tensor over all processes, as a new tensor on the CPU."""
         device = "cuda" if self.sums == "nccl" else "cpu"
         return add_up(tensor.to(device, copy=True)).cpu()
 
     def add_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Return the sums of the numbers of all processes, added in float64."""
+        """Return the sums of numbers over all processes, in float64."""
         return self.total(torch.tensor(numbers, dtype=torch.float64)).tolist()
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Return the tensors (n,) of all processes as rows (size, n), on the CPU."""
+        """Return the tensors (n,) of all processes as rows of (size, n), on the CPU."""
         rows = tensor.new_zeros(self.size, *tensor.shape)
         rows[self.rank] = tensor
-        return self.total(rows)  # all rows but one's own are 0
+        return self.total(rows)  # each row is 0 on the other processes
 
     def send(self, content: Any) -> Any:
-        """Return rank 0's content on all processes."""
+        """Return the content of rank 0 on all processes."""
         box = [content]
         if self.size > 1:
             dist.broadcast_object_list(box)
         return box[0]
 
     def note_step(self, step: int) -> None:
-        """Tell `name_the_lost` of the other processes which step this one begins."""
+        """Tell the other processes which step this one begins, for `name_the_lost`."""
         if self.store is not None:
             self.store.set(f"step of rank {self.rank}", str(step))
 
     def wait_for_all(self, what: str) -> None:
-        """Wait until all processes have done something, however long: a collective gives up."""
+        """Wait until all processes have done something; a collective would time out."""
         if self.store is not None:
             self.store.set(f"rank {self.rank} has {what}", "")
             self.store.wait([f"rank {rank} has {what}" for rank in range(self.size)], FOREVER)
 
     @contextmanager
     def name_the_lost(self) -> Iterator[None]:
-        """Turn a collective's time-out into WorkerLost, which names who did not come."""
+        """Turn the time-out of a collective into a WorkerLost that names the missing ranks."""
         try:
             yield
         except RuntimeError as error:
@@ -106,8 +106,8 @@ class Processes:
             lost = [rank for rank in others if steps[rank] < mine] or others
             names = " and ".join(f"rank {rank} (last seen at step {steps[rank]})" for rank in lost)
             raise WorkerLost(
-                f"rank {self.rank} waited at step {mine} for {names}: no answer within "
-                f"{self.timeout_s:g} s, or it is gone ({text.splitlines()[0][:120]})"
+                f"rank {self.rank} waited at step {mine} for {names}, which did not answer within "
+                f"{self.timeout_s:g} s or has ended ({text.splitlines()[0][:120]})"
             ) from error
 
 
@@ -115,14 +115,14 @@ ALONE = Processes()
 
 
 def leave_at_once(status: int) -> NoReturn:
-    """End a process of several: gloo's threads may abort while Python is taken down."""
+    """End one of several processes without Python's clean-up, in which gloo may abort."""
     sys.stdout.flush()
     os._exit(status)
 
 
 @contextmanager
 def join_processes(timeout_s: float, device: str = "auto") -> Iterator[Processes]:
-    """Join the processes that torchrun has started, for the block; without torchrun, be alone.
+    """Join the other processes that torchrun has started, for the block.
 
     Raises:
         UserError: the others cannot be reached, or there is no GPU for this process.
@@ -142,7 +142,7 @@ def join_processes(timeout_s: float, device: str = "auto") -> Iterator[Processes
         if on_gpus:
             torch.cuda.set_device(local_rank)
         store, rank, size = next(rendezvous("env://"))
-        # torchrun may keep its store through a restart, with addresses of processes long gone.
+        # torchrun may keep its store over a restart, with the addresses of ended processes.
         store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         dist.init_process_group(backend, timeout=timeout, rank=rank, world_size=size, store=store)
     except (RuntimeError, ValueError) as error:

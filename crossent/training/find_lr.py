@@ -1,4 +1,4 @@
-"""The learning-rate finder: E while the rate grows step by step, and where it falls fastest."""
+"""The learning-rate finder: train with growing rates, and find where E falls fastest."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,17 @@ from models.head import train_mode
 
 NUM_STEPS = 100
 LOWEST, HIGHEST = 1e-4, 10.0
-SMOOTHING = 0.9  # share of the mean so far in the running mean of E
-EXPLODED = 2.0  # times the smallest E: no larger rate is worth trying
+SMOOTHING = 0.9  # share of the previous mean in the running mean of E
+EXPLODED = 2.0  # times the smallest E: larger rates are not tried
 
 
 def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
-    """Train for up to 100 steps with growing rates; the trainer is of no use afterwards.
+    """Train for up to 100 steps with growing rates; do not use the trainer afterwards.
 
     Source of the running mean's correction: Kingma & Ba 2015, "Adam", section 3.
 
     Returns:
-        the rate of each step, and the running mean of E up to it.
+        the rate of each step, and the running mean of E after it.
     """
     train_mode(trainer.model)
     lrs, Es, mean = [], [], 0.0
@@ -43,19 +43,19 @@ def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
 
 
 def suggest_lr(lrs: Sequence[float], Es: Sequence[float]) -> float:
-    """Return the rate at which E falls fastest, as a function of log lr; or raise UserError.
+    """Return the rate at which E as a function of log lr falls fastest, or raise UserError.
 
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
     """
     lowest = int(np.argmin(Es)) if Es else 0
     if lowest < 2:
-        raise UserError("E did not fall at any learning rate: nothing can be suggested")
+        raise UserError("E did not fall at any learning rate, so none can be suggested")
     slopes = np.gradient(Es[: lowest + 1], np.log(lrs[: lowest + 1]))
     return lrs[int(np.argmin(slopes))]
 
 
 def draw_rates(lrs: Sequence[float], Es: Sequence[float], suggestion: float, path: Path) -> None:
-    """Draw E over the rate, with a line at the suggestion."""
+    """Write a PNG of E over the rate, with a line at the suggestion."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
@@ -73,7 +73,7 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
 
 
 def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
-    """Do a step; return E of the whole batch, of all processes, before it."""
+    """Do a step; return E of the batch over all processes, before the weights change."""
     before = trainer.train_totals()
     trainer.train_step(batch, lr)
     after = trainer.train_totals()

@@ -1,4 +1,4 @@
-"""A loss that is infinite or NaN: which number was so first, and what to try."""
+"""A loss that is infinite or NaN: find the first such number, and say what to try."""
 
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,16 @@ MAX_NAMES = 5  # pictures
 
 
 class NotFinite(ArithmeticError):
-    """A number became infinite or NaN; the message says where, why and what to try."""
+    """A number is infinite or NaN; the message says where, why and what to try."""
 
 
 def explain_step(
     trainer: "Trainer", batch: Batch, generators: dict[str, Tensor], loss: Tensor, norm: Tensor
 ) -> str:
-    """Describe a step in one line; each process looks at its part of the batch.
+    """Explain in one line why a step failed; each process looks at its part of the batch.
 
     Args:
-        generators: their states before the step, so that dropout takes the same numbers again.
+        generators: their states before the step, so that dropout draws the same numbers again.
     """
     set_generators(generators, trainer.evaluator.device)
     what = f"the loss is {loss:g} and the norm of the gradient {norm:g}"
@@ -36,14 +36,14 @@ def explain_step(
 
 
 def explain_validation(trainer: "Trainer", E: float) -> str:
-    """Describe a validation whose E is not finite, in one line."""
+    """Explain in one line why E on validation is not finite."""
     weight = first_not_finite(trainer.evaluated.state_dict())
     cause = "all weights are finite" if weight is None else f"{weight} is not finite"
     return explain(trainer, f"E on validation is {E:g}; {cause}")
 
 
 def explain(trainer: "Trainer", what: str) -> str:
-    """Say in one line where it happened, and what to try with these settings."""
+    """Add where it happened, and what to try with these settings."""
     rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
     schedule, lr = trainer.schedule, trainer.optimizer.param_groups[0]["lr"]
     tries = ["train.precision=fp32"] if trainer.evaluator.precision == "bf16" else []
@@ -56,24 +56,25 @@ def explain(trainer: "Trainer", what: str) -> str:
 
 
 def find_cause(trainer: "Trainer", batch: Batch) -> str:
-    """Run the batch again, with the weights of before, and name what is not finite."""
+    """Run the batch again and name the first thing that is not finite."""
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
-    layer, losses = run_again(trainer, batch)  # also for weights: other processes wait in it
+    layer, losses = run_again(trainer, batch)  # in any case, since other processes wait in it
     if weight := first_not_finite(dict(trainer.model.named_parameters())):
         return f"The weight {weight} was not finite before the step"
     if names := names_of_bad(trainer, batch, batch.images.flatten(1)):
         return f"The pixels of {names} are not finite: look there first"
     where = f"The output of {layer} is the first that is not finite" if layer else ""
     if names := names_of_bad(trainer, batch, losses[:, None]):
-        return f"{where or 'All layers are finite'}; the loss is not for {names}"
+        where = where or "All layers are finite"
+        return f"{where}; the loss is not finite for {names}"
     if gradient := first_not_finite(dict(reversed(gradients.items()))):
-        return f"The gradient of {gradient} is the first, on the way back, that is not finite"
-    return where or "Each number of this part of the batch is finite, but their sum is not"
+        return f"In the backward pass the gradient of {gradient} is the first that is not finite"
+    return where or "All numbers of this part of the batch are finite, but their sum is not"
 
 
 def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
     """Return the first layer whose output is not finite, and the loss of each picture (B,)."""
-    # a Sequential gives what its last layer gave
+    # The output of a Sequential is that of its last layer.
     names = {m: n for n, m in trainer.model.named_modules() if not isinstance(m, nn.Sequential)}
     bad: list[str] = []
 
@@ -90,7 +91,7 @@ def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
 
 
 def names_of_bad(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
-    """Return the files of the pictures whose numbers (B, any) are not all finite; or "" """
+    """Return the names of the pictures whose numbers (B, any) are not all finite."""
     bad = ~torch.isfinite(numbers).all(dim=1)
     if bad.all():
         return f"all {len(bad)} pictures of the batch"

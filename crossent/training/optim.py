@@ -1,4 +1,4 @@
-"""What moves the weights: the loss, SGD, its learning rate, a running mean of the weights."""
+"""The loss, SGD, its learning rate, and an average of the weights."""
 
 import copy
 import math
@@ -14,9 +14,9 @@ from crossent.loss import CrossEntropyLoss, cross_entropy
 class TrainingLoss(CrossEntropyLoss):
     """sum_n w_n E_n / sum_n w_n over a batch, with w_n the class weight of the label of sample n.
 
-    torch's class weights multiply the evenly spread part of a smoothed label as well: with large
-    ones the loss is smallest at a wrong class. Here each E_n is smallest at its label, whatever the
-    weights. A label blended by mixup has the mean weight of its classes.
+    torch's class weights also multiply the uniform part of a smoothed label, so that with large
+    weights a wrong class has the smallest loss. Here each E_n has its minimum at its label, for any
+    weights. A label mixed by mixup has the mean weight of its classes.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -30,15 +30,14 @@ class TrainingLoss(CrossEntropyLoss):
         """Return the weight of each sample (N,)."""
         if self.weight is None:
             return torch.ones(len(target), device=target.device)
-        # not a matrix product, which autocast would round
+        # no matrix product, which autocast would round
         return (target * self.weight).sum(dim=1) if target.ndim == 2 else self.weight[target]
 
 
 class SGD(torch.optim.SGD):
-    """torch's own SGD without its wrappers for torch.compile; the arithmetic is the same.
+    """torch.optim.SGD without its wrappers for torch.compile; the arithmetic is the same.
 
-    The wrappers import the compiler at the first call, which takes 0.75 s, a quarter of the time
-    to the first step, though nothing is compiled here.
+    At their first call the wrappers import the compiler, which takes 0.75 s.
     """
 
     add_param_group = unwrap(torch.optim.SGD.add_param_group)
@@ -50,7 +49,7 @@ class SGD(torch.optim.SGD):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then half a cosine down to a share of the peak: a pure function of the step.
+    """Linear warm-up, then half a cosine down to a share of the peak.
 
     Source: Loshchilov & Hutter 2017, "SGDR", equation (5), without restarts.
     """
@@ -61,7 +60,7 @@ class Schedule:
     final: float  # the last rate as a share of the peak, 0 to 1
 
     def lr_at(self, step: int) -> float:
-        """Return the rate of a step, 0 for the first one."""
+        """Return the learning rate of a step; the first step is 0."""
         num_warmup = round(self.warmup * self.num_steps)
         if step < num_warmup:
             return self.peak_lr * (step + 1) / num_warmup
@@ -73,9 +72,9 @@ class Schedule:
 class WeightAverage:
     """w_mean <- w_mean + max(1 - d, 1 / n) (w - w_mean) after step n, with d = 2^(-1 / half_life).
 
-    At first this is the plain mean of all steps, which forgets the untrained weights; later it is
-    an exponential one, in which the weights of a step count half as much after `half_life` steps.
-    Statistics of batch normalisation are averaged like weights; counters are copied.
+    At first this is the plain mean of all steps, without the untrained weights; later it is an
+    exponential mean, in which the weights of a step count half as much after `half_life` steps.
+    Statistics of batch normalisation are averaged too; counters are copied.
     Source: Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging".
     """
 
@@ -85,7 +84,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after `step` steps, 1 for the first."""
+        """Add the weights after `step` steps to the mean; the first step is 1."""
         means, news = self.model.state_dict().values(), model.state_dict().values()
         for mean, new in zip(means, news, strict=True):
             if mean.is_floating_point():

@@ -28,30 +28,30 @@ class Pruned(Exception):
 
 @dataclass
 class Run:
-    """A trainer and the folder that its run is kept in."""
+    """A trainer with its run folder."""
 
     trainer: Trainer
     folder: RunFolder
-    epochs: int  # when to stop
-    description: dict[str, Any]  # what model.safetensors says about itself, beside its metrics
+    epochs: int
+    description: dict[str, Any]  # the header of model.safetensors, without its metrics
     unusable: Sequence[Unusable] = ()  # files that were left out of the data
     checkpoint_every_s: float | None = 60.0
     checkpoint_every_steps: int | None = None
-    minutes: float | None = None  # train as many epochs as fit, by the speed at the start
+    minutes: float | None = None  # train as many epochs as fit, at the speed of the first steps
     patience: int | None = None  # stop after so many epochs without a smaller E on validation
-    keep: str = "best"  # the epoch of model.safetensors: "best" by E on validation, or "last"
-    watch: Callable[[dict[str, Any]], None] | None = None  # gets each epoch's record; may prune
+    keep: str = "best"  # the epoch to store: "best" by E on validation, or "last"
+    watch: Callable[[dict[str, Any]], None] | None = None  # takes each epoch's record; may prune
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
-    events: EventLog | None = None  # None writes nothing for TensorBoard
-    saved: float = field(default_factory=time.perf_counter)
+    events: EventLog | None = None  # for TensorBoard
+    saved: float = field(default_factory=time.perf_counter)  # when
 
     @property
     def processes(self) -> Processes:
         return self.trainer.processes
 
     def start_or_resume(self) -> None:
-        """Resume the last checkpoint, or start where rank 0 finds none."""
+        """Resume from the checkpoint, or start if rank 0 finds none."""
         is_old = self.processes.send(self.folder.last.exists())
         if self.processes.is_first:
             self.note_environment(is_old)
@@ -59,20 +59,20 @@ class Run:
         self.resume() if is_old else self.start()
 
     def note_environment(self, is_old: bool) -> None:
-        """Write environment.json; say what has changed in it since the run was stopped."""
+        """Write environment.json and warn of what has changed since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
         environment |= {"processes": self.processes.size, "sums": self.processes.sums}
         if is_old:
             for change in changes(read_json(self.folder.environment), environment):
-                self.console.line(f"warning: {change}: equal up to rounding, not to the byte")
+                self.console.line(f"warning: {change}: the results are equal up to rounding only")
         write_json(self.folder.environment, environment)
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
         trainer, class_names = self.trainer, self.description["class_names"]
         if self.processes.is_first:
-            self.folder.keep_records(0)  # none of a process killed before its first checkpoint
+            self.folder.keep_records(0)  # drop those of a process killed before its checkpoint
         E, baseline = trainer.validate().means()["E"], math.log(len(class_names))
         self.console.untrained(E, baseline, len(class_names))
         num_train, num_val = len(trainer.batches.image_set), len(trainer.evaluator.image_set)
@@ -82,16 +82,16 @@ class Run:
             "num_images": {"train": num_train, "val": num_val, "unusable": len(self.unusable)},
         })  # fmt: skip
         if self.minutes is not None:
-            # Decided once and kept in every checkpoint, so that a resumed run keeps its schedule.
+            # Every checkpoint stores the number, so that a resumed run keeps its schedule.
             epoch_s = self.processes.send(seconds_per_epoch(trainer))
             self.set_epochs(max(1, int(60 * self.minutes / epoch_s)))
-            plan = f"{self.epochs} epochs of about {epoch_s:.1f} s"
-            self.console.line(f"{self.minutes:g} minutes: {plan}")
+            plan = f"{self.minutes:g} minutes: {self.epochs} epochs of about {epoch_s:.1f} s"
+            self.console.line(plan)
         trainer.stopwatch("start")
         self.save()
 
     def set_epochs(self, epochs: int) -> None:
-        """Train for another number of epochs than the settings say, and stretch the schedule."""
+        """Change the number of epochs, and stretch the schedule."""
         trainer = self.trainer
         self.epochs = trainer.progress.epochs = epochs
         trainer.schedule = replace(trainer.schedule, num_steps=epochs * len(trainer.batches))
@@ -105,23 +105,23 @@ class Run:
             asked_before = header["settings"]["train"]["epochs"]
             self.set_epochs(progress.epochs_to_do(self.epochs, asked_before))
         if progress.done and not progress.is_enough(self.epochs, self.patience):
-            progress.done = False  # more epochs than before: its end is no longer one
+            progress.done = False  # more epochs are asked for: drop the line of the end
             progress.num_records -= 1
         for phase, seconds in progress.time_s.items():
             trainer.stopwatch.seconds[phase] += seconds
         if self.processes.is_first:
             self.folder.keep_records(progress.num_records)
         else:
-            progress.train = Totals()  # the sums so far are counted once, by rank 0
+            progress.train = Totals()  # rank 0 alone keeps the sums so far
             trainer.losses.zero_()
 
     def fit(self) -> None:
         """Train to the last epoch; do nothing if the run is finished.
 
         Raises:
-            Interrupted: a signal came; everything is saved.
-            NotFinite: a number was not finite; the best model and the checkpoint are kept.
-            Pruned: by `watch`; everything is saved.
+            Interrupted: a signal arrived; the run is saved.
+            NotFinite: a number was not finite; the best model and the checkpoint stay.
+            Pruned: `watch` raised it; the run is saved.
             WorkerLost: another process did not answer.
         """
         progress = self.trainer.progress
@@ -142,10 +142,10 @@ class Run:
         self.end()
 
     def end(self) -> None:
-        """Write the last line of the log, save, and say which epoch was kept."""
+        """Write the last line of the log, save, and print which epoch was kept."""
         progress, time_s = self.trainer.progress, self.trainer.stopwatch.seconds
         if progress.epoch < self.epochs:
-            self.console.line(f"E on validation has not fallen for {self.patience} epochs: stopped")
+            self.console.line(f"stopped: E on validation did not fall for {self.patience} epochs")
         end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
         self.log({**end, "time_s": {name: round(s, 3) for name, s in time_s.items()}})
         progress.done = True
@@ -157,21 +157,21 @@ class Run:
             self.console.kept(record, num_images, self.folder.model)
 
     def what_next(self) -> str:
-        """Return the command to go on with, or what to try if E has ended above ln K."""
+        """Return the next command, or what to try if E ended above ln K."""
         start, *_, last, _ = self.folder.records()
         E, E_train, baseline = last["val"]["E"], last["train"]["E"], start["baseline"]
         if E <= baseline:
             return f"next: python -m crossent evaluate {self.folder.path}"
         lr, num_classes = self.trainer.schedule.peak_lr, len(start["class_names"])
-        cure = f"try optim.lr={lr / 10:g} (it was {lr:g}), or see train.py --find-lr"
-        if E_train < baseline:
-            cure = f"it overfits (E = {short(E_train)} in training): try more pictures, fewer "
-            cure += "epochs, train.mixup=0.3 or a larger optim.weight_decay"
         what = f"above ln {num_classes} = {baseline:.4f}, the value of a uniform guess"
-        return f"E on validation ended at {short(E)}, {what}: {cure}"
+        advice = f"try optim.lr={lr / 10:g} (it was {lr:g}), or see train.py --find-lr"
+        if E_train < baseline:
+            advice = f"the model overfits (E = {short(E_train)} in training): try more pictures, "
+            advice += "fewer epochs, train.mixup=0.3 or a larger optim.weight_decay"
+        return f"E on validation ended at {short(E)}, {what}: {advice}"
 
     def one_epoch(self) -> dict[str, Any]:
-        """Train, validate, keep the best model, log, save: in an order that survives any kill."""
+        """Train, validate, store the best model, log and save, in an order that survives a kill."""
         trainer, progress = self.trainer, self.trainer.progress
         with self.console.bar(progress.epoch + 1, len(trainer.batches), progress.batch) as bar:
             for _ in trainer.train_epoch():
@@ -184,7 +184,7 @@ class Run:
         return record
 
     def save_or_stop(self) -> None:
-        """Save if it is time to, or stop after a signal; rank 0 decides when, for all processes."""
+        """Save if a checkpoint is due, or stop after a signal; all processes do the same."""
         every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
         by_time = every_s is not None and time.perf_counter() - self.saved > every_s
         by_steps = every_steps is not None and self.trainer.step % every_steps == 0
@@ -196,7 +196,7 @@ class Run:
             self.save()
 
     def keep_best(self, record: dict[str, Any]) -> None:
-        """Write model.safetensors if E on validation is the smallest so far."""
+        """Write model.safetensors if this epoch is the best so far, or if the last one is kept."""
         trainer, progress, E = self.trainer, self.trainer.progress, record["val"]["E"]
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
@@ -221,7 +221,7 @@ class Run:
         self.trainer.progress.num_records += 1
 
     def save(self) -> None:
-        """Write last.safetensors; the best model and the lines that it relies on are there."""
+        """Write last.safetensors; what it refers to is on the disk before."""
         trainer = self.trainer
         trainer.stopwatch("rest")
         trainer.progress.time_s = dict(trainer.stopwatch.seconds)

@@ -36,10 +36,10 @@ class RunFolder:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Make the folder and keep other processes out of it for the block, or raise UserError.
+        """Make the folder and lock it for the block; raise UserError if it is in use.
 
-        A mistake in the block before the first checkpoint undoes what it has begun, so that the
-        same command can be given again, corrected. A signal leaves all for --resume.
+        An error before the first checkpoint removes the new folder, so that the corrected command
+        can name it again. A signal leaves it for --resume.
         """
         from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
 
@@ -49,15 +49,13 @@ class RunFolder:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            raise UserError(
-                f"{self.path} is in use by another training; wait for its end, "
-                "or name another folder with --out"
-            ) from None
+            words = "is in use by another training; wait for its end, or name another --out"
+            raise UserError(f"{self.path} {words}") from None
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
-            why = f"cannot be locked ({error.strerror}): start no second training in it"
-            print(f"warning: {self.path} {why}", file=sys.stderr)
+            words = f"cannot be locked ({error.strerror}): start no second training in it"
+            print(f"warning: {self.path} {words}", file=sys.stderr)
         try:
             remove_temporary_files(self.path)
             yield
@@ -77,60 +75,62 @@ class RunFolder:
             raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
 
     def create(self, config: str) -> None:
-        """Make the folder with its config.yaml; raise UserError if it holds a run already."""
+        """Make the folder with its config.yaml; raise UserError if it is used already."""
         self.make()
-        if self.config.exists():
-            raise UserError(
-                f"{self.path} holds a run already: go on with --resume {self.path}, "
-                "or name another folder with --out"
-            )
+        check_unused(self.path)
         write_text(self.config, config)
 
     def check_is_run(self) -> None:
         """Raise UserError unless a run has begun here."""
         if not self.config.is_file():
-            raise UserError(
-                f"{self.path} holds no run: it has no config.yaml; start one with --out {self.path}"
-            )
+            words = f"holds no run: it has no config.yaml; start one with --out {self.path}"
+            raise UserError(f"{self.path} {words}")
 
     def keep_origins(self, origins: dict[str, str]) -> None:
-        """Write origins.json: where each setting came from; a resumed run adds its arguments."""
+        """Write where each setting came from; a resumed run adds its arguments."""
         old = read_json(self.origins)
         new = {n: o for n, o in origins.items() if o.startswith("argument") or not old}
         write_json(self.origins, {**old, **new})
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
-        """Write unusable.csv: each file that was left out, and why."""
+        """Write each file that was left out, and the reason."""
         text = io.StringIO()
         rows = [("path", "reason"), *((bad.path, bad.reason) for bad in unusable)]
         csv.writer(text, lineterminator="\n").writerows(rows)
         write_text(self.unusable, text.getvalue())
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a whole line to metrics.jsonl and hand it to the system at once."""
+        """Add a line to metrics.jsonl."""
         line = json.dumps(record, allow_nan=False) + "\n"
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(line)
-        except OSError as error:  # of a full disk, which names no file
+        except OSError as error:  # that of a full disk names no file
             raise OSError(error.errno, error.strerror, str(self.metrics)) from error
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl without a torn last one, which a kill leaves."""
+        """Return the lines of metrics.jsonl, without a last one that a kill cut off."""
         if not self.metrics.exists():
             return []
         text = self.metrics.read_text(encoding="utf-8")
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def keep_records(self, count: int) -> None:
-        """Drop what was logged after the checkpoint that a run goes on from."""
+        """Keep the first `count` lines: those that the checkpoint knows."""
         records = self.records()
         if len(records) < count:
             raise UserError(
-                f"{self.metrics} has {len(records)} whole lines, {self.last} counts on {count}; "
-                "bring back the file that belongs to it"
+                f"{self.metrics} has {len(records)} whole lines, but {self.last} needs {count}; "
+                "restore the file that belongs to it"
             )
         write_text(self.metrics, "".join(json.dumps(r) + "\n" for r in records[:count]))
+
+
+def check_unused(path: Path) -> None:
+    """Raise UserError if a folder holds a run, a group of runs or a sweep."""
+    if any((path / name).exists() for name in ("config.yaml", "group.json", "sweep.yaml")):
+        words = f"is used already: go on with --resume {path}, or name another --out"
+        raise UserError(f"{path} {words}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP: what a signal does depends on what there is to lose.
+"""Ctrl-C, SIGTERM and SIGHUP: what a signal does depends on what the program is doing.
 
-nothing yet         leave_on_signals()       says so and leaves
-nothing new         StopRequest.raising()    raises: files are closed, workers are ended
-a step, a save      StopRequest              remembered; the loop obeys between two steps
+imports             leave_on_signals()       the process prints a line and ends
+reading, drawing    StopRequest.raising()    an exception closes files and ends workers
+training            StopRequest              the run saves and stops after the current step
 """
 
 import os
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal came; like KeyboardInterrupt not an Exception, so that no one takes it for one."""
+    """A signal arrived; no Exception, so that `except Exception` does not catch it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -23,9 +23,9 @@ class Interrupted(BaseException):
 
 
 class StopRequest:
-    """Holds the first signal; a second one ends the process at once.
+    """The first signal; a second one ends the process at once.
 
-    SIGHUP comes from the kernel and from the shell: the second one is no impatience.
+    A closed terminal sends SIGHUP twice, from the kernel and from the shell: that counts as one.
     """
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class StopRequest:
         for stream in (1, 2):
             try:
                 os.write(stream, b"")
-            except OSError:  # the terminal is gone: what is printed goes nowhere
+            except OSError:  # the terminal is gone: discard what is printed
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         if self.raises:
             raise Interrupted(signum)
 
     @contextmanager
     def raising(self) -> Iterator[None]:
-        """Raise Interrupted on a signal in the block or before it; the block can be repeated."""
+        """Raise Interrupted on a signal in the block or before it."""
         self.raises = True
         try:
             if self.signum is not None:
@@ -63,18 +63,18 @@ class StopRequest:
 
 
 def leave_on_signals() -> None:
-    """Let a signal end the process with one line; imports written in C swallow an exception."""
+    """Let a signal end the process with one line; an import in C would swallow an exception."""
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, f"{signal.Signals(signum).name}: stopped before the start\n".encode())
+        os._exit(128 + signum)
+
     handle_signals(leave)
 
 
-def leave(signum: int, frame: FrameType | None) -> None:
-    with suppress(OSError):  # the terminal may be gone
-        os.write(2, f"{signal.Signals(signum).name}: stopped before anything had begun\n".encode())
-    os._exit(128 + signum)
-
-
 def handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Install the handler; under nohup, which ignores SIGHUP, a training goes on."""
+    """Install the handler, except for SIGHUP where nohup has it ignored."""
     for signum in SIGNALS:
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
             signal.signal(signum, handler)

@@ -1,4 +1,4 @@
-"""A step, an epoch, a validation. `run.py` adds the log, checkpoints and the best model."""
+"""A step, an epoch and a validation; `run.py` adds the log, checkpoints and the best model."""
 
 import copy
 import math
@@ -23,10 +23,12 @@ from data.batches import Batch, TrainBatches
 from data.sampler import Ids
 from models.head import train_mode
 
-MAX_UNCOUNTED = 1 << 18  # logits
-GRAIN = 2.0**-20  # nats; sums of whole grains come out the same in any order
-NUM_TIMED = 12  # steps that measure the speed, after
-NUM_IGNORED = 2  # in which libraries choose their kernels
+# Logits that wait to be counted: counting at each step would take 1.3 ms of a step of 25 ms on a
+# CPU, and would wait for a GPU.
+MAX_UNCOUNTED = 1 << 18
+GRAIN = 2.0**-20  # nats; sums of whole grains are the same in any order
+NUM_TIMED = 12  # steps that measure the speed
+NUM_IGNORED = 2  # steps before them, in which libraries choose their kernels
 STEP_PHASES = ("wait", "augment", "forward+backward")
 PHASES = ("start", "decode", *STEP_PHASES, "validation", "checkpoint", "rest")
 
@@ -49,27 +51,27 @@ class Stopwatch:
 
 @dataclass
 class Progress:
-    """Where a run stands; a resume needs this, the weights, the optimizer and the generators."""
+    """How far a run has come: what a checkpoint needs beside tensors and generators."""
 
-    epoch: int = 0  # epochs finished
-    batch: int = 0  # steps done in the epoch under way
-    train: Totals = field(default_factory=Totals)  # of the epoch under way
-    step_s: float = 0.0  # time spent in the steps of the epochs finished
+    epoch: int = 0  # finished epochs
+    batch: int = 0  # finished steps of the current epoch
+    train: Totals = field(default_factory=Totals)  # of the current epoch
+    step_s: float = 0.0  # time spent in the steps of the finished epochs
     time_s: dict[str, float] = field(default_factory=dict)  # of the whole run, by phase
     best_E: float | None = None
     best_epoch: int = 0
-    epochs: int | None = None  # decided by train.minutes
+    epochs: int | None = None  # number of epochs that train.minutes allows
     num_records: int = 0  # lines of metrics.jsonl
-    done: bool = False  # the last of them is the end
+    done: bool = False  # whether the last line is the end
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> "Progress":
-        """Return the reverse of `asdict`, without what other versions have noted besides."""
+        """Reverse `asdict`; ignore the entries of other versions."""
         known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
         return cls(**known | {"train": Totals(**found["train"])})
 
     def epochs_to_do(self, asked: int, asked_before: int) -> int:
-        """Return what train.minutes has decided, if it has, unless more are asked for now."""
+        """Return the number of epochs that train.minutes allows, or a larger one asked for now."""
         raised = asked > max(asked_before, self.epochs or 0)
         return asked if self.epochs is None or raised else self.epochs
 
@@ -81,7 +83,7 @@ class Progress:
 
 @dataclass
 class Trainer:
-    """A model and all that trains it."""
+    """A model and everything that trains it."""
 
     model: nn.Module
     criterion: TrainingLoss
@@ -90,12 +92,12 @@ class Trainer:
     evaluator: Evaluator  # on the validation pictures; knows device and precision
     schedule: Schedule
     processes: Processes = ALONE
-    average: WeightAverage | None = None  # if there is one, it is what is evaluated
-    is_pretrained: bool = False  # the model has begun with the weights of another one
+    average: WeightAverage | None = None  # if there is one, its model is evaluated
+    is_pretrained: bool = False  # whether the model began with the weights of another one
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     progress: Progress = field(default_factory=Progress)
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
-    losses: Tensor = field(init=False)  # (2, N) sum over its steps and their number, by picture
+    losses: Tensor = field(init=False)  # (2, N) per picture: the sum of its losses, their number
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -103,19 +105,19 @@ class Trainer:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model that is validated, and stored as the best one."""
+        """The model that is validated and stored."""
         return self.average.model if self.average else self.model
 
     @property
     def step(self) -> int:
-        """Steps done in the whole run."""
+        """Finished steps of the whole run."""
         return self.progress.epoch * len(self.batches) + self.progress.batch
 
     def train_step(self, batch: Batch, lr: float | None = None) -> None:
-        """Do one step of SGD down the gradient of E, the article's (5.2).
+        """Do one step of SGD along the negative gradient of E, the article's (5.2).
 
         Raises:
-            NotFinite: the loss or the gradient is; the weights are those before the step.
+            NotFinite: the loss or the gradient is not finite; the weights have not changed.
         """
         lr = self.schedule.lr_at(self.step) if lr is None else lr
         for group in self.optimizer.param_groups:
@@ -125,7 +127,7 @@ class Trainer:
         generators = generator_states(self.evaluator.device)  # to repeat the step if it fails
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
-            loss = self.criterion(logits, batch.target)  # E, the mean over this process's part
+            loss = self.criterion(logits, batch.target)  # mean E of this process's part
         self.optimizer.zero_grad()
         loss = loss * self.share_of(batch)
         loss.backward()
@@ -141,7 +143,9 @@ class Trainer:
         self.progress.batch += 1
         if self.average:
             self.average.update(self.model, self.step)
-        self.keep_answers(batch, logits.detach())
+        self.uncounted.append((self.own_ids(batch), logits.detach(), batch.target))
+        if len(self.uncounted) * logits.numel() >= MAX_UNCOUNTED:
+            self.count_answers()
 
     def share_of(self, batch: Batch) -> Tensor | float:
         """Return the share of this process's part in the weight of the whole batch."""
@@ -150,22 +154,13 @@ class Trainer:
         own = self.criterion.weights(batch.target).sum()
         return own / add_up(own.clone())
 
-    def keep_answers(self, batch: Batch, logits: Tensor) -> None:
-        """Remember the logits of this process's part, to be counted some steps later.
-
-        Counting at each step takes 1.3 ms of a step of 25 ms on a CPU, and would wait for a GPU.
-        """
-        self.uncounted.append((self.own_ids(batch), logits, batch.target))
-        if len(self.uncounted) * logits.numel() >= MAX_UNCOUNTED:
-            self.count_answers()
-
     def own_ids(self, batch: Batch) -> Ids:
         """Return the sample ids of this process's part of a batch."""
         part = self.processes.part_of(len(batch.sample_ids))
         return batch.sample_ids[part.start : part.stop]
 
     def count_answers(self) -> None:
-        """Bring the totals, and the losses of the pictures' own labels, up to the last step."""
+        """Add the last steps to the totals, and to the losses of the pictures' own labels."""
         if not self.uncounted:
             return
         ids, logits, targets = zip(*self.uncounted, strict=True)
@@ -178,12 +173,12 @@ class Trainer:
         self.losses.index_add_(1, torch.from_numpy(own), both)
 
     def train_totals(self) -> Totals:
-        """Return the sums of the epoch under way, up to the last step, of all processes."""
+        """Return the sums of the current epoch over all processes."""
         self.count_answers()
         return Totals(*self.processes.add_numbers(self.progress.train.numbers()))
 
     def train_epoch(self) -> Iterator[None]:
-        """Do the rest of the epoch under way, with a pause after each step."""
+        """Do the remaining steps of the current epoch; yield after each."""
         train_mode(self.model)
         self.stopwatch("rest")
         for batch in self.batches.epoch(self.progress.epoch, self.progress.batch, self.stopwatch):
@@ -193,7 +188,7 @@ class Trainer:
             self.stopwatch("rest")
 
     def validate(self) -> Totals:
-        """Return the sums over the validation pictures, each counted once by one process."""
+        """Return the sums over the validation pictures; each is counted by one process."""
         self.stopwatch("rest")
         self.answers = torch.zeros(len(self.evaluator.image_set), 2, dtype=torch.float64)
         totals = self.evaluator(self.evaluated, self.answers)
@@ -202,7 +197,7 @@ class Trainer:
         return totals
 
     def finish_epoch(self, val: Totals) -> dict[str, Any]:
-        """Count the epoch as done; return its line of metrics.jsonl."""
+        """Count the epoch as finished and return its line of metrics.jsonl."""
         p, train = self.progress, self.train_totals()
         if not math.isfinite(val.E):
             raise NotFinite(explain_validation(self, val.E))
@@ -221,9 +216,9 @@ class Trainer:
 
 
 def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
-    """Return E and the number of right answers, summed, without smoothing or weights as in val.
+    """Return the sum of E, without smoothing and weights, and the number of correct predictions.
 
-    With mixup the target (B, K) is soft: an answer is right by the share t_k of its class.
+    With mixup the target (B, K) is soft: a prediction of class k counts as t_k.
     """
     predicted = logits.argmax(dim=1, keepdim=True)
     target = target.double() if target.ndim == 2 else target
@@ -233,12 +228,12 @@ def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
 
 
 def in_grains(values: Tensor) -> Tensor:
-    """Round, so that a sum does not depend on its order."""
+    """Round, so that a sum does not depend on the order of its terms."""
     return (values / GRAIN).round() * GRAIN
 
 
 def seconds_per_epoch(trainer: Trainer) -> float:
-    """Measure a few training steps and one validation on a copy; nothing of the run changes."""
+    """Measure a few training steps and one validation, on a copy of the model."""
     device = trainer.evaluator.device
     generators = generator_states(device)
     model, optimizer = copy.deepcopy((trainer.model, trainer.optimizer))  # they share parameters

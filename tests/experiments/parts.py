@@ -1,4 +1,4 @@
-"""What the tests of the experiments share: a folder of drawings, and the words of a quick run."""
+"""A folder of drawings and the arguments of a quick run, for the tests of experiments."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ NUM = 60
 
 @dataclass(frozen=True)
 class InSecond(forked.Mishap):
-    """Befalls the process when the run of this name has finished its first epoch."""
+    """A mishap when the run of this name has finished its first epoch."""
 
     place: str  # the name of the run in its group or sweep
 
@@ -35,7 +35,7 @@ class InSecond(forked.Mishap):
 
 
 def draw_folder(root: Path, num: int = NUM) -> Path:
-    """root/CLASS/NUMBER.png; the first drawing of each class is there twice, the second time paler.
+    """Write root/CLASS/NUMBER.png; of the first drawing of each class there is a paler copy.
 
     So the copies are near-duplicates, not the same files.
     """
@@ -50,13 +50,13 @@ def draw_folder(root: Path, num: int = NUM) -> Path:
 
 
 def quick(root: Path, *more: str) -> list[str]:
-    """Arguments of a run that takes a second."""
+    """Return the arguments of a run that takes a second."""
     words = ["-c", "tests/tiny.yaml", "train.threads=1", "optim.lr=0.03", "data.source=folder"]
     return [*words, f"data.root={root}", *more]
 
 
 def answers(run: Path):
-    """The y of a run for its validation pictures (N, K), their labels and names, worked out anew.
+    """Return y (N, K) of a run for its validation pictures, their labels and their names.
 
     By the model alone: nothing of what evaluates is used.
     """

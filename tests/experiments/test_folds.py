@@ -1,4 +1,4 @@
-"""Cross-validation: every picture is judged once, by a model that had not seen it."""
+"""Cross-validation: each picture is predicted once, by a model trained without it."""
 
 import json
 import os
@@ -15,12 +15,13 @@ from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Totals
+from crossent.experiments.compare import compare_runs
 from crossent.experiments.group import Group, wants_group
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
 from tests.experiments.parts import NUM, InSecond, answers, draw_folder, epoch_of_model, quick
 from tests.forked import Command
-from tests.training.parts import EPOCHS, make_run
+from tests.training.parts import CPU, EPOCHS, make_run
 
 FOLDS = ("fold-1", "fold-2")
 
@@ -32,7 +33,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def group(root, tmp_path_factory):
-    """The folder of a finished group, and what it printed."""
+    """Return the folder of a finished group, and its output."""
     folder = tmp_path_factory.mktemp("folds")
     command = Command(folder, *quick(root), "data.folds=2", "--out", folder / "group")
     return folder / "group", command.end(status=0)[0]
@@ -111,22 +112,24 @@ def test_killed_in_the_middle_of_a_fold_stopped_by_ctrl_c_and_resumed(root, grou
 def test_a_finished_group_goes_on_only_in_ways_that_all_runs_allow(group, tmp_path):
     path = tmp_path / "group"
     shutil.copytree(group[0], path)
-    _, err = Command(tmp_path, "optim.lr=0.2", "--resume", path).end(2)
-    assert "optim.lr: 0.03 -> 0.2" in err and err.count("\n") == 1
+    for word, reason in {"optim.lr=0.2": "optim.lr: 0.03 -> 0.2", "data.folds=3": "2 -> 3"}.items():
+        with pytest.raises(UserError, match=reason):
+            Group(path).keep_config(load_settings(Group(path).config, [word]).settings)
     assert (path / "group.yaml").read_bytes() == (group[0] / "group.yaml").read_bytes()
+    with pytest.raises(UserError, match=f"is a group of runs; name one, such as {path / FOLDS[0]}"):
+        main(["evaluate", str(path)])
     Command(tmp_path, "train.epochs=3", "--resume", path).end(status=0)
     assert [epoch_of_model(path / name) for name in FOLDS] == [3, 3]
     assert load_settings(Group(path).config).settings.train.epochs == 3
-    found = Command(tmp_path, "crossent", "compare", "--json", group[0], path).end(status=0)[0]
-    (comparison,) = json.loads(found)["comparisons"]
+    (comparison,) = compare_runs([group[0], path], None, CPU)[1]["comparisons"]
     accuracies = [
         json.loads((folder / "summary.json").read_text())["accuracy"]["value"]
         for folder in (group[0], path)
     ]
     assert comparison["num_images"] == NUM + 3
     assert comparison["accuracy"]["value"] == pytest.approx(accuracies[1] - accuracies[0])
-    _, err = Command(tmp_path, "crossent", "compare", path, path / "fold-1").end(2)
-    assert "data.folds" in err and err.count("\n") == 1
+    with pytest.raises(UserError, match=r"have other validation pictures .* or data\.folds"):
+        compare_runs([path, path / "fold-1"], None, CPU)
 
 
 def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
@@ -135,6 +138,7 @@ def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
         words = ("data.folds=20", "--out", path)
         _, err = Command(tmp_path, *quick(where), *words).end(2)
         assert message in err and err.count("\n") == 1
+    path.mkdir()
     Group(path).create(settings_of("data.folds=3"), None)
     with pytest.raises(UserError, match=f"is used already: go on with --resume {path}"):
         Group(path).create(settings_of("data.folds=3"), None)
@@ -142,17 +146,6 @@ def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
 
 def settings_of(*words):
     return load_settings(None, ["data.source=folder", "data.root=here", *words]).settings
-
-
-def test_where_one_run_is_needed_a_group_names_one_and_the_number_of_folds_stays(tmp_path):
-    group = Group(tmp_path / "group")
-    group.create(settings_of("data.folds=3"), None)
-    before = group.config.read_bytes()
-    with pytest.raises(UserError, match=f"is a group of runs; name one, such as {group.runs[0]}"):
-        main(["evaluate", str(group.path)])
-    with pytest.raises(UserError, match=r"data\.folds: 3 -> 4"):
-        group.keep_config(settings_of("data.folds=4"))
-    assert group.config.read_bytes() == before
 
 
 @pytest.mark.parametrize(

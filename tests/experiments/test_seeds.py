@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from crossent.evaluation.scores import Outputs
+from crossent.experiments.compare import compare_runs
 from crossent.experiments.group import about_seeds
 from tests.experiments.parts import answers
 from tests.forked import Command
+from tests.training.parts import CPU
 
 SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1")
 SEEDS = ("seed-5", "seed-6")
@@ -45,20 +47,19 @@ def test_mean_and_standard_deviation(group):
 
 
 def test_the_interval_of_a_share_stays_between_0_and_1():
-    """Two seeds that differ much: Student's t of one degree of freedom reaches far."""
+    """Two seeds that differ much have a wide interval: Student's t of one degree of freedom."""
     right = np.array([[1] * 9 + [0], [1] * 4 + [0] * 6])
     text, facts = about_seeds([Outputs(np.eye(2)[1 - r], np.zeros(10, int)) for r in right])
     assert facts["accuracy"]["mean"] == {"value": 0.65, "low": 0.0, "high": 1.0}
     assert "0.0% to 100.0%" in text and facts["E"]["mean"]["low"] >= 0
 
 
-def test_groups_are_compared_picture_by_picture(group, tmp_path):
+def test_groups_are_compared_picture_by_picture(group):
     path, _ = group
-    out, _ = Command(tmp_path, "crossent", "compare", path, path / "seed-5").end(status=0)
-    assert out.startswith("12 pictures, the same for all")
-    assert "seed-5 minus group" in out and "group/seed-6" in out
-    found = Command(tmp_path, "crossent", "compare", "--json", path / "seed-5", path).end(0)[0]
-    (comparison,) = json.loads(found)["comparisons"]
-    Es = [run["E"]["value"] for run in json.loads(found)["runs"]]
+    text, facts = compare_runs([path / "seed-5", path], None, CPU)
+    assert text.startswith("12 pictures, the same for all")
+    assert "group minus seed-5" in text and "group/seed-6" in text
+    (comparison,) = facts["comparisons"]
+    Es = [run["E"]["value"] for run in facts["runs"]]
     assert comparison["second"] == "group"
     assert comparison["E"]["value"] == pytest.approx((Es[1] + Es[2]) / 2 - Es[0])

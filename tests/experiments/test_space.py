@@ -1,7 +1,6 @@
-"""A sweep in YAML: what it says, and every mistake with its line."""
+"""A sweep in YAML: what is read, and each mistake with its line."""
 
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from crossent.errors import UserError
 from crossent.experiments.space import load_sweep
@@ -35,17 +34,17 @@ def test_a_sweep_is_a_config_with_two_more_sections_and_is_written_as_it_was_rea
     assert found.settings.train.epochs == 7 and found.settings.seed == 4
     assert found.plan.strategy == "random" and found.num_trials == 5
     assert found.space == {
-        "optim.lr": FloatDistribution(0.001, 1, log=True),
-        "train.ema": CategoricalDistribution([None, 2.0]),
-        "train.epochs": IntDistribution(2, 10),
-        "model.name": CategoricalDistribution(["small_cnn", "torchvision/resnet18"]),
+        "optim.lr": {"low": 0.001, "high": 1, "log": True},
+        "train.ema": [None, 2.0],
+        "train.epochs": {"low": 2, "high": 10},
+        "model.name": ["small_cnn", "torchvision/resnet18"],
     }
     assert load_sweep(sweep(found.to_yaml())) == found
 
 
 def test_a_sweep_can_start_from_another(sweep, tmp_path):
     (tmp_path / "base.yaml").write_text("sweep: {strategy: grid}\nspace: {seed: [1]}\n")
-    assert load_sweep(sweep("base: base.yaml\n")).space == {"seed": CategoricalDistribution([1])}
+    assert load_sweep(sweep("base: base.yaml\n")).space == {"seed": [1]}
     found = load_sweep(sweep("base: base.yaml\nspace: {train: {epochs: [1, 2], ema: [1.0, 2.0]}}"))
     assert "seed" not in found.space and found.num_trials == 4
 
@@ -57,14 +56,9 @@ def test_a_sweep_can_start_from_another(sweep, tmp_path):
         ("optim: {lr: 0.1}", "lr must be a list of words or numbers, or a range such as {low"),
         ("optim: {lr: []}", "optim.lr must be a list of words or numbers"),
         ("optim: {lr: [0.1, -1]}", "optim.lr must be greater than 0; got -1"),
-        ("optim: {lr: {low: 0.1}}", "or a range such as {low: 0.01, high: 0.3"),
         ("optim: {lr: {low: 1, high: 0.1}}", "optim.lr: `low <= high` must hold"),
-        ("optim: {lr: {low: 0, high: 1}}", "optim.lr must be greater than 0; got 0"),
-        ("optim: {weight_decay: {low: 0, high: 1, log: true}}", "`low > 0` must hold for `log"),
         ("optim: {lr: {low: 0.1, high: 1, lg: true}}", "or a range such as {low: 0.01"),
-        ("optim: {lr: {low: a, high: 1}}", "optim.lr must be a valid number; got 'a'"),
         ("optim: {nesterov: {low: 0, high: 1}}", "optim.nesterov must be a valid boolean; got 0"),
-        ("model: {width: {low: 8, high: 32.5}}", "model.width must be a valid integer"),
         ("train: {ema: {low: null, high: 3}}", "train.ema: "),
         ("data: {mean: [[0.5, 0.5, 0.5]]}", "data.mean must be a list of words or numbers"),
         ("data: {val_fraction: [0.1, 0.2]}", "data.val_fraction cannot be tried: trials"),
@@ -96,9 +90,7 @@ def test_all_mistakes_at_once(sweep):
         ("seed: 1\n", "FILE:1: a sweep needs a section space"),
         ("seed: 1\nspace: 3\n", "FILE:2: a sweep needs a section space"),
         ("sweep: {strategy: grid}\nspace:\n  optim: {lr: {low: 0.1, high: 1}}\n",
-         "FILE:3: optim.lr: a grid needs a list of values"),
-        (f"sweep: {{strategy: grid}}\nspace: {{seed: {[1] * 101}, train: {{epochs: {[1] * 100}}}}}",
-         "FILE:2: the grid has more than 10,000 combinations"),
+         "FILE:3: optim.lr must be a list of words or numbers; got {"),
     ],
 )  # fmt: skip
 def test_a_mistake_of_the_whole(sweep, text, message):

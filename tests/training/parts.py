@@ -1,4 +1,4 @@
-"""A tiny training, in seconds: what the tests of the loop share."""
+"""A training of less than a second, for the tests of training."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ EPOCHS, STEPS_PER_EPOCH = 3, 6
 
 
 def image_set(num: int, seed: int, size: int = 20) -> ImageSet:
-    """Noise that is darker, lighter or redder by its class: easy, but not at once."""
+    """Return noise that is darker, lighter or redder, depending on its class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(num) % 3
     colours = np.array([[90, 100, 110], [160, 150, 140], [170, 90, 100]])
@@ -42,7 +42,7 @@ def make_trainer(
     weight: torch.Tensor | None = None,
     processes: Processes = ALONE,
 ) -> Trainer:
-    """With everything random on: mixup, crops, colours, dropout, balanced sampling."""
+    """Return a trainer with mixup, crops, colours, dropout and balanced sampling."""
     torch.manual_seed(0)
     model = build_model("small_cnn", 3, width=4, dropout=dropout)
     train = image_set(44, seed=1)
@@ -94,7 +94,7 @@ def make_run(
 
 
 def finished(path: Path, **options: Any) -> Run:
-    """Such a run, trained to its end."""
+    """Return such a run, trained to its end."""
     run = make_run(path, **options)
     run.start()
     run.fit()

@@ -1,4 +1,4 @@
-"""What one process of several computes, for a test to compare with a process alone."""
+"""What each of several processes computes, to compare with one process."""
 
 import json
 import math
@@ -19,7 +19,7 @@ SHAPE = (6, 5, 4, 3)  # of a whole batch, half of it for each of two processes
 
 
 def batch_norm(dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
-    """What a layer gives for this process's part of a batch, and its derivatives, from all.
+    """Return the output and the derivatives of a layer, gathered from all processes.
 
     The weights are float32 at least, as under autocast.
     """
@@ -47,7 +47,7 @@ def batch_norm(dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
 
 
 def first_epoch(case: str, dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
-    """The losses of every step, validation and weights after an epoch, from all processes."""
+    """Return the losses of each step, the validation and the weights after one epoch."""
     mixup, weight = CASES[case]
     trainer = make_trainer(
         dropout=0.0,  # each process draws its own
@@ -75,7 +75,7 @@ def first_epoch(case: str, dtype: torch.dtype, processes: Processes) -> dict[str
 
 
 def explained_by_each(processes: Processes) -> int:
-    """The number of processes that say what is not finite in their own part of a batch."""
+    """Return how many processes explain what is not finite in their part of a batch."""
     trainer = make_trainer(processes=processes)
     next(trainer.model.parameters()).data.fill_(math.nan)
     try:
@@ -88,7 +88,7 @@ def explained_by_each(processes: Processes) -> int:
 
 
 def resume_without_a_shared_disk(path: Path, processes: Processes) -> dict[str, Any]:
-    """Resume a run whose checkpoint rank 0 alone can see; of each process, what it has then."""
+    """Resume a run whose checkpoint only rank 0 can see; return sums over the processes."""
     disk = path / f"disk of rank {processes.rank}"
     run = make_run(disk, processes=processes)
     run.start_or_resume()
@@ -103,7 +103,7 @@ def resume_without_a_shared_disk(path: Path, processes: Processes) -> dict[str, 
 
 
 def compute_all(environment: dict[str, str], path: Path) -> None:
-    """Be one of the processes; rank 0 writes what was found."""
+    """Compute everything in one of the processes; rank 0 writes the results."""
     os.environ |= environment
     torch.set_num_threads(1)
     with join_processes(timeout_s=60) as processes:

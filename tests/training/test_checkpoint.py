@@ -1,4 +1,4 @@
-"""What a checkpoint brings back: generators of the device in use, momentum in its layout, ..."""
+"""A checkpoint restores the generators of the device in use, and momentum in its layout."""
 
 import pytest
 import torch

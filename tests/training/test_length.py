@@ -1,4 +1,4 @@
-"""How long to train: until it helps no more, or while there is time; and how fast: --find-lr."""
+"""When to stop: train.patience, train.minutes, more epochs; and the learning-rate finder."""
 
 from dataclasses import asdict
 
@@ -32,24 +32,23 @@ def test_patience_stops_after_so_many_epochs_without_a_smaller_E(tmp_path, monke
 
 
 def checkpoint_of(path, settings, progress):
-    """A folder with a checkpoint that knows nothing but how far it came."""
+    """Return a folder with a checkpoint that holds no tensors, only its progress."""
     folder = RunFolder(path)
     header = {"kind": "checkpoint", "settings": settings.model_dump(mode="json")}
     write_tensors(folder.last, {}, header | {"progress": asdict(progress)})
     return folder
 
 
-def test_more_epochs_change_nothing_where_patience_has_ended_the_run(tmp_path):
+@pytest.mark.parametrize("done", [True, False])
+def test_more_epochs_change_nothing_where_patience_has_ended_the_run(tmp_path, done):
     settings, more = (Settings(train={"epochs": n, "patience": 2}) for n in (9, 20))
-    progress = Progress(epoch=4, best_epoch=2, best_E=0.8, done=True, num_records=6)
+    progress = Progress(epoch=4, best_epoch=2, best_E=0.8, done=done, num_records=6)
     folder = checkpoint_of(tmp_path, settings, progress)
-    assert is_finished(folder, settings) and is_finished(folder, more)
-    progress.done = False
-    assert not is_finished(checkpoint_of(tmp_path, settings, progress), settings)
+    assert is_finished(folder, settings) == is_finished(folder, more) == done
 
 
 def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
-    """20 was the default that nobody had asked for: the minutes decided on 37."""
+    """The default is 20; the minutes allowed 37."""
     old, more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (20, 40, 30))
     folder = checkpoint_of(tmp_path, old, Progress(epoch=37, epochs=37, done=True))
     assert is_finished(folder, old) and not is_finished(folder, more)
@@ -57,42 +56,32 @@ def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
         is_finished(folder, fewer)
 
 
-def timed(path, epochs=100):
-    return make_run(path, epochs, minutes=0.5)
+def test_minutes_become_epochs_which_a_resumed_run_keeps(tmp_path, monkeypatch):
+    """On a machine where an epoch takes 10 s, and then on one where it takes 0.1 s."""
 
+    def timed(name, epoch_s=10.0, epochs=100):
+        measured = "crossent.training.run.seconds_per_epoch"
+        monkeypatch.setattr(measured, lambda trainer: epoch_s)
+        run = make_run(tmp_path / name, epochs, minutes=0.5)
+        run.start_or_resume()
+        return run
 
-@pytest.fixture
-def straight(tmp_path, monkeypatch):
-    """A run of half a minute, where an epoch takes ten seconds, as far as anybody measures."""
-    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 10.0)
-    return finished(tmp_path / "straight", epochs=100, minutes=0.5)
-
-
-def test_minutes_become_epochs_and_the_schedule_fits_them(tmp_path, straight):
+    straight = timed("straight")
+    straight.fit()
     three = finished(tmp_path / "three", epochs=3)
     records = [without_times(run.folder.records()) for run in (straight, three)]
     assert records[0] == records[1], "0.5 minutes are 3 epochs of 10 s"
-
-
-def test_a_resumed_run_keeps_its_plan_on_a_machine_of_another_speed(
-    tmp_path, straight, monkeypatch
-):
-    run = timed(tmp_path / "stopped")
-    run.start()
-    run.one_epoch()
-    run.save()
-    monkeypatch.setattr("crossent.training.run.seconds_per_epoch", lambda trainer: 0.1)
-    resumed = timed(tmp_path / "stopped")
-    resumed.resume()
-    resumed.fit()
-    assert first_difference(straight.folder, resumed.folder) is None
-    more = timed(tmp_path / "stopped", epochs=101)  # than were asked for before
-    more.resume()
+    stopped = timed("stopped")
+    stopped.one_epoch()
+    stopped.save()
+    timed("stopped", epoch_s=0.1).fit()
+    assert first_difference(straight.folder, stopped.folder) is None
+    more = timed("stopped", epochs=101)  # than were asked for before
     assert more.epochs == 101 and not more.trainer.progress.done
 
 
 def test_the_finder_suggests_where_E_falls_fastest():
-    """On a curve whose steepest place is known: a step down around the rate 0.1."""
+    """On a curve that falls fastest around the rate 0.1."""
     lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
     Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
     assert suggest_lr(lrs, Es) == pytest.approx(0.1, rel=0.3)

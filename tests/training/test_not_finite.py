@@ -1,4 +1,4 @@
-"""A number that is not finite: named with its layer and its pictures, before it spoils anything."""
+"""A number that is not finite stops the run; the message names its layer and pictures."""
 
 import math
 from dataclasses import replace
@@ -44,8 +44,8 @@ CAUSES = {
     bad_pixel: "The pixels of {2} are not finite",
     bad_weight: "The weight features.0.0.weight was not finite before the step",
     overflowing_layer: "The output of head is the first that is not finite",
-    bad_loss: "the loss is not for {4}",
-    overflowing_gradient: "The gradient of head.weight is the first, on the way back",
+    bad_loss: "the loss is not finite for {4}",
+    overflowing_gradient: "In the backward pass the gradient of head.weight is the first",
 }
 
 

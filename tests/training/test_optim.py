@@ -1,4 +1,4 @@
-"""The loss of a step; the learning rate over the steps; the running mean of the weights."""
+"""The loss of a step, the learning rate over the steps, the average of the weights."""
 
 import math
 from itertools import pairwise
@@ -38,7 +38,7 @@ def test_no_warmup_and_only_warmup(warmup):
 @pytest.mark.parametrize("soft", [False, True], ids=["indices", "mixed"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
 def test_a_class_weight_weighs_samples_and_moves_no_optimum(label_smoothing, soft):
-    """With weights 1 to 100, torch's own loss would be smallest at class 2 for every label."""
+    """With weights 1 to 100, torch's own loss is smallest at class 2 for every label."""
     labels = torch.tensor([0, 1, 2])
     target = torch.eye(3).roll(1, 0) * 0.3 + torch.eye(3) * 0.7 if soft else labels
     probs = target if soft else torch.eye(3)

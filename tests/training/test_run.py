@@ -1,4 +1,4 @@
-"""A whole run in this process: its files, its log, TensorBoard, and going on after a stop."""
+"""A whole run in this process: its files, its log, TensorBoard, its last lines."""
 
 import errno
 import math
@@ -18,7 +18,7 @@ from crossent.verify_resume import first_difference
 from tests.training.parts import CLASS_NAMES, CPU, STEPS_PER_EPOCH, finished, make_run
 
 
-def test_a_run_leaves_the_files_of_the_design(tmp_path):
+def test_a_run_leaves_the_files_of_the_design_and_says_what_to_do_next(tmp_path, capsys):
     run = finished(tmp_path / "run")
     start, *epochs, end = run.folder.records()
     num_params = sum(p.numel() for p in run.trainer.model.parameters())
@@ -28,12 +28,19 @@ def test_a_run_leaves_the_files_of_the_design(tmp_path):
         "num_images": {"train": 44, "val": 15, "unusable": 0},
     }  # fmt: skip
     assert [(e["epoch"], e["step"]) for e in epochs] == [(1, 6), (2, 12), (3, 18)]
+    assert epochs[-1]["val"]["E"] < 0.8 * start["E"]
     assert set(epochs[0]) == {
         "kind", "epoch", "step", "lr", "train", "val", "images_per_s", "elapsed_s",
     }  # fmt: skip
     assert end["kind"] == "end"
     best = min(epochs, key=lambda e: e["val"]["E"])
     assert (end["best_epoch"], end["best_E"]) == (best["epoch"], best["val"]["E"])
+    accuracy = wilson(round(15 * best["val"]["accuracy"]), 15).text(".1%")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"kept epoch {best['epoch']}: accuracy {accuracy}, E = {best['val']['E']:.4f}; "
+        f"{run.folder.model}"
+    )
+    assert run.what_next() == f"next: python -m crossent evaluate {run.folder.path}"
     assert not list(run.folder.path.glob(".*")), "temporary files were left"
     classifier = load_model(run.folder.path, CPU)
     assert classifier.header["metrics"]["epoch"] == end["best_epoch"]
@@ -82,20 +89,9 @@ def test_a_table_keeps_its_columns_where_E_explodes(capsys):
     assert "1.00e+30" in lines[-1]
 
 
-def test_the_last_lines_name_the_kept_epoch_and_what_to_do_next(tmp_path, capsys):
-    run = finished(tmp_path / "run")
-    best = run.folder.records()[run.trainer.progress.best_epoch]
-    num_right = round(15 * best["val"]["accuracy"])
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        f"kept epoch {best['epoch']}: accuracy {wilson(num_right, 15).text('.1%')}, "
-        f"E = {best['val']['E']:.4f}; {run.folder.model}"
-    )
-    assert run.what_next() == f"next: python -m crossent evaluate {run.folder.path}"
-
-
 @pytest.mark.parametrize(
     ("E_train", "advice"),
-    [(5.0, "try optim.lr=0.005 (it was 0.05)"), (0.1, "it overfits (E = 0.1000 in training): try")],
+    [(5.0, "try optim.lr=0.005 (it was 0.05)"), (0.1, "overfits (E = 0.1000 in training): try")],
 )
 def test_a_run_that_ends_above_ln_K_says_so(tmp_path, E_train, advice):
     run = finished(tmp_path / "run", epochs=1)

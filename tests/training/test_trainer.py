@@ -1,6 +1,5 @@
-"""A step is SGD on E; the sums of the log and of each picture; what is measured leaves no trace."""
+"""A step is SGD on E; the sums of the log and of each picture; measuring changes nothing."""
 
-import math
 import time
 
 import pytest
@@ -16,7 +15,7 @@ def first_batch(trainer):
 
 
 def test_a_step_is_plain_sgd_on_the_cross_entropy():
-    """Against torch's own loss and the update written out: momentum is empty in the first step."""
+    """Compare with torch's own loss and the update by hand; there is no momentum yet."""
     trainer, reference = make_trainer(dropout=0.0), make_trainer(dropout=0.0)
     batch = first_batch(trainer)
     trainer.model.train()
@@ -29,19 +28,6 @@ def test_a_step_is_plain_sgd_on_the_cross_entropy():
     for got, p in zip(trainer.model.parameters(), reference.model.parameters(), strict=True):
         expected = p.detach() - lr * (1 + 0.9) * p.grad  # Nesterov looks ahead by the momentum
         torch.testing.assert_close(got.detach(), expected, rtol=1e-4, atol=1e-6)
-
-
-def test_training_lowers_E():
-    trainer = make_trainer()
-    before = trainer.validate().means()["E"]
-    for epoch in (1, 2, 3):
-        for _ in trainer.train_epoch():
-            pass
-        assert trainer.train_totals().count == trainer.batches.order.num_slots == 45
-        record = trainer.finish_epoch(trainer.validate())
-        assert (record["epoch"], record["step"]) == (epoch, 6 * epoch)
-    assert math.isclose(before, math.log(3), abs_tol=1e-6)
-    assert record["val"]["E"] < 0.8 * before
 
 
 def test_running_statistics_are_means_of_the_first_batches_then_forget_old_ones():
@@ -70,7 +56,7 @@ def test_sums_of_soft_targets_count_the_share_of_the_answer():
 
 
 def test_each_picture_has_the_sum_of_its_own_losses():
-    """Of the labels that the data has, not of those that mixup has blended."""
+    """For the labels of the data, not for those that mixup has mixed."""
     trainer = make_trainer()
     labels = torch.from_numpy(trainer.batches.image_set.labels)
     expected = torch.zeros(2, len(labels), dtype=torch.float64)
@@ -117,7 +103,7 @@ def test_measuring_the_speed_leaves_no_trace():
 
 
 def test_an_epoch_is_its_steps_and_a_validation(monkeypatch):
-    """With a clock that goes on by a second for a step and by 100 for a validation."""
+    """With a clock on which a step takes 1 s and a validation 100 s."""
     clock = [0.0]
     for name, seconds in (("train_step", 1), ("validate", 100)):
 
