@@ -119,7 +119,7 @@ def report(run: Path, device: str) -> None:
 
 @command(
     RUN,
-    argument("paths", nargs="+", metavar="PATH", help="pictures, folders, patterns, - for stdin"),
+    argument("paths", nargs="+", metavar="PATH", help="pictures, folders, - for stdin"),
     argument("--json", dest="form", action="store_const", const="json", help="a line per picture"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
@@ -246,13 +246,9 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
 )
 def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
     """a page in the browser to try a model on (`make demo RUN=...` installs it)"""
-    from threading import Event
+    from crossent.inference.demo import serve
 
-    from crossent.inference.demo import serving
-
-    with serving(load(run, device), examples, port) as address:
-        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
-        Event().wait()
+    serve(load(run, device), examples, port)
 
 
 @command(
