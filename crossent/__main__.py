@@ -238,17 +238,12 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
     )
 
 
-@command(
-    RUN,
-    argument("examples", nargs="*", metavar="PICTURE", help="default: validation pictures"),
-    argument("--port", type=int, help="default: a free one from 7860 on"),
-    DEVICE,
-)
-def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
-    """a page in the browser to try a model on (`make demo RUN=...` installs it)"""
+@command(RUN, DEVICE)
+def demo(run: Path, device: str) -> None:
+    """serve a page in the browser to try a model on (`make demo RUN=...` installs it)"""
     from crossent.inference.demo import serve
 
-    serve(load(run, device), examples, port)
+    serve(load(run, device))
 
 
 @command(

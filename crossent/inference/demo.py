@@ -26,15 +26,11 @@ WELCOME = "Drop a picture, paste one, or choose an example."
 CSS = "#derivation textarea { font-family: monospace; font-size: .8rem }"
 
 
-def serve(classifier: Classifier, examples: Sequence[str] = (), port: int | None = None) -> None:
+def serve(classifier: Classifier) -> None:
     """Serve the page until the process is interrupted, and print its address.
 
-    Args:
-        examples: paths of pictures to offer; by default, validation pictures of the run.
-        port: None takes the first free one from 7860.
-
     Raises:
-        UserError: gradio is not installed, or the port is in use.
+        UserError: gradio is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="crossent-demo-") as folder:
         # gradio reads these when it is imported: where uploads are stored, and no reports
@@ -47,16 +43,13 @@ def serve(classifier: Classifier, examples: Sequence[str] = (), port: int | None
                 "demo: gradio is not installed; `make demo RUN=...` installs it in .venv/demo and "
                 "starts the page"
             ) from None
-        page = make_page(classifier, examples or own_examples(classifier, Path(folder)))
-        try:
-            _, address, _ = page.launch(
-                server_name="127.0.0.1", server_port=port, share=False, max_file_size="32mb",
-                theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-                css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
-                prevent_thread_lock=True,
-            )  # fmt: skip
-        except OSError as error:
-            raise UserError(f"demo: the server does not start: {error}") from None
+        page = make_page(classifier, own_examples(classifier, Path(folder)))
+        _, address, _ = page.launch(
+            server_name="127.0.0.1", share=False, max_file_size="32mb",
+            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
+            prevent_thread_lock=True,
+        )  # fmt: skip
         print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
         Event().wait()
 

@@ -9,8 +9,6 @@ from crossent.files import write_text
 from crossent.report.page import Thumbnail, make_environment, make_thumbnail, small
 from data.decode import UnusableImage
 
-KINDS = {"same": "the same file", "nearly": "nearly the same picture"}
-
 
 def write_page(found: Mapping[str, Any], path: Path) -> None:
     """Write the page.
@@ -19,27 +17,16 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
         found: as from `data.doctor.examine`.
     """
     root = Path(found["root"])
-    leaks, labels, twice = [], [], []
-    for pair in found["duplicates"]:
-        row = KINDS[pair["kind"]], pair["paths"]
-        if pair["across_splits"]:
-            leaks.append(row)
-        if pair["across_classes"]:
-            labels.append(row)
-        if not (pair["across_splits"] or pair["across_classes"]):
-            twice.append(row)
+    pairs = sorted(found["duplicates"], key=lambda p: (-p["across_splits"], -p["across_classes"]))
     odd = [(f"{one['count']:,} {one['kind']}: {one['done']}", one["paths"]) for one in found["odd"]]
-    sections = [
-        ("fix", "Fix these first" if found["repairs"] else "Problems", True),
-        ("unusable", "Unusable files", found["unusable"]),
-        *(groups := [
-            ("leaks", "In train and in val", leaks),
-            ("labels", "Under two labels", labels),
-            ("twice", "Twice in a class", twice),
-            ("odd", "Odd files", odd),
-        ]),
-        ("classes", "Classes", True),
-    ]  # fmt: skip
+    groups = {"pairs": [(in_words(pair), pair["paths"]) for pair in pairs], "odd": odd}
+    sections = {
+        "fix": "Fix these first" if found["repairs"] else "Problems",
+        **({"unusable": "Unusable files"} if found["unusable"] else {}),
+        **({"pairs": "Duplicates"} if pairs else {}),
+        **({"odd": "Odd files"} if odd else {}),
+        "classes": "Classes",
+    }
 
     def thumbnails(names: Iterable[str]) -> list[Thumbnail]:
         pictures = []
@@ -53,10 +40,17 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
         .get_template("doctor.html")
         .render(
             name=root.name,
-            sections={id: title for id, title, content in sections if content},
+            sections=sections,
             groups=groups,
             thumbnails=thumbnails,
             **found,
         )
     )
     write_text(path, html)
+
+
+def in_words(pair: Mapping[str, Any]) -> str:
+    """Return how two files are alike, and where this matters."""
+    text = "the same file" if pair["kind"] == "same" else "nearly the same picture"
+    text += ", in train and val" if pair["across_splits"] else ""
+    return text + (", under two labels" if pair["across_classes"] else "")

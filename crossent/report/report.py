@@ -1,6 +1,7 @@
 """report.html: a run on one page, which needs no server and no network."""
 
 import csv
+import io
 import math
 import shlex
 from pathlib import Path
@@ -60,6 +61,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
     charts += [chart_of_accuracy(epochs, len(names))] if epochs else []
     classifier = load_model(folder.model, device) if folder.model.exists() else None
     losses, time_s = read_checkpoint(folder.last)
+    unusable = folder.unusable.read_text(encoding="utf-8") if folder.unusable.exists() else ""
     model: dict[str, Any] = {}
     if classifier and data and len(data.val):
         root = settings.data.folder if settings.data.source == "folder" else None
@@ -86,7 +88,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
             make_thumbnail(image.resize((SIDE, SIDE)), text)
             for image, text in (first_batch(settings, data, NUM_SHOWN) if data else [])
         ],
-        "unusable": read_unusable(folder.unusable),
+        "unusable": list(csv.DictReader(io.StringIO(unusable))),
         "has_model": classifier is not None,
         "model": model,
         "time_s": records[-1].get("time_s", time_s) if records else time_s,
@@ -149,14 +151,6 @@ def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None
     if fingerprint not in (None, data.fingerprint):
         return None, "the pictures have changed since this run was trained"
     return data, ""
-
-
-def read_unusable(path: Path) -> list[dict[str, str]]:
-    """Return path and reason of each file that was left out."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def read_checkpoint(path: Path) -> tuple[torch.Tensor | None, dict[str, float]]:
