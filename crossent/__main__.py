@@ -230,10 +230,10 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
         raise UserError(f"--opset {opset}: expected one of {', '.join(map(str, ONNXRUNTIME))}")
     classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
-    source, num_images, difference = export(classifier, path, data, opset)
+    num_images, difference = export(classifier, path, data, opset)
     print(
-        f"{path}: compared with predict on {num_images} pictures ({source}): the same class on "
-        f"all, probabilities differ by {difference:.1e} at most; "
+        f"{path}: compared with predict on {num_images} pictures: the same class on all, "
+        f"probabilities differ by {difference:.1e} at most; "
         f"it needs onnxruntime {ONNXRUNTIME[opset]} or later"
     )
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
-from crossent.inference.paths import draw_files, find_pictures, validation_files
+from crossent.inference.paths import find_pictures, validation_files
 from crossent.inference.predict import predict
 from crossent.model_file import Classifier
 from data.decode import HASH_SIDE, ODDITIES, inspect
@@ -106,20 +106,19 @@ def rounded(values: Tensor) -> Tensor:
 
 def export(
     classifier: Classifier, path: Path, data: str | None, opset: int = OPSET
-) -> tuple[str, int, float]:
+) -> tuple[int, float]:
     """Write the model as ONNX, after comparing its predictions with those of `predict`.
 
     Args:
         classifier: the trained model, on the CPU.
-        data: a folder of pictures for the comparison; None takes validation pictures of the run,
-            or drawings if these cannot be found.
+        data: a folder of pictures for the comparison; None takes validation pictures of the run.
         opset: a key of `ONNXRUNTIME`.
 
     Returns:
-        which pictures were compared, how many, and the largest difference of a probability.
+        the number of pictures, and the largest difference of a probability.
 
     Raises:
-        UserError: the predictions differ, or the folder does not exist; nothing is written.
+        UserError: the predictions differ, or there are no pictures; nothing is written.
     """
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: no such folder")
@@ -127,27 +126,13 @@ def export(
     notes = metadata(classifier) | {"onnxruntime": f">= {ONNXRUNTIME[opset]}"}
     content, predictor = to_onnx(module, notes, opset)
     with TemporaryDirectory() as folder:
-        source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
+        try:
+            pictures = find_pictures([data]) if data else validation_files(classifier, Path(folder))
+        except UserError as error:
+            raise UserError(f"{error}; name a folder of pictures to compare on: --data") from None
         num_images, difference = compare(classifier, predictor, pictures)
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
-    return source, num_images, difference
-
-
-def pictures_to_compare_on(
-    classifier: Classifier, data: str | None, folder: Path
-) -> tuple[str, Iterable[str]]:
-    """Return where the pictures for the comparison come from, and their paths.
-
-    Args:
-        data: as of `export`.
-        folder: where to write drawings.
-    """
-    if data is not None:
-        return data, find_pictures([data])
-    try:
-        return "validation pictures of the run", validation_files(classifier, folder)
-    except UserError as error:
-        return f"drawings, as the run's own are not found: {error}", draw_files(folder)
+    return num_images, difference
 
 
 def metadata(classifier: Classifier) -> dict[str, str]:

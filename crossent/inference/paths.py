@@ -59,17 +59,11 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
     data = settings.data
     if data.source == "drawings":  # the last ones are for validation
         num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
-        return draw_files(folder, settings.data_seed, data.num_images - num, num)
+        paths = []
+        for index in range(data.num_images - num, data.num_images):
+            paths.append(str(folder / f"drawing {index}.png"))
+            Image.fromarray(draw(settings.data_seed, index, DRAWING_SIDE)).save(paths[-1])
+        return paths
     if data.source != "folder" or data.folder is None:
         raise UserError(f"data.source={data.source} has no files to show")
     return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
-
-
-def draw_files(
-    folder: Path, seed: int = 0, first: int = 0, num_files: int = NUM_DRAWINGS
-) -> list[str]:
-    """Write some drawings and return their paths."""
-    paths = [str(folder / f"drawing {first + i}.png") for i in range(num_files)]
-    for index, path in enumerate(paths, first):
-        Image.fromarray(draw(seed, index, DRAWING_SIDE)).save(path)
-    return paths

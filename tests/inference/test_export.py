@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,11 +17,12 @@ from crossent.errors import UserError
 from crossent.inference.export import (
     Deployed,
     compare,
+    export,
     metadata,
-    pictures_to_compare_on,
     resize,
     to_onnx,
 )
+from crossent.inference.paths import validation_files
 from data.decode import ODDITIES
 from tests.data.pictures import make_folder, other_profile, scene
 
@@ -96,22 +96,32 @@ def test_mistakes_are_sentences(crossent, run_path, tmp_path):
     assert "--opset 17: expected one of 18, 19" in err
 
 
-def test_the_comparison_is_on_every_validation_picture_while_they_are_there(classifier, tmp_path):
+def test_the_comparison_is_on_every_validation_picture(classifier, tmp_path):
     root = make_folder(tmp_path / "pictures", {"dog": 15, "fox": 5, "wolf": 10})
     (root / "fox").rename(root / os.fsdecode(b"\x8c\xcf"))  # Shift-JIS, which is no UTF-8
     settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
     of_folder = replace(classifier, header={**classifier.header, "settings": settings})
-    source, found = pictures_to_compare_on(of_folder, None, tmp_path)
-    assert source == "validation pictures of the run"
-    assert all(Path(name).is_file() for name in found)
-    folders = sorted(Path(name).parent.name for name in found)
+    found = [Path(name) for name in validation_files(of_folder, tmp_path)]
+    assert all(path.is_file() for path in found)
+    folders = sorted(path.parent.name for path in found)
     assert folders == ["dog"] * 3 + ["wolf"] * 2 + [os.fsdecode(b"\x8c\xcf")]
-    shutil.rmtree(root)
-    old = replace(classifier, header={**classifier.header, "settings": {"optimizer": {"rate": 1}}})
-    for model, reason in ((of_folder, "no such folder"), (old, "with other settings")):
-        source, found = pictures_to_compare_on(model, None, tmp_path)
-        assert source.startswith("drawings, as") and reason in source
-        assert all(Path(name).is_file() for name in found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"data": {"source": "folder", "root": "gone"}}, "no such folder"),
+        ({"optimizer": {"rate": 1}}, "with other settings"),
+    ],
+)
+def test_without_validation_pictures_a_folder_is_asked_for(
+    classifier, monkeypatch, tmp_path, settings, reason
+):
+    monkeypatch.setattr("crossent.inference.export.to_onnx", lambda *_: (b"", None))
+    moved = replace(classifier, header={**classifier.header, "settings": settings})
+    with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
+        export(moved, tmp_path / "model.onnx", None)
+    assert not list(tmp_path.iterdir())
 
 
 def odd_pictures(folder):
@@ -136,7 +146,7 @@ def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp
     (tmp_path / "pictures").mkdir()
     paths, model = odd_pictures(tmp_path / "pictures"), tmp_path / "model.onnx"
     out, _ = crossent("export", run_path, "--out", model, "--opset", "21")
-    assert "30 pictures (validation pictures of the run): the same class on all" in out
+    assert "on 30 pictures: the same class on all" in out
     proto = onnx.load(model)
     assert versions(proto) == (21, 10)
     kinds = {value.name: value.type.tensor_type.elem_type for value in proto.graph.value_info}

@@ -31,7 +31,6 @@ from tests.report.parts import (
     make_page,
     pictures,
 )
-from tests.training.parts import make_trainer
 
 OF_MODEL = {"predictions", "confidence", "pictures", "background", "labels"}
 PARTS = OF_MODEL | {"progress", "data", "again"}
@@ -48,6 +47,8 @@ def test_everything_is_there_and_nothing_is_requested(tmp_path):
                  "and 0.3333 nats for the kept model, of epoch 3",
                  "30.36670.333350.0%60.0%0.033350", "forward+backward2:0080%"):  # fmt: skip
         assert text in page.text, text
+    assert "19 of 20 training pictures" in page.text  # E was above ln 3
+    assert page.text.index("mean E 9.00") < page.text.index("mean E 8.58")
     assert all(image["alt"] and image["width"] for image in page.all("img"))
     for _, attributes in page.elements:
         assert attributes.get("src", "data:").startswith("data:")
@@ -89,7 +90,7 @@ def test_hostile_names_stay_text(tmp_path):
     assert HOSTILE[0] in page.text, "and it can be read"
 
 
-@pytest.mark.parametrize(("num_classes", "num_val"), [(2, 4), (100, 200), (3, 1)])
+@pytest.mark.parametrize(("num_classes", "num_val"), [(100, 200), (3, 1)])
 def test_any_number_of_classes_and_pictures(tmp_path, num_classes, num_val):
     html = make_page(tmp_path / "run", make_data(num_classes, num_val))
     page = Page(html)
@@ -176,19 +177,6 @@ def test_pictures_have_the_shape_of_their_file_if_it_can_be_read(tmp_path):
     for row, name in enumerate(unreadable, 1):  # the pixels that the model sees are shown instead
         pixels = Image.fromarray(image_set.images[row])
         assert gallery.original(row) == pixels.resize((144, 144), Image.Resampling.BICUBIC), name
-
-
-def test_a_wrong_label_stands_out():
-    """Of 44 pictures one is labelled wrong; after three epochs it has the largest mean E."""
-    trainer = make_trainer(mixup=0.0, dropout=0.0, lr=0.02)
-    labels = trainer.batches.image_set.labels
-    labels[10] = (labels[10] + 1) % 3
-    for _ in range(3):
-        for _ in trainer.train_epoch():
-            pass
-        trainer.finish_epoch(trainer.validate())
-    total, count = trainer.losses
-    assert torch.nan_to_num(total / count).argmax() == 10
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
