@@ -30,14 +30,6 @@ COLUMNS, ROWS = 8, 4  # of preview.png
 VIEW_TITLES = {"whole": "the whole picture", **VIEW_NAMES}
 
 
-class Card(NamedTuple):
-    """A picture, where the model looked, and the article's numbers."""
-
-    explanation: Explanation
-    views: list[Thumbnail]
-    equation: str
-
-
 class Gallery(NamedTuple):
     """Pictures of one split and the model that predicts them.
 
@@ -60,8 +52,8 @@ class Gallery(NamedTuple):
         name = printable(self.image_set.names[row])
         return make_thumbnail(self.original(row), caption, f"{alt}: {name}")
 
-    def card(self, outputs: Outputs, row: int) -> Card:
-        """Return the card of a validation picture, with the heat maps that show a place."""
+    def card(self, outputs: Outputs, row: int) -> tuple[Explanation, list[Thumbnail], str]:
+        """Return the numbers of a picture, the picture with its heat maps, and E as an equation."""
         name, names = printable(self.image_set.names[row]), self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
@@ -73,7 +65,7 @@ class Gallery(NamedTuple):
         # from the logits: y itself may round to 0
         E = float(outputs.losses[row])
         equation = f"L = {math.exp(-E):.4g}; E = -ln L = {E:.4f} nats"
-        return Card(Explanation(name, names, outputs.probs[row], names[label]), views, equation)
+        return Explanation(name, names, outputs.probs[row], names[label]), views, equation
 
     def confused(self, outputs: Outputs, true: int, predicted: int) -> list[Thumbnail]:
         """Return some pictures of one class predicted as another, the largest E first."""

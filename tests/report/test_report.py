@@ -134,11 +134,11 @@ def test_a_card_has_the_articles_numbers():
     flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 3))
     classifier = Classifier(flat, names, Preprocessing(8), "fp32", CPU, {})
     outputs = Outputs(np.log([[0.33, 0.32, 0.35]]), np.array([0]))
-    card = Gallery(image_set, classifier, None).card(outputs, 0)
-    assert [(name, round(y, 6), t) for name, y, t, _ in card.explanation.rows()] == [
+    explanation, _, equation = Gallery(image_set, classifier, None).card(outputs, 0)
+    assert [(name, round(y, 6), t) for name, y, t, _ in explanation.rows()] == [
         ("dog", 0.33, 1), ("fox", 0.32, 0), ("wolf", 0.35, 0),
     ]  # fmt: skip
-    assert card.equation == "L = 0.33; E = -ln L = 1.1087 nats"
+    assert equation == "L = 0.33; E = -ln L = 1.1087 nats"
 
 
 def test_a_model_without_a_feature_map_has_a_page_without_heat_maps(tmp_path, monkeypatch):
