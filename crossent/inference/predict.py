@@ -109,9 +109,9 @@ class Model:
         answers: list[Answer] = []
         for start in range(0, len(pictures), BATCH_SIZE):
             batch = pictures[start : start + BATCH_SIZE]
-            paths = [str(one) if isinstance(one, str | Path) else "" for one in batch]
-            pixels = [self._decode(picture) for picture in batch]
-            answers += map(Answer, paths, probs_of(self.classifier, pixels))
+            probs = probs_of(self.classifier, [self._decode(picture) for picture in batch])
+            for picture, y in zip(batch, probs, strict=True):
+                answers.append(Answer(str(picture) if isinstance(picture, str | Path) else "", y))
         return answers
 
     def _decode(self, picture: Picture) -> Pixels:

@@ -60,7 +60,7 @@ def contents(folder: RunFolder, device: torch.device, data: Data | None) -> dict
     charts = [chart_of_E(records, settings.train.keep)] if records else []
     charts += [chart_of_accuracy(epochs, len(names))] if epochs else []
     classifier = load_model(folder.model, device) if folder.model.exists() else None
-    losses, time_s = read_checkpoint(folder.last)
+    losses, time_s = read_checkpoint(folder.last) if folder.last.exists() else (None, {})
     unusable = folder.unusable.read_text(encoding="utf-8") if folder.unusable.exists() else ""
     model: dict[str, Any] = {}
     if classifier and data and len(data.val):
@@ -127,7 +127,7 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
 
 
 def suspects(gallery: Gallery, losses: torch.Tensor | None) -> dict[str, Any]:
-    """Return the training pictures whose mean E over all epochs was above that of guessing.
+    """Return the training pictures whose mean E over all epochs was above ln K, a uniform guess.
 
     Source: the idea of Huang et al. 2019, "O2U-Net: a simple noisy label detection approach".
 
@@ -153,12 +153,7 @@ def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None
     return data, ""
 
 
-def read_checkpoint(path: Path) -> tuple[torch.Tensor | None, dict[str, float]]:
+def read_checkpoint(path: Path) -> tuple[torch.Tensor, dict[str, float]]:
     """Return the mean E of each training picture, and the seconds spent so far."""
-    if not path.is_file():
-        return None, {}
     tensors, header = read_tensors(path)
-    time_s = header["progress"].get("time_s", {})
-    if "samples.total" not in tensors:
-        return None, time_s
-    return tensors["samples.total"] / tensors["samples.count"], time_s
+    return tensors["samples.total"] / tensors["samples.count"], header["progress"]["time_s"]
