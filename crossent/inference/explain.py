@@ -1,4 +1,4 @@
-"""One prediction and what follows from it by the article's equations, in numbers and in words."""
+"""One prediction, explained with the equations of the article, in numbers and in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Explanation:
     Args:
         probs: y, in the order of the class names.
         label: the true class.
-        label_is_given: False if nobody named the true class, and the predicted one stands for it.
+        label_is_given: False if nobody named the true class, and the predicted one is used.
     """
 
     path: str

@@ -18,32 +18,32 @@ NUM_DRAWINGS = 30
 DRAWING_SIDE = 192  # pixels
 
 
-def find_pictures(words: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator[str]:
-    """Return the paths of all files that the words name, in their order.
+def find_pictures(arguments: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator[str]:
+    """Return the paths of all files that the arguments name, in their order.
 
     Args:
-        words: files, folders (the files that training would read, sorted by name), or "-" for the
-            list on standard input.
+        arguments: files, folders (the files that training would read, sorted by name), or "-" for
+            the list on standard input.
         stdin: the lines of that list, one path per line. They are read one by one and not checked.
 
     Raises:
-        UserError: a word names no file.
+        UserError: an argument names no file.
     """
-    return chain.from_iterable([_files(word, stdin) for word in words])
+    return chain.from_iterable([_files(name, stdin) for name in arguments])
 
 
-def _files(word: str, stdin: Iterable[bytes]) -> Iterable[str]:
-    if word == "-":
+def _files(name: str, stdin: Iterable[bytes]) -> Iterable[str]:
+    if name == "-":
         return filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
-    if not os.path.lexists(word):
-        is_url = "://" in word
+    if not os.path.lexists(name):
+        is_url = "://" in name
         reason = "URLs are not loaded; save the picture first" if is_url else "no such file"
-        raise UserError(f"{word}: {reason}")
-    if not os.path.isdir(word):
-        return [word]
-    if found := sorted(os.path.join(word, file.path) for file in list_files(word).files):
+        raise UserError(f"{name}: {reason}")
+    if not os.path.isdir(name):
+        return [name]
+    if found := sorted(os.path.join(name, file.path) for file in list_files(name).files):
         return found
-    raise UserError(f"{word}: the folder has no files")
+    raise UserError(f"{name}: the folder has no files")
 
 
 def validation_files(classifier: Classifier, folder: Path) -> list[str]:

@@ -41,7 +41,7 @@ def test_files_folders_and_standard_input_come_in_the_order_given(pictures):
         ("https://example.org/fox.jpg", "URLs are not loaded"),
     ],
 )
-def test_a_word_that_names_nothing_is_refused(tmp_path, monkeypatch, word, message):
+def test_an_argument_that_names_no_file_is_refused(tmp_path, monkeypatch, word, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         find_pictures([word])
@@ -153,7 +153,7 @@ def test_standard_input_lists_files(crossent, run_path, pictures, monkeypatch, l
 
 
 @pytest.mark.parametrize("name", ["b\udcff.png", "a\n\x1b[31m.png", "狐.png"])
-def test_json_gives_the_very_path_back(crossent, run_path, pictures, name):
+def test_json_gives_the_exact_path_back(crossent, run_path, pictures, name):
     path = str(pictures / name)
     os.rename(pictures / "a" / "2.png", path)
     (line,) = crossent("predict", run_path, path, "--json")[0].splitlines()
