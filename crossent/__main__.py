@@ -127,7 +127,7 @@ def report(run: Path, overrides: list[str], device: str) -> None:
 
 @command(
     RUN,
-    argument("paths", nargs="+", metavar="PATH", help="pictures, folders, patterns, - for stdin"),
+    argument("paths", nargs="+", metavar="PATH", help="pictures, folders, - for stdin"),
     argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
@@ -238,29 +238,20 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
         raise UserError(f"--opset {opset}: expected one of {', '.join(map(str, ONNXRUNTIME))}")
     classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
-    source, num_images, difference = export(classifier, path, data, opset)
+    num_images, difference = export(classifier, path, data, opset)
     print(
-        f"{path}: compared with predict on {num_images} pictures ({source}): the same class on "
-        f"all, probabilities differ by {difference:.1e} at most; "
+        f"{path}: compared with predict on {num_images} pictures: the same class on all, "
+        f"probabilities differ by {difference:.1e} at most; "
         f"it needs onnxruntime {ONNXRUNTIME[opset]} or later"
     )
 
 
-@command(
-    RUN,
-    argument("examples", nargs="*", metavar="PICTURE", help="default: validation pictures"),
-    argument("--port", type=int, help="default: a free one from 7860 on"),
-    DEVICE,
-)
-def demo(run: Path, examples: list[str], port: int | None, device: str) -> None:
+@command(RUN, DEVICE)
+def demo(run: Path, device: str) -> None:
     """try a model in the browser (`make demo RUN=...` installs what it needs)"""
-    from threading import Event
+    from crossent.inference.demo import serve
 
-    from crossent.inference.demo import serving
-
-    with serving(load(run, device), examples, port) as address:
-        print(f"open {address} in a browser; stop with Ctrl-C", flush=True)
-        Event().wait()
+    serve(load(run, device))
 
 
 @command(

@@ -1,15 +1,15 @@
 """A page to try a model on: drop a picture, see y, choose the true class, see E.
 
-The page is served to this machine only, loads nothing from elsewhere, and reports nothing to
-anybody. Uploads are removed when the server ends.
+The page is served to this machine only. It loads and sends nothing over the network, and uploads
+are removed when the server ends.
 """
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from crossent.errors import UserError
@@ -22,57 +22,47 @@ from data.images import printable
 
 SIDE = 320  # pixels, the longer side of the heat map
 NUM_EXAMPLES = 6
-WELCOME = "Drop a picture, paste one, or take an example."
+WELCOME = "Drop a picture, paste one, or choose an example."
 CSS = "#derivation textarea { font-family: monospace; font-size: .8rem }"
 
 
-@contextmanager
-def serving(
-    classifier: Classifier, examples: Sequence[str] = (), port: int | None = None
-) -> Iterator[str]:
-    """Serve the page while the block runs, and give its address.
-
-    Args:
-        examples: paths of pictures to offer; by default, validation pictures of the run.
-        port: None takes a free one from 7860 on.
+def serve(classifier: Classifier) -> None:
+    """Serve the page until the process is interrupted, and print its address.
 
     Raises:
-        UserError: gradio is not installed, or the port is taken.
+        UserError: gradio is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="crossent-demo-") as folder:
-        # read when gradio is imported: where uploads go; nothing is reported or kept
+        # gradio reads these when it is imported: where uploads are stored, and no reports
         os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False")
         os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", GRADIO_RUN_HISTORY="False")
         try:
             import gradio as gr
         except ImportError:
             raise UserError(
-                "demo: gradio is not installed here; `make demo RUN=...` puts it into .venv/demo "
-                "and starts the page from there"
+                "demo: gradio is not installed; `make demo RUN=...` installs it in .venv/demo and "
+                "starts the page"
             ) from None
-        page = make_page(classifier, examples or own_examples(classifier, Path(folder)))
-        try:
-            _, address, _ = page.launch(
-                server_name="127.0.0.1", server_port=port, share=False, max_file_size="32mb",
-                theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-                css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
-                prevent_thread_lock=True,
-            )  # fmt: skip
-            yield str(address)
-        except OSError as error:
-            raise UserError(f"demo: the server does not start: {error}") from None
-        finally:
-            page.close(verbose=False)
+        page = make_page(classifier, own_examples(classifier, Path(folder)))
+        _, address, _ = page.launch(
+            server_name="127.0.0.1", share=False, max_file_size="32mb",
+            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
+            prevent_thread_lock=True,
+        )  # fmt: skip
+        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
+        Event().wait()
 
 
 def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
-    """Return the page: a picture and its label on the left, what the model predicts beside it."""
+    """Return the page: a picture and its label on the left, the prediction on the right."""
     import gradio as gr
 
     languages = [("English", "en"), ("日本語", "ja")]
     names, metrics = classifier.class_names, classifier.header["metrics"]
-    # The path: gradio itself would decode the file, without our limits. For the class, as gradio
-    # makes a component anew when an example is taken.
+    size = classifier.preprocessing.image_size
+    # Take the path, because gradio would decode the file without our limits. Replaced in the class,
+    # because gradio makes a new component for an example.
     gr.Image.preprocess = lambda self, upload: upload.path if upload else None
     return gr.Interface(
         lambda path, label, language: answer(classifier, path, label, language),
@@ -88,10 +78,10 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
         ],
         examples=[[path] for path in examples] or None,
         cache_examples=False,
-        title="What is on the picture, and what does a mistake cost?",
-        description=f"A model for {len(names)} classes, which looks at "
-        f"{classifier.preprocessing.image_size} pixels a side. On its validation pictures "
-        f"E = {metrics['E']:.3f}, and {metrics['accuracy']:.0%} are correct.",
+        title="What is in the picture, and what does a mistake cost?",
+        description=f"A model for {len(names)} classes that sees {size} x {size} pixels. On the "
+        f"validation pictures of its run, {metrics['accuracy']:.0%} of predictions are correct, "
+        f"and E = {metrics['E']:.3f}.",
         live=True,
         flagging_mode="never",
         analytics_enabled=False,
@@ -103,15 +93,15 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
 
 
 def answer(classifier: Classifier, path: str | None, label: str | None, language: str) -> list[Any]:
-    """Return y by class name, the heat map and the derivation, or in words why there are none.
+    """Return y by class name, the heat map and the derivation, or a sentence why there are none.
 
     Args:
-        path: of an uploaded file; None where there is no picture.
-        label: the true class; None takes the one that the model predicts.
+        path: of an uploaded file; None if there is no picture.
+        label: the true class; None takes the predicted one.
     """
     if path is None:
         return [None, None, WELCOME]
-    name = Path(path).name  # the folder is the server's business
+    name = Path(path).name  # without the server's folder
     try:
         e = replace(explain(classifier, path, label), path=name)
     except UserError as error:
@@ -125,10 +115,10 @@ def answer(classifier: Classifier, path: str | None, label: str | None, language
 
 
 def own_examples(classifier: Classifier, folder: Path) -> list[str]:
-    """Return some of the run's own validation pictures; none if they cannot be found."""
+    """Return some validation pictures of the run; none if they cannot be found."""
     try:
         paths = validation_files(classifier, folder)
     except UserError:
         return []
-    paths = [path for path in paths if printable(path) == path]  # others are no JSON for a browser
+    paths = [path for path in paths if printable(path) == path]  # JSON cannot hold the others
     return paths[:: -(-len(paths) // NUM_EXAMPLES) or 1]

@@ -1,4 +1,4 @@
-"""One prediction and what follows from it by the article's equations, in numbers and in words."""
+"""One prediction, explained with the equations of the article, in numbers and in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,19 @@ from crossent.loss import article, cross_entropy
 from crossent.model_file import Classifier
 from data.images import printable
 
-MAX_ROWS = 6  # classes to show; 1,000 of them would fill pages with zeros
-OTHERS = {"en": "{} others", "ja": "ほか {} クラス"}  # each language has a template
+MAX_ROWS = 6  # classes to show
 
 Row = tuple[str, float, int, float]  # class, y, t and y - t
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a model predicted for a picture, and what is right.
+    """The prediction of a model for a picture, and the true class.
 
     Args:
         probs: y, in the order of the class names.
         label: the true class.
-        label_is_given: False where the label is the predicted class.
+        label_is_given: False if nobody named the true class, and the predicted one is used.
     """
 
     path: str
@@ -49,8 +48,8 @@ class Explanation:
         """Return equation (5.2) in nats, bits or dits."""
         return article.cross_entropy(self.probs, self.target, unit)
 
-    def rows(self, most: int = MAX_ROWS, others: str = OTHERS["en"]) -> list[Row]:
-        """Return the label, the most probable classes, and a row for all others together."""
+    def rows(self, most: int = MAX_ROWS, others: str = "{} others") -> list[Row]:
+        """Return the true class, the most probable classes, and one row for all others."""
         gradient = article.gradient(self.probs, self.target)
         columns = list(zip(self.class_names, self.probs, self.target, gradient, strict=True))
         ranked = sorted(range(len(columns)), key=lambda k: (-self.target[k], -self.probs[k]))
@@ -66,16 +65,16 @@ ARTICLE = Explanation("the article's example", ("dog", "fox", "wolf"), (0.33, 0.
 
 
 def explain(classifier: Classifier, path: str, label: str | None = None) -> Explanation:
-    """Ask a model about one picture file.
+    """Return the prediction for one picture file, beside the true class.
 
     Args:
-        label: the true class; None takes the one that the model predicts.
+        label: the true class; None takes the predicted one.
 
     Raises:
-        UserError: the file is no picture, or the model does not know the label.
+        UserError: the file is not a picture, or the model does not know the label.
     """
     names = classifier.class_names
-    if label is not None and label not in names:  # before the slow part
+    if label not in (None, *names):  # before the slow part
         raise UserError(f"--label {label}: the model knows only {', '.join(names)}")
     (answer,) = predict(classifier, [path])
     if answer.label is None:
@@ -92,20 +91,14 @@ def in_words(e: Explanation, language: str = "en") -> str:
     )
     rows = e.rows()
     dots = ["..."] if len(rows) > MAX_ROWS else []
-    trained = None
-    if e is ARTICLE:
-        logits = torch.tensor([e.probs], dtype=torch.float64).log()  # softmax(ln y) = y
-        trained = cross_entropy(logits, torch.tensor([0])).item()
+    logits = torch.tensor([e.probs], dtype=torch.float64).log()  # softmax(ln y) = y
     return environment.get_template(f"explain.{language}.txt").render(
         e=e,
+        article=article,
+        is_article=e is ARTICLE,
         path=printable(e.path),
-        rows=e.rows(others=OTHERS[language]),
         factors=" x ".join([f"{y:.4f}^{t}" for _, y, t, _ in rows[:MAX_ROWS]] + dots),
         terms=" + ".join([f"{t} ln {y:.4f}" for _, y, t, _ in rows[:MAX_ROWS]] + dots),
         slopes=", ".join([f"{slope:+.4f}" for *_, slope in rows[:MAX_ROWS]] + dots),
-        L=article.likelihood(e.probs, e.target),
-        log_L=article.log_likelihood(e.probs, e.target),
-        perplexity=article.perplexity(e.E()),
-        baseline=article.baseline(len(e.probs)),
-        trained=trained,
+        trained=cross_entropy(logits, torch.tensor([e.target.index(1)])).item(),
     )

@@ -1,4 +1,8 @@
-"""A trained model as one file for other programs: a uint8 picture in, probabilities out."""
+"""A trained model as one file for other programs: a uint8 picture in, probabilities out.
+
+An exported model must see the same pixels as in training, so it contains Pillow's BILINEAR resize,
+to the bit. ONNX's own Resize differs between runtimes, so this one is two matrix products.
+"""
 
 import copy
 import json
@@ -9,29 +13,31 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 import torch
 from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
-from crossent.inference.paths import draw_files, find_pictures, validation_files
+from crossent.inference.paths import find_pictures, validation_files
 from crossent.inference.predict import predict
-from crossent.inference.resize import PillowResize
 from crossent.model_file import Classifier
 from data.decode import HASH_SIDE, ODDITIES, inspect
+from data.images import Pixels
 from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
 # The oldest onnxruntime that ran an export of each opset, of those that install on Python 3.11.
 ONNXRUNTIME = {18: "1.15", 19: "1.16", 20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23"}
 OPSET = 18  # the oldest that torch.onnx writes
+PRECISION = 2**22  # Pillow computes in whole numbers, with weights in units of 1 / 2^22
+PICKS_ORDER = int(PIL.__version__.split(".")[0]) >= 13
 
-Pixels = npt.NDArray[np.uint8]
 Predictor = Callable[[Pixels], npt.NDArray[np.float32]]  # (N, H, W, 3) to (N, K)
 
 
 class Deployed(nn.Module):
-    """The model with all that lies between a decoded picture and its probabilities.
+    """The model with all steps between a decoded picture and its probabilities.
 
     Shape:
         (N, H, W, 3) uint8, RGB, upright, to (N, K) float32; rows sum to 1.
@@ -39,31 +45,80 @@ class Deployed(nn.Module):
 
     def __init__(self, model: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.resize = PillowResize(preprocessing.image_size)
-        # torch.export stores weights as they lie in memory, and knows one order only
+        self.size = preprocessing.image_size
+        # torch.export knows one memory format only
         self.model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
         self.scale, self.shift = preprocessing.scale_and_shift(torch.device("cpu"))
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(normalised(self.resize(images), self.scale, self.shift))
+        logits: Tensor = self.model(normalised(resize(images, self.size), self.scale, self.shift))
         return logits.float().softmax(dim=1)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Stretch pictures of any size to a square, as `data.decode.decode` does.
+
+    Two passes, each rounded to whole numbers. Pillow takes the horizontal one first; from version
+    13 it takes the vertical one first if the height shrinks more than twice as much as the width,
+    in pixels. Source: Pillow's Resample.c, whose results a test compares.
+
+    Shape:
+        (N, H, W, 3) uint8 to (N, size, size, 3) float32 with whole numbers from 0 to 255.
+    """
+    height, width = images.shape[1], images.shape[2]
+    # Not columns.T: onnxruntime before 1.24 fuses that into a product it cannot compute.
+    rows = triangle_weights(height, size, dim=1)  # (size, H)
+    columns = triangle_weights(width, size, dim=0)  # (W, size)
+    pixels = images.permute(0, 3, 1, 2).double()  # (N, 3, H, W)
+    resized = rounded(rows @ rounded(pixels @ columns))
+    if PICKS_ORDER:
+        less_height, less_width = (
+            torch.full((), side - size).clamp(min=0) for side in (height, width)
+        )
+        vertical_first = rounded(rounded(rows @ pixels) @ columns)
+        resized = torch.where(less_height > 2 * less_width, vertical_first, resized)
+    return resized.float().permute(0, 2, 3, 1)
+
+
+def triangle_weights(num_pixels: int, size: int, dim: int) -> Tensor:
+    """Return the weight of each pixel of a line in each pixel of the result.
+
+    The weights are a triangle around the centre of the new pixel. It extends by the width of a new
+    pixel to both sides, or by that of an old pixel if this is larger.
+
+    Shape:
+        float64: (size, num_pixels) for dim = 1, (num_pixels, size) for dim = 0.
+    """
+    # Tensors, not Python numbers, for all that depends on the picture's size: it is known only when
+    # the export runs, and ONNX would divide Python numbers in float32.
+    scale = torch.full((), num_pixels, dtype=torch.float64) / size
+    support = scale.clamp(min=1)
+    old = torch.arange(num_pixels, dtype=torch.float64) + 0.5
+    new = (torch.arange(size, dtype=torch.float64) + 0.5) * scale
+    weights = (1 - ((old.unsqueeze(1 - dim) - new.unsqueeze(dim)) / support).abs()).clamp(min=0)
+    return rounded(weights / weights.sum(dim=dim, keepdim=True) * PRECISION) / PRECISION
+
+
+def rounded(values: Tensor) -> Tensor:
+    """Round half up, as Pillow does; torch.round rounds half to even."""
+    return (values + 0.5).floor()
 
 
 def export(
     classifier: Classifier, path: Path, data: str | None, opset: int = OPSET
-) -> tuple[str, int, float]:
+) -> tuple[int, float]:
     """Write the model as ONNX, after comparing its predictions with those of `predict`.
 
     Args:
         classifier: the trained model, on the CPU.
-        data: a folder of pictures to compare on, or as `pictures_to_compare_on` finds them.
+        data: a folder of pictures for the comparison; None takes validation pictures of the run.
         opset: a key of `ONNXRUNTIME`.
 
     Returns:
-        which pictures were compared, how many, and how far a probability was apart at most.
+        the number of pictures, and the largest difference of a probability.
 
     Raises:
-        UserError: the predictions differ, or the folder does not exist; nothing is written.
+        UserError: the predictions differ, or there are no pictures; nothing is written.
     """
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: no such folder")
@@ -71,22 +126,25 @@ def export(
     notes = metadata(classifier) | {"onnxruntime": f">= {ONNXRUNTIME[opset]}"}
     content, predictor = to_onnx(module, notes, opset)
     with TemporaryDirectory() as folder:
-        source, pictures = pictures_to_compare_on(classifier, data, Path(folder))
+        try:
+            pictures = find_pictures([data]) if data else validation_files(classifier, Path(folder))
+        except UserError as error:
+            raise UserError(f"{error}; name a folder of pictures to compare on: --data") from None
         num_images, difference = compare(classifier, predictor, pictures)
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
-    return source, num_images, difference
+    return num_images, difference
 
 
 def metadata(classifier: Classifier) -> dict[str, str]:
-    """Return what another program needs to know; all values are text, as ONNX asks."""
+    """Return what another program needs to know, as text, because ONNX stores nothing else."""
     header, names = classifier.header, classifier.class_names
     drafted = 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
     return {
-        # a folder's name may hold bytes that are no text, which no ONNX file takes
+        # a folder's name may hold bytes that are not UTF-8, which ONNX refuses
         "class_names": json.dumps(names, ensure_ascii=not "".join(names).isprintable()),
         "preprocessing": json.dumps(classifier.preprocessing.to_dict()),
-        "input": "uint8 (N, H, W, 3), RGB, upright by its EXIF tag, any size; the resize to "
-        "image_size, the normalisation and the softmax are inside",
+        "input": "uint8 (N, H, W, 3), RGB, upright by its EXIF tag, any size; the model resizes it "
+        "to image_size, normalises it and applies the softmax",
         "jpeg": f'decoded by Pillow after image.draft("RGB", ({drafted}, {drafted}))',
         "odd pictures": json.dumps(ODDITIES),
         "format_version": str(header["format_version"]),
@@ -99,14 +157,14 @@ def metadata(classifier: Classifier) -> dict[str, str]:
 def to_onnx(
     module: nn.Module, notes: dict[str, str], opset: int = OPSET
 ) -> tuple[bytes, Predictor]:
-    """Return the content of an ONNX file, and what runs it, for any number of pictures and size."""
+    """Return the content of an ONNX file, and a function that runs it, for pictures of any size."""
     import onnx
     import onnxruntime
 
     is_open = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
         module.eval(),
-        # a size of 1 would be taken for a constant
+        # torch.export would take a size of 1 for a constant
         (torch.zeros(2, 70, 50, 3, dtype=torch.uint8),),
         dynamo=True,
         dynamic_shapes=({0: is_open, 1: is_open, 2: is_open},),
@@ -127,43 +185,24 @@ def to_onnx(
 def compare(
     classifier: Classifier, predictor: Predictor, pictures: Iterable[str]
 ) -> tuple[int, float]:
-    """Ask the export about the decoded files, and the original as `predict` does, in fp32.
+    """Compare the export on decoded files with `predict`; return as `export`.
 
     Raises:
-        UserError: the two are not the same model for all that matters, or there are no pictures.
+        UserError: a class or a probability differs, or there are no pictures.
     """
-    size, num_images, largest = classifier.preprocessing.image_size, 0, 0.0
+    size, differences = classifier.preprocessing.image_size, []
     for answer in predict(replace(classifier, precision="fp32"), pictures):
         if answer.error:
             continue
         pixels = inspect(answer.path, [size], whole=True).pixels[0]
         got, expected = predictor(pixels[None])[0], np.array(list(answer.probs.values()))
-        difference = float(np.abs(got - expected).max())
-        if got.argmax() != expected.argmax() or not difference <= TOLERANCE:  # or it is a NaN
+        differences.append(float(np.abs(got - expected).max()))
+        if got.argmax() != expected.argmax() or not differences[-1] <= TOLERANCE:  # or it is NaN
             raise UserError(
-                "the exported model does not answer as the original does: on "
-                f"{answer.path} probabilities differ by up to {difference:.2g} "
-                f"(allowed: {TOLERANCE:g}); nothing was written"
+                f"the exported model differs from the original: on {answer.path} probabilities "
+                f"differ by up to {differences[-1]:.2g} (allowed: {TOLERANCE:g}); nothing was "
+                "written"
             )
-        num_images, largest = num_images + 1, max(largest, difference)
-    if num_images == 0:
-        raise UserError("export: no picture to compare on that can be used; name a folder: --data")
-    return num_images, largest
-
-
-def pictures_to_compare_on(
-    classifier: Classifier, data: str | None, folder: Path
-) -> tuple[str, Iterable[str]]:
-    """Return where they come from, in words, and paths of pictures.
-
-    Args:
-        data: a folder of pictures; by default, validation pictures of the run are taken, or
-            drawings where these are gone.
-        folder: where to write drawings.
-    """
-    if data is not None:
-        return data, find_pictures([data])
-    try:
-        return "validation pictures of the run", validation_files(classifier, folder)
-    except UserError as error:
-        return f"drawings, as the run's own cannot be found: {error}", draw_files(folder)
+    if not differences:
+        raise UserError("export: no picture for the comparison can be used; name a folder: --data")
+    return len(differences), max(differences)

@@ -1,6 +1,5 @@
-"""Which files: named, below a folder, by a pattern, on standard input, or those of a run."""
+"""Files to predict: named, in a folder, on standard input, or the validation pictures of a run."""
 
-import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -19,63 +18,52 @@ NUM_DRAWINGS = 30
 DRAWING_SIDE = 192  # pixels
 
 
-def find_pictures(words: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator[str]:
-    """Return the paths that the words name, in their order.
+def find_pictures(arguments: Sequence[str], stdin: Iterable[bytes] = ()) -> Iterator[str]:
+    """Return the paths of all files that the arguments name, in their order.
 
     Args:
-        words: files, folders (what training would open below them, in the order of names),
-            patterns such as "photos/**/*.jpg", or "-" for the list on standard input.
-        stdin: the lines of that list, a path each. They are read one by one and not looked for:
-            whoever opens a file that does not exist will say so.
+        arguments: files, folders (the files that training would read, sorted by name), or "-" for
+            the list on standard input.
+        stdin: the lines of that list, one path per line. They are read one by one and not checked.
 
     Raises:
-        UserError: a word names no file.
+        UserError: an argument names no file.
     """
-    return chain.from_iterable([_files(word, stdin) for word in words])
+    return chain.from_iterable([_files(name, stdin) for name in arguments])
 
 
-def _files(word: str, stdin: Iterable[bytes]) -> Iterable[str]:
-    if word == "-":
+def _files(name: str, stdin: Iterable[bytes]) -> Iterable[str]:
+    if name == "-":
         return filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in stdin))
-    is_address = "://" in word
-    reason = "addresses are not loaded; save the picture first" if is_address else "no such file"
-    if os.path.isdir(word):
-        found = sorted(os.path.join(word, file.path) for file in list_files(word).files)
-        reason = "the folder has no files"
-    elif os.path.lexists(word):  # also where the name reads as a pattern
-        found = [word]
-    else:
-        found = sorted(filter(os.path.isfile, glob.iglob(word, recursive=True)))
-    if not found:
-        raise UserError(f"{word}: {reason}")
-    return found
+    if not os.path.lexists(name):
+        is_url = "://" in name
+        reason = "URLs are not loaded; save the picture first" if is_url else "no such file"
+        raise UserError(f"{name}: {reason}")
+    if not os.path.isdir(name):
+        return [name]
+    if found := sorted(os.path.join(name, file.path) for file in list_files(name).files):
+        return found
+    raise UserError(f"{name}: the folder has no files")
 
 
 def validation_files(classifier: Classifier, folder: Path) -> list[str]:
-    """Return paths of validation pictures of the model's run.
+    """Return the paths of validation pictures of the model's run.
 
     Args:
-        folder: where to draw those of a run on drawings.
+        folder: where to write the pictures of a run on drawings.
 
     Raises:
-        UserError: the pictures are gone or no files, or the settings are those of another version.
+        UserError: the pictures are not files or were removed, or another version made the settings.
     """
     settings = settings_from_dict(classifier.header["settings"], "the model")
     data = settings.data
-    if data.source == "drawings":  # the last ones are kept for validation
+    if data.source == "drawings":  # the last ones are for validation
         num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
-        return draw_files(folder, settings.data_seed, data.num_images - num, num)
+        paths = []
+        for index in range(data.num_images - num, data.num_images):
+            paths.append(str(folder / f"drawing {index}.png"))
+            Image.fromarray(draw(settings.data_seed, index, DRAWING_SIDE)).save(paths[-1])
+        return paths
     if data.source != "folder" or data.folder is None:
         raise UserError(f"data.source={data.source} has no files to show")
     return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
-
-
-def draw_files(
-    folder: Path, seed: int = 0, first: int = 0, num_files: int = NUM_DRAWINGS
-) -> list[str]:
-    """Write some drawings and return their paths."""
-    paths = []
-    for index in range(first, first + num_files):
-        paths.append(str(folder / f"drawing {index}.png"))
-        Image.fromarray(draw(seed, index, DRAWING_SIDE)).save(paths[-1])
-    return paths

@@ -1,6 +1,6 @@
-"""What is on these pictures? For a program, or one line per file: as text, as JSON, or as CSV.
+"""Predictions for pictures: in your own program, or one line per file as text, JSON or CSV.
 
-For the lines, files are decoded on all cores while the model works.
+For the lines, files are decoded on all cores while the model computes.
 """
 
 import csv
@@ -28,8 +28,7 @@ from data.decode_pool import decode_in_order
 from data.images import Pixels, printable
 
 BATCH_SIZE = 64
-WINDOW = 4 * BATCH_SIZE  # files in hand: the next batches are decoded while the model works
-NOT_SURE = "not sure"
+WINDOW = 4 * BATCH_SIZE  # files that are decoded ahead while the model computes
 
 Array = npt.NDArray[Any]
 Picture = str | Path | Image.Image | Array
@@ -37,7 +36,7 @@ Picture = str | Path | Image.Image | Array
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model predicts for one file: y by class name, or the reason why there is none."""
+    """The prediction for one picture: y by class name, or the reason why there is none."""
 
     path: str
     probs: dict[str, float] = field(default_factory=dict)
@@ -52,9 +51,9 @@ class Answer:
 def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Answer, None, None]:
     """Yield the answer for each path, in their order.
 
-    Files are decoded in processes of their own, with the limits of training: one that crashes a
-    decoder or never ends costs itself only. At most `WINDOW` pictures and a batch are in memory,
-    and paths are taken as they are needed. y is in float64: one that rounds to 0 would make E
+    Files are decoded in other processes with the limits of training, so that a file that crashes a
+    decoder or never ends fails alone. At most `WINDOW` pictures and a batch are in memory, and
+    paths are read as they are needed. y is in float64: in float32 it may round to 0, where E is
     infinite.
     """
     names, to_open = tee(paths)
@@ -62,12 +61,10 @@ def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Answer, N
     found = zip(decoded, names, strict=False)
     while chunk := list(islice(found, BATCH_SIZE)):
         pixels = [result.pixels[0] for result, _ in chunk if isinstance(result, Inspection)]
-        found_probs = iter(probs_of(classifier, pixels))
+        probs = iter(probs_of(classifier, pixels))
         for result, path in chunk:
-            if isinstance(result, Inspection):
-                yield Answer(path, next(found_probs))
-            else:
-                yield Answer(path, error=str(result))
+            is_usable = isinstance(result, Inspection)
+            yield Answer(path, next(probs)) if is_usable else Answer(path, error=str(result))
 
 
 def probs_of(classifier: Classifier, pixels: Sequence[Pixels]) -> list[dict[str, float]]:
@@ -80,7 +77,7 @@ def probs_of(classifier: Classifier, pixels: Sequence[Pixels]) -> list[dict[str,
 
 
 class Model:
-    """A trained model in a program of your own; `crossent.load` returns it.
+    """A trained model in your own program; `crossent.load` returns it.
 
     Example:
         model = crossent.load("runs/mine")
@@ -99,7 +96,7 @@ class Model:
     def predict(self, pictures: Sequence[Picture]) -> list[Answer]: ...
 
     def predict(self, pictures: Picture | Sequence[Picture]) -> Answer | list[Answer]:
-        """Return the answer for a picture, or for each of a list, decoded as in training.
+        """Return the answer for one picture, or for each in a list, decoded as in training.
 
         Args:
             pictures: a path, an image of Pillow, an (H, W, 3) uint8 array; or a list of them.
@@ -112,9 +109,9 @@ class Model:
         answers: list[Answer] = []
         for start in range(0, len(pictures), BATCH_SIZE):
             batch = pictures[start : start + BATCH_SIZE]
-            paths = [str(one) if isinstance(one, str | Path) else "" for one in batch]
-            pixels = [self._decode(picture) for picture in batch]
-            answers += map(Answer, paths, probs_of(self.classifier, pixels))
+            probs = probs_of(self.classifier, [self._decode(picture) for picture in batch])
+            for picture, y in zip(batch, probs, strict=True):
+                answers.append(Answer(str(picture) if isinstance(picture, str | Path) else "", y))
         return answers
 
     def _decode(self, picture: Picture) -> Pixels:
@@ -127,15 +124,14 @@ class Model:
 
 
 def as_file(picture: Image.Image | Array) -> bytes:
-    """Return the picture as a lossless file, so that it is decoded as every other one."""
+    """Return the picture as a lossless file, so that it is decoded like any other file."""
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise UserError(f"expected (H, W, 3) uint8; got {picture.shape} {picture.dtype}")
         picture = Image.fromarray(picture)
-    is_png = picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
+    form = "PNG" if picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else "TIFF"
     buffer = io.BytesIO()
-    exif = picture.getexif()  # may say which side is up
-    picture.save(buffer, "PNG" if is_png else "TIFF", exif=exif, compress_level=1)
+    picture.save(buffer, form, exif=picture.getexif(), compress_level=1)  # EXIF: which side is up
     return buffer.getvalue()
 
 
@@ -145,7 +141,7 @@ def load(path: str | Path, device: str = "auto", precision: str = "fp32") -> Mod
     Args:
         path: a run folder or a model file.
         device: auto, cpu, cuda, ...
-        precision: fp32, as in `crossent predict`; bf16, or auto: bf16 where it is fast.
+        precision: fp32, as in `crossent predict`; bf16; or auto, which is bf16 where it is fast.
 
     Raises:
         ValueError: there is no such model, it is damaged, or the device cannot be used.
@@ -163,38 +159,30 @@ def print_predictions(
     top: int = 3,
     accuracy: float | None = None,
 ) -> None:
-    """Print a line per file as soon as it is known, and at the end what could not be used.
+    """Print one line per file as soon as it is known, then how many files could not be used.
 
     Args:
         form: "text", "json" or "csv".
-        top: classes to show as text.
-        accuracy: to promise of the answers that are not called "not sure".
+        top: the number of classes to show as text.
+        accuracy: the accuracy to promise for all answers but those that are "not sure".
 
     Raises:
         UserError: the accuracy cannot be promised, or no file could be used.
     """
     threshold = None if accuracy is None else threshold_for(classifier, accuracy)
-    names = classifier.class_names
-    table = csv.writer(sys.stdout, lineterminator="\n")
     if form == "csv":
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")
-        sys.stdout.write("\ufeff")  # tells a spreadsheet that this is UTF-8
-        table.writerow(["path", "label", *(f"y_{name}" for name in names), "error"])
+        assert isinstance(sys.stdout, io.TextIOWrapper)
+        sys.stdout.reconfigure(encoding="utf-8-sig")  # its mark tells a spreadsheet the encoding
+        columns = ["path", "label", *(f"y_{name}" for name in classifier.class_names), "error"]
+        csv.writer(sys.stdout, lineterminator="\n").writerow(columns)
     counts: Counter[str] = Counter()
     for answer in predict(classifier, paths):
         is_unsure = bool(threshold and answer.probs and max(answer.probs.values()) < threshold)
-        label = None if is_unsure else answer.label
-        if form == "json":
-            print(as_json(answer, label, has_sure=threshold is not None))
-        elif form == "csv":
-            cells = [answer.probs.get(name, "") for name in names]
-            table.writerow(
-                [no_formula(printable(answer.path)), no_formula(label), *cells, answer.error]
-            )
+        is_sure = None if threshold is None else not is_unsure
+        if form == "csv":
+            print_row(answer, "" if is_unsure else answer.label, classifier.class_names)
         else:
-            verdict = "" if threshold is None else f"{NOT_SURE if is_unsure else '':10}"
-            print(as_text(answer, top, verdict))
+            print(as_json(answer, is_sure) if form == "json" else as_text(answer, is_sure, top))
         sys.stdout.flush()
         counts.update(files=1, unusable=answer.error is not None, unsure=is_unsure)
     end = sys.stdout if form == "text" else sys.stderr
@@ -208,51 +196,55 @@ def print_predictions(
         print(f"{counts['unsure']} of {counts['files']} answers are not sure", file=end)
 
 
-def no_formula(text: str | None) -> str | None:
-    """Return a cell that a spreadsheet does not compute."""
-    return f"'{text}" if text and text[0] in "=+-@" else text
+def print_row(answer: Answer, label: str | None, class_names: Sequence[str]) -> None:
+    """Print a row of the CSV in which a spreadsheet finds no formula."""
+    texts = [printable(answer.path), label or ""]
+    safe = [f"'{text}" if text.startswith(("=", "+", "-", "@")) else text for text in texts]
+    probs = [answer.probs.get(name, "") for name in class_names]
+    csv.writer(sys.stdout, lineterminator="\n").writerow([*safe, *probs, answer.error])
 
 
-def as_json(answer: Answer, label: str | None, has_sure: bool) -> str:
-    """Return a line that any terminal takes and from which a program gets the very path back."""
+def as_json(answer: Answer, is_sure: bool | None) -> str:
+    """Return a line that any terminal can print and that gives a program the exact path back."""
     fields: dict[str, object] = {"path": answer.path}
     if answer.error:
         fields["error"] = answer.error
     else:
-        fields |= {"label": label, "probs": answer.probs}
-        fields |= {"sure": label is not None} if has_sure else {}
+        fields |= {"label": None if is_sure is False else answer.label, "probs": answer.probs}
+        fields |= {} if is_sure is None else {"sure": is_sure}
     return json.dumps(fields, ensure_ascii=not answer.path.isprintable(), allow_nan=False)
 
 
-def as_text(answer: Answer, top: int, verdict: str) -> str:
+def as_text(answer: Answer, is_sure: bool | None, top: int) -> str:
     """Return a line such as: wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg"""
     if answer.error:
         return f"unusable: {answer.error}  {printable(answer.path)}"
     ranked = sorted(answer.probs.items(), key=lambda item: -item[1])[:top]
     width = max(map(len, answer.probs))
     cells = "  ".join(f"{name:<{width}} {y:.2f}" for name, y in ranked)
+    verdict = "" if is_sure is None else f"{'' if is_sure else 'not sure':10}"
     return f"{verdict}{cells}  {printable(answer.path)}"
 
 
 def threshold_for(classifier: Classifier, accuracy: float) -> float:
-    """Return the y from which an answer is sure, and print what validation showed for it.
+    """Return the smallest y of a sure answer, and print the validation results for it.
 
     Raises:
-        UserError: the model has no such curve, or the accuracy cannot be promised.
+        UserError: the model has no rejection curve, or the accuracy cannot be promised.
     """
     metrics = classifier.header["metrics"]
     if "rejection" not in metrics:
-        raise UserError("--accuracy: this model was stored without a rejection curve; train anew")
+        raise UserError("--accuracy: this model was stored without a rejection curve; train again")
     try:
         promise = keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:
-        raise UserError(f"--accuracy: {error}; ask for another one") from None
+        raise UserError(f"--accuracy: {error}; try another accuracy") from None
     _, low, high = promise.interval
     print(
-        f"sure from y = {promise.threshold:.4f} on: {promise.num_kept} of {promise.num_images} "
-        f"validation pictures ({promise.coverage:.0%}) had such an answer, and "
-        f"{promise.accuracy:.1%} of these were correct (95 % interval {low:.1%} to {high:.1%}); "
-        "nothing is promised for pictures of another kind",
+        f"answers are sure from y = {promise.threshold:.4f}: {promise.num_kept} of "
+        f"{promise.num_images} validation pictures ({promise.coverage:.0%}) had such an answer, "
+        f"and {promise.accuracy:.1%} of these were correct (95 % interval {low:.1%} to "
+        f"{high:.1%}); nothing is promised for other kinds of pictures",
         file=sys.stderr,
     )
     return promise.threshold

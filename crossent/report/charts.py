@@ -1,6 +1,6 @@
-"""Charts of matplotlib: a PNG for a file, or an SVG that takes its colours from the page.
+"""Charts of matplotlib: a PNG, or an SVG that takes its colours from the page.
 
-How E falls from ln K is one drawing: for E-curve.png, for the report, and for a group of runs.
+The same function draws E over the epochs for E-curve.png, the report and a group of runs.
 """
 
 import io
@@ -23,16 +23,16 @@ from crossent.training.run_folder import RunFolder
 
 Options = dict[str, Any]  # keyword arguments of matplotlib
 Record = dict[str, Any]  # a line of metrics.jsonl
-Curve = tuple[int, Sequence[float], Options]  # E from an epoch on (0: untrained), and its style
-# Of Okabe and Ito, told apart without red and green; dashes and marks do without any colour.
-# In an SVG each becomes var(--name), which page.css defines for light and for dark pages.
+Curve = tuple[int, Sequence[float], Options]  # the first epoch (0: untrained), values, style
+# From Okabe and Ito, whose colours differ for colour-blind readers too.
+# In an SVG each becomes var(--name), which page.html defines for light and for dark pages.
 COLOURS = {
     "ink": "#1c1c1c", "soft": "#5c5c5c", "rule": "#d9d9d6", "first": "#0067a5", "second": "#c04a00",
 }  # fmt: skip
 TRAIN: Options = {"color": COLOURS["first"], "linestyle": (0, (4, 2)), "label": "train"}
 VAL: Options = {"color": COLOURS["second"], "label": "validation"}
 REFERENCE: Options = {"color": COLOURS["soft"], "linestyle": (0, (1, 2)), "linewidth": 1.2}
-STYLE: Options = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "text.color": COLOURS["ink"], "axes.labelcolor": COLOURS["soft"],
     "xtick.color": COLOURS["soft"], "ytick.color": COLOURS["soft"],
@@ -43,7 +43,7 @@ STYLE: Options = {
 
 
 class Chart(NamedTuple):
-    """A drawing with its title and a sentence that tells the same to those who cannot see it."""
+    """A drawing with its title and a sentence that says the same to those who cannot see it."""
 
     title: str
     svg: Markup
@@ -53,16 +53,15 @@ class Chart(NamedTuple):
 def draw_file(
     draw: Callable[[Any], None], size: tuple[float, float], salt: str, **options: Any
 ) -> bytes:
-    """Return the file of what `draw` draws in a pair of axes, with the legend above them.
+    """Return the file of what `draw` draws in axes, with the legend above them.
 
     Args:
         size: width and height in inches.
-        salt: of the ids in an SVG.
+        salt: makes the ids in an SVG.
         options: of matplotlib's `savefig`.
     """
     file = io.BytesIO()
-    style: Any = {**STYLE, "svg.hashsalt": salt}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         draw(figure.subplots())
         figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2)
@@ -71,7 +70,7 @@ def draw_file(
 
 
 def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
-    """Draw a chart for a page: the same bytes each time, and no id twice on the page."""
+    """Draw a chart for a page: the same bytes each time, and all ids on the page differ."""
     no_date = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     file = draw_file(draw, (4.6, 2.7), title, format="svg", transparent=True, metadata=no_date)
     svg = re.sub(r'<g id="[^"]*">', "<g>", file[file.index(b"<svg") :].decode())
@@ -120,19 +119,6 @@ def chart_of_E(records: list[Record], keep: str) -> Chart:
     return make_chart("Cross-entropy E", f"{sentence}.", draw)
 
 
-def draw_E(start: Record, curves: Sequence[Curve], axes: Any) -> None:
-    """Draw curves and the line of ln K."""
-    baseline = start["baseline"]
-    for first, E, style in curves:
-        axes.plot(range(first, first + len(E)), E, **style)
-    label = f"ln {len(start['class_names'])} = {baseline:.4f}, untrained"
-    axes.axhline(baseline, label=label, **REFERENCE)
-    highest = max(baseline, *(max(E) for _, E, _ in curves))
-    top = 1.06 * min(highest, 3 * baseline)  # one wild epoch must not flatten the others
-    axes.set(ylabel="E, nats per picture", ylim=(0, top))
-    count_epochs(axes)
-
-
 def curves_of(records: list[Record], keep: str) -> list[Curve]:
     """Return train, validation, and the point of the epoch whose model is kept."""
     val = E_on_val(records)
@@ -154,7 +140,20 @@ def E_on_val(records: list[Record]) -> list[float]:
     return [records[0]["E"], *(r["val"]["E"] for r in records if r["kind"] == "epoch")]
 
 
-def count_epochs(axes: Any) -> None:
+def draw_E(start: Record, curves: Sequence[Curve], axes: Any) -> None:
+    baseline = start["baseline"]
+    label = f"ln {len(start['class_names'])} = {baseline:.4f}, untrained"
+    draw_epochs(axes, curves, baseline, label)
+    highest = max(baseline, *(max(E) for _, E, _ in curves))
+    top = 1.06 * min(highest, 3 * baseline)  # one very high epoch must not flatten the others
+    axes.set(ylabel="E, nats per picture", ylim=(0, top))
+
+
+def draw_epochs(axes: Any, curves: Sequence[Curve], reference: float, label: str) -> None:
+    """Draw curves over the epochs, and a level line to compare them with."""
+    for first, values, style in curves:
+        axes.plot(range(first, first + len(values)), values, **style)
+    axes.axhline(reference, label=label, **REFERENCE)
     axes.set(xlabel="epoch", xlim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -165,27 +164,23 @@ def count_correct(axes: Any) -> None:
 
 
 def chart_of_accuracy(epochs: Sequence[Record], num_classes: int) -> Chart:
-    """Draw the accuracy over the epochs, from guessing up."""
-    x, guess = [r["epoch"] for r in epochs], 1 / num_classes
+    """Draw the accuracy over the epochs, and that of a uniform guess."""
     train, val = ([r[split]["accuracy"] for r in epochs] for split in ("train", "val"))
+    guess, best = 1 / num_classes, int(np.argmax(val))
 
     def draw(axes: Any) -> None:
-        axes.plot(x, train, **TRAIN)
-        axes.plot(x, val, **VAL)
-        axes.axhline(guess, label=f"guessing: {guess:.1%}", **REFERENCE)
-        count_epochs(axes)
+        draw_epochs(axes, [(1, train, TRAIN), (1, val, VAL)], guess, f"guessing: {guess:.1%}")
         count_correct(axes)
 
-    best = int(np.argmax(val))
     sentence = (
-        f"Accuracy on validation is {val[-1]:.1%} after epoch {x[-1]}; the highest is "
-        f"{val[best]:.1%}, after epoch {x[best]}."
+        f"Accuracy on validation is {val[-1]:.1%} after epoch {len(val)}; the highest is "
+        f"{val[best]:.1%}, after epoch {best + 1}."
     )
     return make_chart("Accuracy", sentence, draw)
 
 
 def chart_of_reliability(calibration: Calibration) -> Chart:
-    """Draw how often predictions are correct against how confident they are."""
+    """Draw the share of correct predictions against their confidence."""
     x, count, correct, low, high = np.array(
         [(b.confidence, b.count, *b.accuracy) for b in calibration.bins]
     ).T
@@ -198,5 +193,7 @@ def chart_of_reliability(calibration: Calibration) -> Chart:
         count_correct(axes)
 
     means = np.average(x, weights=count), np.average(correct, weights=count)
-    sentence = "The mean confidence is {:.1%}; {:.1%} of predictions are correct. Bars: 95 %."
+    sentence = (
+        "The mean confidence is {:.1%}; {:.1%} of predictions are correct. Bars: 95 % intervals."
+    )
     return make_chart("Reliability", sentence.format(*means), draw)

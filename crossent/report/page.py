@@ -1,4 +1,4 @@
-"""What pages of one file are made of: jinja2 templates, and small JPEGs inside the page."""
+"""The parts of a page in one file: jinja2 templates, and small JPEGs inside the page."""
 
 import base64
 import io
@@ -18,17 +18,16 @@ SIDE = 144  # pixels, the longer side of a thumbnail
 
 
 class Thumbnail(NamedTuple):
-    """A picture as a data URI, with what stands below it and what is read out for it."""
+    """A picture as a data URI, with its caption and a text for those who cannot see it."""
 
     uri: str
     size: tuple[int, int]
     caption: str
     alt: str
-    name: str  # of its file
 
 
 def make_environment() -> Environment:
-    """Return the environment of all templates; what they insert is readable and escaped."""
+    """Return the environment of all templates, which makes all inserted text readable and safe."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -42,26 +41,24 @@ def make_environment() -> Environment:
 
 
 def readable(value: object) -> object:
-    """Mark what no HTML file may hold, control characters and lone surrogates, in any text."""
+    """Mark in a text what HTML does not allow: control characters and lone surrogates."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return re.sub(
-        r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", value
-    )
+    return re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\ufffd", value)
 
 
 def small(path: Path) -> Image.Image:
     """Return a small picture in the shape of its file.
 
     Raises:
-        UnusableImage: the file is no picture, or gone.
+        UnusableImage: the file is not a picture, or there is none.
     """
     found = inspect(path, [SIDE])
     return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
 
 
-def make_thumbnail(picture: Image.Image, caption: str, alt: str = "", name: str = "") -> Thumbnail:
+def make_thumbnail(picture: Image.Image, caption: str, alt: str = "") -> Thumbnail:
     file = io.BytesIO()
     picture.save(file, "jpeg", optimize=True, quality=75)
     uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Thumbnail(uri, picture.size, caption, alt or caption, name)
+    return Thumbnail(uri, picture.size, caption, alt or caption)

@@ -1,13 +1,11 @@
-"""Pictures of a run: what it got wrong and where it looked, and a batch as the model sees it."""
+"""Pictures of a run: its mistakes and where the model looked, and a batch as the model sees it."""
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
@@ -32,19 +30,11 @@ COLUMNS, ROWS = 8, 4  # of preview.png
 VIEW_TITLES = {"whole": "the whole picture", **VIEW_NAMES}
 
 
-class Card(NamedTuple):
-    """A picture, where the model looked, and the article's numbers."""
-
-    explanation: Explanation
-    views: list[Thumbnail]
-    equation: str
-
-
 class Gallery(NamedTuple):
-    """Pictures of one split and the model that looks at them.
+    """Pictures of one split and the model that predicts them.
 
     Args:
-        root: the folder that the pictures' names are relative to; None where they are no files.
+        root: the folder that the pictures' names are relative to; None if they are not files.
     """
 
     image_set: ImageSet
@@ -54,29 +44,28 @@ class Gallery(NamedTuple):
     def original(self, row: int) -> Image.Image:
         """Return a small picture in the shape of its file; if that cannot be read, a square."""
         if self.root is not None:
-            # it may have gone since: the pixels are still there
-            with suppress(UnusableImage, ValueError):
+            with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
                 return small(Path(self.root) / self.image_set.names[row])
         return in_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
     def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:
         name = printable(self.image_set.names[row])
-        return make_thumbnail(self.original(row), caption, f"{alt}: {name}", name)
+        return make_thumbnail(self.original(row), caption, f"{alt}: {name}")
 
-    def card(self, outputs: Outputs, row: int) -> Card:
-        """Return the card of a validation picture, with the heat maps that say something."""
+    def card(self, outputs: Outputs, row: int) -> tuple[Explanation, list[Thumbnail], str]:
+        """Return the numbers of a picture, the picture with its heat maps, and E as an equation."""
         name, names = printable(self.image_set.names[row]), self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
-        views = [make_thumbnail(picture, "the picture", name, name)]
+        views = [make_thumbnail(picture, "the picture", name)]
         for k in dict.fromkeys((predicted, label)):
             lit = evidence(self.classifier, pixels, k, picture)
             if lit is not None:
                 views.append(make_thumbnail(lit, f"evidence for {names[k]}", "heat map"))
-        # from the logits: y itself may be too small to be told from 0
+        # from the logits: y itself may round to 0
         E = float(outputs.losses[row])
         equation = f"L = {math.exp(-E):.4g}; E = -ln L = {E:.4f} nats"
-        return Card(Explanation(name, names, outputs.probs[row], names[label]), views, equation)
+        return Explanation(name, names, outputs.probs[row], names[label]), views, equation
 
     def confused(self, outputs: Outputs, true: int, predicted: int) -> list[Thumbnail]:
         """Return some pictures of one class predicted as another, the largest E first."""
@@ -90,31 +79,26 @@ class Gallery(NamedTuple):
         """Return the picture with the smallest E as each view of the background test shows it."""
         row = int(np.argmin(outputs.losses))
         views = views_of(self.image_set.images[row : row + 1], mean_colour(self.image_set))
-        return [
-            make_thumbnail(in_shape(views[name][0], 1, 1, SIDE), title)
-            for name, title in VIEW_TITLES.items()
-        ]
+        shown = [(in_shape(views[name][0], 1, 1, SIDE), text) for name, text in VIEW_TITLES.items()]
+        return [make_thumbnail(picture, title) for picture, title in shown]
 
-    def suspects(self, losses: npt.NDArray[np.float32], rows: Sequence[int]) -> list[Thumbnail]:
-        """Return training pictures with their label, their mean E and the prediction of now."""
+    def suspect(self, row: int, mean_loss: float) -> Thumbnail:
+        """Return a training picture with its label, the prediction of the model and its mean E."""
         names, size = self.classifier.class_names, self.classifier.preprocessing.image_size
-        found = []
-        for row in rows:
-            # training pictures are stored larger than the model takes them
-            stored = Image.fromarray(np.asarray(self.image_set.images[row]))
-            pixels = np.array(stored.resize((size, size), Image.Resampling.BILINEAR))
-            y = self.classifier.probs(torch.from_numpy(pixels)[None])[0]
-            label = f"labelled {names[self.image_set.labels[row]]}"
-            text = f"{label}, now predicted {names[int(y.argmax())]}, y = {y.max():.2f}"
-            found.append(self.thumbnail(row, f"{text}; mean E {losses[row]:.2f}", label))
-        return found
+        # training pictures are stored larger than the model's input
+        stored = Image.fromarray(np.asarray(self.image_set.images[row]))
+        pixels = np.array(stored.resize((size, size), Image.Resampling.BILINEAR))
+        y = self.classifier.probs(torch.from_numpy(pixels)[None])[0]
+        label = f"labelled {names[self.image_set.labels[row]]}"
+        text = f"{label}, predicted {names[int(y.argmax())]}, y = {y.max():.2f}"
+        return self.thumbnail(row, f"{text}; mean E {mean_loss:.2f}", label)
 
 
 def first_batch(settings: Settings, data: Data, most: int) -> list[tuple[Image.Image, str]]:
-    """Return pictures of the first training batch with their labels, mixed ones as shares.
+    """Return pictures of the first training batch with their labels in words.
 
-    A wrong label, a crop that loses the object or a mixup too strong shows here, before hours of
-    training.
+    They show a wrong label, a crop that loses the object or a mixup that is too strong before hours
+    of training.
     """
     batches = make_batches(settings, data, torch.device("cpu"), ALONE)
     batch = next(batches.epoch(0))
@@ -126,11 +110,13 @@ def first_batch(settings: Settings, data: Data, most: int) -> list[tuple[Image.I
 
 
 def in_words(target: Tensor, class_names: list[str]) -> str:
-    """Return "fox" for a class index, "fox 70%, dog 30%" for probabilities (K,)."""
+    """Return "fox" for a class index or a label that is not mixed, else "fox 70%, dog 30%"."""
     if target.ndim == 0:
         return class_names[int(target)]
-    shares = [(float(share), name) for share, name in zip(target, class_names, strict=True)]
-    return ", ".join(f"{name} {share:.0%}" for share, name in sorted(shares)[::-1] if share > 0.005)
+    shares = sorted(zip(target.tolist(), class_names, strict=True), reverse=True)
+    if shares[0][0] >= 0.995:
+        return shares[0][1]
+    return ", ".join(f"{name} {share:.0%}" for share, name in shares if share >= 0.005)
 
 
 def write_preview(settings: Settings, path: Path) -> int:

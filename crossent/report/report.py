@@ -1,6 +1,7 @@
-"""report.html: a run on one page that one can send, without a server and without a network."""
+"""report.html: a run on one page, which needs no server and no network."""
 
 import csv
+import io
 import math
 import shlex
 from collections.abc import Sequence
@@ -23,8 +24,13 @@ from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
-MAX_CLASSES = 200  # rows of the table of classes
 NUM_PAIRS, NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 6, 9, 14, 18
+OF_MODEL = {
+    "predictions": "Predictions",
+    "confidence": "Confidence",
+    "pictures": "Largest losses",
+    "background": "Background",
+}
 
 
 def write_report(
@@ -33,14 +39,14 @@ def write_report(
     data: Data | None = None,
     overrides: Sequence[str] = (),
 ) -> None:
-    """Write RUN/report.html from what the folder holds now; at any time, also while it trains.
+    """Write RUN/report.html from the files in the folder, also while the run trains.
 
     Args:
         data: the pictures, if the caller has them already; else they are loaded again.
         overrides: where the pictures are now, such as data.root=FOLDER.
 
     Raises:
-        UserError: this is no run folder, or a file in it is damaged.
+        UserError: this is not a run folder, or a file in it is damaged.
     """
     model_path(folder.path)
     if not folder.config.is_file():
@@ -52,28 +58,38 @@ def write_report(
 def contents(
     folder: RunFolder, device: torch.device, data: Data | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """Return all that the template shows, by name; what is not there yet is None, or empty."""
+    """Return by name all that the template shows; None or empty for what is not there yet."""
     settings = with_moved_pictures(load_settings(folder.config).settings, overrides)
     environment = read_json(folder.environment)
     problem = ""
     if data is None:
         data, problem = load_again(settings, environment.get("data_fingerprint"))
-    classifier = load_model(folder.model, device) if folder.model.exists() else None
-    losses, time_s = read_checkpoint(folder.last)
     records, origins = folder.records(), read_json(folder.origins)
     epochs = [r for r in records if r["kind"] == "epoch"]
     names = records[0]["class_names"] if records else []
     charts = [chart_of_E(records, settings.train.keep)] if records else []
     charts += [chart_of_accuracy(epochs, len(names))] if epochs else []
-    can_examine = classifier is not None and data is not None and len(data.val) > 0
-    root = settings.data.folder if settings.data.source == "folder" else None
+    classifier = load_model(folder.model, device) if folder.model.exists() else None
+    losses, time_s = read_checkpoint(folder.last) if folder.last.exists() else (None, {})
+    unusable = folder.unusable.read_text(encoding="utf-8") if folder.unusable.exists() else ""
+    model: dict[str, Any] = {}
+    if classifier and data and len(data.val):
+        root = settings.data.folder if settings.data.source == "folder" else None
+        model = contents_of_model(classifier, data, root)
+        model |= suspects(Gallery(data.train, classifier, root), losses)
     return {
+        "sections": {
+            "progress": "Progress",
+            **(OF_MODEL if model else {}),
+            **({"labels": "Doubtful labels"} if "suspects" in model else {}),
+            "data": "Data",
+            "again": "Settings",
+        },
         "name": folder.path.resolve().name,
         "config": settings,
-        "class_names": classifier.class_names if classifier else names,
+        "names": names,
         "start": records[0] if records else None,
         "is_over": bool(records) and records[-1]["kind"] == "end",
-        "num_epochs": len(epochs),
         "epochs": epochs,
         "charts": charts,
         "data": data,
@@ -82,9 +98,9 @@ def contents(
             make_thumbnail(image.resize((SIDE, SIDE)), text)
             for image, text in (first_batch(settings, data, NUM_SHOWN) if data else [])
         ],
-        "unusable": read_unusable(folder.path / "unusable.csv"),
+        "unusable": list(csv.DictReader(io.StringIO(unusable))),
         "has_model": classifier is not None,
-        "model": contents_of_model(classifier, data, losses, root) if can_examine else None,  # type: ignore[arg-type]
+        "model": model,
         "time_s": records[-1].get("time_s", time_s) if records else time_s,
         "view_titles": VIEW_TITLES,
         "settings": [
@@ -97,55 +113,47 @@ def contents(
     }
 
 
-def contents_of_model(
-    classifier: Classifier, data: Data, losses: torch.Tensor | None, root: str | None
-) -> dict[str, Any]:
-    """Return what takes a model and its pictures.
+def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> dict[str, Any]:
+    """Return the numbers and pictures of a model on the validation pictures.
 
     Args:
-        losses: mean E of each training picture; nan where it was never drawn.
         root: the folder of the pictures, if they are files.
     """
     found = examine(classifier, data.val)
     gallery = Gallery(found.image_set, classifier, root)
-    outputs, scores = found.outputs, found.scores
-    order = np.argsort(-outputs.losses, kind="stable").tolist()
-    worst = [gallery.card(outputs, row) for row in order[:NUM_WORST]]
-    worst_f1 = np.argsort([i.value for i in scores.f1])[:MAX_CLASSES].tolist()
+    worst = np.argsort(-found.outputs.losses, kind="stable")[:NUM_WORST].tolist()
     return {
         "epoch": classifier.header["metrics"].get("epoch"),
         "found": found,
-        "scores": scores,
-        "classes": sorted(worst_f1),
+        "scores": found.scores,
         "pairs": [
-            (true, predicted, count, gallery.confused(outputs, true, predicted))
-            for true, predicted, count in scores.most_confused()[:NUM_PAIRS]
+            (true, predicted, count, gallery.confused(found.outputs, true, predicted))
+            for true, predicted, count in found.scores.most_confused()[:NUM_PAIRS]
         ],
         "reliability": chart_of_reliability(found.calibration),
-        "shares": [(s, kept.interval, kept.threshold) for s, kept in found.coverage.items()],
-        "worst": worst,
-        "has_heat_maps": any(len(card.views) > 1 for card in worst),
-        "views": gallery.views(outputs),
-        **suspects(Gallery(data.train, classifier, root), losses),
+        "worst": [gallery.card(found.outputs, row) for row in worst],
+        "views": gallery.views(found.outputs),
     }
 
 
-def suspects(gallery: Gallery, mean_losses: torch.Tensor | None) -> dict[str, Any]:
-    """Return the training pictures whose mean E over all epochs was above that of guessing.
+def suspects(gallery: Gallery, losses: torch.Tensor | None) -> dict[str, Any]:
+    """Return the training pictures whose mean E over all epochs was above ln K, a uniform guess.
 
     Source: the idea of Huang et al. 2019, "O2U-Net: a simple noisy label detection approach".
+
+    Args:
+        losses: mean E of each training picture, nan if it was never drawn; None without them.
     """
-    if mean_losses is None:
-        return {"suspects": None}
-    losses = np.nan_to_num(mean_losses.numpy())
-    num = int((losses > math.log(len(gallery.classifier.class_names))).sum())
-    rows = np.argsort(-losses, kind="stable")[: min(MAX_SUSPECTS, num)].tolist()
-    shown = gallery.suspects(losses, rows)
-    return {"suspects": shown, "num_suspects": num, "num_train": len(losses)}
+    if losses is None:
+        return {}
+    means = np.nan_to_num(losses.numpy())
+    num = int((means > math.log(len(gallery.classifier.class_names))).sum())
+    rows = np.argsort(-means, kind="stable")[: min(MAX_SUSPECTS, num)].tolist()
+    return {"suspects": [gallery.suspect(row, means[row]) for row in rows], "num_suspects": num}
 
 
 def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None, str]:
-    """Load the pictures, if they are still those of the run; else say why not."""
+    """Load the pictures, if they are still those of the run; else return the reason."""
     try:
         data = make_data(settings)
     except UserError as error:
@@ -155,20 +163,7 @@ def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None
     return data, ""
 
 
-def read_unusable(path: Path) -> list[dict[str, str]]:
-    """Return path and reason of each file that was left out."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def read_checkpoint(path: Path) -> tuple[torch.Tensor | None, dict[str, float]]:
-    """Return the mean loss of each training picture, and the seconds spent so far."""
-    if not path.is_file():
-        return None, {}
+def read_checkpoint(path: Path) -> tuple[torch.Tensor, dict[str, float]]:
+    """Return the mean E of each training picture, and the seconds spent so far."""
     tensors, header = read_tensors(path)
-    time_s = header["progress"].get("time_s", {})
-    if "samples.total" not in tensors:
-        return None, time_s
-    return tensors["samples.total"] / tensors["samples.count"], time_s
+    return tensors["samples.total"] / tensors["samples.count"], header["progress"]["time_s"]

@@ -1,4 +1,4 @@
-"""A model with random weights in a file, and pictures to ask it about."""
+"""A model with random weights in a file, and pictures to predict."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from tests.data.pictures import scene
 CLASS_NAMES = ["dog", "fox", "wolf"]
 SIZE = 32
 NUM_IMAGES = 60
-METRICS = {"E": 1.0, "accuracy": 0.5, "num_images": NUM_IMAGES}
 
 
 @pytest.fixture(scope="session")
@@ -26,20 +25,21 @@ def run_path(tmp_path_factory):
     model = build_model("small_cnn", 3, **arguments).train()
     torch.nn.init.normal_(model.head.weight, std=2.0)
     with torch.no_grad():
-        for _ in range(30):  # let batch normalisation see some pictures
+        for _ in range(30):  # for the statistics of batch normalisation
             model(torch.randn(16, 3, SIZE, SIZE))
     path = tmp_path_factory.mktemp("runs") / "random"
     path.mkdir()
     rng = np.random.default_rng(0)
     confidence = rng.uniform(1 / 3, 1, NUM_IMAGES)
-    right = rng.uniform(0.2, 1, NUM_IMAGES) < confidence  # the surer, the more often
+    right = rng.uniform(0.2, 1, NUM_IMAGES) < confidence  # the more confident, the more often
+    metrics = {"E": 1.0, "accuracy": 0.5, "num_images": NUM_IMAGES}
     header = {
         "class_names": CLASS_NAMES,
         "model": {"name": "small_cnn", "arguments": arguments},
         "preprocessing": Preprocessing(SIZE).to_dict(),
         "precision": "fp32",
         "settings": {},
-        "metrics": {**METRICS, "rejection": rejection_curve(confidence, right)},
+        "metrics": {**metrics, "rejection": rejection_curve(confidence, right)},
         "data_fingerprint": "none",
     }
     write_model(path / "model.safetensors", model.state_dict(), header)

@@ -1,4 +1,4 @@
-"""The demo: what it answers, and its page in a headless browser, with nothing from outside."""
+"""The demo: its answers, and its page in a headless browser, without any request elsewhere."""
 
 import importlib.util
 import json
@@ -31,16 +31,13 @@ def test_probabilities_and_derivation_are_those_of_explain(classifier, pictures,
     expected = explain(classifier, "2.png", "wolf")
     assert text == in_words(expected, "ja")
     assert probs == dict(zip(expected.class_names, expected.probs, strict=True))
-
-
-def test_what_is_no_picture_is_refused_by_name(classifier, pictures):
     assert answer(classifier, None, "fox", "en") == [None, None, WELCOME]
     *_, text = answer(classifier, str(pictures / "b" / "page.jpg"), None, "en")
     assert "page.jpg cannot be used: not a picture but HTML" in text
     assert str(pictures) not in text
 
 
-def test_the_heat_map_lies_on_the_picture_in_its_own_shape(classifier, tmp_path):
+def test_the_heat_map_has_the_shape_of_the_picture(classifier, tmp_path):
     path = tmp_path / "wide.png"
     scene(1, 160, 40).save(path)
     heat_maps = [answer(classifier, str(path), label, "en")[1] for label in classifier.class_names]
@@ -81,10 +78,12 @@ def address(run_path):
 
 
 @pytest.mark.slow
-def test_a_dropped_picture_gets_bars_a_heat_map_and_its_E(browser, address, tmp_path, classifier):
-    browser.open(address)
-    picture = "document.querySelector('#picture')"
-    browser.wait_until(f"{picture} && {picture}.innerText.includes('Drop')")
+@pytest.mark.parametrize("width", [375, 1280])
+def test_the_page_answers_and_is_no_wider_than_the_window(
+    browser, address, tmp_path, classifier, width
+):
+    browser.open(address, width)
+    browser.wait_until(f"{EXAMPLES}.length == {NUM_EXAMPLES}")
     path = tmp_path / "scene.png"
     scene(5).save(path)
     browser.drop(path, "#picture")
@@ -96,12 +95,6 @@ def test_a_dropped_picture_gets_bars_a_heat_map_and_its_E(browser, address, tmp_
         assert name in bars and f"{y:.0%}" in bars
     assert f"{expected.E('bits'):.6f} bits" in browser.evaluate(TEXT)
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [375, 1280])
-def test_an_example_in_japanese_is_no_wider_than_the_window(browser, address, width):
-    browser.open(address, width)
-    browser.wait_until(f"{EXAMPLES}.length == {NUM_EXAMPLES}")
     browser.evaluate(f"{EXAMPLES}[0].click()")
     browser.wait_until(f"{TEXT}.startsWith('drawing 2970.png: one picture')")
     browser.evaluate("document.querySelectorAll('#language input')[1].click()")

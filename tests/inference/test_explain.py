@@ -1,4 +1,4 @@
-"""explain RUN IMAGE: the numbers against torch, and the words around them."""
+"""explain: the numbers against torch, and the words around them."""
 
 import math
 
@@ -27,12 +27,9 @@ def test_numbers_are_those_of_torch(classifier, picture):
     assert [row[3] for row in found.rows()] == pytest.approx(gradient[0].tolist(), abs=1e-12)
     assert found.target == [0, 1, 0]
     assert f"exp(E) = {math.exp(loss.item()):.4f}" in in_words(found)
-
-
-def test_without_a_label_the_prediction_is_taken_as_true(classifier, picture):
-    found = explain(classifier, picture)
-    assert found.label == found.predicted
-    assert "No label was given" in in_words(found)
+    unlabelled = explain(classifier, picture)
+    assert unlabelled.label == unlabelled.predicted
+    assert "No label was given" in in_words(unlabelled)
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -49,17 +46,17 @@ def test_the_articles_numbers_are_in_every_language(crossent, language):
         assert line in lines
     for number in ("1.599462", "-0.481486", "3.0303", "1.098612"):
         assert number in text
-    assert text.count("1.108663") == 3, "(5.1), (5.2), and the loss of training"
+    assert text.count("1.108663") == 3, "(5.1), (5.2), and the loss in training"
     moves = {
-        "en": "push dog up by 0.67, fox down by 0.32, wolf down by 0.35.",
+        "en": "pushes dog up by 0.67, fox down by 0.32, wolf down by 0.35.",
         "ja": "dog を 0.67 上げ、fox を 0.32 下げ、wolf を 0.35 下げます",
     }
     assert moves[language] in text
     other = in_words(Explanation("a.png", ARTICLE.class_names, ARTICLE.probs, "dog"), language)
-    assert "log10" not in other, "the slip is the article's"
+    assert "log10" not in other, "the mistake is the article's"
 
 
-def test_of_many_classes_the_likely_ones_and_the_label_are_shown():
+def test_of_many_classes_the_most_probable_ones_and_the_true_one_are_shown():
     probs = [0.5] + [0.5 / 99] * 99
     names = [f"class {k}" for k in range(100)]
     text = in_words(Explanation("a.png", names, probs, "class 99"))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,11 +17,12 @@ from crossent.errors import UserError
 from crossent.inference.export import (
     Deployed,
     compare,
+    export,
     metadata,
-    pictures_to_compare_on,
+    resize,
     to_onnx,
 )
-from crossent.inference.resize import PillowResize
+from crossent.inference.paths import validation_files
 from data.decode import ODDITIES
 from tests.data.pictures import make_folder, other_profile, scene
 
@@ -39,17 +39,27 @@ def noise(height, width):
 def test_the_resize_is_pillows_to_the_bit(shape, size):
     pixels = noise(*shape)
     expected = np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
-    got = PillowResize(size)(torch.from_numpy(pixels)[None])[0].numpy()
-    assert np.array_equal(got, expected)
+    assert np.array_equal(resize(torch.from_numpy(pixels)[None], size)[0].numpy(), expected)
+
+
+class Resize(torch.nn.Module):
+    def forward(self, images):
+        return resize(images, 33)  # not a power of two: shows whether all is in float64
 
 
 def test_the_resize_is_the_same_to_the_bit_in_onnx():
-    """A size that is no power of two shows whether it computes in float64 throughout."""
-    resize = PillowResize(33)
-    _, run = to_onnx(resize, {})
+    content, run = to_onnx(Resize(), {})
     for shape in [*SHAPES, (288, 216), (180, 288)]:
         images = noise(*shape)[None]
-        assert np.array_equal(run(images), resize(torch.from_numpy(images)).numpy()), shape
+        assert np.array_equal(run(images), resize(torch.from_numpy(images), 33).numpy()), shape
+    assert versions(onnx.load_from_string(content)) == (18, 8)
+
+
+def versions(proto):
+    """The opset, and the IR version, which should be the lowest that the opset allows."""
+    ((domain, opset),) = [(opset.domain, opset.version) for opset in proto.opset_import]
+    assert domain == ""
+    return opset, proto.ir_version
 
 
 @pytest.fixture
@@ -65,42 +75,53 @@ def exported(classifier, difference=0.0, flip=False):
     return lambda images: module(torch.from_numpy(images)).detach().numpy() + difference
 
 
-def test_the_comparison_leaves_out_what_is_no_picture(classifier, paths):
+def test_the_comparison_leaves_out_files_that_are_no_pictures(classifier, paths):
     num_images, difference = compare(classifier, exported(classifier), paths)
     assert num_images == 2 and difference < 1e-5
     assert compare(classifier, exported(classifier, 9e-5), paths)[1] > 8e-5
+    with pytest.raises(UserError, match="no picture for the comparison can be used"):
+        compare(classifier, exported(classifier), paths[1:2])
 
 
 @pytest.mark.parametrize("wrong", [{"difference": 2e-4}, {"difference": np.nan}, {"flip": True}])
 def test_another_model_is_noticed(classifier, paths, wrong):
-    """A comparison that cannot fail would be none."""
-    with pytest.raises(UserError, match=r"does not answer as the original.*nothing was written"):
+    with pytest.raises(UserError, match=r"differs from the original.*nothing was written"):
         compare(classifier, exported(classifier, **wrong), paths)
 
 
-def test_what_cannot_be_compared_or_written_is_refused(crossent, run_path, classifier, paths):
-    with pytest.raises(UserError, match="no picture to compare on that can be used"):
-        compare(classifier, exported(classifier), paths[1:2])
-    _, err = crossent("export", run_path, "--out", Path("missing") / "m.onnx", status=2)
+def test_mistakes_are_sentences(crossent, run_path, tmp_path):
+    _, err = crossent("export", run_path, "--out", tmp_path / "missing" / "m.onnx", status=2)
     assert "no such folder" in err
+    _, err = crossent("export", run_path, "--opset", "17", status=2)
+    assert "--opset 17: expected one of 18, 19" in err
 
 
-def test_the_comparison_is_on_every_validation_picture_while_they_are_there(classifier, tmp_path):
+def test_the_comparison_is_on_every_validation_picture(classifier, tmp_path):
     root = make_folder(tmp_path / "pictures", {"dog": 15, "fox": 5, "wolf": 10})
     (root / "fox").rename(root / os.fsdecode(b"\x8c\xcf"))  # Shift-JIS, which is no UTF-8
     settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
     of_folder = replace(classifier, header={**classifier.header, "settings": settings})
-    source, found = pictures_to_compare_on(of_folder, None, tmp_path)
-    assert source == "validation pictures of the run"
-    assert all(Path(name).is_file() for name in found)
-    folders = sorted(Path(name).parent.name for name in found)
+    found = [Path(name) for name in validation_files(of_folder, tmp_path)]
+    assert all(path.is_file() for path in found)
+    folders = sorted(path.parent.name for path in found)
     assert folders == ["dog"] * 3 + ["wolf"] * 2 + [os.fsdecode(b"\x8c\xcf")]
-    shutil.rmtree(root)
-    old = replace(classifier, header={**classifier.header, "settings": {"optimizer": {"rate": 1}}})
-    for model, reason in ((of_folder, "no such folder"), (old, "with other settings")):
-        source, found = pictures_to_compare_on(model, None, tmp_path)
-        assert source.startswith("drawings, as") and reason in source
-        assert all(Path(name).is_file() for name in found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"data": {"source": "folder", "root": "gone"}}, "no such folder"),
+        ({"optimizer": {"rate": 1}}, "with other settings"),
+    ],
+)
+def test_without_validation_pictures_a_folder_is_asked_for(
+    classifier, monkeypatch, tmp_path, settings, reason
+):
+    monkeypatch.setattr("crossent.inference.export.to_onnx", lambda *_: (b"", None))
+    moved = replace(classifier, header={**classifier.header, "settings": settings})
+    with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
+        export(moved, tmp_path / "model.onnx", None)
+    assert not list(tmp_path.iterdir())
 
 
 def odd_pictures(folder):
@@ -120,19 +141,22 @@ def odd_pictures(folder):
     return sorted(folder.iterdir())
 
 
-@pytest.mark.parametrize(("opset", "ir"), [(18, 8), (21, 10)])
-def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp_path, opset, ir):
+def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp_path):
     """With onnxruntime and Pillow alone, and on every kind of picture."""
     (tmp_path / "pictures").mkdir()
     paths, model = odd_pictures(tmp_path / "pictures"), tmp_path / "model.onnx"
-    out, _ = crossent("export", run_path, "--out", model, "--opset", opset)
-    assert "30 pictures (validation pictures of the run): the same class on all" in out
+    out, _ = crossent("export", run_path, "--out", model, "--opset", "21")
+    assert "on 30 pictures: the same class on all" in out
     proto = onnx.load(model)
-    assert [(o.domain, o.version) for o in proto.opset_import] == [("", opset)]
-    assert proto.ir_version == ir, "the lowest that the opset allows"
+    assert versions(proto) == (21, 10)
     kinds = {value.name: value.type.tensor_type.elem_type for value in proto.graph.value_info}
     transposed = {kinds[n.output[0]] for n in proto.graph.node if n.op_type == "Transpose"}
     assert onnx.TensorProto.DOUBLE not in transposed, "onnxruntime 1.15 to 1.23 would refuse it"
+    notes = {prop.key: prop.value for prop in proto.metadata_props}
+    assert json.loads(notes["preprocessing"])["image_size"] == 32
+    assert notes["format_version"] == "1" and len(notes["sha256"]) == 64
+    assert json.loads(notes["odd pictures"]) == ODDITIES and notes["onnxruntime"] == ">= 1.18"
+
     docs = Path(__file__).parents[2] / "docs" / "onnx.md"
     script = docs.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     check = script + "\nassert not {'torch', 'crossent'} & sys.modules.keys()\n"
@@ -145,15 +169,10 @@ def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp
         assert found["probs"] == pytest.approx(expected["probs"], abs=1e-5), found["path"]
 
 
-def test_the_file_describes_itself(crossent, run_path, classifier, tmp_path):
-    """With names that are no UTF-8 on the disk, as of a folder in Shift-JIS."""
+def test_names_that_are_no_utf_8_can_be_stored(classifier):
+    """As of a folder in Shift-JIS."""
     names = ["dog", "\udc8c\udccf", "狼"]
-    renamed = replace(classifier, class_names=names)
-    content, _ = to_onnx(Deployed(classifier.model, classifier.preprocessing), metadata(renamed))
-    notes = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
+    notes = metadata(replace(classifier, class_names=names))
+    for key, value in notes.items():
+        onnx.StringStringEntryProto(key=key, value=value).SerializeToString()
     assert json.loads(notes["class_names"]) == names
-    assert json.loads(notes["preprocessing"])["image_size"] == 32
-    assert notes["format_version"] == "1" and len(notes["sha256"]) == 64
-    assert json.loads(notes["odd pictures"]) == ODDITIES
-    _, err = crossent("export", run_path, "--opset", "17", status=2)
-    assert "--opset 17: expected one of 18, 19" in err

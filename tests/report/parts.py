@@ -1,4 +1,4 @@
-"""A run folder made by hand, in milliseconds: what the tests of the report share."""
+"""A run folder made in milliseconds, for the tests of the report."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,23 +22,24 @@ HOSTILE = [
     "</script><script>alert(3)", "<!--", "&lt;b&gt;.jpg", "a\x00\udcff\u202e.jpg", "名前.jpg",
     "${x}{{y}}.jpg", "javascript:alert(4)", "]]>", "http://example.com/x.jpg",
 ]  # fmt: skip
+TIME_S = {"start": 1.0, "decode": 2.0, "wait": 0.0, "augment": 6.0, "forward+backward": 120.0,
+          "validation": 20.0, "checkpoint": 1.0, "rest": 0.0}  # fmt: skip
 
 
-def pictures(num, num_classes, seed=0, size=SIZE, names=None):
+def pictures(num, num_classes, seed=0, names=None):
     """Noise, in which every class has its own colour."""
     rng = np.random.default_rng(seed)
     labels = np.arange(num) % num_classes
     colours = np.random.default_rng(5).integers(40, 216, (num_classes, 1, 1, 3))
-    images = (colours[labels] + rng.normal(0, 40, (num, size, size, 3))).clip(0, 255)
-    return ImageSet(
-        images.astype(np.uint8), labels, names or [f"class/picture {i}.jpg" for i in range(num)]
-    )
+    images = (colours[labels] + rng.normal(0, 40, (num, SIZE, SIZE, 3))).clip(0, 255)
+    names = names or [f"class/picture {i}.jpg" for i in range(num)]
+    return ImageSet(images.astype(np.uint8), labels, names)
 
 
-def make_data(num_classes=3, num_val=12, class_names=None, names=None, size=SIZE):
+def make_data(num_classes=3, num_val=12, class_names=None, names=None):
     return Data(
-        train=pictures(20, num_classes, 1, size),
-        val=pictures(num_val, num_classes, 2, size, names),
+        train=pictures(20, num_classes, 1),
+        val=pictures(num_val, num_classes, 2, names),
         class_names=class_names or [f"class {k}" for k in range(num_classes)],
         fingerprint="f" * 64,
         warnings=["dog has 3 times as many pictures as wolf"],
@@ -54,18 +55,13 @@ def epoch_record(epoch):
     }  # fmt: skip
 
 
-TIME_S = {"start": 1.0, "decode": 2.0, "wait": 0.0, "augment": 6.0, "forward+backward": 120.0,
-          "validation": 20.0, "checkpoint": 1.0, "rest": 0.0}  # fmt: skip
-
-
-def make_folder(path: Path, data: Data, epochs=3, has_model=True):
-    """A run of so many epochs; with none of them it has just begun."""
+def make_folder(path: Path, data: Data, epochs=3):
+    """A run after so many epochs, with its model if there is at least one."""
     num_classes = len(data.class_names)
     folder = RunFolder(path)
     folder.create(to_yaml(Settings()))
     folder.keep_origins({"seed": "configs/default.yaml:5", "optim.lr": "default"})
-    environment = {"git_revision": "abc+changes", "data_fingerprint": "f" * 64}
-    write_json(folder.environment, environment)
+    write_json(folder.environment, {"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
     folder.list_unusable(data.unusable)
     start = {
         "kind": "start", "E": np.log(num_classes), "baseline": np.log(num_classes),
@@ -74,17 +70,17 @@ def make_folder(path: Path, data: Data, epochs=3, has_model=True):
     }  # fmt: skip
     for record in (start, *map(epoch_record, range(1, epochs + 1))):
         folder.append(record)
-    torch.manual_seed(0)
-    model = build_model("small_cnn", num_classes, width=2)
-    torch.nn.init.normal_(model.head.weight, std=3.0)
-    if has_model:
+    if epochs:
+        torch.manual_seed(0)
+        model = build_model("small_cnn", num_classes, width=2)
+        torch.nn.init.normal_(model.head.weight, std=3.0)
         header = {
             "class_names": data.class_names,
             "model": {"name": "small_cnn", "arguments": {"width": 2}},
-            "preprocessing": Preprocessing(data.val.images.shape[1]).to_dict(),
+            "preprocessing": Preprocessing(SIZE).to_dict(),
             "precision": "fp32",
             "settings": Settings().model_dump(mode="json"),
-            "metrics": {"epoch": max(1, epochs)},
+            "metrics": {"epoch": epochs},
         }
         write_model(folder.model, model.state_dict(), header)
     num_train = len(data.train)
@@ -104,7 +100,7 @@ def make_page(path: Path, data: Data, **options):
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page: its elements and its text."""
+    """The elements and the text that a browser would find on a page."""
 
     def __init__(self, html):
         super().__init__()
@@ -122,4 +118,4 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
     def ids(self):
-        return {a["id"] for _, a in self.elements if "id" in a}
+        return [a["id"] for _, a in self.elements if "id" in a]
