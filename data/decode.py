@@ -22,7 +22,7 @@ from PIL import Image, ImageFile
 
 from data.colour import to_rgb
 from data.duplicates import difference_hash
-from data.images import Pixels, UnreadableFile, UnusableImage
+from data.images import Pixels, UnusableImage
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
@@ -167,7 +167,7 @@ def _read(source: Source) -> bytes:
         raise
     except (OSError, ValueError) as error:  # the latter for a zero byte in the name
         reason = getattr(error, "strerror", None) or error
-        raise UnreadableFile(f"unreadable: {reason}") from None
+        raise UnusableImage(f"unreadable: {reason}") from None
 
 
 def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:

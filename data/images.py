@@ -20,10 +20,6 @@ class UnusableImage(ValueError):
     """One file cannot become pixels; the message is the reason in plain words, without the path."""
 
 
-class UnreadableFile(UnusableImage):
-    """The file could not even be read, which may be different the next time."""
-
-
 @dataclass(frozen=True)
 class Unusable:
     """A file that was left out, and why."""

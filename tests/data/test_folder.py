@@ -113,18 +113,18 @@ MISTAKES = {  # the files of a folder, and what is said about it
     "expected a folder for each class": [],
     "only one class, dog": ["dog/1.jpg"],
     "no picture is left for validation: add different": ["dog/1.jpg", "fox/2.jpg"],
-    "no picture is left for validation: val has none": [
+    "no picture is left for validation: val has no usable": [
         "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
     ],
-    "class fox has no picture .*its folder is empty": ["dog/1.jpg", "fox/.hidden"],
-    "class fox has no picture .*fox/bad.jpg: empty": ["dog/1.jpg", "fox/bad.jpg"],
-    "no picture that can be used .*dog/bad.jpg and fox/bad.jpg: empty": [
+    "class fox has no usable picture .*its folder is empty": ["dog/1.jpg", "fox/.hidden"],
+    "class fox has no usable picture .*fox/bad.jpg: empty": ["dog/1.jpg", "fox/bad.jpg"],
+    "no usable picture .*dog/bad.jpg and fox/bad.jpg: empty": [
         "dog/bad.jpg", "fox/bad.jpg"
     ],
     "val/cat: train has no class of that name": ["train/dog/1.jpg", "val/cat/2.jpg"],
     "Valid and val both mean val": ["train/dog/1.jpg", "val/dog/2.jpg", "Valid/dog/3.jpg"],
     "found test and val but no train": ["val/dog/1.jpg", "val/fox/2.jpg", "test/fox/3.jpg"],
-    "folds are drawn where": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
+    "folds need pictures without": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
     "each of fold_1, fold_2 and fold_3 holds dog and fox. Which": [
         f"fold_{n}/{name}/{n}.jpg" for n in (1, 2, 3) for name in ("dog", "fox")
     ],
@@ -164,7 +164,7 @@ def test_folders_that_may_not_be_read(animals, monkeypatch):
     (bad,) = load(animals).unusable
     assert (bad.path, bad.reason) == ("dog/secret", "unreadable folder: Permission denied")
     refused.append("fox")
-    reason = "class fox has no picture .*fox: unreadable folder: Permission denied"
+    reason = "class fox has no usable picture .*fox: unreadable folder: Permission denied"
     with pytest.raises(DataError, match=reason):
         load(animals)
     refused.append("animals")

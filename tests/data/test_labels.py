@@ -42,7 +42,7 @@ def test_split_and_group(table):
     data = load(table("split,label,path", rows))
     assert sorted(data.train.names) == [NAMES[n] for n in (0, 1, 4, 5)]
     assert sorted(data.val.names) == [NAMES[n] for n in (2, 3, 6)]
-    assert data.warnings[0] == "1 rows of test are not used"
+    assert data.warnings[0] == "1 rows with split test are not used"
     rows = [f"{name},{'ab'[n % 2]},{n // 4}" for n, name in enumerate(NAMES)]
     for seed in range(3):
         data = load(table("path,label,group", rows), val_fraction=0.5, seed=seed)
