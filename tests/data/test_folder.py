@@ -155,13 +155,13 @@ def test_folders_that_may_not_be_read(animals, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     (bad,) = load(animals).unusable
     assert (bad.path, bad.reason) == ("dog/secret", "unreadable folder: Permission denied")
-    refused.append("fox")
-    reason = "class fox has no usable picture .*fox: unreadable folder: Permission denied"
-    with pytest.raises(DataError, match=reason):
-        load(animals)
-    refused.append("animals")
-    with pytest.raises(DataError, match=r"animals: cannot be read \(Permission denied\)"):
-        load(animals)
+    for name, message in {
+        "fox": "class fox has no usable picture .*fox: unreadable folder: Permission denied",
+        "animals": r"animals: cannot be read \(Permission denied\)",
+    }.items():
+        refused.append(name)
+        with pytest.raises(DataError, match=message):
+            load(animals)
 
 
 def test_debris_is_neither_picture_nor_class(animals):
