@@ -59,30 +59,26 @@ def decode_table(
     Returns:
         the pixels, the verdict on each file, and a warning if the cache cannot be used.
     """
-    warnings, cache = [], _Cache(Path(os.devnull), sizes)
+    warnings = []
     if decoding.use_cache:
         try:
             key = hashlib.sha256(bytes(table.root.resolve()) + b"\0" + DECODER.encode()).hexdigest()
             name = "-".join([key[:16], *map(str, sizes)])
-            cache.folder = Path(decoding.cache_dir or default_cache_dir()) / name
+            cache = _Cache(Path(decoding.cache_dir or default_cache_dir()) / name, sizes)
             cache.fill(table, decoding.num_workers)
+            return cache.rows(), cache.found, []
         except (OSError, RuntimeError) as error:  # the latter: no home, or (filelock) no locks
             warnings.append(
                 f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be kept ({error}),"
                 " so each start decodes them again: free some space, or set data.cache_dir"
             )
-            cache.read()  # only what is certainly on the disk
-    kept, missing = cache.rows(), cache.missing(table)
-    if not missing:
-        return kept, cache.found, warnings
-    pixels = np.empty(len(kept) + len(missing), _row_type(sizes))
-    pixels[: len(kept)] = kept
-    decoded = _decode(table, missing, sizes, decoding.num_workers)
-    for row, (file, verdict, images) in enumerate(decoded, len(kept)):
+    pixels, found = np.empty(len(table.files), _row_type(sizes)), {}
+    decoded = _decode(table, table.files, sizes, decoding.num_workers)
+    for row, (file, verdict, images) in enumerate(decoded):
+        found[file.key] = verdict, row
         if images:
             pixels[row] = tuple(images)
-        cache.found[file.key] = verdict, row
-    return pixels, cache.found, warnings
+    return pixels, found, warnings
 
 
 def _decode(
@@ -131,13 +127,10 @@ class _Cache:
         if max((row for _, row in found.values()), default=-1) < num_rows:
             self.pixels, self.num_rows, self.found = pixels, num_rows, found
 
-    def missing(self, table: FileTable) -> list[File]:
-        return [file for file in table.files if file.key not in self.found]
-
     def fill(self, table: FileTable, num_workers: int | None) -> None:
         """Read the cache, and decode what it lacks."""
         self.read()
-        if not self.missing(table):
+        if all(file.key in self.found for file in table.files):
             return
         import filelock  # here, because most starts do not need it
 
@@ -147,7 +140,8 @@ class _Cache:
             num_used = sum(self.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
             if self.num_rows > 2 * num_used or not self.found:
                 self._start()
-            self._add(table, num_workers)
+            missing = [file for file in table.files if file.key not in self.found]
+            self._add(_decode(table, missing, self.sizes, num_workers))
 
     def rows(self) -> Rows:
         if not self.num_rows:  # an empty file cannot be mapped
@@ -165,8 +159,8 @@ class _Cache:
             if old.name != self.pixels:
                 old.unlink()
 
-    def _add(self, table: FileTable, num_workers: int | None) -> None:
-        """Decode the missing files."""
+    def _add(self, decoded: Iterator[tuple[File, Verdict, list[Pixels]]]) -> None:
+        """Keep the verdicts and pixels of more files."""
         lines: list[str] = []
         with (
             open(self.folder / self.pixels, "r+b") as pixels,
@@ -185,9 +179,7 @@ class _Cache:
 
             committed = time.monotonic()
             try:
-                for file, verdict, images in _decode(
-                    table, self.missing(table), self.sizes, num_workers
-                ):
+                for file, verdict, images in decoded:
                     row, words = -1, [str(verdict)]
                     if isinstance(verdict, Facts):
                         row, self.num_rows = self.num_rows, self.num_rows + 1

@@ -63,8 +63,13 @@ def test_workers_that_do_not_start_are_no_fault_of_a_file(paths, at_start):
 
 def test_results_come_in_order_and_few_at_a_time(paths):
     taken = []
-    endless = (taken.append(path) or path for path in cycle(paths))
-    for number, result in enumerate(decode_in_order(endless, [16], window=5)):
+
+    def endless():
+        for path in cycle(paths):
+            taken.append(path)
+            yield path
+
+    for number, result in enumerate(decode_in_order(endless(), [16], window=5)):
         assert (result.pixels[0] == decode(taken[number], 16)).all()
         assert len(taken) <= number + 5
         if number == 30:  # a consumer that stops early leaves no process
