@@ -11,8 +11,8 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,9 +140,14 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
         raise UnusableImage("empty: the file has no bytes")
     name = str(source) if isinstance(source, str | Path) else ""
     try:
-        with _process_lock, warnings.catch_warnings(), _own_limits():
+        with _process_lock, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # invalid EXIF and the like
-            return _inspect(content, name, sizes, whole)
+            # Pillow's limit counts pixels before `draft`; `_check_size` replaces it.
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return _inspect(content, name, sizes, whole)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
     except UnusableImage:
         raise
     except Exception as error:  # decoders fail in OSError, SyntaxError, struct.error, ...
@@ -195,16 +200,6 @@ def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
             f"too large: decoding {width} x {height} pixels would take"
             f" {memory_bytes / 2**20:,.0f} MB, the limit is {MAX_MEMORY_BYTES / 2**20:.0f} MB"
         )
-
-
-@contextmanager
-def _own_limits() -> Iterator[None]:
-    """Switch off Pillow's limit, which counts pixels before `draft`; `_check_size` replaces it."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def try_inspect(path: str, sizes: Sequence[int]) -> Inspection | UnusableImage:

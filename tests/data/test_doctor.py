@@ -123,7 +123,7 @@ def test_advice_on_the_settings(counts, num_corrections, from_scratch, expected)
     assert all(expected in sentence for sentence in found)
 
 
-def test_folders_that_cannot_be_trained_on_are_examined_all_the_same(tmp_path):
+def test_folders_that_cannot_be_trained_on_are_examined_too(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         doctor(tmp_path / "none")
     assert "can be used" in page(doctor(tmp_path))  # nothing there
@@ -149,7 +149,7 @@ def test_folders_that_cannot_be_trained_on_are_examined_all_the_same(tmp_path):
         ("{c}/{c}.{n}{m}.jpg", None),
     ],
 )
-def test_what_looks_like_series_is_told_until_it_is_a_group(tmp_path, pattern, rule):
+def test_series_are_reported_until_they_are_groups(tmp_path, pattern, rule):
     names = [pattern.format(c=c, n=n, m=m) for c in "ab" for n in range(4) for m in range(4)]
     root = make_files(tmp_path / "root", names)
     hints = [w for w in doctor(root)["warnings"] if "look like series" in w]

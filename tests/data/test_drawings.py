@@ -18,12 +18,12 @@ FOX = drawings.CLASS_NAMES.index("fox")
 
 @pytest.fixture(scope="module")
 def many() -> Data:
-    """Enough drawings to fit a model to; more than `source.FEW`, so workers draw them."""
+    """Return enough drawings to fit a model, drawn by workers."""
     return drawings.load_drawings(num_images=1200, image_size=64, val_fraction=0.2, seed=0)
 
 
 def mean_difference(a, b) -> float:
-    """In levels of 0 to 255, over all pixels and colours."""
+    """Return it in levels of 0 to 255, over all pixels and colours."""
     return float(np.abs(a.astype(float) - b.astype(float)).mean())
 
 
@@ -36,7 +36,7 @@ def test_a_drawing_is_a_function_of_seed_and_index():
 
 
 def test_the_size_changes_no_composition():
-    """A large drawing, scaled down, is the small one, but for grain and rounding."""
+    """A large drawing, scaled down, is the small one except for grain and rounding."""
     same, other = [], []
     for index in range(12):
         large = Image.fromarray(drawings.draw(0, index, 128))
