@@ -26,7 +26,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def guessing_loss(counts: Mapping[str, int]) -> float:
-    """Return E, in nats, if every prediction is the shares of the classes.
+    """Return E, in nats, of predicting the shares of the classes for every picture.
 
     -sum_k p_k ln p_k, where p_k is the share of class k. It is ln K, the E of an untrained model,
     if all classes are equally frequent, and less otherwise.

@@ -1,4 +1,4 @@
-"""A look at every file before training: what cannot be used, what leaks, what is odd."""
+"""The check of every file before training: what cannot be used, what leaks, what is odd."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -36,7 +36,7 @@ def pixels_file(kept):
 
 
 def test_the_second_start_decodes_nothing_and_reads_a_mapped_file(animals, kept, decoded):
-    (animals / "dog" / "page.jpg").write_bytes(b"<html>")  # what is unusable is remembered, too
+    (animals / "dog" / "page.jpg").write_bytes(b"<html>")  # unusable files are remembered too
     cold = load(animals, kept)
     assert len(decoded) == 13
     warm = load(animals, kept)
@@ -70,7 +70,7 @@ def test_one_new_one_touched_and_one_renamed_picture_decode_three(animals, kept,
 
 
 def test_two_pictures_that_change_places_are_decoded_anew(animals, kept, decoded):
-    """Equal in size and mtime, as files out of an archive may be: the labels were mended."""
+    """Their size and mtime may be equal, as in an archive, when labels are corrected."""
     first, second = animals / "dog" / "001.bmp", animals / "fox" / "001.bmp"
     for number, path in enumerate((first, second)):
         path.write_bytes(encoded(scene(200 + number), "BMP"))

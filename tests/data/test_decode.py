@@ -36,7 +36,7 @@ def test_the_36_hostile_files_end_as_expected(name, expected):
     pixels = decode(BAD_IMAGES / name, 64).astype(int)
     if name == "basn0g16.png":  # 16-bit grey keeps its greys
         assert abs(pixels.mean() - 144) < 2
-    if name.startswith("portrait"):  # turned ones are the upright one
+    if name.startswith("portrait"):  # turned upright, all are the same
         assert abs(pixels - decode(BAD_IMAGES / "portrait_exif_1.jpg", 64)).mean() < 5
 
 
@@ -45,7 +45,7 @@ STORED = dict(enumerate((TURN.FLIP_LEFT_RIGHT, TURN.ROTATE_180, TURN.FLIP_TOP_BO
 STORED |= dict(enumerate((TURN.TRANSPOSE, TURN.ROTATE_90, TURN.TRANSVERSE, TURN.ROTATE_270), 5))
 
 
-@pytest.mark.parametrize("orientation", [*range(10), 65535])  # from 1 to 8, by the standard
+@pytest.mark.parametrize("orientation", [*range(10), 65535])  # valid ones are 1 to 8
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_orientation(file_format, orientation):
     image = scene(7, 90, 60)
@@ -156,7 +156,7 @@ def test_whatever_a_decoder_raises_is_the_files_problem(monkeypatch, error):
 
 
 def test_pillows_warnings_stay_inside():
-    """Also of threads: the filters belong to the process."""
+    """Also in threads: the filters are global."""
     content = encoded(scene(1), exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01")
     before = list(warnings.filters)
     with ThreadPoolExecutor(16) as pool:

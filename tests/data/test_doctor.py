@@ -166,7 +166,7 @@ PRETRAINED = "model: {name: torchvision/resnet18, weights: some.safetensors}"
 
 @pytest.mark.parametrize(("more", "image_size"), [(PRETRAINED, 224), ("", 64)])
 def test_the_command_follows_the_weights(tmp_path, monkeypatch, capsys, more, image_size):
-    """To their size; it recommends them where there are none."""
+    """It uses their image size, and recommends them if there are none."""
     root = make_folder(tmp_path / "animals", {"dog": 12, "fox": 8})
     data = f"data: {{source: folder, root: {root}, val_fraction: 0.25}}"
     (tmp_path / "config.yaml").write_text(f"{data}\n{more}")

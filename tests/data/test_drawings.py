@@ -1,4 +1,4 @@
-"""The drawings: the same from the same seed, balanced, and too hard for a linear model."""
+"""The drawings are determined by the seed, balanced, and too hard for a linear model."""
 
 import hashlib
 
@@ -97,7 +97,7 @@ def test_mean_colours_do_not_tell_the_class(many):
 
 @pytest.mark.slow
 def test_a_linear_model_stays_below_75_percent(many):
-    """The control for the CNN: softmax regression on the pixels, the best of its penalties.
+    """The control for the CNN is softmax regression on the pixels, with the best penalty.
 
     With fewer pictures than pixels, the best weights under an L2 penalty are combinations of
     the training pictures. The Cholesky factor of the products of pictures holds the pictures'

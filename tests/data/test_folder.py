@@ -28,7 +28,7 @@ UNCACHED = Decoding(use_cache=False)
     ],
 )
 def test_fingerprints_are_those_of_earlier_versions(tmp_path, changes, expected):
-    """Runs store them: `evaluate` finds its validation pictures again by them."""
+    """`evaluate` recognises the pictures of a run by its fingerprint."""
     names = [f"dog/{n}" for n in range(6)] + [f"fox/{n}" for n in range(5)]
     for name in [*names, *(f"wolf/{n}" for n in range(4)), "dog/again"]:
         label, number = name.split("/")
@@ -99,7 +99,7 @@ def test_split_folders(tmp_path):
     )
 
 
-MISTAKES = {  # the files of a folder, and what is said about it
+MISTAKES = {  # messages, each with the files of a folder
     "no such folder": None,
     "a file; data.root is the folder": "",
     "expected a folder for each class": [],

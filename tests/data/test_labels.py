@@ -1,4 +1,4 @@
-"""Pictures that a table names."""
+"""Pictures in a table."""
 
 import os
 
