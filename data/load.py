@@ -152,7 +152,7 @@ class Catalog:
                     f" ({_named(bad) or 'its folder is empty'}): add some, or remove the class"
                 )
         if "val" not in self.splits and self.files:
-            why = "add different ones; near-duplicates and groups stay together, and train comes first"
+            why = "add different ones (near-duplicates and groups stay together, first in train)"
             if self.files[0].split:
                 why = "val has no usable picture; add some of every class, or remove val"
             found.append(f"no picture is left for validation: {why}")
