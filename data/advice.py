@@ -1,4 +1,4 @@
-"""What we tell people about their data: one sentence each, with what to do about it."""
+"""Advice about a data set: one sentence each, with what to do."""
 
 import math
 import os
@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-MANY_TIMES = 2.0  # a class so many times larger than another makes a model lean towards it
-MIN_TRAIN_PICTURES = 20  # fewer of a class teach little
-MANY_PICTURES = 1000  # of a class; with fewer, pretrained weights win by far
-MIN_SERIES = 3  # pictures whose names differ in a number only
-MIN_VAL_PICTURES = 5  # fewer of a class, and its recall is a matter of luck
+MAX_RATIO = 2.0  # of class sizes; beyond it a model favours the larger class
+MIN_TRAIN_PICTURES = 20  # per class
+MIN_VAL_PICTURES = 5  # per class; with fewer, its recall is mostly chance
+MANY_PICTURES = 1000  # per class; with fewer, pretrained weights are far better
+MIN_SERIES = 3  # pictures whose names differ only in a number
 
 
 def plural(number: int, noun: str, ending: str = "s") -> str:
@@ -26,10 +26,10 @@ def some(names: Sequence[str]) -> str:
 
 
 def guessing_loss(counts: Mapping[str, int]) -> float:
-    """Return E, in nats, of answering every picture with the frequencies of the classes.
+    """Return E, in nats, of predicting the shares of the classes for every picture.
 
-    -sum_k p_k ln p_k with p_k the share of class k: ln K, the E of an untrained model, where all
-    are equally frequent; less where they are not.
+    -sum_k p_k ln p_k, where p_k is the share of class k. It is ln K, the E of an untrained model,
+    if all classes are equally frequent, and less otherwise.
 
     Example:
         >>> round(guessing_loss({"dog": 1, "fox": 1, "wolf": 1}), 6)
@@ -40,8 +40,8 @@ def guessing_loss(counts: Mapping[str, int]) -> float:
 
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
-    """Warn about classes with few pictures to train on or to be validated with."""
-    if len(train) < 2 or not any(train.values()):  # nothing to be trained
+    """Warn about classes with few pictures for training or validation."""
+    if len(train) < 2 or not any(train.values()):  # there is nothing to train
         return []
     sentences = []
     for counts, fewest, what, advice in (
@@ -56,10 +56,10 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
 
 
 def about_training(train: Mapping[str, int], num_corrections: int, from_scratch: bool) -> list[str]:
-    """Compare the sizes of the classes with the settings of the training.
+    """Compare the sizes of the classes with the settings.
 
     Args:
-        num_corrections: settings that correct unequal sizes.
+        num_corrections: the number of settings that correct unequal class sizes.
         from_scratch: whether the model starts without pretrained weights on pictures of a folder.
     """
     if len(train) < 2:
@@ -68,32 +68,32 @@ def about_training(train: Mapping[str, int], num_corrections: int, from_scratch:
     most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
     if num_corrections > 1:
         sentences.append(
-            "data.sampling=balanced and loss.class_weights both correct the sizes of the classes:"
+            "data.sampling=balanced and loss.class_weights both correct unequal class sizes:"
             " set only one of them"
         )
-    elif not num_corrections and train[most] > MANY_TIMES * train[least] > 0:
+    elif not num_corrections and train[most] > MAX_RATIO * train[least] > 0:
         sentences.append(
             f"{most} has {train[most] / train[least]:.1f} times as many pictures as {least}:"
             " consider data.sampling=balanced"
         )
     if from_scratch and sum(train.values()) < MANY_PICTURES * len(train):
         sentences.append(
-            f"fewer than {MANY_PICTURES:,} pictures per class: -c configs/pretrained.yaml starts "
-            "from ImageNet weights; with 400 photographs accuracy was 96 % instead of 75 %"
+            f"fewer than {MANY_PICTURES:,} pictures per class: -c configs/pretrained.yaml starts"
+            " from ImageNet weights; with 400 photographs, accuracy was 96 % instead of 75 %"
         )
     return sentences
 
 
 def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:
-    """Say where folders or numbered names look like series, such as the frames of videos.
+    """Suggest `data.group` where folders or numbered names look like frames of videos.
 
     Args:
-        files: label and path of each file that is in no group.
+        files: label and path of each file without a group.
 
     Example:
         >>> paths = [f"dog/{clip}_{n}.jpg" for clip in ("park", "sofa", "snow") for n in range(3)]
-        >>> hint_at_groups([(0, path) for path in paths])[0][:38]
-        'park_, snow_ and sofa_ look like serie'
+        >>> hint_at_groups([(0, path) for path in paths])[0][:39]
+        'park_, snow_ and sofa_ look like series'
     """
     rules = {
         "folder": lambda path: path.rpartition("/")[0],

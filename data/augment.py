@@ -1,4 +1,4 @@
-"""Random changes of training pictures, drawn per sample and applied to a whole batch at once."""
+"""Random changes of training pictures: drawn per sample, applied per batch."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch import Tensor
 from data.preprocess import Preprocessing
 from data.sampler import generator
 
-DRAWS = 2  # the purpose of the generator; EpochSampler has 0 and 1
+DRAWS = 2  # purpose of the generator; `EpochSampler` uses 0 and 1
 NUM_DRAWS = 9  # area, aspect, x, y, mirror, angle, brightness, contrast, saturation
 Floats = npt.NDArray[np.float32]
 GREY = (0.299, 0.587, 0.114)  # luma of RGB, ITU-R BT.601
@@ -22,22 +22,22 @@ GREY = (0.299, 0.587, 0.114)  # luma of RGB, ITU-R BT.601
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training picture may be changed; the defaults change nothing."""
+    """How much a training picture may change; the defaults change nothing."""
 
     crop: float = 1.0  # smallest share of the area that a crop keeps
     aspect: float = 1.0  # largest ratio by which a crop is stretched
     flip: float = 0.0  # probability of mirroring left and right
-    rotation: float = 0.0  # largest angle in degrees, either way
-    brightness: float = 0.0  # largest relative change of all pixels,
-    contrast: float = 0.0  # of their distance from the picture's mean grey,
-    saturation: float = 0.0  # and of their distance from their own grey
+    rotation: float = 0.0  # largest angle in degrees, in both directions
+    brightness: float = 0.0  # largest relative change of the pixels
+    contrast: float = 0.0  # the same for their difference to the mean grey of the picture
+    saturation: float = 0.0  # the same for their difference to their own grey
     mixup: float = 0.0  # alpha of Beta(alpha, alpha); 0 mixes nothing
 
     def draw(self, seed: int, epoch: int, num_slots: int) -> tuple[Floats, Floats]:
-        """Draw all random numbers of an epoch: row i belongs to slot i, whatever asks for it when.
+        """Draw all random numbers of an epoch; row i belongs to slot i.
 
         Shape:
-            returns (M, NUM_DRAWS) in [0, 1), and (M,) in [1/2, 1]: a picture's own share in mixup.
+            returns (M, NUM_DRAWS) in [0, 1), and (M,) in [1/2, 1]: the picture's share in mixup.
         """
         rng = generator(seed, epoch, DRAWS)
         uniform = rng.random((num_slots, NUM_DRAWS), dtype=np.float32)
@@ -47,12 +47,12 @@ class Augmentation:
         return uniform, np.maximum(lam, 1 - lam).astype(np.float32)
 
     def changes(self, uniform: Tensor) -> "Changes":
-        """Work out what the random numbers (M, NUM_DRAWS) do to each picture."""
+        """Return the changes that the random numbers (M, NUM_DRAWS) stand for."""
         return Changes(crop_matrices(uniform, self), *colour_matrices(uniform, self))
 
 
 class Changes(NamedTuple):
-    """What is done to each picture, a row a picture."""
+    """The changes of M pictures, one row per picture."""
 
     place: Tensor  # (M, 2, 3), see `crop_matrices`
     colour: Tensor  # (M, 3, 3), see `colour_matrices`
@@ -60,7 +60,7 @@ class Changes(NamedTuple):
 
 
 def augment(images: Tensor, changes: Changes, preprocessing: Preprocessing) -> Tensor:
-    """Crop, stretch, mirror, turn, change the light, normalise: one resampling, one colour matrix.
+    """Crop, stretch, mirror, turn, change colours and normalise, with one resampling.
 
     Shape:
         (N, S, S, 3) uint8 to (N, 3, image_size, image_size) float32, channels last in memory.
@@ -79,9 +79,9 @@ def augment(images: Tensor, changes: Changes, preprocessing: Preprocessing) -> T
 
 
 def places_to_read(matrices: Tensor, size: int) -> Tensor:
-    """(N, 2, 3) to (N, size, size, 2): the (x, y) that each pixel of the result is read from.
+    """Return (N, size, size, 2): the (x, y) that each pixel of the result is read from.
 
-    F.affine_grid, as one product.
+    The same as F.affine_grid for matrices (N, 2, 3), but several times faster.
     """
     places = matrices.flatten(0, 1) @ pixel_places(size, matrices.device)  # (2 N, size * size)
     return places.view(-1, 2, size, size).permute(0, 2, 3, 1)
@@ -89,17 +89,16 @@ def places_to_read(matrices: Tensor, size: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def pixel_places(size: int, device: torch.device) -> Tensor:
-    """(3, size * size): the centre (x, y, 1) of each pixel of the result, from -1 to 1."""
+    """Return (3, size * size): the centre (x, y, 1) of each pixel, from -1 to 1."""
     centre = (2 * torch.arange(size, device=device) + 1) / size - 1
     y, x = torch.meshgrid(centre, centre, indexing="ij")
     return torch.stack([x, y, torch.ones_like(x)]).flatten(1)
 
 
 def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
-    """(N, 2, 3): from a place in the result to that in the picture it is read from, both in -1..1.
+    """Return (N, 2, 3): from places in the result to places in the picture, both from -1 to 1.
 
-    The crop has half sides (w, h) around (x, y) inside the picture, turned
-    by the angle around its own centre; a mirrored one is read from right to left.
+    The crop has half sides (w, h) around its centre (x, y), and is turned around it by the angle.
     """
     a = augmentation
     area, aspect, x, y, mirror, angle = uniform[:, :6].unbind(1)
@@ -115,11 +114,11 @@ def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
 
 
 def colour_matrices(uniform: Tensor, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
-    """(N, 3, 3) and (N, 1): brightness, contrast and saturation as one linear map of RGB.
+    """Return brightness, contrast and saturation as a linear map of RGB: (N, 3, 3) and (N, 1).
 
-    With g(x) the grey of a pixel x and m that of the picture's mean colour,
-    x -> b (m + c (g(x) + s (x - g(x)) - m)), where b, c and s are factors around 1: x times the
-    first, and m times the second, b (1 - c).
+    The change is x -> b (m + c (g(x) + s (x - g(x)) - m)), where g(x) is the grey of a pixel x, m
+    the grey of the mean colour of the picture, and b, c and s are factors around 1. So x is
+    multiplied by the first result, m by the second, b (1 - c).
     """
     limits = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     factors = 1 + (2 * uniform[:, 6:9] - 1) * torch.tensor(limits, device=uniform.device)

@@ -1,4 +1,4 @@
-"""Batches ready for the model: gathered by sample id, augmented on the device, mixed."""
+"""Batches for the model: gathered by sample id, augmented on the device, mixed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ from data.sampler import EpochSampler, Ids
 
 @dataclass(frozen=True)
 class Batch:
-    """Shape: images (B, 3, S, S) float32; target (B,) class indices or (B, K) probabilities.
+    """B samples of this process, which may share the batch with other processes.
 
-    Where several processes share a batch, these are the B samples of this one.
+    Shape:
+        images: (B, 3, S, S) float32; target: (B,) class indices or (B, K) probabilities.
     """
 
     images: Tensor
@@ -31,7 +32,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrainBatches:
-    """The training pictures as batches, epoch by epoch; the same for the same (seed, epoch)."""
+    """The batches of every training epoch, a pure function of (seed, epoch)."""
 
     image_set: ImageSet
     num_classes: int
@@ -39,9 +40,9 @@ class TrainBatches:
     augmentation: Augmentation
     preprocessing: Preprocessing
     device: torch.device
-    rank: int = 0  # of `num_ranks` processes that share every batch; each makes its own part only
-    num_ranks: int = 1
-    only_first: bool = False  # an epoch is the first batch, again and again, changed always alike
+    rank: int = 0  # this process makes its own part of every batch
+    num_ranks: int = 1  # processes
+    only_first: bool = False  # repeat the first batch of epoch 0, always with the same augmentation
 
     def __len__(self) -> int:
         return self.order.num_batches
@@ -49,9 +50,10 @@ class TrainBatches:
     def epoch(
         self, epoch: int, start: int = 0, lap: Callable[[str], None] = lambda name: None
     ) -> Iterator[Batch]:
-        """Yield the batches of an epoch from number `start` on, as if the earlier ones were made.
+        """Yield the batches of an epoch from number `start` on.
 
-        `lap` is told what has just been done for a batch: to "wait" for its pixels, to "augment".
+        `lap` is called with the name of each part of the work after it: "wait" (for pixels) and
+        "augment".
         """
         batches = self.order.batches(epoch)
         if self.only_first:
@@ -74,19 +76,22 @@ class TrainBatches:
             yield Batch(images, target, sample_ids[batch])
 
     def own_part(self, slots: Ids) -> Ids:
-        """Return this process's part of a batch.
+        """Return this process's part of a batch, with one slot more for mixup.
 
-        Mixup blends a sample with the next one of the whole batch, which may be another process's:
-        so a part has one sample more, to be blended with only.
+        Mixup blends each sample with the next one of the whole batch.
         """
         first, last = (len(slots) * rank // self.num_ranks for rank in (self.rank, self.rank + 1))
         return slots[np.arange(first, last + bool(self.augmentation.mixup)) % len(slots)]
 
 
 def mix(images: Tensor, target: Tensor, lam: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Mixup: each of B pictures and its label blended with the next one of B + 1.
+    """Blend each of the first B pictures and labels with the next one (mixup).
 
     x_i <- lam_i x_i + (1 - lam_i) x_(i+1), and t_i likewise: the soft t_k of the article's (5.2).
+
+    Shape:
+        images (B + 1, 3, S, S), target (B + 1,) and lam (B,) to (B, 3, S, S) and (B, K).
+
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
     """
     probs = F.one_hot(target, num_classes).float()  # (B + 1, K)
@@ -102,7 +107,7 @@ def val_batches(
     batch_size: int = 128,
     rows: range | None = None,
 ) -> Iterator[Batch]:
-    """Yield every picture once, or those of some rows, in order, only normalised."""
+    """Yield the pictures in order, normalised; `rows` selects some of them."""
     rows = range(len(image_set)) if rows is None else rows
     for first in range(rows.start, rows.stop, batch_size):
         ids = np.arange(first, min(first + batch_size, rows.stop))
@@ -111,7 +116,7 @@ def val_batches(
 
 
 def to_device(image_set: ImageSet, ids: Ids, device: torch.device) -> Tensor:
-    """(B, S, S, 3) uint8: a quarter of the bytes that floats would send to a GPU."""
+    """Return (B, S, S, 3) uint8 on the device: a quarter of the bytes of floats."""
     pixels = torch.from_numpy(image_set.images[ids])
     if device.type == "cuda":
         return pixels.pin_memory().to(device, non_blocking=True)

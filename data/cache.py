@@ -1,21 +1,21 @@
-"""Every file decoded once, its pixels kept in one memory-mapped array for each (root, sizes).
+"""Decode every file once, and keep the pixels in one memory-mapped array per root and sizes.
 
     CACHE_DIR/<hash of root and decoder>-<sizes>/
-        index.jsonl   a header, then one line per file: what was found out about it
-        pixels-<id>   one row per picture: its pixels at all sizes
+        index.jsonl   a header, then one line per file: its facts, or why it cannot be used
+        pixels-<id>   one row per picture: its pixels in all sizes
         lock          held while files are decoded
 
-A file counts as unchanged while its path, size and time of change are: so one new picture costs
-one decoding, and a decoding that was killed goes on where it was. Rows are only ever added, and
-they are on the disk before the lines that name them. Once fewer than half of the rows are in use,
-the cache starts anew. Versions of the decoder do not share a folder, nor remove each other's.
+A file is decoded again if its path, size or time of change differ. So one new picture costs one
+decoding, and a killed run continues where it was. Rows are only appended, and they are on the disk
+before the lines that name them. The cache starts again once fewer than half of its rows are in
+use. Each version of the decoder has its own folder.
 """
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -27,23 +27,23 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from data.decode import DECODER, Facts, Inspection
-from data.decode_pool import Result, decode_in_order
-from data.images import File, FileTable, Key, UnreadableFile, UnusableImage
+from data.decode_pool import decode_in_order
+from data.images import File, FileTable, Key, Pixels, UnusableImage
 
-SECONDS_PER_COMMIT = 2.0  # of decoding: what a kill can cost
+SECONDS_PER_COMMIT = 2.0  # a killed run loses at most so much decoding
 
 Verdict = Facts | UnusableImage
-Found = dict[Key, tuple[Verdict, int]]  # for each file its verdict, and its row or -1
-Rows = npt.NDArray[Any]  # (R,) of one (S, S, 3) uint8 field for each size, named "64"
+Found = dict[Key, tuple[Verdict, int]]  # the verdict on each file, and its row or -1
+Rows = npt.NDArray[Any]  # (R,) with a (S, S, 3) uint8 field per size, named "64"
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How files become pixels."""
+    """How files are decoded."""
 
-    use_cache: bool = True  # False decodes into memory and writes nothing
+    use_cache: bool = True  # False: decode into memory and write nothing
     cache_dir: str | Path | None = None  # None: `default_cache_dir()`
-    num_workers: int | None = None  # processes that decode; None: one per CPU
+    num_workers: int | None = None  # processes; None: one per CPU
 
 
 def default_cache_dir() -> Path:
@@ -54,78 +54,53 @@ def default_cache_dir() -> Path:
 def decode_table(
     table: FileTable, sizes: Sequence[int], decoding: Decoding
 ) -> tuple[Rows, Found, list[str]]:
-    """Decode the files of a table to all sizes, except for those that the cache holds.
+    """Decode the files of a table to all sizes, except for those in the cache.
 
     Returns:
-        the pixels, what was found out about each file, and a warning if the cache is of no use.
+        the pixels, the verdict on each file, and a warning if the cache cannot be used.
     """
-    warnings, cache = [], _Cache(Path(os.devnull), sizes)
+    warnings = []
     if decoding.use_cache:
         try:
-            cache.folder = _cache_folder(table.root, sizes, decoding.cache_dir)
-            _fill(cache, table, decoding.num_workers)
+            key = hashlib.sha256(bytes(table.root.resolve()) + b"\0" + DECODER.encode()).hexdigest()
+            name = "-".join([key[:16], *map(str, sizes)])
+            cache = _Cache(Path(decoding.cache_dir or default_cache_dir()) / name, sizes)
+            cache.fill(table, decoding.num_workers)
+            return cache.rows(), cache.found, []
         except (OSError, RuntimeError) as error:  # the latter: no home, or (filelock) no locks
             warnings.append(
                 f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be kept ({error}),"
-                " so each start decodes them anew: free some space, or set data.cache_dir"
+                " so each start decodes them again: free some space, or set data.cache_dir"
             )
-            cache.read()  # only what is on the disk for certain
-    missing = [file for file in table.files if file.key not in cache.found]
-    if not missing:
-        return cache.rows(), cache.found, warnings
-    kept = cache.rows()
-    pixels = np.empty(len(kept) + len(missing), _row_type(sizes))
-    pixels[: len(kept)] = kept
-    decoded = _decode(table, missing, sizes, decoding.num_workers)
-    for row, (file, result) in enumerate(decoded, len(kept)):
-        if isinstance(result, Inspection):
-            pixels[row] = tuple(result.pixels)
-        cache.found[file.key] = _verdict(result), row
-    return pixels, cache.found, warnings
+    pixels, found = np.empty(len(table.files), _row_type(sizes)), {}
+    decoded = _decode(table, table.files, sizes, decoding.num_workers)
+    for row, (file, verdict, images) in enumerate(decoded):
+        found[file.key] = verdict, row
+        if images:
+            pixels[row] = tuple(images)
+    return pixels, found, warnings
 
 
 def _decode(
     table: FileTable, files: Sequence[File], sizes: Sequence[int], num_workers: int | None
-) -> Iterator[tuple[File, Result]]:
-    """Yield each file and its result, in order, with a progress bar that only a terminal shows."""
+) -> Iterator[tuple[File, Verdict, list[Pixels]]]:
+    """Yield each file with its verdict and pixels, in order; on a terminal with a progress bar."""
     paths = (os.path.join(table.root, file.path) for file in files)
     results = zip(files, decode_in_order(paths, sizes, num_workers=num_workers), strict=True)
-    return iter(tqdm(results, "decoding", len(files), unit="img", disable=None))
-
-
-def _verdict(result: Result) -> Verdict:
-    return result.facts if isinstance(result, Inspection) else result
+    for file, result in tqdm(results, "decoding", len(files), unit="img", disable=None):
+        if isinstance(result, Inspection):
+            yield file, result.facts, result.pixels
+        else:
+            yield file, result, []
 
 
 def _row_type(sizes: Sequence[int]) -> np.dtype[Any]:
     return np.dtype([(str(size), np.uint8, (size, size, 3)) for size in sizes])
 
 
-def _cache_folder(root: Path, sizes: Sequence[int], cache_dir: str | Path | None) -> Path:
-    key = hashlib.sha256(bytes(root.resolve()) + b"\0" + DECODER.encode()).hexdigest()[:16]
-    return Path(cache_dir or default_cache_dir()) / "-".join([key, *map(str, sizes)])
-
-
-def _fill(cache: "_Cache", table: FileTable, num_workers: int | None) -> None:
-    """Read the cache, and decode what it lacks."""
-    cache.read()
-    if all(file.key in cache.found for file in table.files):
-        return
-    import filelock  # here, because a second start does without
-
-    cache.folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(cache.folder / "lock"):
-        cache.read()  # another run may have filled it meanwhile
-        num_used = sum(cache.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
-        if cache.num_rows > 2 * num_used or not cache.found:
-            cache.start()
-        missing = [file for file in table.files if file.key not in cache.found]
-        cache.add(_decode(table, missing, cache.sizes, num_workers))
-
-
 @dataclass
 class _Cache:
-    """The cache in one folder, as far as it has been read or written."""
+    """The part of a cache folder that has been read or written."""
 
     folder: Path
     sizes: Sequence[int]
@@ -134,7 +109,7 @@ class _Cache:
     found: Found = field(default_factory=dict)
 
     def read(self) -> None:
-        """Read what is there; it counts as empty if it is damaged."""
+        """Read the folder; a damaged cache counts as empty."""
         self.pixels, self.num_rows, self.found = "", 0, {}
         try:
             first, *lines = (self.folder / "index.jsonl").read_bytes().split(b"\n")
@@ -152,8 +127,30 @@ class _Cache:
         if max((row for _, row in found.values()), default=-1) < num_rows:
             self.pixels, self.num_rows, self.found = pixels, num_rows, found
 
-    def start(self) -> None:
-        """Put an empty cache in the place of what is there. Runs that have it mapped keep it."""
+    def fill(self, table: FileTable, num_workers: int | None) -> None:
+        """Read the cache, and decode what it lacks."""
+        self.read()
+        if all(file.key in self.found for file in table.files):
+            return
+        import filelock  # here, because most starts do not need it
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(self.folder / "lock"):
+            self.read()  # another run may have filled it meanwhile
+            num_used = sum(self.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
+            if self.num_rows > 2 * num_used or not self.found:
+                self._start()
+            missing = [file for file in table.files if file.key not in self.found]
+            self._add(_decode(table, missing, self.sizes, num_workers))
+
+    def rows(self) -> Rows:
+        if not self.num_rows:  # an empty file cannot be mapped
+            return np.empty(0, _row_type(self.sizes))
+        path = self.folder / self.pixels
+        return np.memmap(path, _row_type(self.sizes), "r", shape=(self.num_rows,))
+
+    def _start(self) -> None:
+        """Replace the cache by an empty one. Runs that have mapped the old one keep it."""
         self.pixels, self.num_rows, self.found = f"pixels-{uuid4().hex[:8]}", 0, {}
         (self.folder / self.pixels).touch()
         (self.folder / "index.tmp").write_text(json.dumps({"pixels": self.pixels}))
@@ -162,20 +159,16 @@ class _Cache:
             if old.name != self.pixels:
                 old.unlink()
 
-    def rows(self) -> Rows:
-        if not self.num_rows:  # an empty file cannot be mapped
-            return np.empty(0, _row_type(self.sizes))
-        path = self.folder / self.pixels
-        return np.memmap(path, _row_type(self.sizes), "r", shape=(self.num_rows,))
-
-    def add(self, results: Iterable[tuple[File, Result]]) -> None:
-        """Remember the results of decoding."""
+    def _add(self, decoded: Iterator[tuple[File, Verdict, list[Pixels]]]) -> None:
+        """Keep the verdicts and pixels of more files."""
         lines: list[str] = []
         with (
             open(self.folder / self.pixels, "r+b") as pixels,
             open(self.folder / "index.jsonl", "a") as index,
         ):
-            pixels.seek(self.num_rows * _row_type(self.sizes).itemsize)  # over half a row of a kill
+            pixels.seek(
+                self.num_rows * _row_type(self.sizes).itemsize
+            )  # a kill may leave half a row
 
             def commit() -> None:
                 pixels.flush()
@@ -184,16 +177,16 @@ class _Cache:
                 index.flush()
                 lines.clear()
 
+            committed = time.monotonic()
             try:
-                committed = time.monotonic()
-                for file, result in results:
-                    row, words = -1, [str(result)]
-                    if isinstance(result, Inspection):
+                for file, verdict, images in decoded:
+                    row, words = -1, [str(verdict)]
+                    if isinstance(verdict, Facts):
                         row, self.num_rows = self.num_rows, self.num_rows + 1
-                        pixels.write(b"".join(image.tobytes() for image in result.pixels))
-                        words = list(astuple(result.facts))
-                    self.found[file.key] = _verdict(result), row
-                    if not isinstance(result, UnreadableFile):
+                        pixels.write(b"".join(image.tobytes() for image in images))
+                        words = list(astuple(verdict))
+                    self.found[file.key] = verdict, row
+                    if not words[0].startswith("unreadable"):  # which may change without a trace
                         # the line break comes first, because a kill may have cut the last line
                         lines.append("\n" + json.dumps([*file.key, row, *words]))
                     if time.monotonic() - committed > SECONDS_PER_COMMIT:

@@ -1,9 +1,9 @@
-"""Dogs, foxes and wolves of CIFAR: 32 pixels small, 500 per class to train on, 100 to validate.
+"""Dogs, foxes and wolves of CIFAR: 32 x 32 pixels, 500 per class to train on, 100 to validate.
 
 CIFAR-10 has dogs but neither foxes nor wolves, CIFAR-100 has foxes and wolves but no dogs.
 
-torchvision downloads the archives, and reads them with pickle, which would run whatever an archive
-told it to. It does so only after it has compared every file with the checksum in its own source.
+torchvision downloads the archives and reads them with pickle, which could run code from them. It
+first compares each file with the checksum in its own source.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
@@ -29,13 +29,17 @@ ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 def load_cifar(
     root: str | Path | None, image_size: int = 32, seed: int = 0, train_size: int | None = None
 ) -> Data:
-    """Pick three classes of CIFAR-10 and CIFAR-100, which are downloaded if they are not there.
+    """Load three classes of CIFAR-10 and CIFAR-100, which are downloaded if they are missing.
 
-    CIFAR's own test pictures validate. Rows are ordered by content.
+    The test pictures of CIFAR are the validation pictures. Rows are ordered by content.
 
     Args:
         root: folder of the archives, made if it is missing; None: in the user's cache folder.
-        seed: which 500 of the 5,000 dogs (and 100 of the 1,000).
+        image_size, train_size: sides in pixels of the validation and training pictures.
+        seed: selects 500 of the 5,000 dogs (and 100 of the 1,000).
+
+    Raises:
+        DataError: the archives are missing and cannot be downloaded.
     """
     try:
         root = Path(root or default_cache_dir() / "cifar")
@@ -60,9 +64,9 @@ def _open(root: Path, is_train: bool) -> list[Any]:
     from torchvision.datasets import CIFAR10, CIFAR100  # imports torch: seconds
 
     try:
-        with redirect_stdout(io.StringIO()):  # it prints how it tries again without https
+        with redirect_stdout(io.StringIO()):  # torchvision prints its attempts
             return [one(str(root), is_train, download=True) for one in (CIFAR10, CIFAR100)]
-    except (OSError, RuntimeError) as error:  # no network; no disk; a checksum that differs
+    except (OSError, RuntimeError) as error:  # no network, a full disk, a wrong checksum
         raise DataError(
             f"{root}: cannot get CIFAR ({error}); download {' and '.join(ARCHIVES)} from"
             " https://www.cs.toronto.edu/~kriz/cifar.html and put them into that folder"
@@ -70,7 +74,7 @@ def _open(root: Path, is_train: bool) -> list[Any]:
 
 
 def _pick(source: Any, label: int, number: int, seed: int) -> list[tuple[str, int, str, Any]]:
-    """Return the pictures of a class that the seed draws: (hash, label, name, pixels) each."""
+    """Return (hash, label, name, pixels) for each picture of a class that the seed selects."""
     name, items = CLASS_NAMES[label], []
     for index in np.flatnonzero(np.array(source.targets) == source.class_to_idx[name]):
         pixels = source.data[index]

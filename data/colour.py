@@ -1,4 +1,4 @@
-"""From the colours that a file may hold to sRGB with 8 bits per sample."""
+"""From any colours in a file to sRGB with 8 bits per sample."""
 
 import io
 from contextlib import suppress
@@ -9,18 +9,18 @@ from PIL import Image, ImageCms
 
 from data.images import UnusableImage
 
-BACKGROUND = (255, 255, 255)  # transparent parts show white paper, as in a browser
+BACKGROUND = (255, 255, 255)  # behind transparent parts: white, as in a browser
 SRGB = ImageCms.createProfile("sRGB")
-MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of Pillow, for the spaces of profiles
+MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour space of a profile: Pillow's mode
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")
-SAME = 3  # levels: a profile that changes the colours by no more is sRGB under any name
+SAME = 3  # levels; a profile that changes no colour by more counts as sRGB
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
     """Convert to sRGB; return also whether a colour profile changed the colours.
 
-    16 bits are scaled (not clipped), transparency is laid on `BACKGROUND`. A profile that is
-    damaged, or meant for another kind of picture, is passed over.
+    16 bits are scaled (not clipped), and transparent parts show `BACKGROUND`. A profile that is
+    damaged, or of another kind than the picture, is ignored.
     """
     profile, kind = image.info.get("icc_profile"), "RGB"
     if image.mode in (*GREY_MODES, "CMYK"):
@@ -40,9 +40,9 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
     return image.convert("RGB"), False
 
 
-@lru_cache(maxsize=16)  # one camera, one profile
+@lru_cache(maxsize=16)  # pictures of one camera share a profile
 def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from a profile's colours; None if it is sRGB."""
+    """Return the transform from a profile to sRGB; None if the profile is sRGB."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     mode = MODES[source.profile.xcolor_space]
     transform = ImageCms.buildTransform(source, SRGB, mode, "RGB")
@@ -62,6 +62,6 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     # 65535 = 255 * 257, so full white stays full white. `image.convert("L")` would clip at 255.
     eight_bit = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
     key = image.info.get("transparency")
-    if isinstance(key, int):  # the one grey value that means "see through"
+    if isinstance(key, int):  # the grey value that is transparent
         eight_bit[samples == key] = BACKGROUND[0]
     return Image.fromarray(eight_bit)

@@ -1,7 +1,7 @@
-"""One function turns a file into pixels: training, evaluation, prediction and the demo all call it.
+"""From a file to pixels, in the same way for training, evaluation, prediction and the demo.
 
-Nothing in a picture file can be trusted. The header is read first and compared with the limits
-below; only then are pixels decoded, and whatever a decoder raises is that file's problem.
+A picture file may be hostile. Its header is checked against the limits below before any pixel is
+decoded, and every exception of a decoder becomes an `UnusableImage`.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,35 +22,35 @@ from PIL import Image, ImageFile
 
 from data.colour import to_rgb
 from data.duplicates import difference_hash
-from data.images import Pixels, UnreadableFile, UnusableImage
+from data.images import Pixels, UnusableImage
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
-# Cached pixels and verdicts are valid for this decoder only: count up when the code below changes
-# what comes out. Pillow's version stands for those of libjpeg, libwebp and so on that it brings.
+# The key of cached pixels and verdicts: count up when a change below changes them. Pillow's version
+# also determines those of libjpeg, libwebp and so on.
 DECODER = f"crossent-3 pillow-{PIL.__version__}"
 
-# HEIC, which phones write, is read where the package pillow-heif is installed.
+# HEIC, a format of phones, needs the package pillow-heif.
 with suppress(ImportError):
     import pillow_heif
 
     pillow_heif.register_heif_opener()
     DECODER += f" heif-{pillow_heif.__version__}"
 
-# A closed list: a format not named here is never tried. (EPS would start Ghostscript.) AVIF came
-# with Pillow 11.3; MPO, of two JPEGs, is what many phones write and opens as JPEG.
+# Other formats are never tried: EPS would start Ghostscript. AVIF needs Pillow 11.3. MPO (two JPEGs
+# in one file, from phones) opens as JPEG.
 Image.init()
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 FORMATS += tuple(name for name in ("AVIF", "HEIF") if name in Image.OPEN)
-HASH_SIDE = 256  # the picture is hashed as it is decoded for this size, whatever size is wanted
+HASH_SIDE = 256  # the hash always uses the picture as decoded for this size
 
-MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have some 100 MB
-MAX_SIDES_RATIO = 50  # panoramas end at 20
-MAX_MEMORY_BYTES = 640 * 2**20  # our estimate of what decoding one picture takes at its worst
+MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have about 100 MB
+MAX_SIDES_RATIO = 50  # panoramas have up to 20
+MAX_MEMORY_BYTES = 640 * 2**20  # for decoding one picture, as estimated from its header
 
 Source = str | Path | bytes
 
-# What people find in their folders in the place of a picture: how it starts, and what it is.
+# Files that are not pictures: how they start, and what they are.
 _IMPOSTORS = (
     (rb"version https://git-lfs", "a git-lfs pointer, not the picture: run `git lfs pull`"),
     (rb"\s*<(!doctype )?html", "not a picture but HTML: the download got a web page"),
@@ -60,8 +60,8 @@ _IMPOSTORS = (
         rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
         "HEIC, which Pillow cannot read: `pip install pillow-heif`, or convert it to JPEG",
     ),
-    (rb"\0+\Z", "nothing but zero bytes: an interrupted download or a failing disk"),
-    (rb"\xff\xd8|\x89png|gif8", "damaged: it starts as a picture, but its header makes no sense"),
+    (rb"\0+\Z", "only zero bytes: an interrupted download or a failing disk"),
+    (rb"\xff\xd8|\x89png|gif8", "damaged: it starts as a picture, but its header is invalid"),
     (rb"", "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"),
 )
 
@@ -70,43 +70,43 @@ _TURN = Image.Transpose
 _TURNS = dict(enumerate((_TURN.FLIP_LEFT_RIGHT, _TURN.ROTATE_180, _TURN.FLIP_TOP_BOTTOM), 2))
 _TURNS |= dict(enumerate((_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90), 5))
 _RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
-# The filters of `warnings` and Pillow's limit belong to the process: one thread changes them.
+# The filters of `warnings` and Pillow's limit are global: one thread at a time changes them.
 _process_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one pass over a usable file found, besides its pixels."""
+    """What is known about a usable file besides its pixels."""
 
     sha256: str  # of the content, hex
     difference_hash: int  # 128 bits
     width: int  # upright, before any resize
     height: int
-    odd: Sequence[str] = ()  # what was unusual and is taken care of: keys of `ODDITIES`
+    odd: Sequence[str] = ()  # keys of `ODDITIES`
 
 
 ODDITIES = {
-    "turned": "lies on its side by its EXIF tag: turned upright",
-    "CMYK": "printer's colours: converted to RGB",
-    "colour profile": "colours of another space than sRGB: converted",
+    "turned": "turned upright, as its EXIF tag says",
+    "CMYK": "colours of printers: converted to RGB",
+    "colour profile": "a colour space other than sRGB: converted",
     "palette": "a palette of colours: converted to RGB",
-    "transparency": "transparent parts: laid on white",
+    "transparency": "transparent parts: shown on white",
     "16-bit": "16 bits per sample: scaled to 8, not clipped",
     "animated": "several frames or pages: the first one is used",
-    "wrong extension": "the name says another format: decoded by content",
+    "wrong extension": "the extension is that of another format: decoded by content",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Facts about a file and its pixels, from one reading of it."""
+    """The facts about a file and its pixels."""
 
     facts: Facts
-    pixels: list[Pixels]  # (size, size, 3) for each size asked for
+    pixels: list[Pixels]  # (size, size, 3) for each requested size
 
 
 def decode(source: Source, size: int) -> Pixels:
-    """Turn a file into pixels: the whole picture, upright, in sRGB, stretched to a square.
+    """Decode the whole picture: upright, in sRGB, stretched to a square.
 
     Args:
         source: a path, or the bytes of a file.
@@ -115,7 +115,7 @@ def decode(source: Source, size: int) -> Pixels:
         returns (size, size, 3) uint8, RGB.
 
     Raises:
-        UnusableImage: with the reason in plain words, for every file that cannot be decoded.
+        UnusableImage: the file cannot be decoded; the message is the reason.
 
     Example:
         >>> decode(b"P6 2 1 255 " + bytes([255, 0, 0, 255, 0, 0]), size=1)
@@ -125,24 +125,29 @@ def decode(source: Source, size: int) -> Pixels:
 
 
 def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> Inspection:
-    """`decode` for any number of sizes, with what else one pass over the file tells.
+    """Decode a picture to any number of sizes, and return the facts about its file.
 
     Args:
-        sizes: sides in pixels, one result each; none for the facts alone.
-        whole: leave the pictures as they are before `decode` stretches them to squares: upright
-            RGB, the sides of a large JPEG halved, but still at least twice the size.
+        sizes: sides in pixels; none for the facts alone.
+        whole: do not stretch the pictures to squares. The sides of a large JPEG may be halved, but
+            stay at least twice the size.
 
     Raises:
-        UnusableImage: with the reason.
+        UnusableImage: as in `decode`.
     """
     content = _read(source)
     if not content:
         raise UnusableImage("empty: the file has no bytes")
     name = str(source) if isinstance(source, str | Path) else ""
     try:
-        with _process_lock, warnings.catch_warnings(), _own_limits():
-            warnings.filterwarnings("ignore", module=r"PIL\.")  # rubbish EXIF and the like
-            return _inspect(content, name, sizes, whole)
+        with _process_lock, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # invalid EXIF and the like
+            # Pillow's limit counts pixels before `draft`; `_check_size` replaces it.
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return _inspect(content, name, sizes, whole)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
     except UnusableImage:
         raise
     except Exception as error:  # decoders fail in OSError, SyntaxError, struct.error, ...
@@ -150,11 +155,11 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
 
 
 def _read(source: Source) -> bytes:
-    """Read a file once, so that hash and pixels belong together."""
+    """Read a file once, so that the hash is that of the pixels."""
     if isinstance(source, bytes):
         return source
     try:
-        # A pipe without a writer would make a blocking open wait for ever.
+        # To open a pipe without a writer would block for ever.
         with open(source, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -167,15 +172,15 @@ def _read(source: Source) -> bytes:
         raise
     except (OSError, ValueError) as error:  # the latter for a zero byte in the name
         reason = getattr(error, "strerror", None) or error
-        raise UnreadableFile(f"unreadable: {reason}") from None
+        raise UnusableImage(f"unreadable: {reason}") from None
 
 
 def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
-    """Refuse a thin strip, and what takes too much memory by an estimate from the header alone.
+    """Refuse a thin strip, and a picture that would take too much memory.
 
-    Bytes per pixel: Pillow keeps 1 for a palette or grey, 4 for the rest; `to_rgb` adds 4, and 13
-    for transparency or 16 bits; WebP, AVIF and TIFF decode through buffers of their own. A
-    progressive JPEG keeps two bytes per coefficient of the `full_size`, whatever the draft.
+    The estimate in bytes per pixel: Pillow keeps 1 for a palette or grey, otherwise 4. `to_rgb`
+    adds 4, or 13 for transparency or 16 bits. WebP, AVIF and TIFF decode through extra buffers. A
+    progressive JPEG keeps two bytes per coefficient of the `full_size`, also after `draft`.
     """
     width, height = full_size
     if max(full_size) > MAX_SIDES_RATIO * min(full_size):
@@ -197,30 +202,20 @@ def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
         )
 
 
-@contextmanager
-def _own_limits() -> Iterator[None]:
-    """Switch off Pillow's limit, which counts pixels before the draft: `_check_size` is ours."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
 def try_inspect(path: str, sizes: Sequence[int]) -> Inspection | UnusableImage:
     """Return what `inspect` returns or raises."""
     try:
         return inspect(path, sizes)
     except UnusableImage as error:
-        return type(error)(str(error))  # without a traceback, which would keep the pixels alive
+        return type(error)(str(error))  # without its traceback, which keeps the pixels in memory
 
 
 def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> Inspection:
-    if content.startswith(b"\x89PNG"):  # load() does not look at the checksums of pixels
+    if content.startswith(b"\x89PNG"):  # load() does not check the checksums of pixels
         with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
             png.verify()
-    # A JPEG can be halved while it is decoded: its sides stay at least twice the size wanted. Sizes
-    # up to HASH_SIDE share one decoding with the hash; other formats are decoded whole, and once.
+    # libjpeg can halve a JPEG while it decodes; the sides stay at least twice the size. Sizes up to
+    # HASH_SIDE share one decoding with the hash. Other formats are decoded once, unscaled.
     has_scales = content.startswith(b"\xff\xd8")
     side_of = {size: 2 * max(size, HASH_SIDE) if has_scales else 0 for size in (HASH_SIDE, *sizes)}
     decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
@@ -237,37 +232,37 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
 
 
 def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:
-    """Decode to upright RGB, a JPEG with sides of at least `side` where it has as many pixels.
+    """Decode to upright RGB; the sides of a JPEG may be halved, but not below `side`.
 
-    Returns also what is odd, and width and height, upright, before the draft.
+    Return also the oddities, and the upright width and height before `draft`.
     """
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
         _check_size(image, (width, height))
-        odd = _oddities(image, name)  # before load(), which forgets the tiles
+        odd = _oddities(image, name)  # before load(), which clears the tiles
         is_tiff = image.format == "TIFF"
-        if is_tiff and _orientation(image) in _TURNS:  # load() turns it and forgets
+        if is_tiff and _orientation(image) in _TURNS:  # load() turns it and drops the tag
             odd.add("turned")
         image.load()
         if is_tiff:
             width, height = image.size
-        orientation = _orientation(image)  # only now: a PNG may state it after its pixels
+        orientation = _orientation(image)  # after load(): in a PNG it may come after the pixels
         rgb, has_profile = to_rgb(image)
         odd |= {"colour profile"} if has_profile else set()
         if orientation in _TURNS:
             odd.add("turned")
             rgb = rgb.transpose(_TURNS[orientation])
-        if _is_animated(image):  # it seeks: after the pixels
+        if _is_animated(image):  # last, because it seeks
             odd.add("animated")
         return rgb, odd, (height, width) if orientation >= 5 else (width, height)
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) to 8; 1 where there is none that makes sense."""
+    """Return the EXIF orientation, 1 (upright) to 8; 1 if it is missing or invalid."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # the parser fails in as many ways as files are damaged; pixels may be fine
+    except Exception:  # the parser raises many types; the pixels may be fine
         return 1
     return value if value in range(1, 9) else 1
 
@@ -277,14 +272,14 @@ def _reason(error: Exception, content: bytes) -> str:
         flags = re.IGNORECASE | re.DOTALL
         return next(what for start, what in _IMPOSTORS if re.match(start, content, flags))
     if isinstance(error, MemoryError):
-        return "too large: decoding takes more memory than a photograph needs"
+        return "too large: decoding takes too much memory"
     if "truncated" in str(error).lower():
         return "truncated: the end of the file is missing"
     return f"damaged: {error or type(error).__name__}"
 
 
 def _oddities(image: ImageFile.ImageFile, name: str) -> set[str]:
-    """Return what the header shows to be unusual."""
+    """Return the oddities that the header shows."""
     suffix = Path(name).suffix.lower()
     named = {Image.registered_extensions().get(suffix), image.format}
     raw_modes = [str(tile.args) for tile in image.tile]
@@ -300,7 +295,7 @@ def _oddities(image: ImageFile.ImageFile, name: str) -> set[str]:
 
 def _is_animated(image: Image.Image) -> bool:
     try:
-        # the second picture of an MPO is a depth map
+        # the second picture of an MPO is often a depth map
         return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    except Exception:  # a second frame that is damaged does not concern the first
+    except Exception:  # a damaged second frame does not affect the first
         return True

@@ -1,8 +1,7 @@
-"""Many files decoded at once, in one process per CPU.
+"""Decode many files in parallel, in one process per CPU.
 
-Threads would do, as Pillow releases the interpreter while it decodes, and would start 0.2 s sooner.
-But one file that crashes a C decoder would then end the whole training, and one that never ends
-could not be stopped.
+Threads would be as fast, because Pillow releases the GIL. But a file that crashes a C decoder would
+then end the training, and a decoder that never returns could not be stopped.
 """
 
 import math
@@ -22,9 +21,8 @@ from pathlib import Path
 
 from data.decode import Inspection, UnusableImage, try_inspect
 
-SECONDS_PER_FILE = 60.0  # the slowest honest file takes about 2
-# What decoding one file may use; `decode` refuses by an estimate long before.
-MEMORY_LIMIT_BYTES = 2**30
+SECONDS_PER_FILE = 60.0  # the slowest valid file takes about 2
+MEMORY_LIMIT_BYTES = 2**30  # per worker; `decode` refuses files by an estimate well below
 
 Result = Inspection | UnusableImage
 
@@ -35,14 +33,14 @@ def decode_in_order(
     window: int | None = None,
     num_workers: int | None = None,
 ) -> Generator[Result, None, None]:
-    """Yield the result of every file, in order, however many there are.
+    """Yield the result of every file, in order.
 
-    Paths are taken only as they are needed, and while one file is slow, the others run ahead of it
-    by no more than the window: so the memory does not grow with the number of files.
+    The memory does not grow with the number of files: paths are taken when they are needed, and
+    no more than `window` files are decoded ahead of a slow one.
 
     Args:
-        sizes: of the pictures to make of each file.
-        window: the largest number of files in hand at once, 1 or more; 16 per worker by default.
+        sizes: sides in pixels, as in `data.decode.inspect`.
+        window: the largest number of files in work at once, 1 or more; 16 per worker by default.
         num_workers: one per CPU by default.
     """
     num_workers = num_workers or num_cpus()
@@ -52,7 +50,7 @@ def decode_in_order(
     while in_hand:
         try:
             yield from _decode(in_hand, todo, sizes, num_workers)
-        except BrokenProcessPool:  # one of the files in hand has ended its worker
+        except BrokenProcessPool:  # one of the files in hand has ended its worker process
             if window > 1:
                 suspects = list(in_hand)
                 in_hand.clear()
@@ -65,12 +63,12 @@ def decode_in_order(
 
 
 def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
-    """Return the CPUs that this process may use: its affinity, cut to its container's quota.
+    """Return the number of CPUs that this process may use: the smaller of affinity and quota.
 
-    A control group (version 2) and those above it have a file cpu.max with "200000 100000"
-    (microseconds of each period) or "max 100000".
+    The quota is that of the container: a control group (version 2) and those above it have a file
+    cpu.max with "200000 100000" (microseconds per period) or "max 100000".
     """
-    has_affinity = hasattr(os, "sched_getaffinity")  # macOS has neither
+    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
     limits = [len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1]
     with suppress(OSError):
         group = Path(own.read_text().strip().rpartition("::/")[2])  # "0::/a/b"
@@ -84,7 +82,7 @@ def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
 def _decode(
     in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int], num_workers: int
 ) -> Iterator[Result]:
-    """Yield the results of the files in hand, and replace each by the next one to do."""
+    """Yield the results of the files in hand, and replace each by the next file."""
     with start_workers(min(num_workers, len(in_hand))) as pool:
         futures = deque(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE) for path in in_hand)
         while futures:
@@ -97,8 +95,8 @@ def _decode(
 
 
 def _inspect(path: str, sizes: Sequence[int], seconds: float) -> Result:
-    """Inspect a file in a worker, which is ended if that takes too long."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM ends a process, whatever it does
+    """Inspect a file in a worker, and end the worker if that takes too long."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM ends the process
     try:
         return try_inspect(path, sizes)
     finally:
@@ -107,15 +105,15 @@ def _inspect(path: str, sizes: Sequence[int], seconds: float) -> Result:
 
 @contextmanager
 def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool whose processes end with the block, however it ends."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of the workers; numpy is loaded here
+    """Yield a pool whose processes are killed at the end of the block."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the workers
     limit = (MEMORY_LIMIT_BYTES,)
     pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _start_worker, limit)
-    # Ctrl-C is for the parent; in a worker that still imports it would print a traceback.
+    # Ctrl-C must reach only the parent; a worker would print a traceback.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         try:
-            pool.submit(os.getpid)  # starts all workers, which keep what is blocked now
+            pool.submit(os.getpid)  # starts all workers, which inherit the blocked signal
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield pool
@@ -126,23 +124,23 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _check_workers_start() -> None:
-    """Tell a worker that a file has ended from one that cannot start."""
+    """Raise if workers cannot start at all: no file is to blame for that."""
     try:
         with start_workers(1) as pool:
             pool.submit(os.getpid).result()
     except BrokenProcessPool as error:
-        raise RuntimeError("the decode workers do not start; see what they print above") from error
+        raise RuntimeError("the decode workers do not start; see their output above") from error
 
 
 def _start_worker(memory_limit_bytes: int) -> None:
-    """Make this process fit to decode hostile files."""
-    os.setsid()  # Linux shares a busy CPU among sessions
+    """Prepare this process to decode hostile files."""
+    os.setsid()  # Linux divides a busy CPU among sessions
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    ours = os.dup(2)  # libtiff writes to descriptor 2 what is wrong with a file
+    ours = os.dup(2)  # libtiff writes its complaints to descriptor 2
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
-    sys.stderr = os.fdopen(ours, "w")  # a traceback of ours is still to be seen
-    if sys.platform == "linux":  # elsewhere the kernel does not count the heap under this name
+    sys.stderr = os.fdopen(ours, "w")  # our own tracebacks stay visible
+    if sys.platform == "linux":  # elsewhere the limit does not count the heap
         status = Path("/proc/self/status").read_text()
         used_bytes = 1024 * int(status.partition("VmData:")[2].split()[0])
         limit = used_bytes + memory_limit_bytes
@@ -150,7 +148,7 @@ def _start_worker(memory_limit_bytes: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, even if the parent was killed."""
+    """End this process when its parent ends, even if the parent was killed."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])

@@ -1,7 +1,7 @@
-"""A look at every file before the training: what cannot be used, what leaks, what is odd."""
+"""The check of every file before training: what cannot be used, what leaks, what is odd."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,82 +9,73 @@ from typing import Any
 from data import DataError
 from data.advice import guessing_loss, hint_at_groups, plural
 from data.cache import Decoding, decode_table
-from data.decode import ODDITIES, Facts
+from data.decode import ODDITIES
 from data.folder import NO_CLASS, list_files
-from data.images import FileTable, printable, size_to_train
+from data.images import printable, size_to_train
 from data.labels import list_pictures
 from data.load import Catalog, Split
 
-NUM_SHOWN = 10  # of a list that may have thousands
+NUM_SHOWN = 10  # lines of each list
 
 
 def examine(
     root: str | Path, image_size: int, split: Split, decoding: Decoding, group: str | None
 ) -> dict[str, Any]:
-    """Open every file once, for the training too, and draw the split that a training would draw.
+    """Decode every file as training would, and draw the split that training would draw.
 
-    The files of any folder are examined; what is wrong with the folder is the first of `repairs`.
+    A folder that cannot be trained on is examined too; the first of `repairs` says why it cannot.
 
     Args:
-        image_size, split, decoding, group: as the training will have them.
+        image_size, split, decoding, group: those of the training.
 
     Returns:
-        the findings, in JSON types; nothing must be repaired if `repairs` is empty.
+        the findings, in JSON types. There is nothing to repair if `repairs` is empty.
 
     Raises:
-        DataError: no such folder.
+        DataError: there is no such folder.
     """
-    table, repairs = _list(root, group)
+    repairs = []
+    try:
+        table = list_pictures(root, group)
+        if len(table.class_names) == 1:
+            repairs.append(f"only one class, {table.class_names[0]}: expected two or more")
+    except DataError as error:
+        if not Path(root).is_dir():
+            raise
+        table = list_files(root)
+        repairs.append(str(error))
     _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
     catalog = Catalog.of(table, found, split)
     train, val = catalog.counts("train"), catalog.counts("val")
-    repairs += catalog.lacks() if NO_CLASS not in train else []
+    if NO_CLASS not in train:
+        repairs += catalog.lacks()
     if catalog.unusable:
         repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
-    drawn = [file for file in catalog.files if not (file.split or file.group)]
-    notes += hint_at_groups([(file.label, file.path) for file in drawn])
-    warnings = [*table.warnings, *warnings, *notes]
+    ungrouped = [file for file in catalog.files if not (file.split or file.group)]
+    notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
     if small := sum(min(f.width, f.height) < image_size for f in catalog.facts):
-        warnings.append(f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged")
+        notes.append(f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged")
+    odd: dict[str, list[str]] = {kind: [] for kind in ODDITIES}
+    for file, facts in zip(catalog.files, catalog.facts, strict=True):
+        for kind in facts.odd:
+            odd[kind].append(file.name)
     return {
         "root": printable(str(table.root)),
         "num_images": len(catalog.files),
         "classes": {name: {"train": train[name], "val": val[name]} for name in train},
         "unusable": [asdict(one) for one in catalog.unusable],
-        "odd": _odd(catalog),
+        "odd": [
+            {"kind": kind, "done": ODDITIES[kind], "count": len(names), "paths": sorted(names)}
+            for kind, names in odd.items()
+            if names
+        ],
         "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
-        "sizes": _sizes(catalog.facts),
         "guessing_E": guessing_loss(train) if catalog.files else None,
         "image_size": image_size,
         "repairs": repairs + leaks,
-        "warnings": warnings,
+        "warnings": [*table.warnings, *warnings, *notes],
     }
-
-
-def _list(root: str | Path, group: str | None) -> tuple[FileTable, list[str]]:
-    """Return the files, and what is wrong with their folder."""
-    try:
-        table = list_pictures(root, group)
-    except DataError as error:
-        if not Path(root).is_dir():
-            raise
-        return list_files(root), [str(error)]
-    if len(table.class_names) == 1:
-        return table, [f"only one class, {table.class_names[0]}: nothing to tell apart"]
-    return table, []
-
-
-def _odd(catalog: Catalog) -> list[dict[str, Any]]:
-    paths: dict[str, list[str]] = {kind: [] for kind in ODDITIES}
-    for file, facts in zip(catalog.files, catalog.facts, strict=True):
-        for kind in facts.odd:
-            paths[kind].append(file.name)
-    return [
-        {"kind": kind, "done": ODDITIES[kind], "count": len(names), "paths": sorted(names)}
-        for kind, names in paths.items()
-        if names
-    ]
 
 
 def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
@@ -97,58 +88,40 @@ def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
     }
 
 
-def _sizes(facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
-    sizes = sorted(((f.width, f.height) for f in facts), key=lambda s: (s[0] * s[1], s))
-    return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]} if sizes else {}
-
-
 def page(found: Mapping[str, Any]) -> str:
-    """Return the findings as one page for a terminal."""
+    """Return the findings as text for a terminal."""
+    classes = {} if NO_CLASS in found["classes"] else found["classes"]
+    facts = [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."]
+    if len(classes) > 1 and found["num_images"]:
+        facts.append(
+            f"Predicting the shares of the classes in train gives E = {found['guessing_E']:.4f}"
+            f" (equal shares: ln {len(classes)} = {math.log(len(classes)):.4f})."
+        )
+    if "training_s" in found:
+        facts.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
     pairs: dict[str, list[str]] = {}
     for pair in found["duplicates"]:
         where = "under two labels" if pair["across_classes"] else "with one label"
         where += ", in train and in val" if pair["across_splits"] else ""
         joint = "  is  " if pair["kind"] == "same" else "  is nearly  "
         pairs.setdefault(where, []).append(joint.join(pair["paths"]))
-    unusable = [f"{one['path']}  {one['reason']}" for one in found["unusable"]]
-    odd = [f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]]
-    sections = [
-        [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used"],
-        *(_overview(found) if found["num_images"] else []),
-        _section("Cannot be used, left out of training and validation", unusable),
-        _section("Odd, but can be used", odd),
-        *(
-            _section(f"One picture twice, {where} ({plural(len(lines), 'pair')})", lines)
-            for where, lines in pairs.items()
-        ),
-        _section("Fix these first", [f"- {one}" for one in found["repairs"]], most=1000),
-        _section("Good to know", [f"- {one}" for one in found["warnings"]], most=1000),
-        [] if found["repairs"] else ["No problems found."],
-    ]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+    sections = {
+        "Classes": [
+            f"{name}: {n['train']:,} train, {n['val']:,} val" for name, n in classes.items()
+        ],
+        "Cannot be used": [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
+        "Odd, but can be used": [
+            f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]
+        ],
+        **{f"The same picture twice, {where}": lines for where, lines in pairs.items()},
+        "Fix these first": found["repairs"],
+        "Good to know": found["warnings"],
+    }
+    texts = ["\n".join(facts), *(_section(*one) for one in sections.items() if one[1])]
+    return "\n\n".join([*texts, *([] if found["repairs"] else ["No problems found."])])
 
 
-def _overview(found: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Yield what the pictures are, and what to expect of a training with them."""
-    classes = found["classes"]
-    total = sum(counts["train"] for counts in classes.values()) or 1
-    rows = [
-        f"{name}: {n['train']:,} train ({n['train'] / total:.1%}), {n['val']:,} val"
-        for name, n in classes.items()
-    ]
-    if NO_CLASS not in classes:
-        yield _section("Classes", rows, most=40)
-    sizes = (f"{name} {width} x {height}" for name, (width, height) in found["sizes"].items())
-    yield [f"Sizes in pixels: {', '.join(sizes)}."]
-    if len(classes) > 1:
-        yield [
-            f"Guessing the shares of train gives E = {found['guessing_E']:.4f}"
-            f" (equal shares: ln {len(classes)} = {math.log(len(classes)):.4f})."
-        ]
-    if "training_s" in found:
-        yield [f"Training will take about {found['training_s'] / 60:,.1f} minutes."]
-
-
-def _section(title: str, lines: Sequence[str], most: int = NUM_SHOWN) -> list[str]:
-    rest = [f"... and {len(lines) - most:,} more (--json lists all)"] if len(lines) > most else []
-    return [f"{title}:", *(f"  {line}" for line in [*lines[:most], *rest])] if lines else []
+def _section(title: str, lines: Sequence[str]) -> str:
+    rest = len(lines) - NUM_SHOWN
+    more = [f"... and {rest:,} more (--json lists all)"] if rest > 0 else []
+    return "\n".join([f"{title}:", *(f"  {line}" for line in [*lines[:NUM_SHOWN], *more])])

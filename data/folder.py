@@ -12,7 +12,7 @@ from data import DataError
 from data.advice import plural, some
 from data.images import File, FileTable, Unusable, printable
 
-# What systems and tools leave behind. Names that start with a dot are passed over anyway.
+# Files of systems and tools. Names that start with a dot are skipped too.
 _DEBRIS = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
 # Files that people keep beside their pictures. They are counted, not called damaged pictures.
 _SIDECARS = frozenset(
@@ -26,19 +26,19 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 
-NO_CLASS = "(no class)"  # of files that lie in no folder of a class
+NO_CLASS = "(no class)"  # of files in a folder without class folders
 
 
 def list_folder(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
     """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*.
 
     Args:
-        group: which files stay on one side of the split: those of one "folder" below the class, or
+        group: which files stay on one side of the split: those in one "folder" below the class, or
             those with the same match of this regular expression in their path.
-        to_train: refuse folders that are hardly classes.
+        to_train: refuse folders that are probably not classes.
 
     Raises:
-        DataError: no such folder, or its folders are no classes.
+        DataError: there is no such folder, or its folders are not classes.
     """
     root = _checked(root)
     try:
@@ -52,13 +52,13 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
 
 
 def list_files(root: str | Path) -> FileTable:
-    """Find every file below a root, whatever the folders are called: for a look at them."""
+    """Find every file below a root, whatever its folders are called."""
     root = _checked(root)
     return _search(root, [NO_CLASS], [(root, 0, "train")])
 
 
 def group_of(path: str, folder: str, group: str | None) -> str:
-    """Return the group of a file; folder: the one that is its group, if folders are."""
+    """Return the group of a file; `folder` is the folder that may be its group."""
     if group is None or group == "folder":
         return folder if group else ""
     found = re.search(group, printable(path))
@@ -66,10 +66,10 @@ def group_of(path: str, folder: str, group: str | None) -> str:
 
 
 def about_groups(files: Sequence[File], group: str | None) -> list[str]:
-    """Say how many files are in no group, although there are groups.
+    """Say how many files have no group, if `group` is set.
 
     Raises:
-        DataError: no file is in one.
+        DataError: no file has a group.
     """
     alone = sorted(file.name for file in files if not file.group)
     if not group or not alone:
@@ -80,7 +80,7 @@ def about_groups(files: Sequence[File], group: str | None) -> list[str]:
 
 
 def class_name(name: str) -> str:
-    """Return a class's name as text in one form, as Unicode writes many letters in two ways."""
+    """Return a class name as text in one form: Unicode can write many letters in two ways."""
     return printable(unicodedata.normalize("NFC", name))
 
 
@@ -92,7 +92,7 @@ def _checked(root: str | Path) -> Path:
 
 
 def _places(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Return the folders that hold classes with their splits, and what to say about them."""
+    """Return the folders that hold classes, each with its split, and notes about the others."""
     found: dict[str, str] = {}
     folders, _ = _entries(root)
     for name in folders:
@@ -119,8 +119,8 @@ def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | N
     class_names = sorted({class_name(name) for name in _entries(places[0][0])[0]})
     if not class_names:
         raise DataError(
-            f"{root}: expected a folder for each class, root/CLASS/*.jpg, but it has no folders;"
-            " a table may say what is on the pictures instead: data.labels=FILE.csv"
+            f"{root}: has no folders; expected a folder for each class, root/CLASS/*.jpg, or a"
+            " table with data.labels=FILE.csv"
         )
     searched, num_beside, spellings = [], 0, set()
     for place, split in places:
@@ -136,16 +136,16 @@ def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | N
         spellings.update(folders)
     table = _search(root, class_names, searched, group)
     if num_beside:
-        table.warnings.insert(0, f"{num_beside} files beside the folders of the classes: not used")
-    forms = Counter(map(class_name, spellings))
-    twice = [name for name, count in forms.items() if count > 1]
-    cases = Counter(map(str.casefold, class_names))
-    alike = [name for name in class_names if cases[name.casefold()] > 1]
-    for what, names in (
-        ("folders that Unicode writes in two ways are one class", twice),
-        ("names that differ only in case are different classes", alike),
-    ):
-        table.warnings.extend([f"{what}: {some(names)}"] if names else [])
+        table.warnings.insert(0, f"{plural(num_beside, 'file')} beside the class folders: not used")
+    forms, cases = Counter(map(class_name, spellings)), Counter(map(str.casefold, class_names))
+    if twice := [name for name in class_names if forms[name] > 1]:
+        table.warnings.append(
+            f"folders that Unicode writes in two ways are one class: {some(twice)}"
+        )
+    if alike := [name for name in class_names if cases[name.casefold()] > 1]:
+        table.warnings.append(
+            f"names that differ only in case are different classes: {some(alike)}"
+        )
     return table
 
 
@@ -179,7 +179,7 @@ def _entries(root: Path) -> tuple[list[str], list[str]]:
 
 
 def _only_folders(root: Path) -> list[str]:
-    """Return the folders right below root; none if it holds files or is unreadable."""
+    """Return the folders right below root; none if root has files or is unreadable."""
     try:
         folders, files = _entries(root)
     except OSError:
@@ -201,7 +201,7 @@ def _search(
     places: Sequence[tuple[Path, int, str]],
     group: str | None = None,
 ) -> FileTable:
-    """Search folders of a label and a split, with all below, each once whatever links say."""
+    """Search folders of a label and a split, following links, each folder once."""
     files: list[File] = []
     unusable: list[Unusable] = []
     sidecars: Counter[str] = Counter()
@@ -233,14 +233,14 @@ def _search(
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
-        warnings.append(f"passed over by their names, no pictures ({kinds}): {sidecars.total()}")
+        warnings.append(f"{plural(sidecars.total(), 'file')} skipped by name ({kinds})")
     return FileTable(root, class_names, files, unusable, warnings)
 
 
 def stamp(path: str) -> tuple[int, int]:
-    """Return size and time of change; -1 for a file that vanished, or a link to nothing."""
+    """Return size and time of change; -1 if there is no such file."""
     try:
         status = os.stat(path)
         return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
-    except OSError:  # whoever opens the file will say why
+    except OSError:  # decoding reports the reason
         return -1, -1

@@ -1,4 +1,4 @@
-"""The files that a data source lists, and the decoded pictures that it returns."""
+"""Types: the files of a data set, and its decoded pictures."""
 
 import hashlib
 import json
@@ -13,20 +13,16 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-Key = tuple[str, int, int]  # path, size and time of change: equal as long as the content is
+Key = tuple[str, int, int]  # path, size and time of change; another one for another content
 
 
 class UnusableImage(ValueError):
-    """One file cannot become pixels; the message is the reason in plain words, without the path."""
-
-
-class UnreadableFile(UnusableImage):
-    """The file could not even be read, which may be different the next time."""
+    """A file cannot be decoded; the message is the reason, without the path."""
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """A file that was left out, and why."""
+    """A file that was left out, and the reason."""
 
     path: str
     reason: str
@@ -34,14 +30,14 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that should be a picture."""
+    """A file that is expected to be a picture."""
 
-    path: str  # below the root; may hold bytes that are not UTF-8, as names on a disk do
+    path: str  # below the root; it may contain bytes that are not UTF-8
     label: int  # an index into the class names
-    split: str = ""  # "train" or "val"; "" where the split is still to be drawn
+    split: str = ""  # "train" or "val"; "" if the split is to be drawn
     group: str = ""  # files of one group stay on one side of the split; "" is no group
-    num_bytes: int = -1  # -1 where not even this could be read
-    changed_ns: int = -1  # mtime or ctime, the later one: `mv` and `cp -p` keep the mtime
+    num_bytes: int = -1  # -1 if it could not be read
+    changed_ns: int = -1  # the later of mtime and ctime: `mv` and `cp -p` keep the mtime
 
     @property
     def name(self) -> str:
@@ -59,12 +55,12 @@ class FileTable:
     root: Path
     class_names: Sequence[str]
     files: Sequence[File]
-    unusable: Sequence[Unusable] = ()  # folders and links of no use
+    unusable: Sequence[Unusable] = ()  # folders that cannot be searched
     warnings: list[str] = field(default_factory=list)
 
 
 class PictureRows:
-    """Rows of a memory-mapped array, read when asked for: all folds and seeds share one file.
+    """Rows of a memory-mapped array, read on access; all folds and seeds share one file.
 
     Shape:
         array: (M, S, S, 3) uint8; rows: (N,) indices into it, one per sample id.
@@ -86,17 +82,17 @@ class PictureRows:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """N decoded pictures of one split. The row of a picture is its sample id.
+    """The N decoded pictures of one split. The row of a picture is its sample id.
 
     Shape:
-        images: (N, S, S, 3) uint8, RGB, an array or `PictureRows`, which reads like one;
+        images: (N, S, S, 3) uint8, RGB: an array or `PictureRows`;
         labels: (N,) int64 class indices.
     """
 
     images: Pixels
     labels: Labels
     names: list[str]  # (N,) "drawing 17", or a path below the root; `printable` shows it
-    prints: bytes = b""  # of files: `data.duplicates.prints_of`, to recognise them later
+    prints: bytes = b""  # as from `data.duplicates.prints_of`, to recognise the pictures later
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -108,34 +104,34 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Data:
-    """Both splits of a data set. Training pictures are larger, for random crops to choose from."""
+    """Both splits of a data set. Training pictures are larger, for random crops."""
 
     train: ImageSet
     val: ImageSet
     class_names: list[str]
     fingerprint: str  # SHA-256 (hex) over the content and the label of every picture, in order
     unusable: list[Unusable] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)  # what to look at, one sentence each
-    summary: str = ""  # the doctor's one line
+    warnings: list[str] = field(default_factory=list)  # one sentence each
+    summary: str = ""  # the findings of the doctor in one line
 
 
 def size_to_train(image_size: int) -> int:
-    """Return the side of the training pictures: a quarter larger, so that crops keep detail."""
+    """Return the side of the training pictures: a quarter larger, so that crops keep details."""
     return image_size * 5 // 4
 
 
 def fingerprint(
     class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
 ) -> str:
-    """Name a data set by its classes and, for each split, the hashes and labels of its pictures."""
+    """Return the hash of the class names and, per split, the hashes and labels of the pictures."""
     content = {split: [list(sha256s), list(labels)] for split, (sha256s, labels) in rows.items()}
     text = json.dumps([list(class_names), content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def printable(path: str) -> str:
-    """Return a path as text that any terminal and any JSON file takes."""
-    if path.isascii() and path.isprintable():  # nearly all, and there may be a million
+    """Return a path as text for any terminal or JSON file."""
+    if path.isascii() and path.isprintable():  # faster, for nearly all paths
         return path
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

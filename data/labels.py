@@ -1,4 +1,4 @@
-"""Your own pictures, named by a table: a CSV file with path and label, perhaps split and group."""
+"""Your own pictures in a table: a CSV file with path and label, optionally split and group."""
 
 import csv
 import os
@@ -15,13 +15,13 @@ Row = dict[str, str]  # each of `COLUMNS`
 
 
 def list_labels(path: str | Path, group: str | None = None) -> FileTable:
-    """Find the files that a table names; their paths are relative to its folder.
+    """Find the files in a table; their paths are relative to its folder.
 
     Args:
-        group: as `list_folder` takes it, for the rows without a group.
+        group: as in `list_folder`, for the rows without a group.
 
     Raises:
-        DataError: the mistakes in the table, one per line, each with its line.
+        DataError: the mistakes in the table, one per line, each with its line number.
     """
     root, rows, mistakes = Path(os.path.abspath(path)).parent, _read(path), []
     seen: dict[str, tuple[int, Row]] = {}
@@ -31,7 +31,7 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
         if wrong := _mistake(root, row, *seen.setdefault(row["path"], (line, row))):
             mistakes.append(f"{line}: {wrong}")
     if not rows:
-        mistakes.append("2: expected a row per picture")
+        mistakes.append("2: expected one row per picture")
     if mistakes:
         more = [f"and {len(mistakes) - NUM_SHOWN} more"] if len(mistakes) > NUM_SHOWN else []
         raise DataError("\n".join([*(f"{path}:{m}" for m in mistakes[:NUM_SHOWN]), *more]))
@@ -51,19 +51,19 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
         for name, row in used.items()
     ]
     num_test = len(seen) - len(used)
-    notes = [f"{num_test} rows of test are not used"] if num_test else []
+    notes = [f"{num_test} rows with split test are not used"] if num_test else []
     return FileTable(root, class_names, files, (), [*notes, *about_groups(files, group)])
 
 
 def list_pictures(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
-    """Find the files of a folder, or those that a table (.csv) names."""
+    """Find the files of a folder, or those in a table (.csv)."""
     if str(root).lower().endswith(".csv") and os.path.isfile(root):
         return list_labels(root, group)
     return list_folder(root, group, to_train)
 
 
 def _mistake(root: Path, row: Row, first_line: int, first: Row) -> str:
-    """Say what is wrong in a row; `first` is the first one of the same path. Nothing: ""."""
+    """Return what is wrong in a row, or "". `first` is the first row with the same path."""
     if not (row["path"] and row["label"]):
         return "expected a path and a label"
     if not os.path.lexists(root / row["path"]):
@@ -72,13 +72,13 @@ def _mistake(root: Path, row: Row, first_line: int, first: Row) -> str:
         return f"split {row['split']}; expected train, val or test"
     for column in COLUMNS:
         if row[column] != first[column]:
-            said = f"{column} is {row[column]}, but {first[column]} in line {first_line}"
-            return f"{row['path']}: {said}"
+            where = f"{first[column]} in line {first_line}"
+            return f"{row['path']}: {column} is {row[column]}, but {where}"
     return ""
 
 
 def _read(path: str | Path) -> list[tuple[int, Row]]:
-    """Return the rows with their lines, each with all of `COLUMNS`."""
+    """Return each row, with all of `COLUMNS`, and its line number."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", strict=True)
@@ -87,8 +87,8 @@ def _read(path: str | Path) -> list[tuple[int, Row]]:
             unknown = [name for name in names if name not in COLUMNS]
             if unknown or not {"path", "label"} <= set(names) or len(set(names)) < len(names):
                 raise DataError(
-                    f"{path}:1: the columns are {', '.join(names)}; expected path, label, and"
-                    " perhaps split and group"
+                    f"{path}:1: the columns are {', '.join(names)}; expected path, label and"
+                    " optionally split and group"
                 )
             rows = []
             for row in reader:

@@ -1,4 +1,4 @@
-"""From a table of files to the two splits of a data set: decode, find duplicates, split."""
+"""From a table of files to a data set: decode, find duplicates, split."""
 
 import os
 from collections import Counter
@@ -32,12 +32,12 @@ from data.split import draw_folds, split_train_val
 
 @dataclass(frozen=True)
 class Split:
-    """How to split the pictures where the table does not say."""
+    """How to split the pictures if the table does not."""
 
     val_fraction: float  # share of each class for validation, above 0 and below 1
     seed: int
-    num_folds: int | None = None  # cut into so many parts, of which number `fold` validates,
-    fold: int = 1  # in place of a share
+    num_folds: int | None = None  # if given, fold number `fold` of so many validates instead
+    fold: int = 1
 
 
 def load_folder(
@@ -49,18 +49,17 @@ def load_folder(
     decoding: Decoding,
     group: str | None = None,
 ) -> Data:
-    """Decode every picture of a folder once, in parallel, and keep the result for the next time.
+    """Load all pictures of a folder, decoded in parallel and kept in a cache, as two splits.
 
-    Rows are ordered by the content of the files, and so is the split drawn where there is no val
-    folder: renaming or reordering files changes nothing.
+    The rows and the drawn split depend on the content of the files, not on their names or order.
 
     Args:
-        root: folder of the classes, or of train and val; or a table, as `list_labels` reads it.
-        image_size: side in pixels of the validation pictures.
-        split: not used where there is a val folder.
-        train_size: side in pixels of the training pictures.
-        on_bad: "skip" leaves out what cannot be used and lists it; "error" raises.
-        group: which pictures stay on one side of the split, as `list_folder` takes it.
+        root: folder of the classes, or of train and val; or a table, as in `list_labels`.
+        image_size: side of the validation pictures in pixels.
+        split: not used if there is a val folder.
+        train_size: side of the training pictures in pixels.
+        on_bad: "skip" leaves out the files that cannot be used and lists them; "error" raises.
+        group: which pictures stay on one side of the split, as in `list_folder`.
 
     Raises:
         DataError: what is wrong with the folder, in one sentence.
@@ -69,7 +68,7 @@ def load_folder(
     if len(table.class_names) < 2:
         raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
     if split.num_folds and any(file.split for file in table.files):
-        raise DataError(f"{root}: says what is train and val; folds are drawn where nothing does")
+        raise DataError(f"{root}: has a split already; folds need pictures without one")
     data, catalog = _load(table, (train_size, image_size), split, decoding)
     if data.unusable and on_bad == "error":
         raise DataError(
@@ -84,10 +83,10 @@ def load_folder(
 def load_folder_for_evaluation(
     root: str | Path, class_names: Sequence[str], image_size: int, decoding: Decoding
 ) -> Data:
-    """Load all pictures of a folder, or its val, as one validation set with the classes of a model.
+    """Load all pictures of a folder, or of its val, as validation pictures of a model.
 
     Raises:
-        DataError: as `load_folder`, or a class that the model does not know.
+        DataError: as in `load_folder`; or the folder has a class that the model does not know.
     """
     table = list_pictures(root, to_train=False)
     for name in table.class_names:
@@ -110,13 +109,13 @@ def load_folder_for_evaluation(
 
 @dataclass(frozen=True)
 class Catalog:
-    """The files that can be used, in the order of their content: names have no influence on it."""
+    """The files that can be used, ordered by their content."""
 
     table: FileTable
     files: list[File]
     facts: list[Facts]
     splits: list[str]  # "train" or "val"
-    pairs: Pairs  # (P, 2) indices of files that show one picture
+    pairs: Pairs  # (P, 2) indices of files that show the same picture
     unusable: list[Unusable]
 
     @classmethod
@@ -139,58 +138,52 @@ class Catalog:
         return {name: counts[label] for label, name in enumerate(self.table.class_names)}
 
     def across(self, i: int, j: int) -> tuple[bool, bool]:
-        """Return whether two files are of different classes, and of different splits."""
+        """Return whether two files differ in class, and whether they differ in split."""
         return self.files[i].label != self.files[j].label, self.splits[i] != self.splits[j]
 
     def lacks(self) -> list[str]:
-        """Return what must be there before anything can be trained."""
+        """Return what is missing for a training."""
         found = []
         for name, count in self.counts("train").items():
             if not count:
                 bad = [one for one in self.unusable if name in class_name(one.path).split(os.sep)]
                 found.append(
-                    f"class {name} has no picture to train on that can be used"
-                    f" ({_named(bad) or 'its folder is empty'}): add some, or remove it"
+                    f"class {name} has no usable picture to train on"
+                    f" ({_named(bad) or 'its folder is empty'}): add some, or remove the class"
                 )
         if "val" not in self.splits and self.files:
-            why = "add different ones (near-duplicates and groups stay together, most in train)"
+            why = "add different ones (near-duplicates and groups stay together, first in train)"
             if self.files[0].split:
-                why = "val has none that can be used; add some of every class, or remove it"
+                why = "val has no usable picture; add some of every class, or remove val"
             found.append(f"no picture is left for validation: {why}")
         return found
 
     def advice(self) -> tuple[list[str], list[str]]:
         """Return what must be repaired, and what is good to know."""
         pairs = [self.across(i, j) for i, j in self.pairs.tolist()]
-        counts = {
-            "under two labels: keep the right one": sum(labels for labels, _ in pairs),
-            "in both train and val: remove one of them, or validation measures memory": sum(
-                splits for _, splits in pairs
-            ),
-            "in one class and split: what they show weighs more": pairs.count((False, False)),
-        }
-        *repairs, note = [
-            f"{plural(count, 'pair')} of files with one picture {what}" if count else ""
-            for what, count in counts.items()
-        ]
-        of_split: dict[str, set[str]] = {"train": set(), "val": set()}
-        for file, split in zip(self.files, self.splits, strict=True):
-            of_split[split].add(file.group)
-        if parted := sorted((of_split["train"] & of_split["val"]) - {""}):
+        repairs, notes = [], about_classes(self.counts("train"), self.counts("val"))
+        if num := sum(labels for labels, _ in pairs):
+            repairs.append(f"{plural(num, 'pair')} of duplicates under two labels: keep one")
+        if num := sum(splits for _, splits in pairs):
+            repairs.append(f"{plural(num, 'pair')} of duplicates in train and in val: keep one")
+        if num := pairs.count((False, False)):
+            notes.append(f"{plural(num, 'pair')} of duplicates in one class and split")
+        groups = set(zip((file.group for file in self.files), self.splits, strict=True))
+        in_train, in_val = ({g for g, of in groups if of == split} for split in ("train", "val"))
+        if parted := sorted(in_train & in_val - {""}):
             repairs.append(f"{plural(len(parted), 'group')} in both train and val: {some(parted)}")
-        notes = [*about_classes(self.counts("train"), self.counts("val")), note]
-        return list(filter(None, repairs)), list(filter(None, notes))
+        return repairs, notes
 
 
 def _load(
     table: FileTable, sizes: tuple[int, int], split: Split, decoding: Decoding
 ) -> tuple[Data, Catalog]:
-    """Decode the files of a table to the sizes of the two splits, and split them."""
+    """Decode the files of a table to the sizes for train and val, and split them."""
     pixels, found, warnings = decode_table(table, list(dict.fromkeys(sizes)), decoding)
     catalog = Catalog.of(table, found, split)
     if not catalog.files:
         reasons = _named(catalog.unusable) or "the folders are empty"
-        raise DataError(f"{table.root}: no picture that can be used ({reasons})")
+        raise DataError(f"{table.root}: no usable picture ({reasons})")
     sets, content = [], {}
     for side, size in zip(("train", "val"), sizes, strict=True):
         indices = [i for i, of in enumerate(catalog.splits) if of == side]
@@ -234,7 +227,7 @@ def _splits(
         raise DataError(
             f"{table.root}: too few pictures for {split.num_folds} folds"
             + (f" (all of {alone[0]} are in one)" if alone else "")
-            + "; near-duplicates count once: add others"
+            + "; near-duplicates count as one picture"
         )
     return ["val" if fold == split.fold else "train" for fold in folds]
 

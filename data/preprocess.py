@@ -1,4 +1,4 @@
-"""From stored pixels to what a model sees: the one description that a model file carries."""
+"""From stored pixels to the input of a model. Every model file contains this description."""
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -10,28 +10,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the square of pixels from `data.decode` becomes the input of a model."""
+    """The steps from the square picture of `data.decode` to the input of a model."""
 
     image_size: int  # pixels, both sides
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)  # of RGB values from 0 to 1
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(pixel / 255 - mean) / std: (N, S, S, 3) uint8 to (N, 3, S, S) float32."""
+        """Return (pixel / 255 - mean) / std: (N, S, S, 3) uint8 to (N, 3, S, S) float32."""
         return normalised(images, *self.scale_and_shift(images.device))
 
-    @lru_cache(maxsize=4)  # noqa: B019 - a few numbers, for each batch
+    @lru_cache(maxsize=4)  # noqa: B019 - a few numbers that every batch needs
     def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return two tensors (3,): pixel * scale + shift is normalised.
+        """Return scale (3,) and shift (3,): pixel * scale + shift is the normalised pixel.
 
-        Not to be called while torch.export traces: it would leave its fake tensors in the cache.
+        Do not call it while torch.export traces: fake tensors would stay in the cache.
         """
         mean = torch.tensor(self.mean, device=device)
         std = torch.tensor(self.std, device=device)
         return 1 / (255 * std), -mean / std
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe it in JSON types, with the steps that are the same for every model."""
+        """Return a description in JSON types, with the steps that all models share."""
         return {
             **asdict(self),
             "steps": "EXIF-upright, colour profile to sRGB, transparency on white, 16 bits scaled "
@@ -45,5 +45,5 @@ class Preprocessing:
 
 
 def normalised(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """(N, S, S, 3) of any type to (N, 3, S, S) float32, channels last in memory."""
+    """Convert (N, S, S, 3) of any type to (N, 3, S, S) float32, channels last in memory."""
     return (images.float() * scale + shift).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Which samples an epoch shows, and in which order: a pure function of (seed, epoch)."""
+"""The samples of an epoch and their order, a pure function of (seed, epoch)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,17 +7,16 @@ Ids = npt.NDArray[np.int64]
 
 
 def generator(seed: int, epoch: int, purpose: int) -> np.random.Generator:
-    """Return a generator of these arguments alone; purposes never share a stream."""
+    """Return a random generator, determined by the arguments; each purpose has its own stream."""
     return np.random.default_rng([seed, epoch, purpose])
 
 
 class EpochSampler:
-    """Cuts every epoch into batches of sample ids.
+    """The batches of sample ids of every epoch.
 
-    An epoch shows each of its M slots once, with an augmentation of its own: one slot a sample, or,
-    if balanced, as many slots a class as the largest has pictures, shared by its pictures.
-    Batches of `batch_size` at most differ by one sample at most: a short last batch would weigh
-    its samples more.
+    An epoch has M slots, each with its own augmentation: one slot per sample, or, if balanced, as
+    many slots per class as the largest class has pictures. Batches have at most `batch_size` slots
+    and differ by at most one: in a short last batch, each sample would have a larger weight.
     """
 
     ORDER, FILL = 0, 1  # purposes of the generators
@@ -33,19 +32,19 @@ class EpochSampler:
         self.num_batches = -(-self.num_slots // batch_size)
 
     def sample_ids(self, epoch: int) -> Ids:
-        """(M,) the sample in each slot."""
+        """Return (M,) the sample in each slot."""
         if not self.balanced:
             return np.arange(self.num_slots)
         rng = generator(self.seed, epoch, self.FILL)
         members = [np.flatnonzero(self.labels == k) for k in np.unique(self.labels)]
         size = max(len(ids) for ids in members)
         filled = []
-        for ids in members:  # each as often as the others of its class, give or take one
+        for ids in members:  # the samples of a class differ by one slot at most
             whole, rest = divmod(size, len(ids))
             filled += [np.tile(ids, whole), rng.permutation(ids)[:rest]]
         return np.concatenate(filled)
 
     def batches(self, epoch: int) -> list[Ids]:
-        """The slots of each batch, in the order of training."""
+        """Return the slots of each batch, in the order of training."""
         order = generator(self.seed, epoch, self.ORDER).permutation(self.num_slots)
         return np.array_split(order, self.num_batches)

@@ -1,7 +1,7 @@
-"""Who trains and who validates: decided by the content of the files and the seed alone.
+"""The split into train and val, a function of the content of the files and the seed.
 
-Groups of files are drawn in the order of SHA-256(seed, smallest hash in the group): neither names
-nor the order of the files matter, and a picture added later moves hardly any other.
+Groups of files are ordered by SHA-256(seed, smallest hash in the group). So names and the order of
+the files do not matter, and a new picture moves hardly any other to the other side.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ def split_train_val(
     val_fraction: float,
     seed: int,
 ) -> list[str]:
-    """Give each class's share to validation; return "train" or "val" for each file.
+    """Return "train" or "val" for each file, with the same share of each class in val.
 
-    A group goes to validation while all its classes have room there; for a class that would have
-    none there, its smallest group goes. At least one picture of each class stays in train.
+    A group goes to val while no class of its files exceeds its share. A class that still has no
+    picture in val gets its smallest group there. At least one picture per class stays in train.
 
     Args:
-        sha256s, labels: of each file, its content (hex) and its class.
+        sha256s, labels: the content (hex) and the class of each file.
         group_ids: equal for files that must stay together (near-duplicates).
 
     Example:
@@ -57,10 +57,10 @@ def draw_folds(
     num_folds: int,
     seed: int,
 ) -> list[int]:
-    """Deal the pictures of each class to folds alike; return the fold of each file, from 1.
+    """Return the fold of each file, from 1; each class is spread evenly over the folds.
 
-    The large groups come first. Each goes to the fold that has the fewest of its classes so far,
-    of these to the smallest one. Arguments are those of `split_train_val`.
+    The largest groups come first. Each goes to the fold with the fewest pictures of its classes,
+    among these to the smallest one. The arguments are those of `split_train_val`.
 
     Example:
         >>> draw_folds(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 2, seed=0)

@@ -1,4 +1,4 @@
-"""Dogs, foxes and wolves, drawn from a seed: a data set without a download."""
+"""A data set without a download: dogs, foxes and wolves, drawn from a seed."""
 
 from data.drawings.scene import draw, label
 from data.drawings.source import load_drawings

@@ -1,4 +1,4 @@
-"""Whole animals: a body in one of five poses, with a head upon it.
+"""Whole animals: a body in one of five poses, with a head.
 
 Bodies look to the right, are about one unit long and stand on the line y = 0.
 """
@@ -15,11 +15,11 @@ from data.drawings.head import draw_face, draw_profile
 from data.drawings.pen import INK, Array, Color, Pen, Points, mirrored, mix
 from data.drawings.species import WHITE, Look
 
-# Legs: x, y and half the width down to the paw; y in units of the leg's length.
+# Legs: x, y and half the width, from the body to the paw; y in units of the length of the leg.
 FORE = np.array([(0, -1.2, 0.085), (0, -0.55, 0.055), (0, -0.07, 0.042)])
 HIND = np.array([(0, -1.25, 0.12), (0.02, -0.75, 0.085), (-0.07, -0.4, 0.048), (0, -0.07, 0.042)])
 LAID = np.array([(-0.4, -0.5, 0.08), (-0.22, -0.3, 0.055), (0, -0.22, 0.045)])
-# Tails: x, y and half the width, to the left from where they grow.
+# Tails: x, y and half the width, from the body to the left.
 TAILS = {
     "dog": [(0.06, 0.04, 0.07), (-0.12, -0.06, 0.065), (-0.24, -0.24, 0.06), (-0.16, -0.42, 0.055),
             (0, -0.42, 0.045), (0.02, -0.3, 0.02)],
@@ -27,21 +27,21 @@ TAILS = {
             (-0.82, -0.3, 0.01)],
     "wolf": [(0.06, 0.02, 0.05), (-0.15, 0.03, 0.075), (-0.4, 0.03, 0.075), (-0.64, 0.04, 0.02)],
 }
-HANGING = {"dog": 0, "fox": -20, "wolf": -55}  # degrees that the tail of a standing animal turns
+HANGING = {"dog": 0, "fox": -20, "wolf": -55}  # angle of the tail of a standing animal in degrees
 
 
 class Pose(NamedTuple):
-    """Where the parts of a body are; y in units of the trunk's height, from its lower edge."""
+    """The places of the parts of a body; y in units of the trunk's height, from its lower edge."""
 
-    room: tuple[float, float, float]  # left, right and height in bodies, to fit the picture
-    ground: tuple[float, float]  # from and to: where the feet may be in the picture
-    tall: tuple[float, float, float]  # the trunk's height: at least, per leg, per depth
+    room: tuple[float, float, float]  # left, right and height in bodies, for the scale
+    ground: tuple[float, float]  # range of y of the feet in the picture
+    tall: tuple[float, float, float]  # height of the trunk: constant + leg + depth
     trunk: Points
-    joints: Array  # rows: where the tail, the neck and the head are
+    joints: Array  # rows: the places of tail, neck and head
     ellipses: dict[str, tuple[float, float, float, float]]  # x, y and the radii
     near: list[tuple[Array, float]]  # the shape of each leg, and x of its paw
     far: list[tuple[Array, float]]
-    turned: float = 0.5  # how many have the head in profile
+    turned: float = 0.5  # share of the heads that are in profile
 
 
 STANDING = Pose(
@@ -83,7 +83,7 @@ POSES = [STANDING, SITTING, FACING_US, PORTRAIT, LYING]
 
 
 def draw_animal(pen: Pen, look: Look, pose: Pose, rng: np.random.Generator) -> None:
-    """Draw the animal from back to front."""
+    """Draw an animal from back to front."""
     wide, tall = 0.8 + look.depth * 0.6, np.dot(pose.tall, [1, look.leg, look.depth])
     leg, lift, stride, turn = tall * 0.42, 0.0, 0.0, rng.uniform(-8, 18)
     if pose is STANDING:
@@ -125,7 +125,7 @@ def _draw_leg(pen: Pen, look: Look, color: Color, limb: Array, stride: float) ->
 
 
 def _draw_neck(pen: Pen, look: Look, base: Array, head: Array) -> None:
-    """A neck, perhaps with a collar and its golden tag."""
+    """Draw the neck, with the collar and its golden tag if there is one."""
     x, y = head - base
     wide = 0.08 + 0.2 * look.depth
     half = math.hypot(x, y) / wide / 2

@@ -1,4 +1,4 @@
-"""A head, facing us or in profile: about one unit high without ears, its eyes near the origin."""
+"""Heads from the front or in profile: one unit high without ears, the eyes near the origin."""
 
 # fmt: off
 # Outlines are listed with several points per line; one per line would hide the shape.
@@ -29,7 +29,7 @@ STRIPE = mirrored([(0, -0.4), (0.25, -0.34), (0.12, -0.05), (0.16, 0.3), (0, 0.3
 
 
 def draw_face(pen: Pen, look: Look) -> None:
-    """Draw a head that faces us."""
+    """Draw a head from the front."""
     face = pen.at(0, 0, look.cheek, 1)
     if look.species == "wolf":
         face.polygon(RUFF, mix(look.coat, look.pale, 0.45))
@@ -41,7 +41,7 @@ def draw_face(pen: Pen, look: Look) -> None:
 
 
 def _draw_dog_markings(face: Pen, look: Look) -> None:
-    """A blaze or a patch, a broad muzzle, a smile and perhaps the tongue."""
+    """Draw a blaze or a patch, a broad muzzle, a smile and sometimes the tongue."""
     if look.marking == "blaze":
         face.ellipse(0, 0, 0.2, 0.4, look.pale)
     elif look.marking == "patch":
@@ -55,7 +55,7 @@ def _draw_dog_markings(face: Pen, look: Look) -> None:
 
 
 def _draw_wild_markings(face: Pen, look: Look) -> None:
-    """Pale cheeks; a wolf also has a dark stripe, pale brows and a strong muzzle."""
+    """Draw pale cheeks; for a wolf also a dark stripe, pale brows and a strong muzzle."""
     if look.species == "wolf":
         face.blob(STRIPE, mix(look.coat, look.dark, 0.6), outline=False)
     for half in (face, face.at(0, 0, -1, 1)):
@@ -98,7 +98,7 @@ def _draw_nose(pen: Pen) -> None:
 
 
 def _draw_eye(pen: Pen, look: Look) -> None:
-    """The right eye of a face: round for a dog, else slanted."""
+    """Draw the right eye of a face: round for a dog, otherwise slanted."""
     if look.species == "dog":
         pen.ellipse(0, 0, 0.085, 0.095, look.eye)
     else:
@@ -109,7 +109,7 @@ def _draw_eye(pen: Pen, look: Look) -> None:
 
 
 def _draw_ear(pen: Pen, look: Look) -> None:
-    """The right ear of a face; a profile has the same one, narrower."""
+    """Draw the right ear of a face; a profile uses it too, but narrower."""
     wide, high, out = look.ear_width, look.ear_height, look.cheek
     if look.species != "dog":
         path = [(0.31, -0.27, wide * 0.9), (0.33 + wide * 0.3, -0.24 - high * 0.45, wide * 0.72),
@@ -122,7 +122,7 @@ def _draw_ear(pen: Pen, look: Look) -> None:
         pen.blob([(0.26, -0.4), (out * 0.9, -0.38), (out + wide * 0.8, -0.1),
                   (out + wide * 0.7, high - 0.42), (out + wide * 0.1, high - 0.36),
                   (out - wide * 0.25, 0.06)], look.dark)
-    else:  # the ear stands, and its tip falls forward
+    else:  # an upright ear whose tip falls forward
         tip = (0.36 + wide * 1.3, -0.22)
         pen.blob([(0.12, -0.36), (0.3, -0.62), (0.3 + wide, -0.58), (0.5, -0.2)], look.dark)
         pen.blob([(0.26, -0.6), (0.3 + wide * 1.1, -0.62), tip, tip, (0.34, -0.4)],

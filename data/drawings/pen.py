@@ -1,4 +1,4 @@
-"""A pen that draws smooth shapes in coordinates that can be moved, turned, scaled and mirrored."""
+"""A pen that draws smooth shapes in movable, turnable and scalable coordinates."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Array = npt.NDArray[np.float64]
 
 INK: Color = (34, 26, 28)  # darkens outlines, and limbs on the far side
 CIRCLE = np.exp(1j * np.linspace(0, 2 * np.pi, 28))[:, None].view(float)  # (28, 2)
-STEPS = np.arange(6)[:, None] / 6  # between two points of a curve: smooth enough on the canvas
+STEPS = np.arange(6)[:, None] / 6  # between two points of a curve
 # The weights of four neighbouring points along the Catmull-Rom curve of the middle two.
 CUBIC = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
 WEIGHTS = STEPS ** np.arange(4) @ CUBIC
 
 
-@lru_cache(4096)  # an outline asks for the same tone again and again
+@lru_cache(4096)  # outlines use the same colours many times
 def mix(a: Color, b: Color, share: float) -> Color:
     """Return the colour between a (share 0) and b (share 1)."""
     return tuple([round(x + (y - x) * share) for x, y in zip(a, b, strict=True)])
 
 
 def mirrored(half: Points) -> Array:
-    """Close the right half of an outline, from its top to its bottom at x = 0, by mirroring it."""
+    """Close the right half of an outline, from top to bottom at x = 0, with its mirror image."""
     right = np.asarray(half, dtype=float)
     return np.concatenate([right, right[-2:0:-1] * [-1, 1]])
 
@@ -40,10 +40,10 @@ def _curve(knots: Array) -> Array:
 
 
 class Pen:
-    """Draws on an image in its own coordinates: x to the right, y down.
+    """A tool that draws on an image in its own coordinates: x to the right, y down.
 
     `on` returns a pen for a whole picture: its unit is the height of the picture, its origin the
-    upper left corner. `at` returns a pen for a part, whose coordinates are the part's own.
+    upper left corner. `at` returns a pen with the coordinates of a part.
     """
 
     def __init__(self, canvas: ImageDraw.ImageDraw, axes: Array, origin: Array) -> None:
@@ -62,7 +62,7 @@ class Pen:
         return Pen(self._canvas, turn[:2], self._origin + turn[2])
 
     def polygon(self, points: Points, color: Color, outline: bool = True) -> None:
-        """Fill the polygon; an outline is darker and runs from the first point to the last."""
+        """Fill the polygon; the outline is darker and goes from the first point to the last."""
         pixels = (np.asarray(points, dtype=float) @ self._axes + self._origin).ravel().tolist()
         self._canvas.polygon(pixels, fill=color)
         if outline:
@@ -80,11 +80,11 @@ class Pen:
         self.polygon(_curve(np.concatenate([knots[-1:], knots, knots[:2]])), color, outline)
 
     def ribbon(self, path: Points, color: Color, start: float = 0, outline: bool = True) -> None:
-        """Fill a smooth ribbon such as a leg or a tail; no outline parts its start from the body.
+        """Fill a smooth ribbon such as a leg or a tail; its start has no outline.
 
         Args:
             path: rows of x, y and half the width there.
-            start: the share of the ribbon to leave out, for a tip in another colour.
+            start: share of the ribbon to leave out, for a tip in another colour.
         """
         knots = np.asarray(path, dtype=float)
         spine = _curve(np.concatenate([knots[:1], knots, knots[-1:]]))

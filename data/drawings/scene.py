@@ -1,4 +1,4 @@
-"""One drawing: an animal in a place, in some light, perhaps partly hidden."""
+"""One drawing: an animal in a landscape or a room, sometimes partly hidden."""
 
 # fmt: off
 # Colours and outlines are listed with several per line.
@@ -13,13 +13,13 @@ from data.drawings.species import CLASS_NAMES, WHITE, Look, random_look
 
 Rng = np.random.Generator
 
-CANVAS = 256  # pixels of the side: large enough that scaling down smooths the edges
-GRAIN_SIZE = 64  # coarse, so that the grain is much the same at any size of the picture
+CANVAS = 256  # side in pixels; scaling down from it smooths the edges
+GRAIN_SIZE = 64  # side in pixels; coarse, so that the grain is similar at any size
 TINTS = [(1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (1.08, 0.94, 0.78), (0.7, 0.74, 0.92), (0.9, 1.0, 1.06)]
 
 
 def label(index: int) -> int:
-    """Return the class of a drawing: classes take turns, so any stretch of indices is balanced."""
+    """Return the class of a drawing; the classes take turns."""
     return index % len(CLASS_NAMES)
 
 
@@ -27,10 +27,10 @@ def draw(seed: int, index: int, size: int) -> npt.NDArray[np.uint8]:
     """Draw one picture, a pure function of its arguments.
 
     Args:
-        seed: of the whole collection; 0 or more.
-        index: of the drawing in it; 0 or more. `label(index)` is its class.
-        size: of the side in pixels. The same drawing exists in every size: it is made on a
-            canvas of a fixed size and then scaled as photographs are.
+        seed: of all drawings; 0 or more.
+        index: of this drawing; 0 or more. `label(index)` is its class.
+        size: side in pixels. The drawing is the same in every size: it is drawn on a canvas of a
+            fixed size and then scaled.
 
     Shape:
         (size, size, 3), RGB.
@@ -49,11 +49,11 @@ def draw(seed: int, index: int, size: int) -> npt.NDArray[np.uint8]:
 
 
 def _put_animal(image: Image.Image, look: Look, rng: Rng) -> None:
-    """Draw the animal so large that it about fills the picture, and not quite in its middle."""
+    """Draw the animal so that it almost fills the picture, near the middle."""
     pose = POSES[rng.integers(len(POSES))]
     left, right, height = pose.room
     scale = rng.uniform(0.75, 1.08) / max(right - left, height)
-    side = rng.choice([-1, 1])  # where the animal looks
+    side = rng.choice([-1, 1])  # the direction in which the animal looks
     x = 0.5 - side * scale * (left + right) / 2 + rng.normal(0, 0.06)
     y = rng.uniform(*pose.ground)
     Pen.on(image, "RGBA").ellipse(x, y, scale * 0.6, scale * 0.1, (20, 24, 40, 70))  # shadow
@@ -61,7 +61,7 @@ def _put_animal(image: Image.Image, look: Look, rng: Rng) -> None:
 
 
 def _light(image: Image.Image, rng: Rng) -> npt.NDArray[np.uint8]:
-    """Tint, brightness, contrast, a light from one side, and the grain of a poor camera."""
+    """Change tint, brightness and contrast; add a light from one side and grain."""
     tint = np.array(TINTS[rng.integers(len(TINTS))]) * rng.uniform(0.95, 1.2)
     contrast, middle = rng.uniform(0.7, 1.2), rng.uniform(110, 150)
     levels = ((np.arange(256) - middle) * contrast + middle) * tint[:, None]
@@ -72,12 +72,12 @@ def _light(image: Image.Image, rng: Rng) -> npt.NDArray[np.uint8]:
 
 
 def _spread(levels: Array, size: tuple[int, int]) -> Image.Image:
-    """Levels (rows, columns) or colours (rows, columns, 3), smoothly spread over a picture."""
+    """Spread levels (rows, columns) or colours (rows, columns, 3) smoothly over a picture."""
     pixels = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     return pixels.resize(size, Image.Resampling.BILINEAR).convert("RGB")
 
 
-# --- the surroundings: none of them tells the class
+# --- the surroundings, which are independent of the class
 
 SKIES = [  # colours at the upper edge of the picture and at the lower one
     ((86, 150, 220), (206, 228, 242)), ((164, 206, 236), (226, 238, 240)),
@@ -135,7 +135,7 @@ def _draw_trees(pen: Pen, rng: Rng) -> None:
 
 
 def _draw_trunk(pen: Pen, rng: Rng) -> None:
-    """A tree of two units in width, from above the picture to below its lower edge."""
+    """Draw a trunk of two units in width over the whole height of the picture."""
     color = _pick(WOODS, rng)
     _draw_box(pen, -1, -1, 2, 3, color)
     for y in (-0.4, 0, 0.4, 0.8):
@@ -147,7 +147,7 @@ def _draw_box(pen: Pen, x: float, y: float, wide: float, high: float, color: Col
 
 
 def _draw_room(image: Image.Image, rng: Rng) -> None:
-    """A striped wall, perhaps with a window, and a floor, perhaps with a rug."""
+    """Draw a striped wall and a floor, sometimes with a window or a rug."""
     pen, wall, floor = Pen.on(image), _pick(PAINTS, rng), rng.uniform(0.6, 0.8)
     image.paste(wall, (0, 0, *image.size))
     stripe = rng.uniform(0.05, 0.12)

@@ -1,7 +1,6 @@
-"""The drawings as a data set: two balanced splits, drawn on all cores."""
+"""The drawings as a data set: two balanced splits, drawn in parallel."""
 
 import hashlib
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -13,8 +12,8 @@ from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
 from data.images import Data, ImageSet, Pixels
 
-PART = 16  # drawings that a process makes at a time
-FEW = 150  # drawings: fewer are not worth the start of a process, some 0.2 s
+PART = 16  # drawings per call of a worker
+FEW = 150  # drawings per worker at least; a worker takes 0.2 s to start
 
 
 def load_drawings(
@@ -25,10 +24,10 @@ def load_drawings(
     train_size: int | None = None,
     num_workers: int | None = None,
 ) -> Data:
-    """Draw a training and a validation split, the same on any number of cores.
+    """Draw a training and a validation split, the same for any number of workers.
 
     The first drawings are for training, the others for validation. The classes take turns, so
-    that in each split their counts differ by one at most.
+    their counts differ by at most one in each split.
 
     Args:
         num_images: of both splits together.
@@ -39,7 +38,7 @@ def load_drawings(
         num_workers: processes that draw; one per CPU by default.
 
     Raises:
-        DataError: a split would lack a class.
+        DataError: a split would have no drawing of a class.
 
     Example:
         >>> data = load_drawings(num_images=30, image_size=64, val_fraction=0.2, seed=0)
@@ -51,7 +50,7 @@ def load_drawings(
     if min(num_train, num_val) < fewest:
         raise DataError(
             f"{num_train} drawings for training and {num_val} for validation; each split needs "
-            f"at least {fewest}, one of each class: change num_images or val_fraction"
+            f"at least {fewest}, one per class: change num_images or val_fraction"
         )
     train = _draw_split(seed, range(num_train), train_size or image_size, num_workers)
     val = _draw_split(seed, range(num_train, num_images), image_size, num_workers)
@@ -63,27 +62,21 @@ def load_drawings(
 
 
 def _draw_split(seed: int, indices: range, size: int, num_workers: int | None = None) -> ImageSet:
-    images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
-    draw_one = partial(draw, seed, size=size)
     num_workers = min(num_workers or num_cpus(), len(indices) // FEW)
+    parts = [indices[start : start + PART] for start in range(0, len(indices), PART)]
+    draw_part = partial(_draw_part, seed, size)
     if num_workers < 2:
-        images[:] = [draw_one(index) for index in indices]
+        drawn = list(map(draw_part, parts))
     else:
-        # Not by `map`: after a signal it cancels what is left, and on the end of its workers the
-        # pool's thread in Python 3.11 takes a cancelled future for an error.
+        # `pool.map` would cancel the rest after a signal, and in Python 3.11 the thread of a pool
+        # whose workers have ended prints a traceback for a cancelled future.
         with start_workers(num_workers) as pool:
-            futures = {
-                start: pool.submit(_draw_part, draw_one, indices[start : start + PART])
-                for start in range(0, len(indices), PART)
-            }
-            bar = tqdm(
-                futures.items(), "drawing", unit="", unit_scale=PART, leave=False, disable=None
-            )
-            for start, future in bar:
-                images[start : start + PART] = future.result()
+            futures = [pool.submit(draw_part, part) for part in parts]
+            bar = tqdm(futures, "drawing", unit="", unit_scale=PART, leave=False, disable=None)
+            drawn = [future.result() for future in bar]
     labels = np.array([label(index) for index in indices], dtype=np.int64)
-    return ImageSet(images, labels, [f"drawing {index}" for index in indices])
+    return ImageSet(np.concatenate(drawn), labels, [f"drawing {index}" for index in indices])
 
 
-def _draw_part(draw_one: Callable[[int], Pixels], indices: range) -> list[Pixels]:
-    return [draw_one(index) for index in indices]
+def _draw_part(seed: int, size: int, indices: range) -> Pixels:
+    return np.stack([draw(seed, index, size) for index in indices])

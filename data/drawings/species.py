@@ -1,6 +1,6 @@
-"""What makes a dog, a fox and a wolf: the colours and the measures of one animal.
+"""The colours and measures of an animal.
 
-The colours overlap between the species; ears, head, muzzle, markings and tail do not.
+The colours of the classes overlap; ears, head, muzzle, markings and tail differ.
 """
 
 # fmt: off
@@ -27,7 +27,7 @@ COATS: list[list[Color]] = [
     [(136, 136, 138), (112, 110, 114), (146, 122, 98), (168, 110, 78), (196, 156, 112),
      (214, 204, 186), (66, 62, 66)],
 ]
-# From and to, for a dog, a fox and a wolf. Lengths are in heads, those of the body in bodies.
+# Ranges for a dog, a fox and a wolf. Lengths are in heads, those of the body in bodies.
 MEASURES = {
     "cheek":       [(0.50, 0.60), (0.62, 0.72), (0.56, 0.64)],  # half the width of the face
     "muzzle":      [(0.54, 0.68), (0.15, 0.21), (0.34, 0.42)],  # its width, as a share of the face
@@ -46,7 +46,7 @@ MEASURES = {
 
 
 def random_look(target: int, rng: np.random.Generator) -> Look:
-    """Return an animal of the class."""
+    """Draw the look of an animal of a class."""
     look = Look(species=CLASS_NAMES[target], eye=EYES[target], collar=None)
     for name, ranges in MEASURES.items():
         setattr(look, name, rng.uniform(*ranges[target]))
@@ -55,7 +55,7 @@ def random_look(target: int, rng: np.random.Generator) -> Look:
     look.pale = mix(look.coat, WHITE, look.paleness)  # cheeks, chest, belly
     look.dark = mix(look.coat, DARK, look.darkness)  # soft ears, tips of others, socks, saddle
     if look.species == "dog":
-        look.floppy = rng.random() < 0.65  # the ears hang, else they fold
+        look.floppy = rng.random() < 0.65  # the ears hang; otherwise they fold
         look.marking = rng.choice(["none", "blaze", "patch"])
         look.tongue = rng.random() < 0.4  # hangs out
         look.collar = COLLARS[rng.integers(len(COLLARS))] if rng.random() < 0.4 else None

@@ -9,7 +9,7 @@ from tests.data.pictures import make_folder
 
 @pytest.fixture(autouse=True)
 def decoded(monkeypatch):
-    """The names of the files that are decoded; here, as test_decode_pool tests the processes."""
+    """Return the names of the decoded files; decode in this process, without a pool."""
     names: list[str] = []
 
     def listen(paths, sizes, num_workers):

@@ -1,4 +1,4 @@
-"""Pictures made by the tests: photographs in miniature, different for every seed."""
+"""Pictures for the tests, different for every seed."""
 
 import io
 from collections.abc import Iterable
@@ -16,20 +16,20 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
 def scene(seed: int, width: int = 96, height: int = 64) -> Image.Image:
-    """Smooth random blotches: compress like a photograph, and no two look alike."""
+    """Draw smooth random blotches, which compress like a photograph."""
     coarse = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def encoded(image: Image.Image, file_format: str = "JPEG", **options: Any) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 
 def other_profile() -> bytes:
-    """An ICC profile: sRGB with red and green exchanged, under another name."""
+    """Return an ICC profile: sRGB with red and green exchanged, under another name."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exchanged = profile.replace(b"rXYZ", b"temp", 1).replace(b"gXYZ", b"rXYZ", 1)
     exchanged = exchanged.replace(b"temp", b"gXYZ", 1)
@@ -37,21 +37,18 @@ def other_profile() -> bytes:
 
 
 def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
-    """root/CLASS/NUMBER.jpg, no two alike."""
-    seed = first_seed
-    for name, count in counts.items():
+    """Make root/CLASS/NUMBER.jpg, no two alike."""
+    for name in counts:
         (root / name).mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            (root / name / f"{number:03}.jpg").write_bytes(encoded(scene(seed)))
-            seed += 1
-    return root
+    names = [f"{name}/{number:03}.jpg" for name, count in counts.items() for number in range(count)]
+    return make_files(root, names, first_seed)
 
 
-def make_files(root: Path, names: Iterable[str]) -> Path:
+def make_files(root: Path, names: Iterable[str], first_seed: int = 0) -> Path:
     """Make pictures of these names, no two alike; "bad" ones are empty."""
-    for number, name in enumerate(names):
+    for seed, name in enumerate(names, first_seed):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"" if "bad" in name else encoded(scene(number)))
+        (root / name).write_bytes(b"" if "bad" in name else encoded(scene(seed)))
     return root
 
 
@@ -63,7 +60,7 @@ def load(
     group: str | None = None,
     **split: Any,
 ) -> Data:
-    """Load a folder in 16 pixels, without a cache where no folder for it is given."""
+    """Load a folder in 16 pixels, without a cache if no folder for it is given."""
     arguments = Split(**{"val_fraction": 0.25, "seed": 0, **split})
     decoding = Decoding(cache_dir is not None, cache_dir)
     return load_folder(root, 16, arguments, train_size, on_bad, decoding, group)

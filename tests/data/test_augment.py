@@ -22,7 +22,7 @@ def pictures(num=6, size=32):
 
 
 def uniform(num=6, **columns):
-    """Draws in the middle of every range, where nothing changes; 0.99 does not mirror."""
+    """Return draws in the middle of every range, where nothing changes; 0.99 does not mirror."""
     names = "area aspect x y mirror angle brightness contrast saturation".split()
     draws = torch.full((num, NUM_DRAWS), 0.5)
     draws[:, 4] = 0.99
@@ -59,7 +59,7 @@ def test_a_crop_of_a_quarter_shows_a_corner_enlarged(x, columns):
     got = augmented(images, uniform(area=0.0, x=x, y=0.0), Augmentation(crop=0.25), PLAIN)
     corner = PLAIN.normalise(images)[:, :, :16, columns]
     enlarged = torch.nn.functional.interpolate(corner, size=32, mode="bilinear")
-    # The last row may look over the edge of the crop, where the enlarged corner repeats itself.
+    # The last row may be read from outside the crop, where the enlarged corner repeats its edge.
     inner = (..., slice(1, -1), slice(1, -1))
     torch.testing.assert_close(got[inner], enlarged[inner], rtol=1e-4, atol=1e-4)
 
@@ -76,7 +76,7 @@ def test_contrast_and_saturation_by_their_definitions():
 
 
 def test_crops_stay_inside_the_picture():
-    """A turned crop may look over the edge; one that is not turned never does."""
+    """Only a turned crop may go over the edge."""
     draws = torch.rand(2000, NUM_DRAWS, generator=torch.Generator().manual_seed(0))
     matrix = crop_matrices(draws, Augmentation(crop=0.1, aspect=2.0, flip=0.5))
     reach = matrix[:, :, 2].abs() + matrix[:, :, :2].abs().sum(2)

@@ -11,6 +11,41 @@ from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
 
 CPU = torch.device("cpu")
+LABELS = np.array([0] * 7 + [1] * 3 + [2] * 10)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
+def test_natural_order_shows_every_sample_once(batch_size):
+    order = EpochSampler(LABELS, batch_size, seed=0)
+    batches = order.batches(epoch=4)
+    assert len(batches) == order.num_batches == -(-20 // batch_size)
+    assert sorted(np.concatenate(batches)) == list(range(20))
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+    assert np.array_equal(order.sample_ids(4), np.arange(20))
+
+
+def test_order_depends_on_seed_and_epoch_only():
+    def first(seed, epoch):
+        return EpochSampler(LABELS, 20, seed).batches(epoch)[0].tolist()
+
+    assert first(0, 3) == first(0, 3)
+    assert first(0, 3) != first(0, 4)
+    assert first(0, 3) != first(1, 3)
+    assert first(0, 1) != first(1, 0)
+
+
+def test_balanced_sampling_shows_classes_equally_and_samples_almost_equally():
+    order = EpochSampler(LABELS, 8, seed=0, balanced=True)
+    ids = order.sample_ids(epoch=0)
+    assert np.bincount(LABELS[ids]).tolist() == [10, 10, 10]
+    times = np.bincount(ids, minlength=20)
+    assert times[:7].min() == 1 and times[:7].max() == 2
+    assert times[7:10].min() == 3 and times[7:10].max() == 4
+    assert (times[10:] == 1).all()
+    assert order.sample_ids(1).tolist() != ids.tolist()  # others are shown once more next time
+    assert sorted(np.concatenate(order.batches(0))) == list(range(30))
+    lacking = EpochSampler(np.array([0, 2, 2]), 2, seed=0, balanced=True)  # no class 1
+    assert sorted(lacking.sample_ids(0)) == [0, 0, 1, 2]
 
 
 def image_set(num=20, size=20):
@@ -30,9 +65,8 @@ def train_batches(augmentation, batch_size=6, balanced=False):
 def test_an_epoch_started_in_the_middle_goes_on_in_the_same_bits(mixup, balanced):
     changes = Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup)
     batches = train_batches(changes, balanced=balanced)
-    whole = list(batches.epoch(3))
-    rest = list(batches.epoch(3, start=2))
-    assert len(whole) == len(batches) and len(rest) == len(batches) - 2
+    whole, rest = list(batches.epoch(3)), list(batches.epoch(3, start=2))
+    assert len(whole) == len(batches)
     if not mixup:
         assert np.array_equal(whole[0].target, batches.image_set.labels[whole[0].sample_ids])
     for expected, got in zip(whole[2:], rest, strict=True):
@@ -75,7 +109,7 @@ def test_the_last_picture_of_a_batch_is_mixed_with_the_first():
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_processes_share_a_batch_without_gap_or_overlap(num_ranks, mixup):
-    """Also the mixup partner of a part's last picture, which another process has."""
+    """Mixup blends the last picture of a part with the first picture of the next process."""
     whole = train_batches(Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup))
     parts = [replace(whole, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)]
     for batch, *shares in zip(whole.epoch(1), *(part.epoch(1) for part in parts), strict=True):

@@ -1,4 +1,4 @@
-"""Near-duplicates: found without comparing all with all, and joined to groups."""
+"""Near-duplicates are found without comparing all with all, and form groups."""
 
 import numpy as np
 from PIL import Image

@@ -17,7 +17,7 @@ NUM_MUTANTS = 1_200
 
 
 def originals():
-    """A small file of every format, and of the variants that take other ways through a decoder."""
+    """Yield a small file of every format and of variants that use other code of a decoder."""
     image = scene(1, 60, 44)
     film = {"save_all": True, "append_images": [scene(2, 60, 44), scene(3, 60, 44)]}
     grey16 = image.convert("L").convert("I;16")
@@ -43,7 +43,7 @@ def originals():
 
 
 def mutant(content, draw):
-    """The content with a few mistakes of the kinds that disks, networks and people make."""
+    """Return the content with a few errors, as disks, networks and people make them."""
     damaged = bytearray(content)
     for _ in range(draw.randint(1, 4)):
         at = draw.randrange(max(1, len(damaged)))
@@ -65,7 +65,7 @@ def mutant(content, draw):
 
 
 def with_right_checksums(content):
-    """Mend the checksums of a PNG, or no mutant would get past them."""
+    """Correct the checksums of a PNG, which would reject every mutant."""
     start = 8
     while content.startswith(b"\x89PNG\r\n\x1a\n") and start + 12 <= len(content):
         end = start + 8 + int.from_bytes(content[start : start + 4], "big")
@@ -78,7 +78,7 @@ def with_right_checksums(content):
 
 @pytest.mark.slow
 def test_a_thousand_mutants(tmp_path, monkeypatch):
-    """In workers, which end with an error where a file takes more than 1 GB or 5 s."""
+    """In workers, which end with an error if a file takes more than 1 GB or 5 s."""
     monkeypatch.setattr(decode_pool, "SECONDS_PER_FILE", 5.0)
     draw, files = random.Random(20240607), list(originals())
     for number in range(NUM_MUTANTS):
@@ -86,12 +86,12 @@ def test_a_thousand_mutants(tmp_path, monkeypatch):
     results = list(decode_in_order((str(tmp_path / str(n)) for n in range(NUM_MUTANTS)), [32]))
     pixels = [result.pixels[0] for result in results if isinstance(result, Inspection)]
     reasons = [str(result) for result in results if not isinstance(result, Inspection)]
-    assert min(len(pixels), len(reasons)) > NUM_MUTANTS / 10  # neither way is trivial
+    assert min(len(pixels), len(reasons)) > NUM_MUTANTS / 10
     assert {(p.shape, p.dtype) for p in pixels} == {((32, 32, 3), np.dtype(np.uint8))}
     assert all(reasons) and not any("crash" in r for r in reasons)
 
 
-LARGE = {  # half the sides, and so a quarter of the memory, of what just passes the limits
+LARGE = {  # half the sides, so a quarter of the memory, of the largest accepted pictures
     "transparent.png": ("RGBA", 3100, {"compress_level": 1}),
     "colour.webp": ("RGB", 3700, {"method": 0}),
     "progressive.jpg": ("RGB", 5100, {"progressive": True, "subsampling": 0}),
@@ -99,7 +99,7 @@ LARGE = {  # half the sides, and so a quarter of the memory, of what just passes
 
 
 @pytest.mark.slow
-def test_what_just_passes_the_limits_fits_into_1_gb(tmp_path, monkeypatch):
+def test_the_largest_accepted_pictures_fit_into_1_gb(tmp_path, monkeypatch):
     monkeypatch.setattr(decode_pool, "MEMORY_LIMIT_BYTES", 2**30 // 4)
     for name, (mode, side, options) in LARGE.items():
         Image.new(mode, (side, side)).save(tmp_path / name, **options)

@@ -1,4 +1,4 @@
-"""Folds: dealt by content and seed alone, groups together, classes alike."""
+"""Splits and folds depend on content and seed; groups stay together, classes are spread evenly."""
 
 import hashlib
 from collections import Counter
@@ -16,7 +16,7 @@ def hashes(num, salt=""):
 
 
 @given(pictures, st.integers(2, 7), st.integers(0, 3))
-def test_groups_stay_together_and_the_order_of_files_has_no_say(rows, num_folds, seed):
+def test_groups_stay_together_whatever_the_order_of_files(rows, num_folds, seed):
     labels, groups = (list(column) for column in zip(*rows, strict=True))
     sha256s = hashes(len(rows))
     folds = draw_folds(sha256s, labels, groups, num_folds, seed)
@@ -27,7 +27,7 @@ def test_groups_stay_together_and_the_order_of_files_has_no_say(rows, num_folds,
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=80), st.integers(2, 10))
-def test_each_class_is_dealt_alike(labels, num_folds):
+def test_each_class_is_spread_evenly(labels, num_folds):
     folds = draw_folds(hashes(len(labels)), labels, range(len(labels)), num_folds, seed=1)
     for label in set(labels):
         counts = Counter(fold for fold, of in zip(folds, labels, strict=True) if of == label)
