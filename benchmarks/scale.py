@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 50_000])
     parser.add_argument("--folder", type=Path, default=PHOTOS, help="of pictures, for start")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one, for start")
-    args, args.words = parser.parse_known_args()
+    args, words = parser.parse_known_args()
+    args.words = words
     with tempfile.TemporaryDirectory() as folder:
         text = parts[args.what](args, Path(folder))
     print(f"{text}\n\n{NOTE}\n\n{origin('benchmarks.scale')}")
