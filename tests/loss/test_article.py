@@ -69,9 +69,9 @@ def test_training_uses_the_same_numbers(pairs):
     ("probs", "target", "message"),
     [
         ((0.5, 0.5), (1, 0, 0), "target has 3 numbers; expected 2"),
-        ((0.5, 1.5), (1, 0), "probs holds 1.5; expected numbers from 0 to 1"),
-        ((0.5, math.nan), (1, 0), "probs holds nan"),
-        ((0.5, 0.5), (1, -1), "target holds -1; expected numbers from 0"),
+        ((0.5, 1.5), (1, 0), "probs contains 1.5; expected numbers from 0 to 1"),
+        ((0.5, math.nan), (1, 0), "probs contains nan"),
+        ((0.5, 0.5), (1, -1), "target contains -1; expected numbers from 0"),
     ],
     ids=["lengths", "more than certain", "nan", "negative label"],
 )
