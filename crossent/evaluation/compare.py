@@ -36,7 +36,6 @@ class Comparison:
 
     first: str
     second: str
-    num_images: int
     accuracy: Interval  # difference, as a share
     E: Interval  # difference, nats
     gained: Ints  # rows that only the second (or most of its runs) predicts correctly
@@ -56,17 +55,14 @@ class Comparison:
         better, worse = (self.second, self.first)[::sign]
         # + 0.0 turns -0.0 into 0.0
         low, apart, high = sorted(round(sign * 100 * x, 1) + 0.0 for x in self.accuracy)
+        span = f"{low:.1f} to {high:.1f}"
         if self.distinguishable:
-            return (
-                f"{better} is better: {apart:.1f} points more accurate than {worse} "
-                f"({low:.1f} to {high:.1f})"
-            )
+            return f"{better} is better: {apart:.1f} points more accurate than {worse} ({span})"
         more = ""
         if self.more_pictures is not None:
             more = f"; about {self.more_pictures:,} more pictures would be needed"
         return (
-            f"{better} and {worse} are {apart:.1f} points apart, {low:.1f} to {high:.1f}: "
-            f"not distinguishable{more}"
+            f"{better} and {worse} are {apart:.1f} points apart, {span}: not distinguishable{more}"
         )
 
 
@@ -90,7 +86,6 @@ def compare(first: Side, second: Side) -> Comparison:
     return Comparison(
         first=first.name,
         second=second.name,
-        num_images=len(was),
         accuracy=accuracy.within(-1, 1),
         E=paired_bootstrap(first.losses, second.losses)[0],
         gained=gained,

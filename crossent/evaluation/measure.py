@@ -98,10 +98,11 @@ def as_text(
 
 def tables(scores: Scores, class_names: list[str]) -> str:
     """Return the scores over all classes, a row per class, and the confusion matrix."""
-    untrained = f"ln {len(class_names)} = {math.log(len(class_names)):.4f}"
+    num_classes = len(class_names)
     headline = (
         f"{scores.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
-        f"E = {scores.E.text('.4f')} nats; an untrained model has {untrained}\n"
+        f"E = {scores.E.text('.4f')} nats; an untrained model has ln {num_classes} = "
+        f"{math.log(num_classes):.4f}\n"
         f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
         f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )

@@ -38,10 +38,6 @@ class Outputs:
         """Accuracy, and E in nats."""
         return float(self.right.mean()), float(self.losses.mean())
 
-    @property
-    def num_classes(self) -> int:
-        return int(self.logits.shape[1])
-
     @cached_property
     def losses(self) -> Floats:
         """(N,) E of each picture in nats: the plain cross-entropy, without smoothing or weights."""
@@ -121,7 +117,7 @@ class Scores:
 
 def score(outputs: Outputs) -> Scores:
     """Compute all numbers, with Wilson's intervals for shares and the bootstrap's for means."""
-    num_classes = outputs.num_classes
+    num_classes = outputs.logits.shape[1]
     pairs = outputs.labels * num_classes + outputs.predicted
     confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
     counts = [confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)]
@@ -151,7 +147,7 @@ def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
         counts (B, N); returns (2, B, K).
     """
     right, pictures, answers = (  # summed without a one-hot array of (N, K), which may be huge
-        np.stack([np.bincount(classes, row, outputs.num_classes) for row in rows])
+        np.stack([np.bincount(classes, row, outputs.logits.shape[1]) for row in rows])
         for rows, classes in (
             (counts * outputs.right, outputs.labels),
             (counts, outputs.labels),

@@ -110,7 +110,7 @@ def details_of(
     return {
         "first": comparison.first,
         "second": comparison.second,
-        "num_images": comparison.num_images,
+        "num_images": len(run.outputs),
         "accuracy": comparison.accuracy.to_dict(),
         "E": comparison.E.to_dict(),
         "distinguishable": comparison.distinguishable,
