@@ -26,7 +26,7 @@ class Watched:
     """A command that has ended."""
 
     seconds: float = 0.0  # of the whole process
-    peak_mb: float = 0.0  # of it and its descendants, without pages of files (Linux; elsewhere 0)
+    peak_mb: float = 0.0  # see `memory_mb`
     records: list[dict[str, Any]] = field(default_factory=list)  # of its metrics.jsonl
     seen_s: list[float] = field(default_factory=list)  # when each record appeared, from the start
 
@@ -45,61 +45,49 @@ class Watched:
 def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None) -> Watched:
     """Run python with these words in a checkout, and watch its memory and its metrics.jsonl.
 
-    Everything is measured from outside, so that any program can be compared that writes such lines.
+    Everything is measured from outside, so any program that writes such lines can be compared.
     """
     done, next_look = Watched(), 0.0
+    command = [sys.executable, *map(str, words)]
     with tempfile.TemporaryFile("w+") as output:
         start = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, *map(str, words)], cwd=cwd, stdout=output, stderr=subprocess.STDOUT
-        )
-        while process.poll() is None:
-            _read(metrics, done, start)
+        process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
+        is_running = True
+        while is_running:  # the last look is after its end
+            is_running = process.poll() is None
+            if metrics is not None and metrics.exists():  # a line without its end is not one yet
+                lines = metrics.read_text(encoding="utf-8").split("\n")[len(done.records) : -1]
+                done.records += map(json.loads, lines)
+                done.seen_s += [time.monotonic() - start] * len(lines)
             if time.monotonic() >= next_look:
-                done.peak_mb = max(done.peak_mb, sum(map(_memory_mb, _family(process.pid))))
+                done.peak_mb = max(done.peak_mb, memory_mb(process.pid))
                 next_look = time.monotonic() + MEMORY_S
             time.sleep(LOOK_S)
-        _read(metrics, done, start)
         done.seconds = time.monotonic() - start
         if process.returncode:
             output.seek(0)
-            raise SystemExit(f"{' '.join(map(str, words))} failed in {cwd}:\n{output.read()}")
+            raise SystemExit(f"{' '.join(command)} failed in {cwd}:\n{output.read()}")
     return done
 
 
-def _read(metrics: Path | None, done: Watched, start: float) -> None:
-    """Add the lines that are new in metrics.jsonl; a line without its end is not one yet."""
-    if metrics is None or not metrics.exists():
-        return
-    lines = metrics.read_text(encoding="utf-8").split("\n")[len(done.records) : -1]
-    done.records += map(json.loads, lines)
-    done.seen_s += [time.monotonic() - start] * len(lines)
+def memory_mb(pid: int) -> float:
+    """Return the memory of a process and its descendants, without pages of files.
 
-
-def _family(pid: int) -> Iterator[int]:
-    """Yield the process and all its descendants."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            pids = children.read_text().split()
-        except OSError:  # the process has ended meanwhile
-            continue
-        for child in pids:
-            yield from _family(int(child))
-
-
-def _memory_mb(pid: int) -> float:
-    """Return the memory without pages of files; a page that n processes share counts 1/n."""
+    A page that n processes share counts 1/n in each. Linux only; elsewhere 0.
+    """
+    process = Path(f"/proc/{pid}")
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
+        lines = (process / "smaps_rollup").read_text().splitlines()
+        tasks = [task.read_text() for task in process.glob("task/*/children")]
+    except OSError:  # it has ended
         return 0.0
     kinds = ("Pss_Anon:", "Pss_Shmem:")  # in units of 1,024 bytes
-    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(kinds))
+    own = sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(kinds))
+    return own + sum(memory_mb(int(child)) for task in tasks for child in task.split())
 
 
 def in_turn(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Yield the names round by round, every second round backwards: a drift meets all alike."""
+    """Yield the names round by round, every second round backwards: a drift affects all alike."""
     for number in range(rounds):
         for name in names if number % 2 == 0 else reversed(names):
             print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
@@ -107,13 +95,13 @@ def in_turn(names: Sequence[str], rounds: int) -> Iterator[str]:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Return the median with the smallest and the largest.
+    """Return the median, with the smallest and the largest if they differ.
 
     >>> spread([1090, 1071, 1081.2])
     '1,081 (1,071 to 1,090)'
     """
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+    middle, low, high = (f"{f(values):,.{digits}f}" for f in (statistics.median, min, max))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
@@ -127,24 +115,18 @@ def ratio(values: Sequence[float], base: Sequence[float]) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown."""
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def origin(module: str, *packages: str) -> str:
-    """Say which command gave the numbers, when, on which machine and with which packages."""
+    """Return which command gave the numbers, when, on which machine and with which packages."""
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "Pillow", *packages))
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    processor = text.partition("model name\t: ")[2].partition("\n")[0] or platform.machine()
     return (
-        f"`{' '.join(['python -m', module, *sys.argv[1:]])}` on {date.today()}: {_processor()}, "
-        f"{os.cpu_count()} cores, {memory_gb:.0f} GB of memory, {platform.system()}, "
+        f"`{' '.join(['python -m', module, *sys.argv[1:]])}` on {date.today()}: "
+        f"{processor}, {os.cpu_count()} cores, {memory_gb:.0f} GB of memory, {platform.system()}, "
         f"Python {platform.python_version()}, {versions}."
     )
-
-
-def _processor() -> str:
-    if Path("/proc/cpuinfo").exists():
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(": ")[1]
-    return platform.processor() or platform.machine()

@@ -21,18 +21,18 @@ MODELS: dict[str, type[nn.Module]] = {
 
 
 def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
-    """Build an untrained model that turns pictures into logits.
+    """Build an untrained model that maps pictures to logits.
 
     Args:
-        name: a key of `MODELS`, or "torchvision/resnet18" and the like.
-        num_classes: K, the length of a row of logits.
+        name: a key of `MODELS`, "torchvision/resnet18" or "timm/resnet18".
+        num_classes: K.
         arguments: those of `arguments_of`.
 
     Shape:
-        the model maps (N, 3, S, S) float to (N, K) float logits.
+        the model maps (N, 3, S, S) float to (N, K) float32 logits.
 
     Raises:
-        ValueError: the name is not known.
+        ValueError: the name is not known, with the nearest known name.
     """
     if name in MODELS:
         return MODELS[name](num_classes=num_classes, **arguments)
@@ -48,22 +48,14 @@ def arguments_of(name: str) -> set[str]:
 
 
 def published(name: str) -> Published | None:
-    """Return the weights that the authors of a model publish; None if there are none.
-
-    Raises:
-        ValueError: the name is not known.
-    """
+    """Return the weights that the authors of a model publish; None if there are none."""
     if name in MODELS:
         return PUBLISHED_LITE0 if name == "efficientnet_lite0" else None
     return published_by(*of_library(name))
 
 
 def of_library(name: str) -> tuple[str, str]:
-    """Return the library of a model and its name there: ("torchvision", "resnet18").
-
-    Raises:
-        ValueError: there is no such model; with the nearest name.
-    """
+    """Return the library of a model and its name there: ("torchvision", "resnet18")."""
     library, _, own_name = name.partition("/")
     if library not in LIBRARIES:
         known = [*MODELS, *(f"{known}/NAME" for known in LIBRARIES)]

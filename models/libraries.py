@@ -13,39 +13,27 @@ from torch import Tensor, nn
 from models.head import head_name
 
 LIBRARIES = ("torchvision", "timm")
-# Without a linear layer at the end, with a second output, or under other names in their files.
-NOT_FOR_US = ("squeezenet", "inception", "googlenet", "densenet")
+# They have no linear layer at the end, a second output, or other names in their weight files.
+UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
 RGB = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Published:
-    """What `model.weights=DEFAULT` stands for.
+    """The weights that `model.weights=DEFAULT` names, and the preprocessing they need."""
 
-    Args:
-        image_size: pixels, both sides.
-        mean: of RGB values from 0 to 1.
-        std: R, G, B are divided by it.
-        load: returns the weights by the names that our model has; a ValueError says what to do if
-            they cannot be had.
-    """
-
-    image_size: int
-    mean: RGB
+    image_size: int  # pixels, both sides
+    mean: RGB  # of values from 0 to 1, as std
     std: RGB
-    load: Callable[[], dict[str, Tensor]]
+    load: Callable[[], dict[str, Tensor]]  # raises ValueError if they cannot be loaded
 
 
 def names(library: str) -> list[str]:
-    """Return the names that may follow "torchvision/" or "timm/".
-
-    Raises:
-        ValueError: timm is not installed.
-    """
+    """Return the names that may follow "torchvision/" or "timm/"."""
     if library == "torchvision":
         from torchvision import models
 
-        return [n for n in models.list_models(module=models) if not n.startswith(NOT_FOR_US)]
+        return [n for n in models.list_models(module=models) if not n.startswith(UNSUPPORTED)]
     try:
         import timm
     except ImportError:
@@ -54,11 +42,7 @@ def names(library: str) -> list[str]:
 
 
 def create(library: str, name: str) -> nn.Module:
-    """Build an untrained model with the head of its library.
-
-    Raises:
-        ValueError: the head is not a linear layer.
-    """
+    """Build an untrained model with the head of its library, which must be a linear layer."""
     model: nn.Module
     if library == "torchvision":
         from torchvision import models
@@ -74,7 +58,7 @@ def create(library: str, name: str) -> nn.Module:
 
 
 def published_by(library: str, name: str) -> Published:
-    """Return the weights that torchvision calls DEFAULT, or those of timm's hub."""
+    """Return the weights that torchvision calls DEFAULT, or those on timm's hub."""
     if library == "torchvision":
         from torchvision import models
 
@@ -88,30 +72,22 @@ def published_by(library: str, name: str) -> Published:
 
 
 def download(url: str) -> dict[str, Tensor]:
-    """Return weights of torchvision, downloaded once and kept where torch keeps them.
-
-    Raises:
-        ValueError: they cannot be downloaded; the message says which file to put where.
-    """
-    path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
-    if not path.is_file():
-        # torchvision's names end in the start of the SHA-256: resnet18-f37072fd.pth
-        sha256_start = path.stem.rpartition("-")[2]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), sha256_start, progress=False)
-        except (OSError, RuntimeError) as error:
-            raise ValueError(
-                f"the weights cannot be downloaded ({error}); get {url} on another machine "
-                f"and put it at {path}"
-            ) from None
-    return read_pth(path)
+    """Return weights of torchvision, which torch downloads once and stores in its own folder."""
+    load = partial(torch.hub.load_state_dict_from_url, progress=False, check_hash=True)
+    try:
+        return dict(load(url, map_location="cpu", weights_only=True))
+    except Exception as error:  # of the network, or of the file: see `read_pth`
+        path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+        raise ValueError(
+            f"the weights cannot be loaded ({error}); get {url} on another machine and put it at "
+            f"{path}"
+        ) from None
 
 
 def load_timm(name: str) -> dict[str, Tensor]:
     import timm
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # not a line per attempt
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # no line per attempt
     try:
         return dict(timm.create_model(name, pretrained=True).state_dict())
     except Exception as error:  # of the network, of the hub, of the file
@@ -122,17 +98,14 @@ def load_timm(name: str) -> dict[str, Tensor]:
 def read_pth(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a .pth file, the format in which many weights are published.
 
-    A pickle is read nowhere else, and here only by torch's restricted reader: `weights_only` builds
-    tensors and containers and calls nothing else. What this program writes holds no pickle.
+    No other function reads a pickle. torch's restricted reader, `weights_only`, builds tensors and
+    containers and calls nothing else. This program never writes a pickle.
 
     Raises:
-        ValueError: the file is damaged, or holds more than tensors by name.
+        ValueError: the file is damaged, or contains more than tensors by name.
     """
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        return {n: t.detach() for n, t in torch.load(path, "cpu", weights_only=True).items()}
     except Exception as error:  # of many types: pickle's, zipfile's, torch's own
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
         raise ValueError(f"{path} is damaged or holds more than tensors ({reason})") from None
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise ValueError(f"{path} holds no weights by name; expected a state_dict")
-    return dict(tensors)

@@ -9,7 +9,7 @@ from models.small_cnn import Stage
 class Residual(nn.Module):
     """x + f(x), with f two 3 x 3 convolutions, each with batch normalisation and ReLU.
 
-    Through the x, the gradient reaches the layers before the block undiminished.
+    The gradient also reaches the earlier layers directly, through x.
     Source: He et al. 2015, "Deep Residual Learning for Image Recognition".
 
     Shape:
@@ -18,14 +18,14 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for _ in range(2):
-            layers += [
-                nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(inplace=True),
-            ]
-        self.correction = nn.Sequential(*layers)
+        self.correction = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         changed: Tensor = x + self.correction(x)
@@ -35,8 +35,7 @@ class Residual(nn.Module):
 class ResNet9(nn.Module):
     """Four stages like those of `SmallCNN`, with a residual block after each of the middle two.
 
-    Source: Page 2018, "How to train your ResNet", for the idea that so few layers are enough; its
-    stages are wider.
+    Source: Page 2018, "How to train your ResNet", whose stages are wider.
 
     Args:
         num_classes: K.

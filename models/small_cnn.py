@@ -8,8 +8,7 @@ from models.head import Head
 class Stage(nn.Sequential):
     """3 x 3 convolution, batch normalisation, 2 x 2 max-pooling, ReLU.
 
-    A ReLU before or after max-pooling gives the same values and gradients; after it, the ReLU has
-    a quarter of the work.
+    A ReLU before the max-pooling would give the same values and gradients with four times the work.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -23,9 +22,6 @@ class Stage(nn.Sequential):
 
 class SmallCNN(nn.Module):
     """Four stages, each half as wide and high and twice as deep; an average; one linear layer.
-
-    The linear layer starts at zero: every class gets the same logit, y = 1/K, and the untrained
-    E is ln K exactly, the baseline of the article.
 
     Args:
         num_classes: K.

@@ -1,4 +1,4 @@
-"""Which of two runs is better, and can one tell? Compared on the same pictures."""
+"""Compare two runs on the same pictures: which one is better, and is the difference real?"""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ import numpy as np
 from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
 from crossent.evaluation.scores import Ints, Outputs
 
-Z_POWER = 0.8416212335729143  # 80 % of a normal distribution lie below so many deviations
+Z_POWER = 0.8416212335729143  # 80 % of a normal distribution are below this many deviations
 
 
 @dataclass(frozen=True)
 class Side:
-    """A run, or several of the same settings with other seeds, on the same pictures."""
+    """A run, or several runs with the same settings and other seeds, on the same pictures."""
 
     name: str
     runs: Sequence[Outputs]
@@ -36,17 +36,16 @@ class Comparison:
 
     first: str
     second: str
-    num_images: int
     accuracy: Interval  # difference, as a share
     E: Interval  # difference, nats
-    gained: Ints  # rows that only the second predicts correctly; of several runs, most of them
+    gained: Ints  # rows that only the second (or most of its runs) predicts correctly
     lost: Ints  # rows that only the first predicts correctly
     p_value: float  # of equal accuracies
-    more_pictures: int | None  # to show the difference of two runs, if there is one
+    more_pictures: int | None  # that would show this difference; None if unknown or not needed
 
     @property
     def distinguishable(self) -> bool:
-        """Whether the interval of the difference in accuracy leaves out 0."""
+        """Whether the interval of the difference in accuracy excludes 0."""
         return self.accuracy.low > 0 or self.accuracy.high < 0
 
     @property
@@ -54,52 +53,40 @@ class Comparison:
         """The outcome in plain words."""
         sign = -1 if self.accuracy.value < 0 else 1
         better, worse = (self.second, self.first)[::sign]
-        # + 0.0: no minus before a 0.0
+        # + 0.0 turns -0.0 into 0.0
         low, apart, high = sorted(round(sign * 100 * x, 1) + 0.0 for x in self.accuracy)
+        span = f"{low:.1f} to {high:.1f}"
         if self.distinguishable:
-            return (
-                f"{better} is better: {apart:.1f} points more accurate than {worse} "
-                f"({low:.1f} to {high:.1f})"
-            )
+            return f"{better} is better: {apart:.1f} points more accurate than {worse} ({span})"
         more = ""
         if self.more_pictures is not None:
             more = f"; about {self.more_pictures:,} more pictures would be needed"
         return (
-            f"{better} and {worse} are {apart:.1f} points apart, {low:.1f} to {high:.1f}: "
-            f"not distinguishable{more}"
+            f"{better} and {worse} are {apart:.1f} points apart, {span}: not distinguishable{more}"
         )
 
 
 def compare(first: Side, second: Side) -> Comparison:
-    """Compare two sides on the same pictures in the same order.
+    """Compare two sides, measured on the same pictures in the same order.
 
-    Differences are taken picture by picture, so that what makes a picture hard for both cancels.
-    p belongs to the interval of the accuracy: for two single runs both follow from the pictures
-    gained and lost; for several runs both follow from the same draws, so that p is below 0.05
-    where the 95 % interval leaves out 0.
-
-    Raises:
-        ValueError: the labels differ, so these are not the same pictures.
+    Differences are taken picture by picture, so the difficulty of a picture cancels. For two single
+    runs, the interval of the accuracy and p follow from the numbers of pictures gained and lost.
+    For several runs, both follow from the same draws: p < 0.05 where the interval excludes 0.
     """
-    labels = first.runs[0].labels
-    if any(not np.array_equal(run.labels, labels) for run in [*first.runs, *second.runs]):
-        raise ValueError(f"{first.name} and {second.name} were measured on other pictures")
     was, now = first.right.mean(axis=0), second.right.mean(axis=0)  # (N,)
     gained = np.flatnonzero((now > 0.5) & (was <= 0.5))
     lost = np.flatnonzero((now <= 0.5) & (was > 0.5))
     if len(first.runs) == len(second.runs) == 1:
-        accuracy = paired_interval(len(gained), len(lost), len(labels))
+        accuracy = paired_interval(len(gained), len(lost), len(was))
         p_value = mcnemar(len(gained), len(lost))
         more_pictures = pictures_missing(now - was)
     else:
-        interval, p_value = paired_bootstrap(first.right, second.right)
-        accuracy = interval.within(-1, 1)
+        accuracy, p_value = paired_bootstrap(first.right, second.right)
         more_pictures = None  # more pictures do not reduce the spread of several runs
     return Comparison(
         first=first.name,
         second=second.name,
-        num_images=len(labels),
-        accuracy=accuracy,
+        accuracy=accuracy.within(-1, 1),
         E=paired_bootstrap(first.losses, second.losses)[0],
         gained=gained,
         lost=lost,
@@ -111,19 +98,19 @@ def compare(first: Side, second: Side) -> Comparison:
 def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
     """Return the difference of two accuracies on the same pictures.
 
-    The normal interval with half a picture added to each of the four cells, which is right for few
-    pictures too; without that, two runs that agree everywhere would be equal for certain.
+    This is the normal interval with half a picture added to each of the four cells, which makes it
+    valid for few pictures too. Otherwise two runs that agree everywhere would have 0 to 0.
     Source: Agresti & Min 2005, "Simple improved confidence intervals for comparing matched
     proportions".
     """
     changed, surplus, total = gained + lost + 1, gained - lost, num_images + 2
     middle = surplus / total
     reach = Z * math.sqrt(changed - surplus**2 / total) / total
-    return Interval(surplus / num_images, middle - reach, middle + reach).within(-1, 1)
+    return Interval(surplus / num_images, middle - reach, middle + reach)
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Return the probability of a change at least so uneven, if both sides are equally likely.
+    """Return the p-value of McNemar's test: are gains and losses equally likely?
 
     Source: McNemar 1947, "Note on the sampling error of the difference between correlated
     proportions"; here exact, by the binomial distribution.
@@ -133,7 +120,7 @@ def mcnemar(gained: int, lost: int) -> float:
         0.21875
     """
     changed = gained + lost
-    term = tail = 1  # binomial coefficients, each from the last: fast for any number of pictures
+    term = tail = 1  # binomial coefficients, each from the one before: fast for any number
     for k in range(min(gained, lost)):
         term = term * (changed - k) // (k + 1)
         tail += term
@@ -141,10 +128,10 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def pictures_missing(differences: Floats) -> int | None:
-    """Return how many more pictures would show this difference in four cases of five.
+    """Return how many more pictures would show this difference in four of five cases.
 
-    n = ((z_95% + z_80%) s / d)^2 with s the standard deviation of the differences and d their mean,
-    to two digits; None where the mean is 0 or there are enough already.
+    n = ((z_95% + z_80%) s / d)^2, rounded to two digits, with s the standard deviation of the
+    differences and d their mean. Return None if d is 0 or there are enough pictures.
     """
     mean, deviation = float(differences.mean()), float(differences.std())
     if mean == 0:
@@ -156,8 +143,8 @@ def pictures_missing(differences: Floats) -> int | None:
 def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> tuple[Interval, float]:
     """Return the mean of the second (R', N) minus that of the first (R, N), and its p-value.
 
-    Pictures and runs are drawn anew. p is the largest number such that the percentile interval of
-    level 1 - p still holds 0.
+    Both pictures and runs are resampled. p is the largest number for which the percentile interval
+    of level 1 - p contains 0.
     """
     differences = second.mean(axis=0) - first.mean(axis=0)
     blocks = [counts @ differences for counts in resamples(len(differences), seed)]
@@ -169,11 +156,12 @@ def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> tuple[Inte
 
 
 def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
-    """Draw the error of the difference of two (R, N) sides that comes from few runs: (num_draws,).
+    """Draw the error (num_draws,) that few runs add to the difference of two sides (R, N).
 
-    t sqrt(v), with v the sum of s^2 / R over the sides and t from Student's distribution, since
-    each s is measured on R runs only; drawing R runs with replacement would be too certain. The
-    degrees of freedom are Welch's, v^2 / sum((s^2 / R)^2 / (R - 1)). A single run has no spread.
+    The error is t sqrt(v), with v the sum of s^2 / R over the sides and t from Student's
+    distribution, because each s is measured on R runs only. (Resampling R runs would give too small
+    an interval.) The degrees of freedom are Welch's, v^2 / sum((s^2 / R)^2 / (R - 1)). A single run
+    adds no error.
 
     Source: Welch 1947, "The generalization of 'Student's' problem when several different
     population variances are involved".
@@ -185,5 +173,4 @@ def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator
         return np.zeros(num_draws)
     parts = zip(means, variances, strict=True)
     freedom = 1 / sum((v / total) ** 2 / (len(m) - 1) for m, v in parts)
-    drawn: Floats = math.sqrt(total) * rng.standard_t(freedom, num_draws)
-    return drawn
+    return np.asarray(math.sqrt(total) * rng.standard_t(freedom, num_draws))

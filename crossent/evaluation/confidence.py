@@ -10,136 +10,106 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from crossent.evaluation.intervals import (
-    NUM_RESAMPLES,
-    Floats,
-    Interval,
-    Z,
-    bootstrap,
-    percentiles,
-    wilson,
-)
+from crossent.evaluation.intervals import NUM_RESAMPLES, Floats, Interval, Z, percentiles, wilson
 from crossent.evaluation.scores import Bools, Outputs
 
 NUM_BINS = 10
-MAX_TEMPERATURE = 100.0  # and its inverse: a model that is always right would get T = 0
+MAX_TEMPERATURE = 100.0  # the smallest is 1 / 100: a model that is always right would get T = 0
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the pictures, the most confident predictions first
 
-Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as model files keep it
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The pictures whose confidence lies in one tenth of 0 to 1."""
-
-    count: int
-    confidence: float  # mean
-    accuracy: Interval
+Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as in model files
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The calibration error, and the temperature of the logits that gives the smallest E."""
+    """The expected calibration error (ECE), and the temperature that gives the smallest E.
 
-    before: Interval  # ECE with T = 1
+    ECE = sum over the bins of (pictures in it / N) |mean confidence - accuracy|
+    """
+
+    error: float  # ECE with T = 1
     by_chance: Interval  # ECE of a calibrated model on as many pictures
     temperature: float  # T, fitted on all pictures; above 1 if the model is overconfident
-    bins: list[Bin]
+    bins: Floats  # a row per bin: see `reliability`
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON."""
         return {
-            "ece": self.before.to_dict(),
+            "ece": self.error,
             "ece_by_chance": self.by_chance.to_dict(),
             "temperature": self.temperature,
         }
 
 
 def calibrate(outputs: Outputs) -> Calibration:
-    """Measure the calibration."""
+    """Measure the calibration.
+
+    Even a calibrated model has an ECE above 0. Its mean and range come from predictions that are
+    drawn to be correct with probability y.
+
+    Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
+    """
+    confidence, bins, num = outputs.confidence, in_bin(outputs), len(outputs)
+
+    def ECE(right: Bools) -> float:
+        return float(np.abs((confidence - right) @ bins).sum() / num)
+
+    rng = np.random.default_rng(0)
+    num_draws = min(NUM_RESAMPLES, max(20, 4_000_000 // num))
+    errors = np.array([ECE(rng.random(num) < confidence) for _ in range(num_draws)])
     return Calibration(
-        before=expected_calibration_error(outputs),
-        by_chance=error_by_chance(outputs),
+        error=ECE(outputs.right),
+        by_chance=percentiles(float(errors.mean()), errors),
         temperature=fit_temperature(outputs),
         bins=reliability(outputs),
     )
 
 
-def expected_calibration_error(outputs: Outputs) -> Interval:
-    """Return ECE = sum over the bins of (pictures in it / N) |mean confidence - accuracy|.
-
-    The interval is the bootstrap's. Resampling adds noise to every bin, so for few pictures it
-    lies high: read it with `error_by_chance`.
-    """
-    gaps = (outputs.confidence - outputs.right)[:, None] * in_bin(outputs)  # (N, bins)
-    [interval] = bootstrap(
-        lambda counts: np.abs(counts @ gaps).sum(axis=1, keepdims=True) / len(outputs), len(outputs)
-    )
-    return interval
-
-
-def error_by_chance(outputs: Outputs) -> Interval:
-    """Return the ECE, with 95 % of its values, if each answer were right as often as it states.
-
-    Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
-    """
-    rng = np.random.default_rng(0)
-    bins = in_bin(outputs)
-    num_draws = min(NUM_RESAMPLES, max(20, 4_000_000 // len(outputs)))
-    errors = []
-    for _ in range(num_draws):
-        right = rng.random(len(outputs)) < outputs.confidence
-        errors.append(np.abs((outputs.confidence - right) @ bins).sum() / len(outputs))
-    return percentiles(float(np.mean(errors)), np.array(errors))
-
-
 def in_bin(outputs: Outputs) -> Floats:
-    """Return (N, bins) one-hot; a confidence of exactly 1 belongs to the last bin."""
+    """Return (N, bins) one-hot, a bin per tenth of the confidence; exactly 1 is in the last."""
     index = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    one_hot: Floats = np.eye(NUM_BINS)[index]
-    return one_hot
+    return np.asarray(np.eye(NUM_BINS)[index])
 
 
-def reliability(outputs: Outputs) -> list[Bin]:
-    """Return the bins that have pictures, from the least to the most confident."""
-    found = []
+def reliability(outputs: Outputs) -> Floats:
+    """Return mean confidence, number of pictures and accuracy of each bin that has pictures.
+
+    Shape:
+        returns (bins, 5): confidence, number, accuracy and the two ends of its interval.
+    """
+    rows = []
     for members in in_bin(outputs).T.astype(bool):
-        count = int(members.sum())
-        if count:
-            mean = float(outputs.confidence[members].mean())
-            found.append(Bin(count, mean, wilson(int(outputs.right[members].sum()), count)))
-    return found
+        if count := int(members.sum()):
+            accuracy = wilson(int(outputs.right[members].sum()), count)
+            rows.append([outputs.confidence[members].mean(), count, *accuracy])
+    return np.array(rows)
 
 
 def fit_temperature(outputs: Outputs) -> float:
     """Return the T > 0 whose logits z / T give the smallest E.
 
-    E is convex in 1/T, so its slope changes sign once: sixty halvings find where.
+    E is convex in a = 1/T, so its slope, the mean of sum_k (y_k - t_k) z_k, changes sign once:
+    sixty bisections find where.
     """
-    low, high = 1 / MAX_TEMPERATURE, MAX_TEMPERATURE  # of 1/T
-    if slope(outputs, 1.0) == 0:  # the logits of all classes are equal: T does not matter
-        return 1.0
+    z = torch.from_numpy(outputs.logits)
+    of_labels = z.gather(1, torch.from_numpy(outputs.labels)[:, None]).sum()
+    low, high = 1 / MAX_TEMPERATURE, MAX_TEMPERATURE
     for _ in range(60):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if slope(outputs, middle) > 0 else (middle, high)
+        a = math.sqrt(low * high)
+        slope = ((a * z).softmax(dim=1) * z).sum() - of_labels
+        low, high = (low, a) if slope > 0 else (a, high)
     return 1 / math.sqrt(low * high)
-
-
-def slope(outputs: Outputs, inverse: float) -> float:
-    """Return dE/da of the logits a z: the mean of sum_k (y_k - t_k) z_k."""
-    z = outputs.logits
-    y = Outputs(inverse * z, outputs.labels).probs
-    return float(((y * z).sum(axis=1) - z[np.arange(len(z)), outputs.labels]).mean())
 
 
 @dataclass(frozen=True)
 class Kept:
     """The result on N pictures if only predictions of at least some confidence are kept."""
 
-    threshold: float  # the least confidence
+    threshold: float  # the lowest confidence that is kept
     coverage: float  # share of the pictures that are kept
-    accuracy: float  # of these predictions
+    accuracy: float  # of the predictions that are kept
     num_images: int  # N
 
     @property
@@ -153,12 +123,12 @@ class Kept:
 
 
 def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> Curve:
-    """Count how many of the most confident predictions are correct, as is stored with a model.
+    """Return the accuracy of the most confident predictions, for each number of them.
 
-    Equally confident predictions are kept or left together.
+    Equally confident predictions are kept or left out together. A model file contains this curve.
 
     Args:
-        num_points: the most to give; of a longer curve, points at equal distances.
+        num_points: the length at most; a longer curve is reduced to points at equal distances.
 
     Shape:
         confidence (N,) the largest y of each picture, right (N,); N at least 1.
@@ -186,15 +156,15 @@ def keep_shares(outputs: Outputs) -> dict[float, Kept]:
 def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Kept:
     """Return the threshold that keeps the most pictures with at least this accuracy.
 
-    The lower end of the 95 % interval decides: the accuracy itself was measured on the pictures
-    that the threshold is chosen by, and is too high for a few lucky ones.
+    The lower end of the 95 % interval must reach the accuracy. The measured accuracy itself is
+    optimistic, because the same pictures choose the threshold.
 
     Args:
-        curve: as from `rejection_curve`, measured on `num_images` pictures.
+        curve: from `rejection_curve`, measured on `num_images` pictures.
         accuracy: to promise, above 0 and below 1.
 
     Raises:
-        ValueError: no threshold reached this accuracy, or too few pictures to tell.
+        ValueError: no threshold reached this accuracy.
     """
     if not 0 < accuracy < 1:
         raise ValueError(f"accuracy is {accuracy:g}; expected a share above 0 and below 1")
@@ -202,15 +172,10 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
     enough = [point for point in points if point.interval.low >= accuracy]
     if enough:
         return max(enough, key=lambda point: point.coverage)
-    needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # Wilson's interval of n right of n
-    if num_images < needed:
-        raise ValueError(
-            f"an accuracy of at least {accuracy:.1%} takes {needed} right answers to show, and "
-            f"validation had {num_images} pictures"
-        )
     best = max(points, key=lambda point: point.interval.low)
+    needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # Wilson's interval of n right of n
     raise ValueError(
-        f"an accuracy of at least {accuracy:.1%} was not shown on the {num_images} pictures of "
-        f"validation at any confidence: at best {best.accuracy:.1%} (95 % interval from "
-        f"{best.interval.low:.1%} on), on the {best.num_kept} most confident answers"
+        f"no threshold showed an accuracy of at least {accuracy:.1%} on the {num_images} pictures "
+        f"of validation: it takes {needed} right answers to show; the {best.num_kept} most "
+        f"confident predictions have {best.interval.text('.1%')}"
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Totals:
-    """Sums over samples; means are taken at the end, since a mean of batch means would be wrong."""
+    """Sums over samples. The mean is taken at the end: a mean of batch means would be wrong."""
 
     E: float = 0.0  # nats
     correct: float = 0.0
@@ -44,10 +44,10 @@ class Totals:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """The pictures to evaluate on, and how to compute: all but the model.
+    """The pictures to evaluate on, the device and the precision, but not the model.
 
     Args:
-        rows: the part of the pictures that this process goes through; None is all.
+        rows: the pictures that this process evaluates; None is all.
     """
 
     image_set: ImageSet
@@ -65,15 +65,15 @@ class Evaluator:
             yield batch, logits.float()
 
     def __call__(self, model: nn.Module, answers: Tensor | None = None) -> Totals:
-        """Sum up E and correct predictions: the plain cross-entropy, without smoothing or weights.
+        """Sum up correct predictions and the plain cross-entropy, without smoothing or weights.
 
         Args:
-            answers: (N, 2) float64 on the CPU, filled for a rejection curve with the largest y of
-                each picture and whether it is correct; rows of other processes stay.
+            answers: (N, 2) float64 on the CPU, for a rejection curve. For each picture of this
+                process, the largest y and whether the prediction is correct are written into it.
         """
         totals = Totals()
         for batch, logits in self.logits(model):
-            # on the CPU, since Apple's mps has no float64
+            # on the CPU, because Apple's mps has no float64
             E = cross_entropy(logits.cpu().double(), batch.target.cpu(), reduction="sum")
             confidence, predicted = logits.softmax(dim=1).max(dim=1)
             right = predicted == batch.target
@@ -84,7 +84,7 @@ class Evaluator:
         return totals
 
     def outputs(self, model: nn.Module) -> Outputs:
-        """Return the predictions of a model on all the pictures."""
+        """Return the predictions of a model for all pictures."""
         logits = torch.cat([logits.cpu() for _, logits in self.logits(model)])
         return Outputs(logits.double().numpy(), np.asarray(self.image_set.labels))
 
@@ -105,7 +105,7 @@ def outputs_of(classifier: "Classifier", image_set: ImageSet) -> Outputs:
 
 
 def new_rows(classifier: "Classifier", image_set: ImageSet) -> Ints:
-    """Return the rows of the pictures that are new to the model, not even near-duplicates."""
+    """Return the rows of pictures that the model was not trained on, nor on near-duplicates."""
     if not (classifier.trained_on and image_set.prints):
         return np.arange(len(image_set))
     return np.flatnonzero(~seen_before(classifier.trained_on, image_set.prints))

@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-Z = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
+Z = 1.959963984540054  # 95 % of a normal distribution are within this many standard deviations
 QUANTILES = (0.025, 0.975)
 NUM_RESAMPLES = 2000
 HUGE = 1e6
-MAX_NUMBERS = 2_000_000  # of a block of resamples held at once: 16 MB
+MAX_NUMBERS = 2_000_000  # in a block of resamples: 16 MB
 
 
 class Interval(NamedTuple):
-    """A number with the range that holds the true one in 95 of 100 such measurements."""
+    """A number, and a range that contains the true one in 95 of 100 such measurements."""
 
     value: float
     low: float
@@ -43,15 +43,15 @@ class Interval(NamedTuple):
 
 
 def shown(value: float, form: str) -> str:
-    """Format a number; a huge one, as E can be after a training that went wrong, stays short."""
+    """Format a number, briefly if it is huge, as E is after a training that diverged."""
     return f"{value:{form}}" if abs(value) < HUGE else f"{value:.3g}"
 
 
 def wilson(successes: int, count: int) -> Interval:
     """Return the share of successes, such as an accuracy, with Wilson's interval.
 
-    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n): it holds near 0 and 1 and for
-    few pictures, too. Without pictures it is nan.
+    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). It is valid near 0 and 1 and
+    for few pictures, too. Without pictures it is nan.
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 
     Example:
@@ -70,43 +70,46 @@ def wilson(successes: int, count: int) -> Interval:
 def f1_interval(right: int, pictures: int, answers: int) -> Interval:
     """Return F1 = 2 right / (pictures + answers) of a class.
 
-    n = pictures + answers - right pictures are of the class or predicted as such; the share g =
-    right / n is both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1, also for
-    right = 0, where the bootstrap would be certain of 0.
+    n = pictures + answers - right pictures are of the class or predicted as the class. A share g =
+    right / n of them is both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1.
+    For right = 0 the bootstrap's interval would be 0 to 0.
+
+    Args:
+        right: pictures of the class that are predicted correctly.
+        pictures: pictures of the class.
+        answers: predictions of the class.
     """
     share = wilson(right, pictures + answers - right)
     return Interval(*(2 * g / (1 + g) for g in share))
 
 
-def resamples(
-    num_pictures: int, seed: int = 0, num_resamples: int = NUM_RESAMPLES
-) -> Iterator[Floats]:
-    """Draw N of the N pictures with replacement, again and again.
+def resamples(num_pictures: int, seed: int = 0) -> Iterator[Floats]:
+    """Draw N of the N pictures with replacement, NUM_RESAMPLES times.
 
-    Returns:
+    Yields:
         blocks (B, N): how often each picture is in each resample; rows add up to N.
     """
     rng = np.random.default_rng(seed)
     at_once = max(1, MAX_NUMBERS // num_pictures)
-    for first in range(0, num_resamples, at_once):
-        num_rows = min(at_once, num_resamples - first)
+    for first in range(0, NUM_RESAMPLES, at_once):
+        num_rows = min(at_once, NUM_RESAMPLES - first)
         drawn = rng.integers(0, num_pictures, (num_rows, num_pictures))
         drawn += num_pictures * np.arange(num_rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=num_rows * num_pictures)
-        yield counts.reshape(num_rows, num_pictures).astype(np.float64)
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size)
+        yield counts.reshape(drawn.shape).astype(np.float64)
 
 
 def bootstrap(statistic: Callable[[Floats], Floats], num_pictures: int) -> list[Interval]:
-    """Return percentile intervals of numbers that depend on how often each picture counts.
+    """Return percentile intervals of numbers that are computed from all pictures.
 
-    Pictures are resampled: the interval says how much the numbers would vary with other pictures of
-    the same kind, for this very model, not with another training of it.
+    The intervals say how much the numbers of this model would vary with other pictures of the same
+    kind. They do not say how much they would vary with another training.
 
     Args:
-        statistic: (B, N) counts of the pictures to (B, M) numbers.
+        statistic: computes (B, M) numbers, given how often each picture counts, (B, N).
 
     Returns:
-        M intervals around the numbers of the pictures as they are.
+        M intervals around the numbers of the original pictures.
 
     Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
     """
@@ -116,9 +119,9 @@ def bootstrap(statistic: Callable[[Floats], Floats], num_pictures: int) -> list[
 
 
 def percentiles(value: float, resampled: Floats) -> Interval:
-    """Return the interval of a value from those of the resamples.
+    """Return the interval of a value, given its values on the resamples.
 
-    The interval includes the value itself, even where resampling raises all values, as of an ECE.
+    The interval includes the value itself, even where all resampled values are on one side of it.
     """
     low, high = (float(q) for q in np.quantile(resampled, QUANTILES))
     return Interval(float(value), min(low, float(value)), max(high, float(value)))

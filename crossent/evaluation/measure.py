@@ -1,4 +1,4 @@
-"""All that `evaluate` and the report tell of a model on labelled pictures, also as text."""
+"""All numbers that `evaluate` and the report show for a model on labelled pictures."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ VIEW_NAMES = {"border": "only the border", "centre": "only the centre", "grey": 
 
 @dataclass(frozen=True)
 class Findings:
-    """All measurements, computed from the predictions `outputs` for the pictures of `image_set`."""
+    """All measurements. Pictures that the model was trained on are left out, if others remain."""
 
     image_set: ImageSet
     outputs: Outputs
@@ -27,8 +27,8 @@ class Findings:
     calibration: Calibration
     coverage: dict[float, Kept]  # by the share of the pictures that is kept
     shortcuts: Shortcuts
-    num_seen: int  # pictures that the model was trained on, left out if there are others
-    everything: Outputs  # the predictions for those, too
+    num_seen: int  # pictures that the model was trained on
+    everything: Outputs  # including those
 
     @property
     def warning(self) -> str | None:
@@ -42,7 +42,7 @@ class Findings:
         return f"{text}: they are left out; with them accuracy is {accuracy:.1%}, E = {E:.4f}"
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
-        """Return the object that `evaluate --json` prints, but for the unusable files."""
+        """Return the object that `evaluate --json` prints, without the unusable files."""
         accuracy, E = self.everything.means
         seen = {"num_images": self.num_seen, "accuracy_with_them": accuracy, "E_with_them": E}
         return {
@@ -81,10 +81,9 @@ def as_text(
     unusable: Sequence[Unusable],
     warnings: Sequence[str] = (),
 ) -> str:
-    """Return accuracy and E, a row per class, the confusion matrix and the other tables."""
-    warnings = [*warnings, *([findings.warning] if findings.warning else [])]
+    """Return the warnings, all tables, and the files that could not be used."""
     parts = [
-        "\n".join(f"warning: {warning}" for warning in warnings),
+        "\n".join(f"warning: {text}" for text in (*warnings, findings.warning) if text),
         tables(findings.scores, class_names),
         *other_tables(findings, class_names),
     ]
@@ -98,11 +97,12 @@ def as_text(
 
 
 def tables(scores: Scores, class_names: list[str]) -> str:
-    """Return the scores: over all classes, a row per class, and the confusion matrix."""
-    untrained = f"ln {len(class_names)} = {math.log(len(class_names)):.4f}"
+    """Return the scores over all classes, a row per class, and the confusion matrix."""
+    num_classes = len(class_names)
     headline = (
         f"{scores.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
-        f"E = {scores.E.text('.4f')} nats; an untrained model has {untrained}\n"
+        f"E = {scores.E.text('.4f')} nats; an untrained model has ln {num_classes} = "
+        f"{math.log(num_classes):.4f}\n"
         f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
         f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
     )
@@ -114,7 +114,7 @@ def tables(scores: Scores, class_names: list[str]) -> str:
 
 
 def confusion(scores: Scores, class_names: list[str]) -> str:
-    """Return the matrix, or the most frequent mistakes where a terminal is too narrow."""
+    """Return the matrix, or the most frequent mistakes if a terminal is too narrow for it."""
     if len(class_names) <= MAX_COLUMNS:
         rows = [["true \\ predicted", *class_names]]
         for name, counts in zip(class_names, scores.confusion.tolist(), strict=True):
@@ -130,8 +130,8 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
     """Return the calibration, the accuracy of confident predictions, and the shortcut test."""
     calibration, shortcuts = findings.calibration, findings.shortcuts
     text = (
-        f"Calibration error {calibration.before.text('.3f')}; a perfectly calibrated model would "
-        f"show {calibration.by_chance.text('.3f')} on so many pictures\n"
+        f"Calibration error {calibration.error:.3f}; a perfectly calibrated model would show "
+        f"{calibration.by_chance.text('.3f')} on this many pictures\n"
         f"Best temperature for the logits {calibration.temperature:.2f}; above 1 the model is "
         "overconfident"
     )
@@ -148,10 +148,7 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
 
 
 def align(rows: list[list[str]]) -> str:
-    """Align the first column to the left, the others to the right, each as wide as needed."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join([f"{first:<{widths[0]}}", *cells]))
-    return "\n".join(lines)
+    """Align the first column to the left and the others to the right."""
+    first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = ([row[0].ljust(first), *map(str.rjust, row[1:], widths)] for row in rows)
+    return "\n".join("  ".join(cells) for cells in aligned)

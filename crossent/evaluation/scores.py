@@ -17,7 +17,11 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Outputs:
-    """Predictions for N pictures. Shape: logits (N, K) float64, labels (N,) class indices."""
+    """Predictions for N pictures.
+
+    Shape:
+        logits (N, K) float64; labels (N,) class indices.
+    """
 
     logits: Floats
     labels: Ints
@@ -33,10 +37,6 @@ class Outputs:
     def means(self) -> tuple[float, float]:
         """Accuracy, and E in nats."""
         return float(self.right.mean()), float(self.losses.mean())
-
-    @property
-    def num_classes(self) -> int:
-        return int(self.logits.shape[1])
 
     @cached_property
     def losses(self) -> Floats:
@@ -67,21 +67,19 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Scores:
-    """The numbers of an evaluation; lists are by class.
+    """The numbers of an evaluation.
 
-    A class without pictures has no recall, one that is never predicted has no precision.
-
-    Shape: confusion (K, K), rows true, columns predicted.
+    A class without pictures has no recall, and a class that is never predicted has no precision.
     """
 
     E: Interval  # nats, mean over the pictures
     accuracy: Interval
-    precision: list[Interval]
+    precision: list[Interval]  # of each class, as recall and f1
     recall: list[Interval]
     f1: list[Interval]
-    macro_f1: Interval  # mean over the classes that there are
-    balanced_accuracy: Interval  # mean recall of these
-    confusion: Ints
+    macro_f1: Interval  # mean F1 of the classes that have pictures
+    balanced_accuracy: Interval  # mean recall of these classes
+    confusion: Ints  # (K, K), rows true, columns predicted
 
     @property
     def num_images(self) -> int:
@@ -89,26 +87,22 @@ class Scores:
 
     @property
     def support(self) -> Ints:
-        """(K,) pictures of each class."""
+        """(K,) number of pictures of each class."""
         return np.asarray(self.confusion.sum(axis=1))
 
     def most_confused(self) -> list[tuple[int, int, int]]:
-        """Return (true, predicted, pictures) of each kind of mistake, the most frequent first."""
+        """Return (true, predicted, number) for each kind of mistake, the most frequent first."""
         wrong = self.confusion - np.diag(self.confusion.diagonal())
         pairs = [(int(i), int(j), int(wrong[i, j])) for i, j in np.argwhere(wrong)]
         return sorted(pairs, key=lambda pair: -pair[2])
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
-        """Return the object that `evaluate --json` prints; a number that does not exist is null."""
-        per_class = {
-            name: {
-                "precision": self.precision[k].to_dict(),
-                "recall": self.recall[k].to_dict(),
-                "f1": self.f1[k].to_dict(),
-                "support": int(self.support[k]),
-            }
-            for k, name in enumerate(class_names)
-        }
+        """Return the numbers as `evaluate --json` prints them; one that does not exist is null."""
+        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        per_class: dict[str, dict[str, Any]] = {}
+        for k, name in enumerate(class_names):
+            per_class[name] = {column: values[k].to_dict() for column, values in columns.items()}
+            per_class[name]["support"] = int(self.support[k])
         return {
             "accuracy": self.accuracy.to_dict(),
             "E": self.E.to_dict(),
@@ -122,8 +116,8 @@ class Scores:
 
 
 def score(outputs: Outputs) -> Scores:
-    """Compute all numbers: Wilson's interval for shares, the bootstrap for means over pictures."""
-    num_classes = outputs.num_classes
+    """Compute all numbers, with Wilson's intervals for shares and the bootstrap's for means."""
+    num_classes = outputs.logits.shape[1]
     pairs = outputs.labels * num_classes + outputs.predicted
     confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
     counts = [confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)]
@@ -147,13 +141,13 @@ def score(outputs: Outputs) -> Scores:
 
 
 def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
-    """Return F1 and recall of each class in each resample; nan of a class without pictures.
+    """Return F1 and recall of each class in each resample; nan for a class without pictures.
 
     Shape:
         counts (B, N); returns (2, B, K).
     """
-    right, pictures, answers = (  # added up without a one-hot of (N, K)
-        np.stack([np.bincount(classes, row, outputs.num_classes) for row in rows])
+    right, pictures, answers = (  # summed without a one-hot array of (N, K), which may be huge
+        np.stack([np.bincount(classes, row, outputs.logits.shape[1]) for row in rows])
         for rows, classes in (
             (counts * outputs.right, outputs.labels),
             (counts, outputs.labels),

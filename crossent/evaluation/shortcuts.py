@@ -1,6 +1,6 @@
-"""The shortcut test: the accuracy that is left when the middle of the pictures is covered.
+"""The shortcut test: the accuracy that remains when the middle of the pictures is covered.
 
-A model may have learned the background of its pictures, which differs elsewhere.
+A model may have learned the background of its pictures, which may differ in other pictures.
 Source: Ribeiro et al. 2016, "Why should I trust you?", section 6.4.
 """
 
@@ -18,20 +18,20 @@ from crossent.model_file import Classifier
 from data.images import ImageSet
 
 Pixels = npt.NDArray[np.uint8]
-AT_ONCE = 256  # pictures: all of them may not fit into memory
+AT_ONCE = 256  # pictures, because all of them may not fit into memory
 GREY = np.array([0.299, 0.587, 0.114])  # luma of RGB, ITU-R BT.601
 
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """Accuracy on each view, beside that of always predicting the most frequent class."""
+    """The accuracy on each view of the pictures."""
 
-    guess: float
+    guess: float  # accuracy of always predicting the most frequent class
     views: dict[str, Interval]  # by the names of `views_of`
 
     @property
     def warning(self) -> str | None:
-        """A sentence if the border alone gives a clearly better accuracy than guessing."""
+        """A sentence if the border alone gives a higher accuracy than guessing does."""
         border = self.views["border"]
         if border.low <= self.guess:
             return None
@@ -51,7 +51,7 @@ class Shortcuts:
 def views_of(images: Pixels, colour: Pixels) -> dict[str, Pixels]:
     """Return the pictures in four views.
 
-    The border and the centre are half of the area each; the other half has one colour.
+    The border and the centre are half of the area each; the other half is covered with `colour`.
 
     Shape:
         images: (N, S, S, 3); colour: (3,); each view: (N, S, S, 3).
@@ -68,8 +68,7 @@ def views_of(images: Pixels, colour: Pixels) -> dict[str, Pixels]:
 
 def look_for_shortcuts(classifier: Classifier, image_set: ImageSet) -> Shortcuts:
     """Measure the accuracy on each view of the pictures."""
-    colour = mean_colour(image_set)
-    num_right: Counter[str] = Counter()
+    colour, num_right = mean_colour(image_set), Counter[str]()
     for first in range(0, len(image_set), AT_ONCE):
         rows = slice(first, first + AT_ONCE)
         for name, images in views_of(image_set.images[rows], colour).items():
@@ -82,12 +81,11 @@ def look_for_shortcuts(classifier: Classifier, image_set: ImageSet) -> Shortcuts
 def mean_colour(image_set: ImageSet) -> Pixels:
     """Return (3,), the mean over all pixels of all pictures."""
     means = [image.mean(axis=(0, 1)) for image in image_set.images]
-    colour: Pixels = np.mean(means, axis=0).round().astype(np.uint8)
-    return colour
+    return np.asarray(np.mean(means, axis=0).round(), np.uint8)
 
 
 def is_middle(size: int) -> npt.NDArray[np.bool_]:
-    """Return (S, S), True in the square of half the area in the middle."""
+    """Return (S, S), True in the middle square, which has half of the area."""
     margin = round(size * (1 - math.sqrt(0.5)) / 2)
     middle = np.zeros((size, size), bool)
     middle[margin : size - margin, margin : size - margin] = True

@@ -107,6 +107,7 @@ def facts_of(
     paths = [picture["path"] for picture in changed]
     return {
         **vars(found),
+        "num_images": len(run.outputs),
         "accuracy": found.accuracy.to_dict(),
         "E": found.E.to_dict(),
         "distinguishable": found.distinguishable,

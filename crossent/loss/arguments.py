@@ -1,4 +1,4 @@
-"""The arguments of a cross-entropy: checks with torch's exception types, and coefficients c_nk."""
+"""The arguments of a cross-entropy: checks with torch's exception types; the coefficients c_nk."""
 
 import torch
 from torch import Tensor
@@ -12,11 +12,14 @@ def check_arguments(
     reduction: str,
     label_smoothing: float,
 ) -> None:
-    """Raise as `crossent.cross_entropy` promises; the values of target are not looked at."""
+    """Raise what `crossent.cross_entropy` documents; the values of target are not checked."""
     for name, value in (("input", input), ("target", target), ("weight", weight)):
         if not isinstance(value, Tensor) and not (name == "weight" and value is None):
             raise TypeError(f"{name} is a {type(value).__name__}; expected a torch.Tensor")
-    check_settings(reduction, label_smoothing)
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction is {reduction!r}; expected 'mean', 'sum' or 'none'")
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"label_smoothing is {label_smoothing}; expected a number from 0 to 1")
     if not input.is_floating_point():
         raise NotImplementedError(
             f"input has dtype {input.dtype}; expected floating-point logits: use input.float()"
@@ -24,8 +27,14 @@ def check_arguments(
     shape = tuple(input.shape)  # (K,) or (N, K, ...)
     num_classes = shape[min(1, input.dim() - 1)]
     soft = target.shape == input.shape
-    if not soft:
-        _check_index_shape(shape, target)
+    expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    unbatched = len(shape) == 1 and target.shape == (1,)  # torch accepts it too
+    if not (soft or target.shape == expected or unbatched):
+        another_batch = target.shape[:1] != expected[:1]
+        raise (ValueError if another_batch else RuntimeError)(
+            f"target has shape {tuple(target.shape)}; expected {expected} class indices or"
+            f" {shape} probabilities for logits {shape}"
+        )
     if not (target.is_floating_point() if soft else target.dtype in (torch.int64, torch.uint8)):
         raise RuntimeError(
             f"target has dtype {target.dtype}; expected class indices in int64 or uint8, or"
@@ -33,30 +42,18 @@ def check_arguments(
         )
     if soft and ignore_index >= 0:
         raise RuntimeError(
-            f"ignore_index is {ignore_index}, but target holds class probabilities; expected class"
-            " indices with it: for probabilities set the rows to leave out to 0"
+            f"ignore_index is {ignore_index}, but target has class probabilities; expected class"
+            " indices, or probabilities 0 in the rows to ignore"
         )
     if weight is not None and weight.shape != (num_classes,):
         raise RuntimeError(
             f"weight has shape {tuple(weight.shape)}; expected ({num_classes},), one weight per"
             f" class of logits {shape}"
         )
-    if weight is not None and not soft and weight.dtype != input.dtype:
-        raise RuntimeError(
-            f"weight has dtype {weight.dtype}; expected that of the logits, {input.dtype}"
-        )
-
-
-def check_settings(reduction: str, label_smoothing: float) -> None:
-    """Raise ValueError for an unknown reduction, RuntimeError for smoothing outside 0 to 1."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction is {reduction!r}; expected 'mean', 'sum' or 'none'")
-    if not 0 <= label_smoothing <= 1:
-        raise RuntimeError(f"label_smoothing is {label_smoothing}; expected a number from 0 to 1")
 
 
 def result_dtype(logits: Tensor, target: Tensor, weight: Tensor | None) -> torch.dtype:
-    """Return the dtype of the loss: of all that is multiplied, as torch does."""
+    """Return the dtype of the loss, to which torch promotes all that is multiplied."""
     dtype = logits.dtype
     if target.is_floating_point():
         dtype = torch.promote_types(dtype, target.dtype)
@@ -72,21 +69,10 @@ def coefficient(label: Tensor, weight: Tensor | None, label_smoothing: float) ->
 
 
 def out_of_range(target: Tensor, num_classes: int, ignore_index: int) -> IndexError:
-    """Return the error that names the first class index of target that is no class."""
+    """Return the error for the first class index in target that is not a class."""
     wrong = (target != ignore_index) & ((target < 0) | (target >= num_classes))
     place = wrong.nonzero()[0].tolist()
     return IndexError(
         f"target{place or ''} is {int(target[tuple(place)])}; expected a class index from 0 to"
         f" {num_classes - 1} or ignore_index ({ignore_index})"
     )
-
-
-def _check_index_shape(shape: tuple[int, ...], target: Tensor) -> None:
-    expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
-    unbatched = len(shape) == 1 and target.shape == (1,)  # torch takes it too
-    if target.shape != expected and not unbatched:
-        another_batch = target.shape[:1] != expected[:1]
-        raise (ValueError if another_batch else RuntimeError)(
-            f"target has shape {tuple(target.shape)}; expected {expected} class indices or"
-            f" {shape} probabilities for logits {shape}"
-        )

@@ -1,7 +1,7 @@
 """The article's equations one by one, for one sample, on plain numbers.
 
-`probs` is the prediction y and `target` the label t: K numbers each, y_k and t_k. The loss that
-training calls is `crossent.cross_entropy`; a test holds the two against each other.
+`probs` is the prediction y and `target` the label t: K numbers each, y_k and t_k. Training uses
+`crossent.cross_entropy`; a test compares the two.
 """
 
 import math
@@ -11,7 +11,7 @@ LOGARITHMS = {"nats": math.log, "bits": math.log2, "dits": math.log10}
 
 
 def likelihood(probs: Sequence[float], target: Sequence[float]) -> float:
-    """Return how likely the prediction makes the label: L = prod_k y_k^t_k, with 0^0 = 1.
+    """Return the likelihood of the label, L = prod_k y_k^t_k, with 0^0 = 1.
 
     Example:
         >>> likelihood([0.33, 0.32, 0.35], [1, 0, 0])
@@ -30,7 +30,7 @@ def log_likelihood(probs: Sequence[float], target: Sequence[float], unit: str = 
         unit: "nats", "bits" or "dits": the logarithm to base e, 2 or 10.
 
     Returns:
-        The logarithm, at most 0; -inf when a class with t > 0 has probability 0.
+        The logarithm, at most 0; -inf if a class with t > 0 has probability 0.
 
     Raises:
         ValueError: probs and target are not such numbers, or the unit is unknown.
@@ -57,12 +57,12 @@ def cross_entropy(probs: Sequence[float], target: Sequence[float], unit: str = "
 
 
 def perplexity(nats: float) -> float:
-    """Return exp(E), the number of classes the model hesitates between: K for a uniform guess."""
+    """Return exp(E): K for a uniform prediction over K classes, 1 for a certain, correct one."""
     return math.exp(nats)
 
 
 def baseline(num_classes: int) -> float:
-    """Return ln K nats: E for y = (1/K, ..., 1/K), the value of an untrained model."""
+    """Return ln K nats: E of an untrained model, which predicts y = (1/K, ..., 1/K)."""
     return math.log(num_classes)
 
 
@@ -74,10 +74,8 @@ def gradient(probs: Sequence[float], target: Sequence[float]) -> list[float]:
 
 def _check(probs: Sequence[float], target: Sequence[float]) -> None:
     if len(probs) != len(target):
-        raise ValueError(
-            f"target has {len(target)} numbers; expected {len(probs)}, one for each class of probs"
-        )
+        raise ValueError(f"target has {len(target)} numbers; expected {len(probs)}, as in probs")
     for name, values, most in (("probs", probs, 1.0), ("target", target, math.inf)):
         wrong = [value for value in values if not 0 <= value <= most]
         if wrong:
-            raise ValueError(f"{name} holds {wrong[0]}; expected numbers from 0 to {most}")
+            raise ValueError(f"{name} contains {wrong[0]}; expected numbers from 0 to {most}")

@@ -1,8 +1,9 @@
-"""The sums of `cross_entropy.py` on the CPU, in blocks of samples that stay in the cache.
+"""The sums of `cross_entropy.py` on the CPU, in blocks of samples that fit into the cache.
 
-Memory takes the time: torch writes the log-probabilities, a gradient of them full of zeros and the
-gradient, and reads them again. Here a block of logits is read once, and its losses and its gradient
-are formed while it is in the cache: memory sees one reading and one writing.
+Reading and writing memory takes most of the time. torch writes and reads three tensors as large as
+the logits: the log-probabilities, their gradient and the gradient of the logits. Here the losses
+and the gradient of a block are computed while it is in the cache: each block is read once, and its
+gradient is written once.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,11 @@ from torch.autograd.forward_ad import unpack_dual
 
 from crossent.loss.arguments import coefficient, result_dtype
 
-BLOCK = 1 << 20  # logits per block: 4 MB in float32; fewer make more calls, more leave the cache
+BLOCK = 1 << 20  # logits per block: 4 MB in float32; more would not fit into the cache
 
 
 def can_be_blocked(logits: Tensor, target: Tensor, weight: Tensor | None) -> bool:
-    """Return whether all are plain CPU tensors, and at most the logits are differentiated."""
+    """Return whether all are plain CPU tensors, and only the logits may need a gradient."""
     tensors = (logits, target) if weight is None else (logits, target, weight)
     return (
         all(type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu for tensor in tensors)
@@ -32,8 +33,8 @@ def can_be_blocked(logits: Tensor, target: Tensor, weight: Tensor | None) -> boo
 class BlockedLoss(torch.autograd.Function):
     """The cross-entropy of checked arguments, with its derivative with respect to the logits.
 
-    Forward forms the gradient. Backward multiplies it in place and returns it without keeping it; a
-    second backward through a retained graph forms it again by the same operations: the same bits.
+    Forward computes the gradient. Backward multiplies it in place and returns it without keeping
+    it. A second backward through a retained graph computes the same bits by the same operations.
     `plain` is the same loss in operations that can be differentiated twice.
     """
 
@@ -74,14 +75,14 @@ def blocked_cross_entropy(
 ) -> Tensor:
     """Return the cross-entropy, and write its derivative into `gradient` (N, K, ...), if any.
 
-    The further arguments are those of `crossent.cross_entropy`, with a batch dimension.
+    The other arguments are those of `crossent.cross_entropy`, with a batch dimension.
     """
     dtype = result_dtype(logits, target, weight)
     exact = torch.promote_types(dtype, torch.float32)
     weight = None if weight is None else weight.to(exact)
     if target.shape == logits.shape:
         norm = torch.tensor(target[:, :1].numel(), dtype=exact)
-        if label_smoothing or weight is not None:  # else each block is raised to float32 by itself
+        if label_smoothing or weight is not None:  # otherwise `_fill` converts each block
             target = coefficient(target.to(exact), weight, label_smoothing)
         label = Label(target)
     else:
@@ -90,7 +91,7 @@ def blocked_cross_entropy(
     scale = norm.reciprocal() if reduction == "mean" else torch.ones_like(norm)
     losses = torch.empty(logits[:, :1].shape, dtype=exact)
     in_place = gradient is not None and gradient.dtype == exact
-    # Room for a block, used again for each: fresh memory would cost more than all the rest.
+    # Room for a block, used for all blocks: new memory would cost more than everything else.
     raised, room = torch.empty(0, dtype=exact), torch.empty(0, dtype=exact)
     num_rows = max(1, BLOCK * len(logits) // max(1, logits.numel()))
     for start in range(0, len(logits), num_rows):
@@ -110,16 +111,16 @@ def blocked_cross_entropy(
 
 
 class Label(NamedTuple):
-    """The coefficients of samples: c_nk = dense_nk, and own_n more for the class of a class index.
+    """The coefficients of samples: c_nk = dense_nk, plus own_n for the class of a class index.
 
-    Without a class index (probabilities) there is only `dense`, and its sum is still to be taken.
+    For probabilities, only `dense` is given, and `_fill` computes its sum.
     """
 
     dense: Tensor | None  # (N, K, ...); None: 0
     class_index: Tensor | None = None  # (N, 1, ...) int64
     own: Tensor | None = None  # (N, 1, ...)
     total: Tensor | None = None  # (N, 1, ...) sum_k c_nk
-    ignored: Tensor | None = None  # (N, 1, ...) bool, the samples to leave out; None: none
+    ignored: Tensor | None = None  # (N, 1, ...) bool, the samples to ignore; None: none
 
 
 def _of_indices(
@@ -130,7 +131,7 @@ def _of_indices(
     num_classes: int,
     dtype: torch.dtype,
 ) -> tuple[Label, Tensor]:
-    """Return the coefficients of class indices, and the weight of the samples not ignored."""
+    """Return the coefficients of class indices, and the total weight of samples not ignored."""
     index, dense = target.long().unsqueeze(1), None
     ignored = index == ignore_index
     index = index.masked_fill(ignored, 0)
@@ -149,12 +150,12 @@ def _of_indices(
 def _fill(
     logits: Tensor, label: Label, scale: Tensor, losses: Tensor, out: Tensor, needs_gradient: bool
 ) -> None:
-    """Write E_n of a block into `losses`, and dE_n/dz_nk times scale into `out` if asked for."""
+    """Write E_n of a block into `losses`, and dE_n/dz_nk times scale into `out` if needed."""
     dense, class_index, own, total, ignored = label
     top = logits.amax(1, keepdim=True)
     expected = torch.zeros_like(top)  # sum_k c_nk (z_nk - top_n)
     if class_index is not None and own is not None:
-        # other classes take no part, not even with 0 * -inf
+        # other classes have no effect, not even as 0 * -inf
         expected = logits.gather(1, class_index).sub_(top).mul_(own)
     if dense is not None:
         dense = dense.to(out.dtype)
@@ -169,6 +170,6 @@ def _fill(
             out.scatter_add_(1, class_index, own * -scale)
         if dense is not None:
             out.addcmul_(dense, scale, value=-1)
-    if ignored is not None:  # whatever was in them, even a nan
+    if ignored is not None:  # even if they contain a nan
         losses.masked_fill_(ignored, 0)
         out.masked_fill_(ignored, 0)

@@ -1,13 +1,13 @@
-"""The cross-entropy E and its derivative, by hand: the text to read.
+"""The cross-entropy E and its derivative, written by hand.
 
-Every case is one sum. With y = softmax(z) and a coefficient c_nk for every class of every sample,
+All cases are one sum. With y = softmax(z) and a coefficient c_nk for each class of each sample,
 
     E_n = -sum_k c_nk log y_nk            (5.2), where c is the label t of the article
     dE_n/dz_nk = y_nk sum_j c_nj - c_nk   = y_nk - t_nk, when the label sums to 1
     dE_n/dc_nk = -log y_nk
 
 A class index is the label with a 1 in its place; label smoothing moves the label towards 1/K;
-class weights multiply it. GPUs run this version; on a CPU `blocked.py` forms the same sums faster.
+class weights multiply it. GPUs use this version; on a CPU `blocked.py` computes the sums faster.
 """
 
 import math
@@ -16,13 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossent.loss.arguments import (
-    check_arguments,
-    check_settings,
-    coefficient,
-    out_of_range,
-    result_dtype,
-)
+from crossent.loss.arguments import check_arguments, coefficient, out_of_range, result_dtype
 from crossent.loss.blocked import BlockedLoss, can_be_blocked
 
 
@@ -45,14 +39,15 @@ def cross_entropy(
 
     The arguments and results are those of `torch.nn.functional.cross_entropy` (without the two it
     deprecated), nan where torch's are. Half precision is computed in float32 and rounded once.
-    Better than torch: an ignored sample has the gradient 0 even if it holds a nan, the gradient
-    with respect to `weight` exists for class indices too, a negative `label_smoothing` is refused.
+    Unlike in torch, an ignored sample has the gradient 0 even if it contains a nan, the gradient
+    with respect to `weight` exists for class indices too, a negative `label_smoothing` is refused,
+    and `weight` may have another dtype than `input`.
 
     Args:
         input: logits z, any real number, not probabilities.
         target: class indices (int64 or uint8), or class probabilities (floating point).
         weight: weight w of each class; None is 1 for all.
-        ignore_index: class index of samples to leave out.
+        ignore_index: class index of samples to ignore.
         reduction: "mean", "sum" or "none" (E_n).
         label_smoothing: share s of the label spread evenly over all classes, from 0 to 1.
 
@@ -66,7 +61,7 @@ def cross_entropy(
     Raises:
         ValueError: target has another batch size; reduction is unknown.
         RuntimeError: another shape, dtype or label_smoothing does not fit.
-        IndexError: a class index is no class, and not ignore_index.
+        IndexError: a class index is neither a class nor ignore_index.
         NotImplementedError: input is not floating point.
         TypeError: an argument is not a tensor.
 
@@ -81,7 +76,7 @@ def cross_entropy(
     check_arguments(input, target, weight, ignore_index, reduction, label_smoothing)
     input, target, weight = _for_autocast(input, target, weight)
     dtype = result_dtype(input, target, weight)
-    # In float16, 1/N of a gradient would underflow before a GradScaler's factor reaches it.
+    # In float16, 1/N of a gradient would underflow before a GradScaler multiplies it.
     logits = input.float() if input.dtype == torch.float16 else input
     if input.dim() == 1:
         target = target.unsqueeze(0) if target.shape == input.shape else target.reshape(1)
@@ -124,7 +119,6 @@ class CrossEntropyLoss(nn.Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        check_settings(reduction, label_smoothing)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.reduction = reduction
@@ -145,27 +139,26 @@ def plain_cross_entropy(
     reduction: str,
     label_smoothing: float,
 ) -> Tensor:
-    """Return the cross-entropy of checked arguments with a batch dimension.  # () or (N, ...)
-
-    The arguments are those of `cross_entropy`.
-    """
+    """Return the cross-entropy of checked arguments with a batch dimension.  # () or (N, ...)"""
     dtype = result_dtype(logits, target, weight)
     exact = torch.promote_types(dtype, torch.float32)
     logits = logits.to(exact)  # (N, K, ...)
     weight = None if weight is None else weight.to(exact)
+    sample_loss = SampleLoss if torch.compiler.is_compiling() else SampleLossForwardMode
+    losses: Tensor
     if target.shape == logits.shape:
         c = coefficient(target.to(exact), weight, label_smoothing)
-        losses = _sample_losses(logits, c, None)
+        losses = sample_loss.apply(logits, c, None)
         norm = losses.new_tensor(losses.numel())
     else:
         valid = (target != ignore_index).unsqueeze(1)  # (N, 1, ...)
         index = torch.where(valid, target.long().unsqueeze(1), 0)
         label = torch.zeros_like(logits).scatter(1, index, 1.0)
-        # An ignored sample takes part with logits 0, so that a nan in it goes nowhere, not even
-        # into the second derivative; its coefficients are 0.
+        # The logits of an ignored sample are replaced by 0, so that a nan in it has no effect, not
+        # even on the second derivative; its coefficients are 0.
         c = torch.where(valid, coefficient(label, weight, label_smoothing), 0)
         counted = None if label_smoothing else label.bool() & valid
-        losses = _sample_losses(torch.where(valid, logits, 0), c, counted)
+        losses = sample_loss.apply(torch.where(valid, logits, 0), c, counted)
         norm = torch.where(valid, coefficient(label, weight, 0), 0).sum()  # of those not ignored
     if reduction != "none":
         losses = losses.sum()
@@ -173,10 +166,10 @@ def plain_cross_entropy(
 
 
 class SampleLoss(torch.autograd.Function):
-    """E_n for each sample, (N, K, ...) -> (N, ...), with its derivative beside it.
+    """E_n of each sample, (N, K, ...) -> (N, ...), and its derivative.
 
-    `counted` marks the classes whose term is in the sum at all: a class index selects one term,
-    and the others must not matter even where log y = -inf, though 0 * inf is nan. None: all.
+    `counted` marks the classes whose term is in the sum; None: all. A class index selects one term.
+    The others must have no effect even where log y = -inf, although 0 * inf is nan.
     """
 
     generate_vmap_rule = True
@@ -193,7 +186,7 @@ class SampleLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        # Only differentiable operations of the inputs: so the second derivative is autograd's.
+        # Only differentiable operations on the inputs, so autograd can differentiate again.
         logits, coefficient, counted = ctx.saved_tensors
         grad = grad.unsqueeze(1)
         grad_logits = grad_coefficient = None
@@ -205,7 +198,7 @@ class SampleLoss(torch.autograd.Function):
 
 
 class SampleLossForwardMode(SampleLoss):
-    """The same with its directional derivative; apart, because torch.compile refuses a `jvp`."""
+    """`SampleLoss` with its directional derivative, which torch.compile does not support."""
 
     @staticmethod
     def jvp(ctx: Any, dlogits: Tensor | None, dcoefficient: Tensor | None, _: None) -> Tensor:
@@ -221,8 +214,8 @@ class SampleLossForwardMode(SampleLoss):
 def neg_log_softmax(logits: Tensor) -> Tensor:
     """Return -log y for y = softmax(logits), finite for logits of any size.  # (N, K, ...)
 
-    y does not change when all logits of a sample move together. Moved so that the largest is 0,
-    no exponential overflows and their sum is at least 1, so its logarithm is safe.
+    Adding a number to all logits of a sample does not change y. If the largest logit becomes 0,
+    no exponential overflows, and their sum is at least 1, so its logarithm is finite.
     """
     shifted = logits - logits.detach().amax(dim=1, keepdim=True)
     return shifted.exp().sum(dim=1, keepdim=True).log() - shifted
@@ -234,21 +227,15 @@ def gradient(logits: Tensor, coefficient: Tensor) -> Tensor:
     return probs * coefficient.sum(dim=1, keepdim=True) - coefficient
 
 
-def _sample_losses(logits: Tensor, coefficient: Tensor, counted: Tensor | None) -> Tensor:
-    function = SampleLoss if torch.compiler.is_compiling() else SampleLossForwardMode
-    losses: Tensor = function.apply(logits, coefficient, counted)
-    return losses
-
-
 def _masked(terms: Tensor, counted: Tensor | None) -> Tensor:
-    # where, not a product: 0 * inf would be nan.
+    # where instead of a product, because 0 * inf is nan
     return terms if counted is None else torch.where(counted, terms, 0)
 
 
 def _without_classes(
     logits: Tensor, target: Tensor, ignore_index: int, reduction: str, label_smoothing: float
 ) -> Tensor:
-    """Return torch's result for K = 0: every E_n is an empty sum; s/K and the mean are nan."""
+    """Return torch's result for K = 0: each E_n is an empty sum; s/K and the mean are nan."""
     is_hard = target.shape != logits.shape
     if is_hard and (target != ignore_index).any():
         raise out_of_range(target, 0, ignore_index)
@@ -257,7 +244,7 @@ def _without_classes(
 
 
 def _for_autocast(input: Tensor, *others: Any) -> tuple[Any, ...]:
-    """Under autocast, raise half precision to float32, as torch does for its own losses."""
+    """Return the tensors, under autocast in float32, as torch does for its own losses."""
     device, tensors = input.device.type, (input, *others)
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return tensors

@@ -181,9 +181,7 @@ def chart_of_accuracy(epochs: Sequence[Record], num_classes: int) -> Chart:
 
 def chart_of_reliability(calibration: Calibration) -> Chart:
     """Draw the share of correct predictions against their confidence."""
-    x, count, correct, low, high = np.array(
-        [(b.confidence, b.count, *b.accuracy) for b in calibration.bins]
-    ).T
+    x, count, correct, low, high = calibration.bins.T
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], label="calibrated", **REFERENCE)

@@ -1,18 +1,18 @@
-"""Answers to evaluate, made up: what the tests of the numbers share."""
+"""Predictions to evaluate, drawn at random."""
 
 import numpy as np
 
 from crossent.evaluation.scores import Outputs
 
 
-def make_outputs(num=300, num_classes=3, seed=0, sharpness=1.0, signal=1.5):
-    """Calibrated answers, by drawing the labels from the probabilities, then sharpened.
+def make_outputs(num=300, num_classes=3, seed=0, sharpness=1.0):
+    """Draw labels from probabilities, which makes the predictions calibrated; then sharpen them.
 
     Args:
-        sharpness: what the logits are multiplied by afterwards: above 1 the model is too sure.
+        sharpness: factor of the logits afterwards: above 1 the model is overconfident.
     """
     rng = np.random.default_rng(seed)
-    logits = signal * rng.normal(size=(num, num_classes))
+    logits = 1.5 * rng.normal(size=(num, num_classes))
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     drawn = rng.random((num, 1)) < probs.cumsum(axis=1)
     return Outputs(sharpness * logits, drawn.argmax(axis=1))

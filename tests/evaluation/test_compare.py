@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,22 +14,21 @@ from crossent.evaluation.compare import (
 )
 from crossent.evaluation.intervals import NUM_RESAMPLES
 from crossent.evaluation.scores import Outputs
-from tests.evaluation.parts import make_outputs
 
 
 def side(name, *right):
-    """A run for each row of `right`: correct in the given places, with y = 0.73."""
+    """A run per row of `right`: its predictions are correct where the row is true."""
     labels = np.arange(len(right[0])) % 2
     return Side(name, [Outputs(np.eye(2)[np.where(r, labels, 1 - labels)], labels) for r in right])
 
 
 def noisy(num, shares, seed):
-    """A side of several runs, correct on these shares of the pictures."""
+    """A side of a run per share: it is correct on about this share of the pictures."""
     rng = np.random.default_rng(seed)
     return side("runs", *(rng.random(num) < share for share in shares))
 
 
-def test_paired_on_the_same_pictures():
+def test_the_better_run_is_named():
     """200 pictures; the second predicts 12 more and 2 fewer correctly."""
     was, now = np.arange(200) < 150, np.arange(200) < 162
     now[:2] = False
@@ -39,20 +40,17 @@ def test_paired_on_the_same_pictures():
     assert compare(side("b", now), side("a", was)).sentence == found.sentence
 
 
-def test_the_plain_sentence_when_runs_cannot_be_told_apart():
-    was, now = np.arange(200) < 150, (np.arange(200) < 156) & (np.arange(200) > 3)
-    found = compare(side("a", was), side("b", now))
+def test_runs_that_cannot_be_told_apart_are_called_so():
+    a = side("a", np.arange(200) < 150)
+    b = side("b", (np.arange(200) < 156) & (np.arange(200) > 3))
+    found = compare(a, b)
     assert not found.distinguishable
     assert found.sentence.startswith("b and a are 1.0 points apart, -")
     assert f"not distinguishable; about {found.more_pictures:,} more pictures" in found.sentence
-
-
-def test_runs_that_agree_are_not_equal_for_certain():
-    alike = side("a", np.arange(200) < 150)
-    found = compare(alike, alike)
-    assert found.accuracy.low < 0 < found.accuracy.high
-    assert found.more_pictures is None and found.p_value == 1
-    assert "0.0 points apart" in found.sentence
+    alike = compare(a, a)
+    assert alike.accuracy.low < 0 < alike.accuracy.high, "equality is not certain"
+    assert alike.more_pictures is None and alike.p_value == 1
+    assert "0.0 points apart" in alike.sentence
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
 
 
 def test_pictures_missing_gives_four_cases_of_five():
-    """Draw as many pictures as it asks for: how often does the interval leave out 0?"""
+    """Draw as many pictures as it asks for: how often does the interval exclude 0?"""
     rng = np.random.default_rng(0)
     differences = rng.choice([1.0, 0.0, -1.0], 100, p=[0.14, 0.76, 0.10])
     missing = pictures_missing(differences)
@@ -83,37 +81,35 @@ def test_pictures_missing_gives_four_cases_of_five():
     assert pictures_missing(np.zeros(5)) is None
 
 
-@pytest.mark.parametrize("num_pictures", [40, 200])
-def test_of_several_runs_p_and_the_interval_say_the_same(num_pictures):
+def test_p_and_the_interval_of_several_runs_agree():
     """McNemar's p of the majority disagreed with the interval in many of these."""
-    found = []
+    outcomes = set()
     for seed in range(40):
-        first, second = (noisy(num_pictures, [0.7 + n / 10] * 3, seed + 100 * n) for n in (0, 1))
-        comparison = compare(first, second)
-        tie = 2 / NUM_RESAMPLES
-        assert (comparison.p_value < 0.05) == comparison.distinguishable or (
-            abs(comparison.p_value - 0.05) <= tie
-        )
-        found.append(comparison.distinguishable)
-    assert 0 < np.mean(found), "both outcomes"
-    assert np.mean(found) < 1 or num_pictures == 200
+        first, second = (noisy(60, [0.7 + n / 10] * 3, seed + 100 * n) for n in (0, 1))
+        found = compare(first, second)
+        is_tie = abs(found.p_value - 0.05) <= 2 / NUM_RESAMPLES
+        assert (found.p_value < 0.05) == found.distinguishable or is_tie
+        outcomes.add(found.distinguishable)
+    assert outcomes == {True, False}
 
 
-def test_the_difference_of_runs_and_its_p_are_those_of_scipy():
-    """Welch's, for sides of other numbers of runs that spread otherwise."""
+@pytest.mark.parametrize(("num_first", "num_second"), [(4, 6), (1, 6), (1, 2)])
+def test_the_difference_of_runs_and_its_p_are_those_of_scipy(num_first, num_second):
+    """Where only runs differ: Welch's test; against a single run without spread, Student's."""
     rng = np.random.default_rng(0)
-    was, now = rng.normal(size=4), rng.normal(1, 3, size=6)
+    was, now = rng.normal(size=num_first), rng.normal(1, 3, size=num_second)
     found, p_value = paired_bootstrap(was[:, None] * np.ones(9), now[:, None] * np.ones(9))
-    expected = stats.ttest_ind(now, was, equal_var=False)
-    tolerance = 0.08 * (found.high - found.low)
+    welch = partial(stats.ttest_ind, now, was, equal_var=False)
+    expected = welch() if num_first > 1 else stats.ttest_1samp(now - was, 0)
+    tolerance = (0.12 if num_second == 2 else 0.08) * (found.high - found.low)
     assert found[1:] == pytest.approx(tuple(expected.confidence_interval()), abs=tolerance)
     assert p_value == pytest.approx(expected.pvalue, rel=0.35)
 
 
 @pytest.mark.parametrize("num_runs", [3, 5])
-@pytest.mark.parametrize("of_both", [0.0, 5.0], ids=["apart", "each picture another in each run"])
+@pytest.mark.parametrize("of_both", [0.0, 5.0], ids=["by run", "by run and picture"])
 def test_the_interval_of_few_runs_covers_the_truth(num_runs, of_both):
-    """Runs, pictures and what is of both are drawn anew: 0 is inside 95 times of 100, or more."""
+    """Draw the effects of runs, of pictures and of both: 0 is inside at least 95 times of 100."""
     rng = np.random.default_rng(0)
     inside = []
     for seed in range(400):
@@ -124,15 +120,9 @@ def test_the_interval_of_few_runs_covers_the_truth(num_runs, of_both):
     assert 0.925 < np.mean(inside) < 0.995
 
 
-def test_a_difference_of_accuracies_stays_within_what_can_be():
+def test_a_difference_of_accuracies_is_from_minus_1_to_1():
     found = compare(noisy(20, [0, 0.9], 0), noisy(20, [0.5, 1], 1))
     assert -1 <= found.accuracy.low < 0 < found.accuracy.high <= 1
-
-
-def test_other_pictures_are_refused():
-    sides = [Side(name, [make_outputs(seed=seed)]) for name, seed in (("a", 0), ("b", 1))]
-    with pytest.raises(ValueError, match="a and b were measured on other pictures"):
-        compare(*sides)
 
 
 def test_the_two_intervals_agree_where_there_are_many_pictures():
@@ -141,14 +131,3 @@ def test_the_two_intervals_agree_where_there_are_many_pictures():
     boot, _ = paired_bootstrap(was.astype(float), now.astype(float))
     gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
     assert paired_interval(gained, lost, 2000) == pytest.approx(boot, abs=0.002)
-
-
-@pytest.mark.parametrize("num_runs", [2, 6])
-def test_the_interval_over_runs_is_that_of_Student(num_runs):
-    """Where only runs differ: t s / sqrt(R), for the deviation is not known but measured."""
-    means = np.random.default_rng(0).normal(size=num_runs)
-    values = means[:, None] * np.ones((num_runs, 50))
-    _, low, high = paired_bootstrap(np.zeros((1, 50)), values)[0]
-    t = stats.t.ppf(0.975, num_runs - 1)
-    expected = 2 * t * means.std(ddof=1) / np.sqrt(num_runs)
-    assert high - low == pytest.approx(expected, rel=0.25 if num_runs == 2 else 0.12)

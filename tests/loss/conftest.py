@@ -1,4 +1,4 @@
-"""The versions of the loss, so that each test can hold for all of them, and torch's to compare."""
+"""The versions of the loss, for tests of all of them, and a comparison with torch's."""
 
 from importlib import import_module
 
@@ -24,7 +24,7 @@ def way(request, monkeypatch):
 
 
 def assert_like_torch(logits, target, *more, tolerance=None, **settings):
-    """Value, dtype and gradient are those of torch, each E_n multiplied by a factor of its own."""
+    """Compare value, dtype and gradient with torch's, each E_n multiplied by another factor."""
     logits = logits.detach().requires_grad_()
     results = []
     for function in (crossent.cross_entropy, F.cross_entropy):

@@ -31,7 +31,7 @@ KINDS = {
     "probabilities": (PROBABILITIES, -100),
 }
 REDUCTIONS = ("mean", "sum", "none")
-# Every pair of two arguments occurs; all 144 combinations take minutes.
+# Each pair of two arguments occurs; all 144 combinations take minutes.
 PAIRS = [
     (way, kind, reduction, [None, WEIGHT][(w + k + r) % 2], [0.0, 0.2][(w // 2 + k + r) % 2])
     for (w, way), (k, kind), (r, reduction) in product(*map(enumerate, (WAYS, KINDS, REDUCTIONS)))
@@ -41,7 +41,7 @@ PAIRS = [
 @pytest.mark.parametrize(
     ("way", "kind", "reduction", "weight", "label_smoothing"), PAIRS, indirect=["way"]
 )
-def test_gradcheck_passes_as_it_is(way, kind, reduction, weight, label_smoothing):
+def test_gradcheck_passes_without_options(way, kind, reduction, weight, label_smoothing):
     target, ignore_index = KINDS[kind]
 
     def function(logits):
@@ -68,7 +68,7 @@ def test_derivative_by_probabilities_and_by_weight(label_smoothing):
     torch.testing.assert_close(ours, torch.autograd.grad(loss, inputs))
     assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(function, inputs)
-    # torch refuses this one, so only the numbers can judge.
+    # torch has no such derivative to compare with.
     assert torch.autograd.gradcheck(lambda w: function(logits, INDICES, w), weight)
 
 
@@ -81,7 +81,7 @@ def test_a_retained_graph_gives_the_same_bits_again(dtype, shape, way):
         loss = crossent.cross_entropy(logits, target, None, -100, reduction, 0.1).sum()
         (first,) = torch.autograd.grad(loss, logits, factor, retain_graph=True)
         kept = first.clone()
-        first.zero_()  # the gradient belongs to whoever asked for it
+        first.zero_()  # the caller may change the gradient
         for _ in range(2):
             (again,) = torch.autograd.grad(loss, logits, factor, retain_graph=True)
             assert torch.equal(again, kept)
@@ -146,7 +146,7 @@ def test_torch_compile_takes_it_whole(soft):
     torch.testing.assert_close(our_gradient, torch.autograd.grad(theirs, logits)[0])
 
 
-def test_other_devices_get_the_plain_text():
+def test_other_devices_use_the_plain_version():
     logits = torch.empty(4, 3, device="meta", requires_grad=True)
     loss = crossent.cross_entropy(logits, torch.empty(4, device="meta", dtype=torch.int64))
     assert loss.device.type == "meta"

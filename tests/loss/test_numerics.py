@@ -1,4 +1,4 @@
-"""Where numbers get extreme: infinities, nan, emptiness, half precision and autocast."""
+"""Extreme numbers: infinities, nan, empty tensors, half precision and autocast."""
 
 import math
 from itertools import product
@@ -46,23 +46,22 @@ def test_extremes_are_those_of_torch(logits, target, settings, reduction):
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
-def test_an_ignored_row_has_no_part_whatever_is_in_it(bad, label_smoothing):
+def test_an_ignored_row_has_no_effect_whatever_is_in_it(bad, label_smoothing):
     logits = torch.tensor([[0.5, 1.0, -1.0], [0.0, bad, 1.0]], requires_grad=True)
     target = torch.tensor([2, -100])
     loss = crossent.cross_entropy(logits, target, label_smoothing=label_smoothing)
     (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
     alone = crossent.cross_entropy(logits[:1], target[:1], label_smoothing=label_smoothing)
     torch.testing.assert_close(loss, alone)
-    assert torch.equal(gradient[1], torch.zeros(3))
+    assert not gradient[1].any()
     (second,) = torch.autograd.grad(gradient.square().sum(), logits, retain_graph=True)
     (without_graph,) = torch.autograd.grad(loss, logits)
-    assert torch.equal(second[1], torch.zeros(3))
-    assert torch.equal(without_graph[1], torch.zeros(3))
+    assert not second[1].any() and not without_graph[1].any()
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
 @pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (4, 0), (0, 0), (0,), (0, 0, 3)], ids=str)
-def test_nothing_to_add_up_is_that_of_torch(shape, soft):
+def test_empty_tensors_give_what_torch_gives(shape, soft):
     indices = torch.full(shape[:1] + shape[2:] if len(shape) > 1 else (), -100)
     target = torch.zeros(shape) if soft else indices
     for reduction, label_smoothing in product(("mean", "sum", "none"), (0.0, 0.1)):

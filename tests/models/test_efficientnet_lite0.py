@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its published weights is the network that others make of them."""
+"""EfficientNet-Lite0 with its published weights against an independent implementation."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ LITE0 = published("efficientnet_lite0")
 
 @pytest.fixture(scope="module")
 def model():
-    """With the head for the 1,000 classes of ImageNet."""
+    """The published weights with the head for the 1,000 classes of ImageNet."""
     model = build_model("efficientnet_lite0", 1000).eval()
     model.load_state_dict(LITE0.load())
     return model
@@ -35,7 +35,7 @@ def test_logits_are_those_of_an_independent_implementation(model):
 @pytest.mark.parametrize("size", [33, 64, 190])
 @torch.no_grad()
 def test_padding_follows_tensorflow_at_any_size(size):
-    """ceil(size / 2) outputs; of an odd number of zeros one more is at the end."""
+    """ceil(size / 2) outputs; an odd number of zeros has one more at the end."""
     for kernel in (3, 5):
         total = (-(-size // 2) - 1) * 2 + kernel - size
         before, after = total // 2, total - total // 2
@@ -45,7 +45,7 @@ def test_padding_follows_tensorflow_at_any_size(size):
 
 
 @torch.no_grad()
-def test_folded_batch_normalisation_gives_what_it_gives_by_itself(model):
+def test_folded_batch_normalisation_equals_a_separate_one(model):
     layers, x = model.blocks[1].expand, torch.randn(2, 16, 9, 9)
     alone = layers.norm(layers.conv(x)).clamp(0, 6)
     torch.testing.assert_close(layers(x), alone, atol=1e-5, rtol=1e-5)

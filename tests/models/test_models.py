@@ -1,4 +1,4 @@
-"""All models start at ln K, and what may learn does; those of torchvision and timm get our head."""
+"""All models start at ln K and learn; those of torchvision and timm get our head."""
 
 import math
 import sys
@@ -27,10 +27,12 @@ def test_an_untrained_model_starts_at_ln_K_exactly(name, num_classes):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_all_parameters_learn(name):
-    """The zeros of the start hold back the layers behind them for a step or two, not for ever."""
+    """The zeros in the head delay the other layers by a step or two, and no longer."""
     torch.manual_seed(0)
     small = {"width": 4} if "width" in arguments_of(name) else {}
-    model = build_model(name, 3, **small).train()
+    model = build_model(name, 3, **small).eval()
+    train_mode(model)
+    assert all(module.training for module in model.modules())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     images, target = torch.randn(6, 3, 32, 32), torch.arange(6) % 3
     for _ in range(3):
@@ -43,7 +45,7 @@ def test_all_parameters_learn(name):
 
 @pytest.mark.parametrize("name", ["small_cnn", "torchvision/resnet18"])
 def test_logits_keep_their_precision_in_bf16(name):
-    """A bf16 logit has 8 bits: rounding it would blur E in the third digit."""
+    """A bf16 logit has 8 bits: rounding it would change the third digit of E."""
     torch.manual_seed(0)
     model = build_model(name, 3).eval()
     torch.nn.init.normal_(model.get_submodule(head_name(model)).weight)
@@ -61,7 +63,7 @@ def test_an_unknown_name_is_answered_with_known_ones():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_relu_behind_the_pooling_is_one_before_it_to_the_bit(dtype):
+def test_a_relu_after_the_pooling_equals_one_before_it_to_the_bit(dtype):
     torch.manual_seed(0)
     stage = Stage(3, 8)
     torch.nn.init.normal_(stage[1].weight)  # of both signs
@@ -85,7 +87,7 @@ def test_a_relu_behind_the_pooling_is_one_before_it_to_the_bit(dtype):
 )
 def test_the_head_is_the_layer_that_torchvision_makes_for_the_classes(name):
     assert name in libraries.names("torchvision")
-    with torch.device("meta"):  # without the numbers, which would take gigabytes
+    with torch.device("meta"):  # without the weights, which would take gigabytes
         model = models.get_model(name, weights=None, num_classes=7)
     assert model.get_submodule(head_name(model)).out_features == 7
 
@@ -105,12 +107,6 @@ def test_a_frozen_body_stays_as_it_was_down_to_batch_normalisation(name):
     optimizer.step()
     changed = {n for n, t in model.state_dict().items() if not torch.equal(t, before[n])}
     assert changed == {n for n, _ in model.named_parameters() if is_of_head(model, n)}
-
-
-def test_train_mode_of_a_model_that_learns_is_that_of_torch():
-    model = build_model("small_cnn", 3).eval()
-    train_mode(model)
-    assert all(module.training for module in model.modules())
 
 
 def test_a_model_of_timm_without_timm_says_how_to_install_it(monkeypatch):
