@@ -4,41 +4,32 @@
 
 Each contender first trains for three epochs, which tell how many of them the time allows; then it
 trains so many. The last epoch counts, not the best one. Each round validates on another of five
-folds, so at most five rounds make sense.
+folds, and near-duplicates stay together.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from benchmarks import timing
 from benchmarks.throughput import CONTENDERS, PLAIN, link
-from benchmarks.timing import ROOT, Watched, spread
+from benchmarks.timing import ROOT, spread
 from data.cache import Decoding
 from data.load import Split, load_folder
 
 PHOTOS = ROOT.parent / "shared" / "photos"
 IMAGE_SIZE, BATCH_SIZE = 64, 32
 NUM_FOLDS = 5
-NUM_TRIED = 3  # epochs, of which the first has the start in it
+NUM_TRIED = 3  # epochs; the first one includes the start
 CONFIGS = {"crossent, pretrained": "pretrained", "crossent, from scratch": "photos"}
-TUNED = "plain loop, tuned"
-RIVALS = (PLAIN, TUNED, "timm", "fastai", "ultralytics, cache=ram")
-
-
-@dataclass
-class Result:
-    """One training of a contender."""
-
-    seconds: list[float]  # from the start of the process to the end of each epoch
-    E: list[float]  # on validation, after each epoch
-    balanced_accuracy: float  # after the last one: the mean of the recalls
+RIVALS = (PLAIN, "plain loop, tuned", "timm", "fastai", "ultralytics, cache=ram")
+Epochs = list[tuple[float, dict[str, Any]]]  # of each: seconds from the start, and `val`
 
 
 def main() -> None:
@@ -52,7 +43,7 @@ def main() -> None:
     add("--picture", type=Path, metavar="FILE", help="draw E against seconds")
     args = parser.parse_args()
     names = [*CONFIGS, *(name for name in RIVALS if find_spec(CONTENDERS[name][0]))]
-    results: dict[str, list[Result]] = {name: [] for name in names}
+    results: dict[str, list[Epochs]] = {name: [] for name in names}
     for number, name in enumerate(timing.in_turn(names, args.rounds)):
         with tempfile.TemporaryDirectory() as folder:
             pictures = split(args.folder, Path(folder, "pictures"), 1 + number // len(names))
@@ -63,7 +54,7 @@ def main() -> None:
 
 
 def split(folder: Path, into: Path, fold: int) -> Path:
-    """Link a fold for validation and the rest for training; near-duplicates stay together."""
+    """Link a fold for validation and the rest for training."""
     how = Split(0.2, seed=0, num_folds=NUM_FOLDS, fold=fold)
     data = load_folder(folder, IMAGE_SIZE, how, IMAGE_SIZE, "skip", Decoding(use_cache=False))
     for name, image_set in (("train", data.train), ("val", data.val)):
@@ -72,100 +63,82 @@ def split(folder: Path, into: Path, fold: int) -> Path:
     return into
 
 
-def train(name: str, pictures: Path, seconds: float) -> Result:
+def train(name: str, pictures: Path, seconds: float) -> Epochs:
     """Train for as many epochs as the time allows; pretrained.yaml ends before it does."""
     if CONFIGS.get(name) == "pretrained":
         return run(name, pictures, None)
-    tried = run(name, pictures, NUM_TRIED).seconds
+    tried = [end for end, _ in run(name, pictures, NUM_TRIED)]
     epoch_s = (tried[-1] - tried[0]) / (NUM_TRIED - 1)
     return run(name, pictures, max(1, 1 + int((seconds - tried[0]) / epoch_s)))
 
 
-def run(name: str, pictures: Path, epochs: int | None) -> Result:
+def run(name: str, pictures: Path, epochs: int | None) -> Epochs:
     """Train once, from a cold cache."""
     with tempfile.TemporaryDirectory(dir=pictures.parent) as out:
-        folder, metrics = Path(out, "run"), Path(out, "metrics.jsonl")
+        metrics = Path(out, "run", "metrics.jsonl")
         if name in CONFIGS:
-            length = [] if epochs is None else [f"train.epochs={epochs}"]
             words = [
                 "train.py", f"-cconfigs/{CONFIGS[name]}.yaml", f"data.root={pictures}",
-                f"data.cache_dir={out}/cache", "train.keep=last", f"--out={folder}", *length,
+                f"data.cache_dir={out}/cache", "train.keep=last", f"--out={out}/run",
+                *([f"train.epochs={epochs}"] if epochs else []),
             ]  # fmt: skip
-            watched = timing.watch(words, ROOT, folder / "metrics.jsonl")
-            command = [sys.executable, "-m", "crossent", "evaluate", str(folder), "--json"]
-            found = json.loads(subprocess.check_output(command, cwd=ROOT))
-            return result_of(watched, found["balanced_accuracy"]["value"])
-        _, module, *options = CONTENDERS[name]
-        words = [
-            "-m", f"benchmarks.contenders.{module}", str(pictures), str(metrics),
-            f"--epochs={epochs}", f"--image-size={IMAGE_SIZE}", f"--batch-size={BATCH_SIZE}",
-            *options,
-        ]  # fmt: skip
+        else:
+            _, module, *options = CONTENDERS[name]
+            metrics.parent.mkdir()
+            words = [
+                "-m", f"benchmarks.contenders.{module}", str(pictures), str(metrics),
+                f"--epochs={epochs}", f"--image-size={IMAGE_SIZE}", f"--batch-size={BATCH_SIZE}",
+                *options,
+            ]  # fmt: skip
         watched = timing.watch(words, ROOT, metrics)
-        return result_of(watched, watched.records[-1]["val"]["balanced_accuracy"])
+        pairs = zip(watched.seen_s, watched.records, strict=True)
+        found = [(seconds, record["val"]) for seconds, record in pairs if "val" in record]
+        if name in CONFIGS:  # metrics.jsonl has no balanced accuracy
+            command = [sys.executable, "-m", "crossent", "evaluate", f"{out}/run", "--json"]
+            numbers = json.loads(subprocess.check_output(command, cwd=ROOT))
+            found[-1][1]["balanced_accuracy"] = numbers["balanced_accuracy"]["value"]
+        return found
 
 
-def result_of(watched: Watched, balanced_accuracy: float) -> Result:
-    epochs = [
-        (seconds, record["val"]["E"])
-        for seconds, record in zip(watched.seen_s, watched.records, strict=True)
-        if record["kind"] == "epoch"
-    ]
-    return Result([s for s, _ in epochs], [E for _, E in epochs], balanced_accuracy)
-
-
-def report(results: dict[str, list[Result]], args: argparse.Namespace) -> list[str]:
+def report(results: dict[str, list[Epochs]], args: argparse.Namespace) -> list[str]:
     """Return the table, what it counts, and where the numbers come from."""
-    rows = [
-        [
-            name,
-            spread([100 * r.balanced_accuracy for r in runs], 1),
-            spread([r.E[-1] for r in runs], 3),
-            spread([len(r.E) for r in runs]),
-            spread([r.seconds[-1] for r in runs]),
-        ]
-        for name, runs in results.items()
-    ]
-    head = ["", "balanced accuracy, %", "E", "epochs", "seconds"]
+    rows = []
+    for name, runs in results.items():
+        ends = [epochs[-1] for epochs in runs]
+        accuracies = [100 * val["balanced_accuracy"] for _, val in ends]
+        Es, seconds = [val["E"] for _, val in ends], [end for end, _ in ends]
+        lengths = [len(epochs) for epochs in runs]
+        rows.append([name, spread(accuracies, 1), spread(Es, 3), spread(lengths), spread(seconds)])
     missing = [name for name in RIVALS if name not in results]
     packages = {CONTENDERS[name][0]: None for name in results if name in CONTENDERS}
     packages.pop("torch", None)
     return [
-        timing.table([*head], rows),
-        explain(args.folder, args.seconds, args.rounds),
+        timing.table(["", "balanced accuracy, %", "E", "epochs", "seconds"], rows),
+        f"{timing.NOTE} The contenders have the small CNN of configs/default.yaml at {IMAGE_SIZE} "
+        f"pixels, batches of {BATCH_SIZE}, SGD with one rate, and the schedule, the loss and the "
+        "augmentation that their documentation shows. Not comparable: crossent's two configs were "
+        "tuned on these photographs, the contenders were not; crossent's pretrained weights come "
+        "with a package, those of the others are downloaded and so were left out.",
         *([f"Not installed, left out: {', '.join(missing)}."] if missing else []),
         timing.origin("benchmarks.accuracy", *packages),
     ]
 
 
-def explain(folder: Path, seconds: float, rounds: int) -> str:
-    num_pictures = sum(len(list(path.iterdir())) for path in folder.iterdir())
-    return (
-        f"{num_pictures} photographs, in each of {rounds} rounds another fifth of them for "
-        f"validation, near-duplicates together. Each training has {seconds:.0f} seconds, counted "
-        f"from the start of the process. {timing.NOTE} The contenders have the small CNN of "
-        f"configs/default.yaml at {IMAGE_SIZE} pixels, batches of {BATCH_SIZE}, SGD with the same "
-        "rate, and the schedule, the loss and the augmentation that their documentation shows. Not "
-        "comparable: crossent's two configs were tuned on these photographs, the contenders were "
-        "not; crossent's pretrained weights come with a package, those of the others are "
-        "downloaded and so were left out."
-    )
-
-
-def draw(results: dict[str, list[Result]], path: Path) -> None:
-    """Draw E on validation against seconds, a line per training, with the accuracy at its end."""
+def draw(results: dict[str, list[Epochs]], path: Path) -> None:
+    """Draw E on validation against seconds, a line per training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.subplots()
     for number, (name, runs) in enumerate(results.items()):
-        accuracy = statistics.median(r.balanced_accuracy for r in runs)
-        for place, r in enumerate(runs):
+        accuracy = median(epochs[-1][1]["balanced_accuracy"] for epochs in runs)
+        for place, epochs in enumerate(runs):
             label = f"{name}: {accuracy:.0%}" if place == 0 else None
-            axes.plot(r.seconds, r.E, color=f"C{number}", linewidth=1.5, label=label)
+            seconds, Es = [end for end, _ in epochs], [val["E"] for _, val in epochs]
+            axes.plot(seconds, Es, color=f"C{number}", linewidth=1.5, label=label)
     axes.set(xlabel="seconds from the start of the program", ylabel="E on validation, nats")
     axes.set_ylim(0, 1.6)
-    axes.set_title("Lower is better; in the legend: balanced accuracy at the end", loc="left")
+    axes.set_title("Lower is better; the legend has the balanced accuracy at the end", loc="left")
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     figure.savefig(path)
 
