@@ -133,8 +133,8 @@ class DataSettings(Section):
             found.append("data.labels needs data.source folder, and takes the place of data.root")
         if self.group is not None and not is_folder:
             found.append("data.group needs data.source folder")
-        if self.source == "drawings" and self.root is not None:
-            found.append("data.root is not read with data.source drawings; use folder")
+        if self.source not in ("folder", "cifar") and self.root is not None:
+            found.append(f"data.root is not read with data.source {self.source}; use folder")
         if (self.fold or 0) > (self.folds or 0):
             found.append("data.fold is one of data.folds, which says how many there are")
         elif self.folds and not is_folder:

@@ -5,10 +5,11 @@ import re
 import pytest
 
 from crossent.config import FIELDS
+from models import MODELS
 
 PATH = "a path such as ../photos, in quotes if it is a number; got "
 WEIGHTS = "'none', 'balanced' or a list with a number above 0 for each class; got "
-MODEL = "'small_cnn', 'resnet9', 'efficientnet_lite0', 'timm/NAME' or such as 'torchvision/"
+MODEL = ", ".join(map(repr, MODELS)) + ", 'timm/NAME' or such as 'torchvision/"
 GPU = "'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'; got "
 EVERY = "a number of seconds above 0, or steps such as '500 steps'; got "
 VALUES = {
@@ -27,7 +28,7 @@ VALUES = {
     "train.precision=fp16": "'auto', 'fp32' or 'bf16'; got 'fp16'; did you mean bf16?",
     "model.name=smal_cnn": MODEL + "resnet18'; got 'smal_cnn'; did you mean small_cnn?",
     "model.name=resnet50": MODEL + "resnet50'; got 'resnet50'; did you mean torchvision/resnet50?",
-    "data.source=foldr": "'drawings', 'folder' or 'cifar'; got 'foldr'; did you mean folder?",
+    "data.sampling=balance": "'natural' or 'balanced'; got 'balance'; did you mean balanced?",
     "data.mean=[0.5, 0.5]": "three numbers in (0, 1]; got [0.5, 0.5]",
     "data.root=2024": PATH + "2024",
     'data.root="a\\0b"': PATH + "'a\\x00b'",
