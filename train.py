@@ -133,9 +133,10 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
     if run is not None and processes.is_first:
         try:
             with caller.stop.raising():
+                print(f"writing {run.folder.report}", flush=True)
                 draw_curve(run.folder.records(), run.folder.curve, run.keep)
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
-            print(f"see {run.folder.report}\n{run.what_next()}")
+            print(run.what_next())
         except Interrupted as stop:
             print(f"{stop}: the run is saved; write its report: python -m crossent report {path}")
             status = stop.exit_status

@@ -83,7 +83,11 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
 
     path = model_path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a run after its first epoch, or a model")
+        runs = [str(run.parent) for run in sorted(path.parent.glob("*/model.safetensors"))]
+        near = f"; did you mean {runs[-1]}?" if runs else ""
+        raise UserError(
+            f"{path}: no such file; expected a run after its first epoch, or a model{near}"
+        )
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:
         raise UserError(f"{path} is not a model file but one of kind {header.get('kind')!r}")

@@ -1,8 +1,13 @@
 """A model is built from settings, and tried on a picture."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+import crossent
 from crossent.build import make_model
 from crossent.config import load_settings
 from crossent.errors import UserError
@@ -33,3 +38,13 @@ def test_the_trial_changes_nothing(name):
     tensors = zip(looked.state_dict().values(), plain.state_dict().values(), strict=True)
     for found, expected in tensors:
         assert torch.equal(found, expected)
+
+
+def test_an_installation_is_found_beside_a_folder_of_its_name(tmp_path):
+    """In the folder above a checkout, its name comes first in sys.path, without an __init__.py."""
+    (tmp_path / "crossent").symlink_to(Path(crossent.__file__).parents[1])
+    code = "import crossent; print(callable(crossent.load))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "True\n", done.stderr

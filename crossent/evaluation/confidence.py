@@ -175,7 +175,7 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
     best = max(points, key=lambda point: point.interval.low)
     needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # Wilson's interval of n right of n
     raise ValueError(
-        f"no threshold showed an accuracy of at least {accuracy:.1%} on the {num_images} pictures "
-        f"of validation: it takes {needed} right answers to show; the {best.num_kept} most "
-        f"confident predictions have {best.interval.text('.1%')}"
+        f"no threshold has an accuracy whose 95 % interval begins at {accuracy:.1%} or above: with "
+        f"no mistake at all that takes {needed} pictures; of {num_images} in validation, the "
+        f"{best.num_kept} most confident have {best.interval.text('.1%')}"
     )

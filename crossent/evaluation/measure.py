@@ -133,7 +133,7 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
         f"Calibration error {calibration.error:.3f}; a perfectly calibrated model would show "
         f"{calibration.by_chance.text('.3f')} on this many pictures\n"
         f"Best temperature for the logits {calibration.temperature:.2f}; above 1 the model is "
-        "overconfident"
+        "overconfident, below 1 underconfident"
     )
     shares = [["most confident", "accuracy", "confidence from"]]
     for share in (1.0, 0.8, 0.5):

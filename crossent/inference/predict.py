@@ -238,7 +238,7 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
     try:
         promise = keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:
-        raise UserError(f"--accuracy: {error}; try another accuracy") from None
+        raise UserError(f"--accuracy {accuracy:g}: {error}; ask for less") from None
     _, low, high = promise.interval
     print(
         f"answers are sure from y = {promise.threshold:.4f}: {promise.num_kept} of "

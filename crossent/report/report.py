@@ -68,7 +68,8 @@ def contents(
     epochs = [r for r in records if r["kind"] == "epoch"]
     names = records[0]["class_names"] if records else []
     charts = [chart_of_E(records, settings.train.keep)] if records else []
-    charts += [chart_of_accuracy(epochs, len(names))] if epochs else []
+    guess = np.bincount(data.val.labels).max() / len(data.val) if data else 1 / len(names)
+    charts += [chart_of_accuracy(epochs, guess)] if epochs else []
     classifier = load_model(folder.model, device) if folder.model.exists() else None
     losses, time_s = read_checkpoint(folder.last) if folder.last.exists() else (None, {})
     unusable = folder.unusable.read_text(encoding="utf-8") if folder.unusable.exists() else ""
