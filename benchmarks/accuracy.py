@@ -1,10 +1,10 @@
-"""Accuracy after the same time: crossent against what people use instead, on the same photographs.
+"""Accuracy after the same time on the same photographs: crossent compared with other libraries.
 
     python -m benchmarks.accuracy [FOLDER] [--seconds 120] [--rounds 2] [--picture FILE]
 
-Each contender first trains for three epochs, which tell how many of them the time allows; then it
-trains so many. The last epoch counts, not the best one. Each round validates on another of five
-folds, so at most five rounds make sense.
+Each contender first trains for three epochs, which show how many epochs the time allows; then it
+trains that many. The last epoch counts, not the best one. Each round validates on another of five
+folds, so there are at most five rounds.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from data.load import Split, load_folder
 PHOTOS = ROOT.parent / "shared" / "photos"
 IMAGE_SIZE, BATCH_SIZE = 64, 32
 NUM_FOLDS = 5
-NUM_TRIED = 3  # epochs, of which the first has the start in it
+NUM_TRIED = 3  # epochs; the first includes the start of the program
 CONFIGS = {"crossent, pretrained": "pretrained", "crossent, from scratch": "photos"}
 TUNED = "plain loop, tuned"
 RIVALS = (PLAIN, TUNED, "timm", "fastai", "ultralytics, cache=ram")
@@ -73,7 +73,7 @@ def split(folder: Path, into: Path, fold: int) -> Path:
 
 
 def train(name: str, pictures: Path, seconds: float) -> Result:
-    """Train for as many epochs as the time allows; pretrained.yaml ends before it does."""
+    """Train for as many epochs as the time allows; pretrained.yaml keeps its few epochs."""
     if CONFIGS.get(name) == "pretrained":
         return run(name, pictures, None)
     tried = run(name, pictures, NUM_TRIED).seconds
@@ -115,7 +115,7 @@ def result_of(watched: Watched, balanced_accuracy: float) -> Result:
 
 
 def report(results: dict[str, list[Result]], args: argparse.Namespace) -> list[str]:
-    """Return the table, what it counts, and where the numbers come from."""
+    """Return the table, its explanation, and the origin of the numbers."""
     rows = [
         [
             name,
@@ -141,8 +141,8 @@ def report(results: dict[str, list[Result]], args: argparse.Namespace) -> list[s
 def explain(folder: Path, seconds: float, rounds: int) -> str:
     num_pictures = sum(len(list(path.iterdir())) for path in folder.iterdir())
     return (
-        f"{num_pictures} photographs, in each of {rounds} rounds another fifth of them for "
-        f"validation, near-duplicates together. Each training has {seconds:.0f} seconds, counted "
+        f"{num_pictures} photographs; each of {rounds} rounds validates on another fifth of them, "
+        f"near-duplicates together. Each training has {seconds:.0f} seconds, counted "
         f"from the start of the process. {timing.NOTE} The contenders have the small CNN of "
         f"configs/default.yaml at {IMAGE_SIZE} pixels, batches of {BATCH_SIZE}, SGD with the same "
         "rate, and the schedule, the loss and the augmentation that their documentation shows. Not "
@@ -153,7 +153,7 @@ def explain(folder: Path, seconds: float, rounds: int) -> str:
 
 
 def draw(results: dict[str, list[Result]], path: Path) -> None:
-    """Draw E on validation against seconds, a line per training, with the accuracy at its end."""
+    """Draw E on validation against seconds, one line per training; the legend has the accuracy."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
