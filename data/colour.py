@@ -1,4 +1,4 @@
-"""From any colours in a file to sRGB with 8 bits per sample."""
+"""Conversion of any colours in a file to sRGB with 8 bits per sample."""
 
 import io
 from contextlib import suppress
