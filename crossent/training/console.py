@@ -1,4 +1,4 @@
-"""What a person sees of a run: lines, a progress bar, TensorBoard."""
+"""The output of a run: lines, a progress bar, TensorBoard."""
 
 import sys
 from pathlib import Path
@@ -47,7 +47,9 @@ class Console:
         for bad in data.unusable[:MAX_LISTED]:
             self.line(f"  {bad.path}: {bad.reason}")
         if len(data.unusable) > MAX_LISTED:
-            self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: unusable.csv of the run")
+            self.line(
+                f"  ... and {len(data.unusable) - MAX_LISTED} more: see the run's unusable.csv"
+            )
 
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """Print E of the untrained model and the expected ln K."""
@@ -103,7 +105,7 @@ class EventLog:
     def add(self, record: dict[str, Any]) -> None:
         """Write the numbers of one line of metrics.jsonl.
 
-        The first line of a process voids what older files have from its epoch on.
+        The first line of a process makes TensorBoard ignore older entries from its epoch on.
         """
         if record["kind"] == "end":
             return

@@ -120,7 +120,7 @@ def test_a_promise_that_cannot_be_kept_is_refused():
     confidence = np.linspace(1, 0.5, 35)
     right = rejection_curve(confidence, np.ones(35, bool))
     assert keep_promise(right, 35, 0.9).num_kept == 35
-    with pytest.raises(ValueError, match=r"34 pictures.* takes 35 right answers to show"):
+    with pytest.raises(ValueError, match=r"34 pictures.* takes 35 or more correct"):
         keep_promise(right[:34], 34, 0.9)
     with pytest.raises(ValueError, match="expected a share above 0 and below 1"):
         keep_promise(right, 35, 1.0)
