@@ -37,7 +37,7 @@ class Watched:
         return float(statistics.median(speeds[1:] or speeds))
 
     def epoch_end_s(self, epoch: int) -> float:
-        """Seconds from the start of the process to the end of that epoch."""
+        """Return the seconds from the start of the process to the end of that epoch."""
         pairs = zip(self.records, self.seen_s, strict=True)
         return next(seen for record, seen in pairs if record.get("epoch") == epoch)
 

@@ -268,7 +268,7 @@ def explain(
     from crossent.inference.explain import ARTICLE, explain, in_words
 
     if (run or label) and not image:
-        raise UserError("explain: no IMAGE is named; --label is for a RUN and an IMAGE")
+        raise UserError("explain: IMAGE is missing; RUN and --label need it")
     explanation = explain(load(run, device), image, label) if run and image else ARTICLE
     print(in_words(explanation, language))
 

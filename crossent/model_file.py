@@ -83,7 +83,9 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
 
     path = model_path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a run after its first epoch, or a model")
+        raise UserError(
+            f"{path}: no such file; expected a model file, or a run after its first epoch"
+        )
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:
         raise UserError(f"{path} is not a model file but one of kind {header.get('kind')!r}")

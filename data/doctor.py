@@ -103,7 +103,7 @@ def page(found: Mapping[str, Any]) -> str:
     for pair in found["duplicates"]:
         where = "under two labels" if pair["across_classes"] else "with one label"
         where += ", in train and in val" if pair["across_splits"] else ""
-        joint = "  is  " if pair["kind"] == "same" else "  is nearly  "
+        joint = "  equals  " if pair["kind"] == "same" else "  resembles  "
         pairs.setdefault(where, []).append(joint.join(pair["paths"]))
     sections = {
         "Classes": [

@@ -75,7 +75,7 @@ def about_groups(files: Sequence[File], group: str | None) -> list[str]:
     if not group or not alone:
         return []
     if len(alone) == len(files):
-        raise DataError(f"data.group={group} puts no file into a group, such as {some(alone)}")
+        raise DataError(f"data.group={group} gives no file a group, for example {some(alone)}")
     return [f"data.group={group}: {plural(len(alone), 'file')} in no group: {some(alone)}"]
 
 
@@ -233,7 +233,7 @@ def _search(
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
-        warnings.append(f"{plural(sidecars.total(), 'file')} skipped by name ({kinds})")
+        warnings.append(f"{plural(sidecars.total(), 'file')} skipped by extension ({kinds})")
     return FileTable(root, class_names, files, unusable, warnings)
 
 

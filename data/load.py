@@ -36,7 +36,7 @@ class Split:
 
     val_fraction: float  # share of each class for validation, above 0 and below 1
     seed: int
-    num_folds: int | None = None  # if given, one of so many folds validates instead: number `fold`
+    num_folds: int | None = None  # if given, fold `fold` of this many validates instead
     fold: int = 1
 
 
@@ -152,7 +152,7 @@ class Catalog:
                     f" ({_named(bad) or 'its folder is empty'}): add some, or remove the class"
                 )
         if "val" not in self.splits and self.files:
-            why = "add different ones (near-duplicates and groups stay together, first in train)"
+            why = "add different ones (near-duplicates and groups stay together; train comes first)"
             if self.files[0].split:
                 why = "val has no usable picture; add some of every class, or remove val"
             found.append(f"no picture is left for validation: {why}")

@@ -213,7 +213,7 @@ def test_own_pictures_that_move_and_change(train, crossent, tmp_path):
         (("crossent", "predict", "none", "a.jpg"), "none: no such file; expected a run"),
         (("crossent", "report", "configs"), "is not a run folder"),
         (("crossent", "compare", "missing"), "compare needs two runs or more"),
-        (("crossent", "explain", "README.md"), "no IMAGE is named"),
+        (("crossent", "explain", "README.md"), "IMAGE is missing"),
         (("crossent", "sweep"), "either -c SWEEP.yaml or --resume FOLDER"),
         (("crossent", "doctor"), "name a folder of pictures"),
         (("crossent", "verify-resume", "--kills", "0"), "expected 1 or more"),

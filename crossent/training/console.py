@@ -28,7 +28,7 @@ class Console:
         try:
             tqdm.write(text)  # above the bar, if there is one
             sys.stdout.flush()
-        except BrokenPipeError:  # the run goes on without a reader
+        except BrokenPipeError:  # the run continues without a reader
             self.silent = True
             leave_reader()
 

@@ -110,7 +110,7 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """Finished steps of the whole run."""
+        """The number of finished steps of the whole run."""
         return self.progress.epoch * len(self.batches) + self.progress.batch
 
     def train_step(self, batch: Batch, lr: float | None = None) -> None:

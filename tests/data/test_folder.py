@@ -174,7 +174,7 @@ def test_debris_is_neither_picture_nor_class(animals):
     after = load(animals)
     same(before, after)
     assert after.unusable == []
-    assert after.warnings[0] == "1 file skipped by name (.csv)"
+    assert after.warnings[0] == "1 file skipped by extension (.csv)"
 
 
 def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
@@ -301,7 +301,7 @@ def test_groups_stay_on_one_side(tmp_path, group, part, num_folds):
 
 def test_groups_that_match_nothing_or_leak_are_reported(animals, tmp_path):
     for group in ("clip", "folder"):
-        with pytest.raises(DataError, match=f"{group} puts no file into a group, such as dog/000"):
+        with pytest.raises(DataError, match=f"{group} gives no file a group, for example dog/000"):
             load(animals, group=group)
     (note, *_) = load(animals, group="dog").warnings
     assert note.startswith("data.group=dog: 12 files in no group: fox/000.jpg, fox/001.jpg")
