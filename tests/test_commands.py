@@ -120,7 +120,7 @@ def test_compare_needs_the_same_pictures(smoke_run, train, crossent, pictures, t
     other = tmp_path / "other"
     train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", other)
     _, err = train("crossent", "compare", smoke_run.path, other, status=2)
-    assert "other validation pictures" in err and "--data" in err and err.count("\n") == 1
+    assert "different validation pictures" in err and "--data" in err and err.count("\n") == 1
     words = ("compare", smoke_run.path, other, "--data", pictures)
     out, found = crossent(*words), json.loads(crossent(*words, "--json"))
     assert out.startswith("4 pictures, the same for all")
@@ -210,7 +210,7 @@ def test_own_pictures_that_move_and_change(train, crossent, tmp_path):
         (("-c", "missing.yaml"), "missing.yaml: No such file"),
         (("--dry-run", "data.root=missing"), "missing: no such folder"),
         (("--dry-run", *SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
-        (("crossent", "predict", "none", "a.jpg"), "none: no such file; expected a run"),
+        (("crossent", "predict", "none", "a.jpg"), "none: no such file; expected a model"),
         (("crossent", "report", "configs"), "is not a run folder"),
         (("crossent", "compare", "missing"), "compare needs two runs or more"),
         (("crossent", "explain", "README.md"), "IMAGE is missing"),

@@ -101,7 +101,7 @@ def test_a_sweep_without_a_trial_done_does_not_end_well(config, tmp_path, monkey
         (["-c", "missing.yaml"], "missing.yaml: No such file"),
         (["--resume", "configs"], "configs is not a sweep folder"),
         (["-c", "tests/tiny.yaml"], "tests/tiny.yaml:1: a sweep needs a section space"),
-        (["--resume", "SWEEP", "optim.lr=0.2"], "but sweep.trials: leave out optim.lr=0.2"),
+        (["--resume", "SWEEP", "optim.lr=0.2"], "only sweep.trials: leave out optim.lr=0.2"),
         (["--resume", "SWEEP", "--out", "elsewhere"], "leave out --out"),
         (["-c", "SWEEP/best.yaml", "--out", "SWEEP"], "is already used"),
         (["-c", "configs/sweeps/photos.yaml", "data.root=gone", "--out", "SWEEP/new"], "gone"),
