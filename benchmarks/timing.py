@@ -55,9 +55,7 @@ def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None
         is_running = True
         while is_running:  # the last look at its files is after its end
             is_running = process.poll() is None
-            if (
-                metrics is not None and metrics.exists()
-            ):  # a line without a line break is incomplete
+            if metrics is not None and metrics.exists():  # its last line may be incomplete
                 lines = metrics.read_text(encoding="utf-8").split("\n")[len(done.records) : -1]
                 done.records += map(json.loads, lines)
                 done.seen_s += [time.monotonic() - start] * len(lines)

@@ -63,9 +63,7 @@ def set_up(threads: int | None = None) -> None:
     Args:
         threads: number of CPU threads; the last bits of a sum depend on it.
     """
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # cuBLAS is deterministic only with it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS deterministic
     torch.backends.cudnn.benchmark = False
     # not torch.use_deterministic_algorithms: it imports the whole compiler, 0.75 s
     torch.set_deterministic_debug_mode("warn")

@@ -25,7 +25,7 @@ from data.images import Data
 
 @dataclass(frozen=True)
 class Caller:
-    """The options that the caller has for one or several runs.
+    """Options of the program that trains one or several runs.
 
     Args:
         go_on: the command that resumes after an interruption.

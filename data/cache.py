@@ -186,9 +186,7 @@ class _Cache:
                         pixels.write(b"".join(image.tobytes() for image in images))
                         words = list(astuple(verdict))
                     self.found[file.key] = verdict, row
-                    if not words[0].startswith(
-                        "unreadable"
-                    ):  # that can change while the file does not
+                    if not words[0].startswith("unreadable"):  # may change, but not the key
                         # the line break comes first, because a kill may have cut the last line
                         lines.append("\n" + json.dumps([*file.key, row, *words]))
                     if time.monotonic() - committed > SECONDS_PER_COMMIT:

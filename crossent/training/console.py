@@ -47,9 +47,7 @@ class Console:
         for bad in data.unusable[:MAX_LISTED]:
             self.line(f"  {bad.path}: {bad.reason}")
         if len(data.unusable) > MAX_LISTED:
-            self.line(
-                f"  ... and {len(data.unusable) - MAX_LISTED} more: see the run's unusable.csv"
-            )
+            self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: see unusable.csv")
 
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """Print E of the untrained model and the expected ln K."""

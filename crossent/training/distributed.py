@@ -17,13 +17,8 @@ from torch.distributed.rendezvous import rendezvous
 from crossent.errors import UserError
 
 FOREVER = timedelta(days=30)  # decoding a large data set may take long
-ABOUT_WAITING = (
-    "timed out",
-    "timeout",
-    "connection",
-    "peer",
-    "gloo",
-)  # torch has no exception type for it
+# Words in the message of a RuntimeError: torch has no exception type for a lost process.
+ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")
 
 
 class WorkerLost(RuntimeError):

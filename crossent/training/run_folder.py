@@ -83,9 +83,7 @@ class RunFolder:
     def check_is_run(self) -> None:
         """Raise UserError unless a run has begun here."""
         if not self.config.is_file():
-            words = (
-                f"is not a run folder: it has no config.yaml; start a run with --out {self.path}"
-            )
+            words = f"is not a run folder: it has no config.yaml; start one with --out {self.path}"
             raise UserError(f"{self.path} {words}")
 
     def keep_origins(self, origins: dict[str, str]) -> None:
