@@ -28,13 +28,13 @@ def python(program, **environment):
 
 @pytest.fixture
 def train(tmp_path):
-    """Call train.py, or python -m crossent: words in; standard output and error out."""
+    """Call train.py, or python -m crossent; return standard output and error."""
     return lambda *words, status=0: Command(tmp_path, *words).end(status, timeout_s=300)
 
 
 @pytest.fixture
 def crossent(train):
-    """Call python -m crossent: words in, standard output out."""
+    """Call python -m crossent; return standard output."""
     return lambda *words, status=0: train("crossent", *words, status=status)[0]
 
 
@@ -89,7 +89,7 @@ def test_train_prints_where_E_starts_and_leaves_the_run_folder(smoke_run, smoke_
 
 
 def test_E_falls_from_the_first_epoch(train, tmp_path):
-    """Promise 6, on the smallest config of the project."""
+    """Use configs/smoke.yaml, the smallest config."""
     words = ("-c", "configs/smoke.yaml", "train.threads=1", "--out", tmp_path / "a")
     out = train(*words)[0]
     records = map(json.loads, (tmp_path / "a" / "metrics.jsonl").read_text().splitlines())
@@ -259,7 +259,7 @@ def test_without_a_command_all_are_listed(in_process, capsys):
 
 
 def test_help_and_settings_need_no_heavy_import():
-    """DESIGN: --help answers in under half a second. An import can be tested, a clock cannot."""
+    """So --help answers in under half a second; unlike the time, imports can be tested."""
     program = (
         "import contextlib, runpy, sys\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'pydantic'}\n"

@@ -60,7 +60,7 @@ def in_trial(happen):
 
 
 def run(path, sweep, train_one=GOOD):
-    """Begin a sweep or go on with it; return its study."""
+    """Start or resume a sweep; return its study."""
     path.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep_module, "train_run", train_one)
