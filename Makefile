@@ -20,7 +20,7 @@ test: .venv/ready-dev .venv/demo/ready
 demo: .venv/demo/ready
 	$(DEMO)/python -m crossent demo $(RUN)
 
-# A stamp newer than its requirements says that there is nothing to install.
+# If a `ready` file is newer than its requirements, there is nothing to install.
 .venv/ready: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP_INSTALL) -e .
@@ -30,8 +30,8 @@ demo: .venv/demo/ready
 	$(BIN)/python $(PIP_INSTALL) -r requirements-dev.txt
 	touch $@
 
-# gradio wants an older Pillow than training has. So it gets an environment of its own, with what
-# differs from .venv: all else, torch above all, is taken from there.
+# gradio needs an older Pillow than training, so the demo has its own environment. Only the packages
+# that differ are installed there; all others, such as torch, are imported from .venv.
 SITE_PACKAGES := -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 .venv/demo/ready: requirements-demo.txt .venv/ready
 	$(BIN)/python -m venv --clear .venv/demo

@@ -34,7 +34,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     add("--preview", action="store_true", help="draw a batch in preview.png")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--out", metavar="RUN", type=Path, help="folder of the new run")
-    add("--resume", metavar="RUN", type=Path, help="go on with a run or a group of runs")
+    add("--resume", metavar="RUN", type=Path, help="continue a run or a group of runs")
     # intermixed: a setting may come after --out RUN
     args, unknown = parser.parse_known_intermixed_args(words)
     for word in args.overrides:
@@ -53,7 +53,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str]) -> int:
     args = parse_arguments(words)
-    leave_on_signals()  # the imports take seconds, and leave nothing to tidy up
+    leave_on_signals()  # the imports take seconds, and need no clean-up
     from crossent.config import load_settings, render
     from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
@@ -88,7 +88,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def config_path(args: argparse.Namespace) -> Path | None:
-    """Return the path of the settings: that of the run to resume, or that of -c."""
+    """Return the path of the settings: in the run to resume, or after -c."""
     from crossent.experiments.group import Group
     from crossent.training.run_folder import RunFolder
 
@@ -107,7 +107,7 @@ def config_path(args: argparse.Namespace) -> Path | None:
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     """Return the folder of the run, and whether to resume the run in it.
 
-    If a process is killed, torchrun starts all again: they resume from the last checkpoint.
+    If a process is killed, torchrun restarts all processes; they resume from the last checkpoint.
     """
     if args.resume:
         return args.resume, True
@@ -121,7 +121,7 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
 
 
 def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") -> int:
-    """Train one run, then draw its curve and write its report; return the exit status."""
+    """Train a run, then draw its curve and write its report; return the exit status."""
     from crossent.report.charts import draw_curve
     from crossent.report.report import write_report
     from crossent.train_run import Caller, train_run
@@ -141,7 +141,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
             print(f"{stop}: the run is saved; write its report: python -m crossent report {path}")
             status = stop.exit_status
     if run is not None:
-        processes.wait_for_all("finished")  # closing a connection early aborts the other side
+        processes.wait_for_all("finished")  # closing a connection early aborts the others
     return status
 
 

@@ -1,9 +1,9 @@
-"""Accuracy after the same time: crossent against what people use instead, on the same photographs.
+"""Accuracy after the same time on the same photographs: crossent compared with other libraries.
 
     python -m benchmarks.accuracy [FOLDER] [--seconds 120] [--rounds 2] [--picture FILE]
 
-Each contender first trains for three epochs, which tell how many of them the time allows; then it
-trains so many. The last epoch counts, not the best one. Each round validates on another of five
+Each contender first trains for three epochs, which show how many epochs the time allows; then it
+trains that many. The last epoch counts, not the best one. Each round validates on another of five
 folds, and near-duplicates stay together.
 """
 
@@ -26,7 +26,7 @@ from data.load import Split, load_folder
 PHOTOS = ROOT.parent / "shared" / "photos"
 IMAGE_SIZE, BATCH_SIZE = 64, 32
 NUM_FOLDS = 5
-NUM_TRIED = 3  # epochs; the first one includes the start
+NUM_TRIED = 3  # epochs; the first includes the start of the program
 CONFIGS = {"crossent, pretrained": "pretrained", "crossent, from scratch": "photos"}
 RIVALS = (PLAIN, "plain loop, tuned", "timm", "fastai", "ultralytics, cache=ram")
 Epochs = list[tuple[float, dict[str, Any]]]  # of each: seconds from the start, and `val`
@@ -64,7 +64,7 @@ def split(folder: Path, into: Path, fold: int) -> Path:
 
 
 def train(name: str, pictures: Path, seconds: float) -> Epochs:
-    """Train for as many epochs as the time allows; pretrained.yaml ends before it does."""
+    """Train for as many epochs as the time allows; pretrained.yaml keeps its few epochs."""
     if CONFIGS.get(name) == "pretrained":
         return run(name, pictures, None)
     tried = [end for end, _ in run(name, pictures, NUM_TRIED)]
@@ -101,7 +101,7 @@ def run(name: str, pictures: Path, epochs: int | None) -> Epochs:
 
 
 def report(results: dict[str, list[Epochs]], args: argparse.Namespace) -> list[str]:
-    """Return the table, what it counts, and where the numbers come from."""
+    """Return the table, its explanation, and the origin of the numbers."""
     rows = []
     for name, runs in results.items():
         ends = [epochs[-1] for epochs in runs]
@@ -125,7 +125,7 @@ def report(results: dict[str, list[Epochs]], args: argparse.Namespace) -> list[s
 
 
 def draw(results: dict[str, list[Epochs]], path: Path) -> None:
-    """Draw E on validation against seconds, a line per training."""
+    """Draw E on validation against seconds, one line per training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")

@@ -1,4 +1,4 @@
-"""Time and memory of crossent.cross_entropy against torch's, forward and backward.
+"""Time and memory of crossent.cross_entropy and of torch's, forward and backward.
 
     python -m benchmarks.loss                     every case, some minutes
     python -m benchmarks.loss --shapes 128x3 --dtypes float32 --labels hard
@@ -39,21 +39,21 @@ def make_inputs(shape: str, dtype: str, labels: str) -> Inputs:
 
 
 def step(loss: Callable[..., Tensor], inputs: Inputs) -> None:
-    """Go forward and backward once, without a gradient from before."""
+    """Do one forward and one backward pass, without an earlier gradient."""
     logits, target, label_smoothing = inputs
     logits.grad = None
     loss(logits, target, label_smoothing=label_smoothing).backward()
 
 
 def milliseconds(loss: Callable[..., Tensor], inputs: Inputs) -> float:
-    """Return the time of a step, of several if one is short."""
+    """Return the time of a step, measured over several if it is short."""
     variables = {"step": step, "loss": loss, "inputs": inputs}
     timer = Timer("step(loss, inputs)", globals=variables, num_threads=2)
     return timer.blocked_autorange(min_run_time=2e-3).median * 1e3
 
 
 def extra_mb(loss: Callable[..., Tensor], inputs: Inputs) -> float:
-    """Return the peak of memory in a step beyond logits, target and gradient. (Linux)"""
+    """Return the peak memory of a step beyond logits, target and gradient (on Linux)."""
     inputs[0].grad = None
     Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from now on
     before = peak_mb()
@@ -67,7 +67,7 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    """Print a row per case."""
+    """Print one row per case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), metavar="NxK")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])

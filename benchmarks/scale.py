@@ -1,11 +1,11 @@
-"""What a larger data set, a larger model and a start cost: train.py, watched from outside.
+"""The cost of a larger data set, of a larger model and of a start, measured on train.py.
 
-    python -m benchmarks.scale size           the folder grows: seconds, memory, images/s
-    python -m benchmarks.scale checkpoint     the model grows: seconds and bytes of a checkpoint
+    python -m benchmarks.scale size           larger folders: seconds, memory, images/s
+    python -m benchmarks.scale checkpoint     larger models: seconds and bytes of a checkpoint
     python -m benchmarks.scale start          --help, and the first step, with and without cache
     python -m benchmarks.scale start --against OTHER_CHECKOUT        before and after a change
 
-Words such as `train.threads=1` or `-c configs/photos.yaml` go to train.py.
+Other arguments, such as `train.threads=1` or `-c configs/photos.yaml`, are passed to train.py.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 50_000])
     parser.add_argument("--folder", type=Path, default=PHOTOS, help="of pictures, for start")
-    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one, for start")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="a second one, for start")
     args, words = parser.parse_known_args()
     args.words = words
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,7 @@ def checkpoint(args: argparse.Namespace, folder: Path) -> str:
 
 
 def start(args: argparse.Namespace, folder: Path) -> str:
-    """Measure --help, and a step with all that comes before it, of one checkout or two in turn."""
+    """Measure --help, and the start up to the first step, of one checkout or of two in turn."""
     checkouts = {"s": ROOT} | ({"other checkout, s": args.against} if args.against else {})
     found: dict[str, dict[str, list[float]]] = {}
     for whose in in_turn(list(checkouts), args.rounds):
@@ -112,7 +112,7 @@ def start(args: argparse.Namespace, folder: Path) -> str:
 
 
 def spreads(found: dict[str, list[list[float]]], digits: tuple[int, ...]) -> list[list[str]]:
-    """Return a row per name, and a cell per kind of number."""
+    """Return one row per name, with one cell per kind of number."""
     columns = {name: zip(*rounds, strict=True) for name, rounds in found.items()}
     return [[name, *map(spread, columns[name], digits)] for name in found]
 

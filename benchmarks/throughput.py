@@ -1,11 +1,11 @@
-"""The same small CNN on the same folder of JPEGs: crossent against what people use instead.
+"""The same small CNN on the same folder of JPEGs: crossent compared with other libraries.
 
     python -m benchmarks.throughput [FOLDER] [--rounds 3] [--epochs 20]
     python -m benchmarks.throughput --against OTHER_CHECKOUT       before and after a change
 
-Every contender is a process of its own, started in turn, `--rounds` times. Those that are not
-installed are named and left out: requirements-bench.txt has them, for an environment of its own,
-whose python then runs this. crossent is train.py as a user calls it, read from its metrics.jsonl.
+Every contender is a separate process; they run in turn, `--rounds` times. Those that are not
+installed are left out and listed: install requirements-bench.txt in a separate environment, and run
+this there. crossent is train.py as a user calls it, measured from its metrics.jsonl.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from benchmarks.timing import ROOT, Watched, ratio, spread
 FEW_EPOCHS = 4
 COLD, WARM, PLAIN = "crossent, cold cache", "crossent, warm cache", "plain PyTorch loop"
 OTHER = "other checkout: "
-# The package that it needs, its module and its options.
+# By name: the package that a contender needs, its module and its options.
 CONTENDERS = {
     PLAIN: ("torch", "plain"),
     "plain loop, tuned": ("torch", "plain", "--tuned"),
@@ -101,7 +101,7 @@ def run(name: str, pictures: Path, args: argparse.Namespace, epochs: int) -> Wat
 
 
 def report(results: dict[str, list[Watched]], args: argparse.Namespace) -> list[str]:
-    """Return the table, what it counts, who is missing, and where the numbers come from."""
+    """Return the table, its explanation, the missing contenders, and the origin of the numbers."""
     lengths = sorted({1, min(FEW_EPOCHS, args.epochs), args.epochs})
     rows = []
     for name, runs in results.items():
@@ -115,7 +115,7 @@ def report(results: dict[str, list[Watched]], args: argparse.Namespace) -> list[
     head = ["", "images/s", f"x {'the other' if args.against else 'plain'}"]
     head += [f"to the end of epoch {epochs}, s" for epochs in lengths]
     missing = [] if args.against else [name for name in CONTENDERS if name not in results]
-    how = "pip install -r requirements-bench.txt, in an environment of its own"
+    how = "pip install -r requirements-bench.txt, in a separate environment"
     packages = {CONTENDERS[name][0]: None for name in results if name in CONTENDERS}
     packages.pop("torch", None)
     return [
@@ -130,10 +130,10 @@ def explain(args: argparse.Namespace) -> str:
     num_pictures = sum(len(list(path.iterdir())) for path in args.folder.iterdir())
     return (
         f"{num_pictures} JPEGs, a fifth of them for validation; {args.image_size} pixels, batches "
-        f"of {args.batch_size}; rounds, all in turn: {args.rounds}. {timing.NOTE} images/s counts "
+        f"of {args.batch_size}; {args.rounds} rounds, all in turn. {timing.NOTE} images/s counts "
         "the training steps of the epochs after the first, with the loading of their pictures. "
         "Seconds count from the start of the process: imports, decoding, validation and "
-        "checkpoints included. A ratio is formed within each round."
+        "checkpoints included. Ratios are computed within each round."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a command run under watch, and how numbers are shown."""
+"""Functions for all benchmarks: measure a command, and format the numbers."""
 
 import json
 import os
@@ -23,7 +23,7 @@ NOTE = "A cell is the median of the rounds, with the smallest and the largest in
 
 @dataclass
 class Watched:
-    """A command that has ended."""
+    """The measurements of a command that has ended."""
 
     seconds: float = 0.0  # of the whole process
     peak_mb: float = 0.0  # see `memory_mb`
@@ -37,7 +37,7 @@ class Watched:
         return float(statistics.median(speeds[1:] or speeds))
 
     def epoch_end_s(self, epoch: int) -> float:
-        """Seconds from the start of the process to the end of that epoch."""
+        """Return the seconds from the start of the process to the end of that epoch."""
         pairs = zip(self.records, self.seen_s, strict=True)
         return next(seen for record, seen in pairs if record.get("epoch") == epoch)
 
@@ -45,7 +45,7 @@ class Watched:
 def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None) -> Watched:
     """Run python with these words in a checkout, and watch its memory and its metrics.jsonl.
 
-    Everything is measured from outside, so any program that writes such lines can be compared.
+    The command is only observed, so any program that writes such lines can be compared.
     """
     done, next_look = Watched(), 0.0
     command = [sys.executable, *map(str, words)]
@@ -53,9 +53,9 @@ def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None
         start = time.monotonic()
         process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
         is_running = True
-        while is_running:  # the last look is after its end
+        while is_running:  # the last look at its files is after its end
             is_running = process.poll() is None
-            if metrics is not None and metrics.exists():  # a line without its end is not one yet
+            if metrics is not None and metrics.exists():  # its last line may be incomplete
                 lines = metrics.read_text(encoding="utf-8").split("\n")[len(done.records) : -1]
                 done.records += map(json.loads, lines)
                 done.seen_s += [time.monotonic() - start] * len(lines)
@@ -87,7 +87,7 @@ def memory_mb(pid: int) -> float:
 
 
 def in_turn(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Yield the names round by round, every second round backwards: a drift affects all alike."""
+    """Yield the names round by round, every second round backwards: a drift affects all equally."""
     for number in range(rounds):
         for name in names if number % 2 == 0 else reversed(names):
             print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
@@ -105,7 +105,7 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
-    """Return the spread of the ratios of the rounds, each of numbers measured side by side.
+    """Return the spread of the ratios, each of two numbers of the same round.
 
     >>> ratio([2, 4, 9], [1, 1, 3])
     '3.00 (2.00 to 4.00)'
@@ -119,7 +119,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def origin(module: str, *packages: str) -> str:
-    """Return which command gave the numbers, when, on which machine and with which packages."""
+    """Return the origin of the numbers: the command, the date, the machine and the packages."""
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "Pillow", *packages))
     info = Path("/proc/cpuinfo")

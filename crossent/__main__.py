@@ -1,6 +1,6 @@
 """python -m crossent COMMAND: everything except training, which train.py does.
 
-Each command is a function. Its docstring is its help; heavy imports wait inside it.
+Each command is a function. Its docstring is its help; heavy imports are inside the function.
 """
 
 import argparse
@@ -26,12 +26,12 @@ to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
 def argument(*names: str, **options: Any) -> Argument:
-    """Return what argparse's `add_argument` takes."""
+    """Return the arguments for argparse's `add_argument`."""
     return names, options
 
 
 def command(*arguments: Argument) -> Callable[[Function], Function]:
-    """Make a function a command, which takes the arguments by name and returns the exit status."""
+    """Register a function as a command: it takes `arguments` by name, and may return a status."""
 
     def register(function: Function) -> Function:
         name = function.__name__.replace("_", "-")
@@ -87,11 +87,11 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 def compare(
     words: list[str], overrides: list[str], data: str | None, as_json: bool, device: str
 ) -> None:
-    """compare runs: which is better, and is the difference luck"""
+    """compare runs: which is better, and can the difference be chance"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    # argparse gives all words to RUN
+    # argparse assigns all words to RUN
     overrides += [word for word in words if "=" in word and not Path(word).exists()]
     runs = [Path(word) for word in words if word not in overrides]
     text, facts = compare_runs(runs, data, choose_device(device), overrides)
@@ -100,7 +100,7 @@ def compare(
 
 @command(
     argument("-c", "--config", type=Path, metavar="SWEEP.yaml", help="what to try"),
-    argument("--resume", metavar="FOLDER", type=Path, help="go on with a sweep"),
+    argument("--resume", metavar="FOLDER", type=Path, help="continue a sweep"),
     OVERRIDES,
     argument("--out", metavar="FOLDER", type=Path, help="folder of the sweep to make"),
 )
@@ -131,7 +131,7 @@ def report(run: Path, overrides: list[str], device: str) -> None:
     argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
-    argument("--accuracy", type=float, metavar="A", help='say "not sure" below it'),
+    argument("--accuracy", type=float, metavar="A", help='answer "not sure" below it'),
     DEVICE,
 )  # fmt: skip
 def predict(
@@ -194,10 +194,10 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
 
 @command(
     CONFIG, OVERRIDES,
-    argument("--seconds", type=float, default=60.0, help="per control; default: 60"),
+    argument("--seconds", type=float, default=60.0, help="limit per control; default: 60"),
 )  # fmt: skip
 def check(config: Path | None, overrides: list[str], seconds: float) -> int:
-    """test the pipeline by three short trainings with known results"""
+    """test the pipeline with three short trainings whose results are known"""
     from crossent.config import load_settings
     from crossent.experiments.check import check
     from crossent.pretrained import follow_weights
@@ -213,11 +213,11 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 
 @command(
     CONFIG, OVERRIDES,
-    argument("--kills", type=int, default=3, metavar="N", help="default: 3"),
-    argument("--seed", type=int, default=0, help="of the random moments"),
+    argument("--kills", type=int, default=3, metavar="N", help="number; default: 3"),
+    argument("--seed", type=int, default=0, help="seed of the random moments"),
 )  # fmt: skip
 def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: int) -> int:
-    """test that a training, killed at random moments and resumed, ends in the same bytes"""
+    """test that a run killed at random moments and resumed gives the same bytes"""
     from crossent.verify_resume import verify_resume
 
     return verify_resume(config, overrides, kills, seed)
@@ -268,7 +268,7 @@ def explain(
     from crossent.inference.explain import ARTICLE, explain, in_words
 
     if (run or label) and not image:
-        raise UserError("explain: no IMAGE is named; --label is for a RUN and an IMAGE")
+        raise UserError("explain: IMAGE is missing; RUN and --label need it")
     explanation = explain(load(run, device), image, label) if run and image else ARTICLE
     print(in_words(explanation, language))
 
@@ -281,13 +281,13 @@ def main(words: Sequence[str]) -> int:
         for known, its in COMMANDS.items():
             commands.add_parser(known, help=its.description)
         parser.parse_args([name])  # exits, with the list or an error
-    # intermixed: options may come between the others: explain RUN --label fox IMAGE
+    # intermixed: options may come between arguments: explain RUN --label fox IMAGE
     args = vars(COMMANDS[name].parse_intermixed_args(words))
     return args.pop("function")(**args) or EXIT_DONE
 
 
 def command_line() -> int:
-    """Run the command of this process; `crossent` of an installation calls it."""
+    """Run the command of this process; the installed script `crossent` calls this."""
     return run_main(main, sys.argv[1:])
 
 

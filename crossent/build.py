@@ -1,4 +1,4 @@
-"""Build the parts of a run from its settings; everything below takes plain arguments only."""
+"""Build the parts of a run from its settings; the parts themselves take plain arguments only."""
 
 import os
 from base64 import b64encode
@@ -52,7 +52,7 @@ def build(
     train, is_new = settings.train, not folder.last.exists()
     trainer = make_trainer(settings, data, processes, load_weights=is_new, stopwatch=stopwatch)
     evaluator, every = trainer.evaluator, train.checkpoint_every
-    description = {  # what model.safetensors says about itself
+    description = {  # stored in the header of model.safetensors
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
         "preprocessing": evaluator.preprocessing.to_dict(),
@@ -89,7 +89,7 @@ def make_trainer(
     """Return a trainer at the beginning of a run.
 
     Args:
-        load_weights: whether to read `model.weights`; rank 0 decides. A resumed run has its own.
+        load_weights: whether to read `model.weights`; rank 0 decides. Not when resuming.
     """
     train = settings.train
     set_up(train.threads)
@@ -102,7 +102,7 @@ def make_trainer(
     model = prepare(model, device)
     if processes.size > 1:
         use_global_batch_norm(model)
-        torch.manual_seed(settings.seed + processes.rank)  # dropout: each process its own
+        torch.manual_seed(settings.seed + processes.rank)  # dropout differs per process
     batches = make_batches(settings, data, device, processes)
     rows = processes.part_of(len(data.val))
     weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
@@ -125,7 +125,7 @@ def make_trainer(
 
 
 def make_data(settings: Settings) -> Data:
-    """Load the training pictures, which are larger, and those of validation, with warnings."""
+    """Load the pictures for training, which are larger, and for validation, with warnings."""
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size, share, workers = size_to_train(size), data.val_fraction, data.workers
     if data.source == "drawings":
@@ -144,7 +144,7 @@ def make_data(settings: Settings) -> Data:
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
-    """Return the preprocessing in the settings; null in them means as for a model from scratch."""
+    """Return the preprocessing in the settings; null means that of a model from scratch."""
     data, default = settings.data, Preprocessing(64)
     return Preprocessing(
         data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
@@ -164,7 +164,7 @@ def make_batches(
     smallest = order.num_slots // order.num_batches
     if smallest < processes.size:
         raise UserError(
-            f"train.batch_size={t.batch_size} gives batches of {smallest}; expected at least a "
+            f"train.batch_size={t.batch_size} gives batches of {smallest}; expected at least one "
             f"sample for each of {processes.size} processes"
         )
     augmentation = Augmentation(
@@ -208,7 +208,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
 
 
 def class_weights(settings: Settings, data: Data) -> Tensor | None:
-    """Return the weights of the classes, (K,), or None; with `balanced` each class counts alike."""
+    """Return the weights of the classes, (K,), or None; with `balanced` all count equally."""
     setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None

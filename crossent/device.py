@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; in bytes
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h; their values are bytes
 
 
 def choose_device(name: str) -> torch.device:
@@ -29,14 +29,14 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"train.device: {name!r} cannot be used here ({reason}); go on with train.device=cpu, "
+            f"train.device: {name!r} cannot be used here ({reason}); set train.device=cpu, "
             "or install a torch built for it: https://pytorch.org/get-started/locally"
         ) from None
     return device
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """Return the precision: for `auto` bf16 if the hardware multiplies it, else fp32."""
+    """Return the precision: for `auto` bf16 if the hardware supports it, else fp32."""
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -58,20 +58,20 @@ def prepare(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def set_up(threads: int | None = None) -> None:
-    """Make torch repeat its results exactly, and keep freed memory; call this before its first use.
+    """Make torch deterministic, and keep freed memory; call this before torch is first used.
 
     Args:
-        threads: CPU threads, on whose number the last bits of a sum depend.
+        threads: number of CPU threads; the last bits of a sum depend on it.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be exact
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS deterministic
     torch.backends.cudnn.benchmark = False
     # not torch.use_deterministic_algorithms: it imports the whole compiler, 0.75 s
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if threads is not None:
         torch.set_num_threads(threads)
-    # By default glibc returns large blocks to the system, which clears each page when it gives it
-    # out again: 2,000 pages per step of the small CNN, a tenth of its time.
+    # By default glibc returns large blocks to the system, which clears each page before it is used
+    # again: 2,000 pages per step of the small CNN, a tenth of its time.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)

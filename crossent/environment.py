@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
-# With the packages, these decide the last bits of a sum.
+# Together with the packages, these determine the last bits of a sum.
 KEYS = ("device", "precision", "threads", "processes", "sums")
 
 
 def current_environment(
     device: torch.device, precision: str, data_fingerprint: str
 ) -> dict[str, Any]:
-    """Return what is written to environment.json."""
+    """Return the content of environment.json."""
     is_gpu = device.type == "cuda"
     chip = torch.cuda.get_device_name(device) if is_gpu else platform.processor()
     return {

@@ -23,7 +23,7 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
     # a fifth slower; waiting for ever, the default, takes the cores from other processes.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    if isinstance(sys.stdout, io.TextIOWrapper):  # for one that cannot show Japanese
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not show Japanese
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return main(arguments)

@@ -1,4 +1,4 @@
-"""model.safetensors: a trained model with everything that its use needs."""
+"""model.safetensors: a trained model with everything needed to use it."""
 
 import json
 from base64 import b64decode
@@ -40,7 +40,7 @@ class Classifier:
 
     @property
     def trained_on(self) -> bytes | None:
-        """Prints of the training pictures (see `data.duplicates`); None in an older file."""
+        """Hashes of the training pictures (see `data.duplicates`); None in an older file."""
         text = self.header.get("trained_on")
         return None if text is None else b64decode(text)
 
@@ -77,7 +77,7 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
         precision: fp32, as in the exported model, or bf16.
 
     Raises:
-        UserError: the file is missing, damaged or no model of crossent; or it is a group of runs.
+        UserError: the file is missing, damaged or not a crossent model; or it is a group of runs.
     """
     from models import build_model
 
@@ -86,7 +86,7 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
         runs = [str(run.parent) for run in sorted(path.parent.glob("*/model.safetensors"))]
         near = f"; did you mean {runs[-1]}?" if runs else ""
         raise UserError(
-            f"{path}: no such file; expected a run after its first epoch, or a model{near}"
+            f"{path}: no such file; expected a model file, or a run after its first epoch{near}"
         )
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:

@@ -21,7 +21,7 @@ FOLLOWED = ("data.image_size", "data.mean", "data.std", "model.name", "model.wid
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights by name, and the settings of `FOLLOWED` that they are known to need."""
+    """Weights by name, and the values of `FOLLOWED` that they need, as far as known."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -32,8 +32,8 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
     """Read what `model.weights` names.
 
     Args:
-        weights: DEFAULT for those that the authors of the model publish; a run folder or its model
-            file; any other safetensors file; a .pth file.
+        weights: DEFAULT for the weights that the authors of the model publish; a run folder or its
+            model file; any other safetensors file; a .pth file.
         model_name: as in the settings.
 
     Raises:
@@ -90,7 +90,7 @@ def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
 
 
 def follow_weights(settings: Settings, kept: Collection[str] = FIELDS) -> Settings:
-    """Replace settings of `FOLLOWED` that are null, or not in `kept`, by those of `model.weights`.
+    """Take settings of `FOLLOWED` that are null, or not in `kept`, from `model.weights`.
 
     The settings are then complete: a resumed run does not need the file of the weights.
     """

@@ -6,7 +6,7 @@ from crossent.training.checkpoint import read_checkpoint
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Progress
 
-# These do not change the result: another place of the same pictures (their fingerprint is checked),
+# These do not change the result: another path to the same pictures (their fingerprint is checked),
 # how often to save, and the machine, which changes only the last bits.
 FREE = {
     "data.root", "data.labels", "data.workers", "data.cache", "data.cache_dir", "data.on_bad",
@@ -15,7 +15,7 @@ FREE = {
 
 
 def is_finished(folder: RunFolder, settings: Settings) -> bool:
-    """Check the settings to resume a run with; return whether it is finished.
+    """Check the settings for resuming a run; return whether the run is finished.
 
     A run without a checkpoint accepts any settings.
 
@@ -29,7 +29,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
     refused = refused_differences(old, settings)
     if refused:
         raise UserError(
-            f"{folder.path} cannot go on with settings that change its result: "
+            f"{folder.path} cannot continue with settings that change its result: "
             f"{'; '.join(refused)}. Start a new run with --out"
         )
     progress, asked = Progress.from_dict(header["progress"]), settings.train.epochs

@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write both atomically. The header gains `sha256` (tensors) and `sha256_header` (the rest)."""
+    """Write the file atomically; add `sha256` (tensors) and `sha256_header` to the header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"format_version": FORMAT_VERSION, **header, "sha256": hash_tensors(tensors)}
     encoded = {key: json.dumps(value) for key, value in header.items()}
@@ -32,7 +32,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors (on the CPU) and header, and check every byte of both.
+    """Read the tensors (on the CPU) and the header, and verify the checksums of both.
 
     Raises:
         UserError: the file is missing, damaged or not written by crossent.
@@ -75,7 +75,7 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
 
 
 def hash_header(encoded: dict[str, str]) -> str:
-    """Return the SHA-256, as JSON, of all entries of the encoded header but itself."""
+    """Return the SHA-256, as JSON, of all other entries of the encoded header."""
     rest = sorted(item for item in encoded.items() if item[0] != "sha256_header")
     return json.dumps(hashlib.sha256(json.dumps(rest).encode()).hexdigest())
 
@@ -94,8 +94,8 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
                 f"{path} belongs to another model: {name} is {there.get(name, 'missing')} in the "
                 f"file and {here.get(name, 'missing')} in the model"
             )
-    # The model's own state has the versions of its layers, which torchvision's MNASNet needs and a
-    # file of tensors lacks.
+    # Start from the model's own state: it has the versions of the layers, which torchvision's
+    # MNASNet needs and which a file of tensors lacks.
     state.update(tensors)
     model.load_state_dict(state)
 

@@ -25,11 +25,11 @@ from data.images import Data
 
 @dataclass(frozen=True)
 class Caller:
-    """What the program that trains one or several runs wants.
+    """Options of the program that trains one or several runs.
 
     Args:
-        go_on: the command with which the user resumes after an interruption.
-        stop: one for all runs, so that no signal between two of them is lost.
+        go_on: the command that resumes after an interruption.
+        stop: shared by all runs, so that no signal between two of them is lost.
         watch: see `Run`.
         silent: print nothing.
     """
@@ -52,7 +52,7 @@ class Outcome:
 def train_run(
     loaded: Loaded, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
-    """Train to the last epoch, and print why if that fails.
+    """Train to the last epoch; if that fails, print why.
 
     Args:
         is_old: whether to resume the run in the folder; rank 0 decides.
@@ -86,7 +86,7 @@ def train_run(
         except Interrupted as interrupted:
             is_saved = folder.last.exists()
             what = f"saved in {folder.last}" if is_saved else "there is nothing to save yet"
-            console.line(f"{interrupted}: {what}; go on with: {caller.go_on}")
+            console.line(f"{interrupted}: {what}; resume with: {caller.go_on}")
             return Outcome(interrupted.exit_status)
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -97,9 +97,9 @@ def train_run(
 def begin(
     settings: Settings, folder: RunFolder, processes: Processes, caller: Caller, console: Console
 ) -> tuple[Run, Data]:
-    """Prepare everything before the first step; a signal may interrupt this, as nothing is lost."""
+    """Prepare everything before the first step; a signal interrupts this, since nothing is lost."""
     stopwatch = Stopwatch()
-    data = make_data(settings)  # the cache has a lock: of several processes one decodes
+    data = make_data(settings)  # the cache has a lock: only one process decodes
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
     stopwatch("decode")

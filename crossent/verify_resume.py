@@ -1,7 +1,7 @@
-"""Test on the user's own config that a killed run, resumed, ends in the same bytes.
+"""Test with the user's config that a killed and resumed run gives the same bytes.
 
-One training runs straight through. A second one is killed at random moments and resumed each time.
-At the end both are compared.
+One training runs without interruption. A second one is killed at random moments and resumed each
+time. At the end both are compared.
 """
 
 import random
@@ -33,7 +33,7 @@ def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int,
         the exit status: 0 for PASS, 1 for a difference.
 
     Raises:
-        UserError: the training does not work, or depends on the clock.
+        UserError: the training fails, or depends on the clock.
     """
     settings = load_settings(config, overrides).settings
     if num_kills < 1:
@@ -47,10 +47,10 @@ def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int,
         straight, killed = (RunFolder(Path(temporary, name)) for name in ("straight", "killed"))
         train(words, straight)
         training_s = straight.last.stat().st_mtime - began(straight)
-        print(f"straight: {training_s:.1f} s", flush=True)
+        print(f"uninterrupted: {training_s:.1f} s", flush=True)
         rng = random.Random(seed)
         for number in range(1, num_kills + 1):
-            delay_s = rng.uniform(0, training_s / num_kills)  # all together: less than training_s
+            delay_s = rng.uniform(0, training_s / num_kills)  # the sum is below training_s
             train(words, killed, delay_s)
             epochs = sum(record["kind"] == "epoch" for record in killed.records())
             what = f"{delay_s:.2f} s after the start; {epochs} epochs are done"
@@ -62,10 +62,10 @@ def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int,
 
 
 def train(words: Sequence[str], folder: RunFolder, kill_after_s: float | None = None) -> None:
-    """Start or resume a training, and let it end or kill it.
+    """Start or resume a training; wait for its end, or kill it.
 
     Raises:
-        UserError: the training failed; with its last line.
+        UserError: the training failed; the message has its last line.
     """
     begun, error = began(folder), ""
     words = ["--resume"] if folder.config.exists() else [*words, "--out"]

@@ -1,4 +1,4 @@
-"""Pictures: list, decode once, split, batches. Knows nothing of `crossent` or `models`."""
+"""Pictures: list, decode once, split, batches. Imports neither `crossent` nor `models`."""
 
 
 class DataError(ValueError):

@@ -46,8 +46,8 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
         return []
     sentences = []
     for counts, fewest, what, advice in (
-        (train, MIN_TRAIN_PICTURES, "to learn from", "; add more"),
-        (val, MIN_VAL_PICTURES, "to validate with, too few for a recall", ""),
+        (train, MIN_TRAIN_PICTURES, "for training", "; add more"),
+        (val, MIN_VAL_PICTURES, "for validation, too few to measure recall", ""),
     ):
         if small := [f"{name} ({n})" for name, n in counts.items() if n < fewest]:
             classes = plural(len(small), "class", "es")
@@ -57,7 +57,7 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
 
 
 def about_training(train: Mapping[str, int], num_corrections: int, from_scratch: bool) -> list[str]:
-    """Compare the sizes of the classes with the settings.
+    """Warn if the settings do not suit the sizes of the classes.
 
     Args:
         num_corrections: the number of settings that correct unequal class sizes.
@@ -93,9 +93,9 @@ def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:
         files: label and path of each file without a group.
 
     Example:
-        >>> paths = [f"dog/{clip}_{n}.jpg" for clip in ("park", "sofa", "snow") for n in range(3)]
+        >>> paths = [f"dog/{clip}_{n}.jpg" for clip in ("park", "sofa", "yard") for n in range(3)]
         >>> hint_at_groups([(0, path) for path in paths])[0][:39]
-        'park_, snow_ and sofa_ look like series'
+        'park_, sofa_ and yard_ look like series'
     """
     rules = {
         "folder": lambda path: path.rpartition("/")[0],
@@ -108,7 +108,7 @@ def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:
         if len(large) > 1 + len({label for label, _ in series}) and num_in > 0.8 * len(files):
             names = some([os.path.basename(name) for name in large])
             return [
-                f"{names} look like series. If each shows one video, animal or patient, keep it on"
-                f" one side of the split: data.group={rule}"
+                f"{names} look like series. If each shows one video, animal or patient, keep it in"
+                f" one split: data.group={rule}"
             ]
     return []

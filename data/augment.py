@@ -29,8 +29,8 @@ class Augmentation:
     flip: float = 0.0  # probability of mirroring left and right
     rotation: float = 0.0  # largest angle in degrees, in both directions
     brightness: float = 0.0  # largest relative change of the pixels
-    contrast: float = 0.0  # the same for their difference to the mean grey of the picture
-    saturation: float = 0.0  # the same for their difference to their own grey
+    contrast: float = 0.0  # the same for the difference of each pixel to the mean grey
+    saturation: float = 0.0  # the same for the difference of each pixel to its grey
     mixup: float = 0.0  # alpha of Beta(alpha, alpha); 0 mixes nothing
 
     def draw(self, seed: int, epoch: int, num_slots: int) -> tuple[Floats, Floats]:
@@ -96,7 +96,7 @@ def pixel_places(size: int, device: torch.device) -> Tensor:
 
 
 def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
-    """Return (N, 2, 3): from places in the result to places in the picture, both from -1 to 1.
+    """Return (N, 2, 3): maps from (x, y) in the result to (x, y) in the picture, from -1 to 1.
 
     The crop has half sides (w, h) around its centre (x, y), and is turned around it by the angle.
     """

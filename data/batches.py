@@ -52,8 +52,7 @@ class TrainBatches:
     ) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start` on.
 
-        `lap` is called with the name of each part of the work after it: "wait" (for pixels) and
-        "augment".
+        `lap` is called after each part of the work with its name: "wait" (for pixels), "augment".
         """
         batches = self.order.batches(epoch)
         if self.only_first:

@@ -1,12 +1,12 @@
-"""Decode every file once, and keep the pixels in one memory-mapped array per root and sizes.
+"""Decode every file once, and keep the pixels: one memory-mapped array per root and sizes.
 
     CACHE_DIR/<hash of root and decoder>-<sizes>/
         index.jsonl   a header, then one line per file: its facts, or why it cannot be used
         pixels-<id>   one row per picture: its pixels in all sizes
         lock          held while files are decoded
 
-A file is decoded again if its path, size or time of change differ. So one new picture costs one
-decoding, and a killed run continues where it was. Rows are only appended, and they are on the disk
+A file is decoded again if its path, size or time of change differ. So only new pictures are
+decoded, and a killed run continues where it was. Rows are only appended, and they are on the disk
 before the lines that name them. The cache starts again once fewer than half of its rows are in
 use. Each version of the decoder has its own folder.
 """
@@ -186,7 +186,7 @@ class _Cache:
                         pixels.write(b"".join(image.tobytes() for image in images))
                         words = list(astuple(verdict))
                     self.found[file.key] = verdict, row
-                    if not words[0].startswith("unreadable"):  # which may change without a trace
+                    if not words[0].startswith("unreadable"):  # may change, but not the key
                         # the line break comes first, because a kill may have cut the last line
                         lines.append("\n" + json.dumps([*file.key, row, *words]))
                     if time.monotonic() - committed > SECONDS_PER_COMMIT:

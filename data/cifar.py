@@ -1,4 +1,4 @@
-"""Dogs, foxes and wolves of CIFAR: 32 x 32 pixels, 500 per class to train on, 100 to validate.
+"""Dogs, foxes and wolves of CIFAR: 32 x 32 pixels, 500 training and 100 validation per class.
 
 CIFAR-10 has dogs but neither foxes nor wolves, CIFAR-100 has foxes and wolves but no dogs.
 
@@ -34,7 +34,7 @@ def load_cifar(
     The test pictures of CIFAR are the validation pictures. Rows are ordered by content.
 
     Args:
-        root: folder of the archives, made if it is missing; None: in the user's cache folder.
+        root: folder of the archives, created if missing; None: in the user's cache folder.
         image_size, train_size: sides in pixels of the validation and training pictures.
         seed: selects 500 of the 5,000 dogs (and 100 of the 1,000).
 
@@ -44,7 +44,7 @@ def load_cifar(
     try:
         root = Path(root or default_cache_dir() / "cifar")
     except RuntimeError as error:
-        raise DataError(f"no place for CIFAR ({error}); set data.root=FOLDER") from error
+        raise DataError(f"no folder for CIFAR ({error}); set data.root=FOLDER") from error
     sets, content = [], {}
     for split, size in (("train", train_size or image_size), ("val", image_size)):
         ten, hundred = _open(root, is_train=split == "train")

@@ -1,4 +1,4 @@
-"""From a file to pixels, in the same way for training, evaluation, prediction and the demo.
+"""Decoding of a file to pixels, the same for training, evaluation, prediction and the demo.
 
 A picture file may be hostile. Its header is checked against the limits below before any pixel is
 decoded, and every exception of a decoder becomes an `UnusableImage`.
@@ -26,8 +26,8 @@ from data.images import Pixels, UnusableImage
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
-# The key of cached pixels and verdicts: count up when a change below changes them. Pillow's version
-# also determines those of libjpeg, libwebp and so on.
+# The key of cached pixels and verdicts: increase the number when a change below changes them.
+# Pillow's version also determines those of libjpeg, libwebp and so on.
 DECODER = f"crossent-3 pillow-{PIL.__version__}"
 
 # HEIC, a format of phones, needs the package pillow-heif.
@@ -150,12 +150,12 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
                 Image.MAX_IMAGE_PIXELS = limit
     except UnusableImage:
         raise
-    except Exception as error:  # decoders fail in OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ...
         raise UnusableImage(_reason(error, content)) from error
 
 
 def _read(source: Source) -> bytes:
-    """Read a file once, so that the hash is that of the pixels."""
+    """Read a file once, so that hash and pixels are of the same content."""
     if isinstance(source, bytes):
         return source
     try:

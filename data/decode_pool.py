@@ -40,7 +40,7 @@ def decode_in_order(
 
     Args:
         sizes: sides in pixels, as in `data.decode.inspect`.
-        window: the largest number of files in work at once, 1 or more; 16 per worker by default.
+        window: the largest number of files in progress, 1 or more; 16 per worker by default.
         num_workers: one per CPU by default.
     """
     num_workers = num_workers or num_cpus()
@@ -50,7 +50,7 @@ def decode_in_order(
     while in_hand:
         try:
             yield from _decode(in_hand, todo, sizes, num_workers)
-        except BrokenProcessPool:  # one of the files in hand has ended its worker process
+        except BrokenProcessPool:  # one of these files has ended its worker process
             if window > 1:
                 suspects = list(in_hand)
                 in_hand.clear()
@@ -82,7 +82,7 @@ def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
 def _decode(
     in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int], num_workers: int
 ) -> Iterator[Result]:
-    """Yield the results of the files in hand, and replace each by the next file."""
+    """Yield the results of the files in progress, and replace each by the next file."""
     with start_workers(min(num_workers, len(in_hand))) as pool:
         futures = deque(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE) for path in in_hand)
         while futures:
@@ -124,7 +124,7 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _check_workers_start() -> None:
-    """Raise if workers cannot start at all: no file is to blame for that."""
+    """Raise RuntimeError if workers cannot start at all, which is not the fault of a file."""
     try:
         with start_workers(1) as pool:
             pool.submit(os.getpid).result()

@@ -21,7 +21,7 @@ NUM_SHOWN = 10  # lines of each list
 def examine(
     root: str | Path, image_size: int, split: Split, decoding: Decoding, group: str | None
 ) -> dict[str, Any]:
-    """Decode every file as training would, and draw the split that training would draw.
+    """Decode every file and draw the split as training does; return the findings.
 
     A folder that cannot be trained on is examined too; the first of `repairs` says why it cannot.
 
@@ -103,7 +103,7 @@ def page(found: Mapping[str, Any]) -> str:
     for pair in found["duplicates"]:
         where = "under two labels" if pair["across_classes"] else "with one label"
         where += ", in train and in val" if pair["across_splits"] else ""
-        joint = "  is  " if pair["kind"] == "same" else "  is nearly  "
+        joint = "  equals  " if pair["kind"] == "same" else "  resembles  "
         pairs.setdefault(where, []).append(joint.join(pair["paths"]))
     sections = {
         "Classes": [

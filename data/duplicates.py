@@ -1,7 +1,7 @@
-"""Find the files that show one picture, among hundreds of thousands.
+"""Find files that show the same picture, among hundreds of thousands.
 
-The row-wise difference hash is folklore (N. Krawetz, "Kind of Like That", 2013). Ours also takes
-the column-wise differences, which halves the bits that unrelated pictures share.
+The row-wise difference hash is well known (N. Krawetz, "Kind of Like That", 2013). Ours also
+takes the column-wise differences, which halves the bits that unrelated pictures share.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 NUM_BITS = 128
-# Two hashes this close are one picture. Among 581 photographs, of which 149 exist in two sizes,
-# pairs that look the same are 0 to 9 bits apart, unrelated ones 19 and more. Saving at a lower
-# quality, halving the size or trimming 1 % stays within 10 for 96 % of them.
+# Hashes this close count as the same picture. Among 581 photographs, of which 149 exist in two
+# sizes, pairs that look the same are 0 to 9 bits apart, unrelated ones 19 and more. Saving at a
+# lower quality, halving the size or trimming 1 % stays within 10 for 96 % of them.
 MAX_DISTANCE = 10
 # Pictures with little content (one colour, a gradient) have similar hashes without being the same.
 _MIN_BITS_SET, _MAX_BITS_SET = 12, NUM_BITS - 12
@@ -40,12 +40,12 @@ def difference_hash(image: Image.Image) -> int:
 
 
 def duplicate_pairs(sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
-    """Pair files with equal content or nearly equal look.
+    """Pair files with equal content or nearly equal pictures.
 
     Files with equal content or equal hashes are paired with the next one only, which is enough to
     group them. The search is not quadratic: of `MAX_DISTANCE` + 2 bands of bits, two near hashes
     agree in at least two, so only hashes that agree in two bands are compared. Where more than
-    `MAX_STEPS` hashes agree (digits, icons), each is compared with so many others only.
+    `MAX_STEPS` hashes agree (digits, icons), each is compared with that many others only.
 
     Shape:
         returns (P, 2) indices i < j.
@@ -96,7 +96,7 @@ def prints_of(sha256s: Sequence[str], hashes: Sequence[int]) -> bytes:
 
 
 def seen_before(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
-    """Return (N,) whether each of N new files shows a picture of the old ones, or nearly so.
+    """Return (N,) whether each of N new files shows the same or nearly the same as an old one.
 
     Args:
         old, new: as from `prints_of`.

@@ -12,9 +12,9 @@ from data import DataError
 from data.advice import plural, some
 from data.images import File, FileTable, Unusable, printable
 
-# Files of systems and tools. Names that start with a dot are skipped too.
+# Files that operating systems and tools leave. Names that start with a dot are skipped too.
 _DEBRIS = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
-# Files that people keep beside their pictures. They are counted, not called damaged pictures.
+# Files that people keep beside their pictures. They are counted, not reported as damaged.
 _SIDECARS = frozenset(
     ".txt .md .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .html .htm .pdf .doc .docx .py"
     " .ipynb .sh .log .db .sqlite .npy .npz .pkl .pt .pth .safetensors .parquet .tfrecord .zip"
@@ -33,8 +33,8 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*.
 
     Args:
-        group: which files stay on one side of the split: those in one "folder" below the class, or
-            those with the same match of this regular expression in their path.
+        group: which files stay in the same split: "folder" for those in one folder below the
+            class, or those with the same match of this regular expression in their path.
         to_train: refuse folders that are probably not classes.
 
     Raises:
@@ -52,7 +52,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
 
 
 def list_files(root: str | Path) -> FileTable:
-    """Find every file below a root, whatever its folders are called."""
+    """Find every file below a root, with any names of folders."""
     root = _checked(root)
     return _search(root, [NO_CLASS], [(root, 0, "train")])
 
@@ -66,7 +66,7 @@ def group_of(path: str, folder: str, group: str | None) -> str:
 
 
 def about_groups(files: Sequence[File], group: str | None) -> list[str]:
-    """Say how many files have no group, if `group` is set.
+    """Return a warning about files without a group, if `group` is set.
 
     Raises:
         DataError: no file has a group.
@@ -75,12 +75,12 @@ def about_groups(files: Sequence[File], group: str | None) -> list[str]:
     if not group or not alone:
         return []
     if len(alone) == len(files):
-        raise DataError(f"data.group={group} puts no file into a group, such as {some(alone)}")
+        raise DataError(f"data.group={group} gives no file a group, for example {some(alone)}")
     return [f"data.group={group}: {plural(len(alone), 'file')} in no group: {some(alone)}"]
 
 
 def class_name(name: str) -> str:
-    """Return a class name as text in one form: Unicode can write many letters in two ways."""
+    """Return a class name in one Unicode form (NFC): many letters can be written in two ways."""
     return printable(unicodedata.normalize("NFC", name))
 
 
@@ -140,7 +140,7 @@ def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | N
     forms, cases = Counter(map(class_name, spellings)), Counter(map(str.casefold, class_names))
     if twice := [name for name in class_names if forms[name] > 1]:
         table.warnings.append(
-            f"folders that Unicode writes in two ways are one class: {some(twice)}"
+            f"folder names that differ only in Unicode form are one class: {some(twice)}"
         )
     if alike := [name for name in class_names if cases[name.casefold()] > 1]:
         table.warnings.append(
@@ -201,7 +201,7 @@ def _search(
     places: Sequence[tuple[Path, int, str]],
     group: str | None = None,
 ) -> FileTable:
-    """Search folders of a label and a split, following links, each folder once."""
+    """Search `places`, each with its label and split; follow links, but search a folder once."""
     files: list[File] = []
     unusable: list[Unusable] = []
     sidecars: Counter[str] = Counter()
@@ -233,12 +233,12 @@ def _search(
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
-        warnings.append(f"{plural(sidecars.total(), 'file')} skipped by name ({kinds})")
+        warnings.append(f"{plural(sidecars.total(), 'file')} skipped by extension ({kinds})")
     return FileTable(root, class_names, files, unusable, warnings)
 
 
 def stamp(path: str) -> tuple[int, int]:
-    """Return size and time of change; -1 if there is no such file."""
+    """Return the size and the time of change of a file; -1 if there is no such file."""
     try:
         status = os.stat(path)
         return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-Key = tuple[str, int, int]  # path, size and time of change; another one for another content
+Key = tuple[str, int, int]  # path, size and time of change, which identify the content
 
 
 class UnusableImage(ValueError):
@@ -35,7 +35,7 @@ class File:
     path: str  # below the root; it may contain bytes that are not UTF-8
     label: int  # an index into the class names
     split: str = ""  # "train" or "val"; "" if the split is to be drawn
-    group: str = ""  # files of one group stay on one side of the split; "" is no group
+    group: str = ""  # files of one group stay in the same split; "" is no group
     num_bytes: int = -1  # -1 if it could not be read
     changed_ns: int = -1  # the later of mtime and ctime: `mv` and `cp -p` keep the mtime
 
@@ -92,7 +92,7 @@ class ImageSet:
     images: Pixels
     labels: Labels
     names: list[str]  # (N,) "drawing 17", or a path below the root; `printable` shows it
-    prints: bytes = b""  # as from `data.duplicates.prints_of`, to recognise the pictures later
+    prints: bytes = b""  # hashes from `data.duplicates.prints_of`, to recognise the pictures
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,4 +1,4 @@
-"""From a table of files to a data set: decode, find duplicates, split."""
+"""Make a data set from a table of files: decode, find duplicates, split."""
 
 import os
 from collections import Counter
@@ -36,7 +36,7 @@ class Split:
 
     val_fraction: float  # share of each class for validation, above 0 and below 1
     seed: int
-    num_folds: int | None = None  # if given, fold number `fold` of so many validates instead
+    num_folds: int | None = None  # if given, fold `fold` of this many validates instead
     fold: int = 1
 
 
@@ -59,7 +59,7 @@ def load_folder(
         split: not used if there is a val folder.
         train_size: side of the training pictures in pixels.
         on_bad: "skip" leaves out the files that cannot be used and lists them; "error" raises.
-        group: which pictures stay on one side of the split, as in `list_folder`.
+        group: which pictures stay in the same split, as in `list_folder`.
 
     Raises:
         DataError: what is wrong with the folder, in one sentence.
@@ -83,7 +83,7 @@ def load_folder(
 def load_folder_for_evaluation(
     root: str | Path, class_names: Sequence[str], image_size: int, decoding: Decoding
 ) -> Data:
-    """Load all pictures of a folder, or of its val, as validation pictures of a model.
+    """Load all pictures of a folder, or of its val folder, as validation pictures of a model.
 
     Raises:
         DataError: as in `load_folder`; or the folder has a class that the model does not know.
@@ -142,7 +142,7 @@ class Catalog:
         return self.files[i].label != self.files[j].label, self.splits[i] != self.splits[j]
 
     def lacks(self) -> list[str]:
-        """Return what is missing for a training."""
+        """Return what is missing for training."""
         found = []
         for name, count in self.counts("train").items():
             if not count:
@@ -152,7 +152,7 @@ class Catalog:
                     f" ({_named(bad) or 'its folder is empty'}): add some, or remove the class"
                 )
         if "val" not in self.splits and self.files:
-            why = "add different ones (near-duplicates and groups stay together, first in train)"
+            why = "add different ones (near-duplicates and groups stay together; train comes first)"
             if self.files[0].split:
                 why = "val has no usable picture; add some of every class, or remove val"
             found.append(f"no picture is left for validation: {why}")

@@ -1,4 +1,4 @@
-"""From stored pixels to the input of a model. Every model file contains this description."""
+"""Conversion of stored pixels to the input of a model; every model file describes it."""
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache

@@ -16,7 +16,7 @@ class EpochSampler:
 
     An epoch has M slots, each with its own augmentation: one slot per sample, or, if balanced, as
     many slots per class as the largest class has pictures. Batches have at most `batch_size` slots
-    and differ by at most one: in a short last batch, each sample would have a larger weight.
+    and differ by at most one: in a short last batch, each sample would have too large a weight.
     """
 
     ORDER, FILL = 0, 1  # purposes of the generators

@@ -1,7 +1,7 @@
 """The split into train and val, a function of the content of the files and the seed.
 
 Groups of files are ordered by SHA-256(seed, smallest hash in the group). So names and the order of
-the files do not matter, and a new picture moves hardly any other to the other side.
+the files do not matter, and a new picture moves hardly any other to another split.
 """
 
 import hashlib
@@ -59,8 +59,8 @@ def draw_folds(
 ) -> list[int]:
     """Return the fold of each file, from 1; each class is spread evenly over the folds.
 
-    The largest groups come first. Each goes to the fold with the fewest pictures of its classes,
-    among these to the smallest one. The arguments are those of `split_train_val`.
+    The largest groups come first. Each goes to the fold with the fewest pictures of its classes, or
+    to the smallest of several such folds. The arguments are those of `split_train_val`.
 
     Example:
         >>> draw_folds(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 2, seed=0)

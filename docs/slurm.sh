@@ -4,9 +4,9 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --time=04:00:00
 #SBATCH --signal=TERM@120
-# A training on two machines: sbatch docs/slurm.sh. The folder of the run, the pictures and the cache
-# (data.cache_dir) are on a file system that both see. Two minutes before its time is over the job
-# saves itself; submitted again it goes on, since --resume takes over where a checkpoint lies.
+# Train on two machines: sbatch docs/slurm.sh. The run folder, the pictures and the cache
+# (data.cache_dir) must be on a file system that both machines share. Two minutes before its time
+# limit the job saves the run; submit it again to resume from that checkpoint.
 set -euo pipefail
 RUN=${RUN:-runs/slurm}
 HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)

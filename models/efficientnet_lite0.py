@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: 3.4 million parameters before the head, with published weights of ImageNet.
+"""EfficientNet-Lite0: 3.4 million parameters before the head, with published ImageNet weights.
 
 Source: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks";
 Liu 2020, "Higher accuracy on vision models with EfficientNet-Lite" (TensorFlow's blog): no
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.head import Head
 from models.libraries import Published, read_pth
 
-# Repeats, kernel size, stride of the first, expansion of the channels, output channels.
+# Repeats, kernel size, stride of the first repeat, expansion of the channels, output channels.
 GROUPS = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -30,8 +30,8 @@ IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # what the published weights 
 class ConvNorm(nn.Module):
     """A convolution, batch normalisation and ReLU6.
 
-    In evaluation mode, as of a frozen body, the weights of the convolution include the
-    normalisation, which would take a third of the time.
+    In evaluation mode, which a frozen body uses too, the normalisation is folded into the weights
+    of the convolution: separately it would take a third of the time.
     """
 
     def __init__(
@@ -69,7 +69,9 @@ def padded_for_stride_2(x: Tensor, kernel: int) -> Tensor:
 
 
 class InvertedResidual(nn.Module):
-    """1 x 1 to more channels, a filter per channel, 1 x 1 to fewer channels; plus x if it fits.
+    """A 1 x 1 convolution to more channels, a depthwise one, and a 1 x 1 one to fewer channels.
+
+    The input x is added if the shapes agree.
 
     Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks".
     """
@@ -90,7 +92,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """A stem, sixteen inverted residuals, a 1 x 1 convolution, a mean and a linear layer.
+    """A stem, sixteen inverted residuals, a 1 x 1 convolution, mean pooling and a linear layer.
 
     Args:
         num_classes: K.

@@ -51,7 +51,7 @@ def is_of_head(model: nn.Module, name: str) -> bool:
 
 
 def freeze_body(model: nn.Module) -> None:
-    """Train only the head: the body runs without gradients and stores no activations."""
+    """Freeze all but the head: the body runs without gradients and stores no activations."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_of_head(model, name))
 

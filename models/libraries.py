@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.head import head_name
 
 LIBRARIES = ("torchvision", "timm")
-# They have no linear layer at the end, a second output, or other names in their weight files.
+# Models without a linear layer at the end, with a second output, or with other names of weights.
 UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
 RGB = tuple[float, float, float]
 
@@ -23,7 +23,7 @@ class Published:
     """The weights that `model.weights=DEFAULT` names, and the preprocessing they need."""
 
     image_size: int  # pixels, both sides
-    mean: RGB  # of values from 0 to 1, as std
+    mean: RGB  # of values from 0 to 1; the same for std
     std: RGB
     load: Callable[[], dict[str, Tensor]]  # raises ValueError if they cannot be loaded
 

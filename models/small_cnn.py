@@ -21,11 +21,11 @@ class Stage(nn.Sequential):
 
 
 class SmallCNN(nn.Module):
-    """Four stages, each half as wide and high and twice as deep; an average; one linear layer.
+    """Four stages, each with half the height and width, then mean pooling and a linear layer.
 
     Args:
         num_classes: K.
-        width: channels of the first stage; the last has 8 times as many.
+        width: channels of the first stage; each later stage doubles their number.
         dropout: probability of dropping a feature before the linear layer.
 
     Shape:

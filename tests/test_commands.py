@@ -28,13 +28,13 @@ def python(program, **environment):
 
 @pytest.fixture
 def train(tmp_path):
-    """Call train.py, or python -m crossent: words in; standard output and error out."""
+    """Call train.py, or python -m crossent; return standard output and error."""
     return lambda *words, status=0: Command(tmp_path, *words).end(status, timeout_s=300)
 
 
 @pytest.fixture
 def crossent(train):
-    """Call python -m crossent: words in, standard output out."""
+    """Call python -m crossent; return standard output."""
     return lambda *words, status=0: train("crossent", *words, status=status)[0]
 
 
@@ -89,7 +89,7 @@ def test_train_prints_where_E_starts_and_leaves_the_run_folder(smoke_run, smoke_
 
 
 def test_E_falls_from_the_first_epoch(train, tmp_path):
-    """Promise 6, on the smallest config of the project."""
+    """Use configs/smoke.yaml, the smallest config."""
     words = ("-c", "configs/smoke.yaml", "train.threads=1", "--out", tmp_path / "a")
     out = train(*words)[0]
     records = map(json.loads, (tmp_path / "a" / "metrics.jsonl").read_text().splitlines())
@@ -120,7 +120,7 @@ def test_compare_needs_the_same_pictures(smoke_run, train, crossent, pictures, t
     other = tmp_path / "other"
     train(*SMOKE, "train.epochs=1", "data.num_images=30", "--out", other)
     _, err = train("crossent", "compare", smoke_run.path, other, status=2)
-    assert "other validation pictures" in err and "--data" in err and err.count("\n") == 1
+    assert "different validation pictures" in err and "--data" in err and err.count("\n") == 1
     words = ("compare", smoke_run.path, other, "--data", pictures)
     out, found = crossent(*words), json.loads(crossent(*words, "--json"))
     assert out.startswith("4 pictures, the same for all")
@@ -210,10 +210,10 @@ def test_own_pictures_that_move_and_change(train, crossent, tmp_path):
         (("-c", "missing.yaml"), "missing.yaml: No such file"),
         (("--dry-run", "data.root=missing"), "missing: no such folder"),
         (("--dry-run", *SMOKE, "loss.class_weights=[1, 2]"), "has 2 numbers; expected 3"),
-        (("crossent", "predict", "none", "a.jpg"), "none: no such file; expected a run"),
+        (("crossent", "predict", "none", "a.jpg"), "none: no such file; expected a model"),
         (("crossent", "report", "configs"), "is not a run folder"),
         (("crossent", "compare", "missing"), "compare needs two runs or more"),
-        (("crossent", "explain", "README.md"), "no IMAGE is named"),
+        (("crossent", "explain", "README.md"), "IMAGE is missing"),
         (("crossent", "sweep"), "either -c SWEEP.yaml or --resume FOLDER"),
         (("crossent", "doctor"), "name a folder of pictures"),
         (("crossent", "verify-resume", "--kills", "0"), "expected 1 or more"),
@@ -259,7 +259,7 @@ def test_without_a_command_all_are_listed(in_process, capsys):
 
 
 def test_help_and_settings_need_no_heavy_import():
-    """DESIGN: --help answers in under half a second. An import can be tested, a clock cannot."""
+    """So --help answers in under half a second; unlike the time, imports can be tested."""
     program = (
         "import contextlib, runpy, sys\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'pydantic'}\n"

@@ -57,7 +57,7 @@ def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path):
     assert f"{run / 'metrics.jsonl'}: No such file" in said
     run.touch()
     said = the_line(tmp_path, *SMOKE, "--out", run / "below")
-    assert f"{run / 'below'} cannot be made: Not a directory" in said
+    assert f"{run / 'below'} cannot be created: Not a directory" in said
 
 
 def damage(path, name, value):
@@ -76,7 +76,7 @@ def damage(path, name, value):
 
 HEAD, MOMENTUM = "model.head.weight", "optimizer.momentum_buffer.head.weight"
 DAMAGES = {
-    "other kind": (("kind", "other"), "is no checkpoint but a file of kind 'other'"),
+    "other kind": (("kind", "other"), "is not a checkpoint but a file of kind 'other'"),
     "lacks a weight": ((HEAD, None), "another model: head.weight is missing in the file"),
     "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) in the file and (3,) in"),
     "NaN weight": ((HEAD, float("nan")), f"{HEAD} holds numbers that are not finite"),

@@ -88,8 +88,8 @@ def test_what_cannot_be_resumed_is_refused(copy, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".config.yaml.x.tmp").touch()
     for words, reason in [
-        (("--resume", tmp_path / "empty"), "holds no run: it has no config.yaml"),
-        (("--resume", tmp_path / "missing"), "holds no run: it has no config.yaml"),
+        (("--resume", tmp_path / "empty"), "is not a run folder: it has no config.yaml"),
+        (("--resume", tmp_path / "missing"), "is not a run folder: it has no config.yaml"),
         ((*SMOKE, "--resume", copy.path), "has its own settings; leave out -c tests/tiny.yaml"),
     ]:
         assert run_main(train_main, list(map(str, words))) == 2
@@ -157,7 +157,7 @@ def verify(tmp_path, monkeypatch, capsys):
 
 def test_verify_resume_kills_and_passes(verify):
     lines = verify("--kills=2", *SMOKE, status=0).out.splitlines()
-    assert lines[0].startswith("straight: ")
+    assert lines[0].startswith("uninterrupted: ")
     assert [line[:11] for line in lines[1:-1]] == ["kill 1 of 2", "kill 2 of 2"]
     assert lines[-1] == "PASS: the same tensors, the same lines"
 

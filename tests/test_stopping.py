@@ -36,7 +36,7 @@ def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step
     stopped = Command(tmp_path, *SMOKE, "--out", run.path, mishap=Mishap(name, place, step))
     out, err = stopped.end(STATUS[name])
     what = f"saved in {run.last}" if step > 0 else "there is nothing to save yet"
-    assert f"{name}: {what}; go on with: python train.py --resume {run.path}" in out
+    assert f"{name}: {what}; resume with: python train.py --resume {run.path}" in out
     assert err == ""
     Command(tmp_path, "--resume", run.path).end(status=0)
     assert first_difference(smoke_run, run) is None

@@ -1,4 +1,4 @@
-"""What the contenders share: arguments, model, hyperparameters, the log, and the loop of two."""
+"""Code for all contenders: arguments, model, hyperparameters, the log, and a training loop."""
 
 import argparse
 import json

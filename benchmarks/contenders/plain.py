@@ -1,7 +1,7 @@
 """A plain PyTorch loop, as its tutorials write it: ImageFolder, DataLoader, transforms v2, SGD with
 a learning rate that falls along half a cosine.
 
-With --tuned it has what PyTorch's performance guide adds: bf16, channels_last, workers that stay.
+With --tuned it has what PyTorch's performance guide adds: bf16, channels_last, persistent workers.
 """
 
 import argparse

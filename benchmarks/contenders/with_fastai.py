@@ -1,6 +1,6 @@
 """fastai: ImageDataLoaders, aug_transforms on whole batches, a Learner.
 
-Its mixed precision is for CUDA only, so it trains in float32. It leaves out what does not fill a
+Its mixed precision is for CUDA only, so it trains in float32. It drops the last, incomplete
 batch.
 """
 

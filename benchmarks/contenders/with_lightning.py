@@ -1,4 +1,4 @@
-"""Lightning: a LightningModule and the Trainer, with bf16-mixed and workers that stay."""
+"""Lightning: a LightningModule and the Trainer, with bf16-mixed and persistent workers."""
 
 import logging
 import tempfile

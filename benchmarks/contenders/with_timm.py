@@ -1,7 +1,7 @@
 """timm's datasets, loaders, optimizer, schedule and loss in the loop of its train.py, with bf16.
 
-A rotation is put into its transforms, which know none outside of AutoAugment. Its loader leaves
-out what does not fill a batch.
+A rotation is added to its transforms, which have none outside of AutoAugment. Its loader drops the
+last, incomplete batch.
 """
 
 import argparse

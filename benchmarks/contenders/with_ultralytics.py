@@ -1,6 +1,6 @@
-"""ultralytics' trainer of classifiers, with a model of one's own through `get_model`.
+"""ultralytics' trainer of classifiers, with our model through `get_model`.
 
-On a CPU it allows no workers and no mixed precision; it knows no rotation for classifiers. With
+On a CPU it allows no workers and no mixed precision; it has no rotation for classifiers. With
 --tuned it keeps decoded pictures in memory (cache="ram").
 """
 
@@ -23,7 +23,7 @@ VALIDATED: list[Tensor] = []  # logits of one validation, of the averaged weight
 
 
 class Net(ClassificationModel):
-    """Our network in the place of one that is described in YAML."""
+    """Our network instead of one that is described in YAML."""
 
     def __init__(self, root: Path) -> None:
         nn.Module.__init__(self)

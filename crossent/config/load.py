@@ -44,7 +44,7 @@ class Loaded:
     """The settings of a run, and the origin of each value.
 
     `origins` has every dotted name: {"optim.lr": "configs/photos.yaml:14", "seed": "default"}.
-    `kept` names the settings given together with `model.weights` or later, which do not follow it.
+    `kept` names the settings given together with `model.weights` or later: they do not follow it.
     """
 
     settings: Settings
@@ -84,10 +84,10 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
 
 
 def settings_from_dict(values: object, where: str | Path) -> Settings:
-    """Return the settings that a checkpoint or a model file holds.
+    """Return the settings in a checkpoint or a model file.
 
     Raises:
-        UserError: another version of crossent, with other settings, has written `where`.
+        UserError: another version of crossent, with other settings, wrote `where`.
     """
     try:
         return Settings.model_validate(values)
@@ -115,20 +115,20 @@ def refuse(mistakes: Sequence[str]) -> None:
 def file_layers(
     path: str, mistakes: list[str], sections: Collection[str] = SECTIONS
 ) -> list[Layer]:
-    """Read a config and the files that it starts from; return the most basic one first.
+    """Read a config and the files that it starts from; return the last `base` first.
 
     Args:
-        mistakes: gains one line per thing that cannot be read.
+        mistakes: one line is added per mistake.
         sections: names of the mappings whose values are settings.
     """
     layers: list[Layer] = []
     seen: list[str] = []
     asked_by = ""  # the line that names the file, such as "fox.yaml:1: base: "
     while True:
-        shown = shorten(path, 4096)  # Linux takes no longer path
+        shown = shorten(path, 4096)  # the longest path on Linux
         try:
             if os.path.realpath(path) in seen:
-                raise ValueError("starts from itself; remove one base of the circle")
+                raise ValueError("starts from itself; remove one of these `base` lines")
             seen.append(os.path.realpath(path))
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 node, problems = read_yaml(file.read(MAX_CHARS + 1))
@@ -159,7 +159,7 @@ def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
         # A path may contain `: ` or ` #`, so only a list, a mapping or a quoted text is YAML.
         node, problems = read_yaml(text) if text[:1] in "[{\"'" else (read_word(text), [])
         if not (name and text):
-            problems = [(1, "expected section.key=value, such as optim.lr=0.1; nothing is null")]
+            problems = [(1, "expected section.key=value, such as optim.lr=0.1; for no value: null")]
         if problems or node is None:
             mistakes.append(f"{origin}: {problems[0][1]}")
         else:
@@ -170,7 +170,7 @@ def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
 def merge(layers: Iterable[Layer]) -> Layer:
     """Return the last value of each name.
 
-    A layer that says where the pictures are, and not what they are, replaces drawings by a folder.
+    A layer that sets data.root or data.labels, but not data.source, changes drawings to folder.
     """
     given: Layer = {}
     for layer in layers:
@@ -186,7 +186,7 @@ def check(model: type[Model], given: Mapping[str, Given]) -> tuple[Model | None,
     """Validate values; return the model, and one line per mistake with its origin."""
     known = list(fields_of(model))
     sections = {name.rpartition(".")[0] for name in known}
-    # pydantic sees unknown keys of a section too: it then looks for no contradictions in there
+    # pydantic gets unknown keys of a section too; it then does not look for contradictions there
     names = [n for n in given if n.rpartition(".")[0] in sections and n not in sections]
     settings, wrong = None, {}
     try:
@@ -198,7 +198,7 @@ def check(model: type[Model], given: Mapping[str, Given]) -> tuple[Model | None,
 
 
 def in_words(error: ValidationError) -> dict[str, str]:
-    """Return a sentence by the name of each setting that is wrong or contradicts another one."""
+    """Return by name a sentence for each setting that is wrong or contradicts another one."""
     found = {}
     for item in error.errors(include_url=False):
         name, text = ".".join(map(str, item["loc"][:2])), item["msg"].removeprefix("Value error, ")
@@ -215,7 +215,7 @@ def in_words(error: ValidationError) -> dict[str, str]:
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:
-    """Return what is wrong with a name: a typing error, another section, or itself a section."""
+    """Return what is wrong with a name: misspelt, in the wrong section, or itself a section."""
     inside = [other for other in known if other.startswith(f"{name}.")]
     if inside:
         return f"{name} is a section, not a value; write its settings below it, such as {inside[0]}"

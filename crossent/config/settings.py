@@ -13,7 +13,7 @@ from crossent.config.yaml_text import format_value, yaml_lines
 
 
 def expect(words: str) -> WrapValidator:
-    """Replace pydantic's errors, of which a union has one per type, by one in these words."""
+    """Replace pydantic's errors (a union has one per type) by one with these words."""
 
     def validate(value: Any, pydantic_s: Callable[[Any], Any]) -> Any:
         try:
@@ -30,7 +30,7 @@ def setting(default: Any, description: str, **bounds: Any) -> Any:
 
 
 def known_model(name: str) -> str:
-    """Refuse a name that is neither one of our models nor looks like one of a library."""
+    """Refuse a name that is neither one of our models nor of the form LIBRARY/NAME."""
     if name == "small_cnn" or name.startswith(("torchvision/", "timm/")):
         return name
     from models import MODELS, libraries  # takes seconds: not for the default
@@ -39,11 +39,11 @@ def known_model(name: str) -> str:
         return name
     own = ", ".join(map(repr, MODELS))
     example = name if name in libraries.names("torchvision") else "resnet18"
-    raise ValueError(f"Input should be {own}, 'timm/NAME' or such as 'torchvision/{example}'")
+    raise ValueError(f"Input should be {own}, 'timm/NAME' or, for example, 'torchvision/{example}'")
 
 
 def known_pattern(text: str) -> str:
-    """Refuse what is no regular expression."""
+    """Refuse a text that is not a regular expression."""
     try:
         re.compile(text)
     except re.error as error:
@@ -51,7 +51,7 @@ def known_pattern(text: str) -> str:
     return text
 
 
-# Relative to the working directory, as in a shell. No file system takes NUL.
+# Relative to the working directory, as in a shell. No file system allows NUL.
 PathText = Annotated[
     str,
     Field(pattern=r"^[^\x00]+$"),
@@ -69,7 +69,7 @@ Three = tuple[ShareAbove0, ShareAbove0, ShareAbove0]
 RGB = Annotated[Three, Field(strict=False), expect("three numbers in (0, 1]")]
 Weights = Annotated[
     Literal["none", "balanced"] | Annotated[tuple[Positive, ...], Field(strict=False)],
-    expect("'none', 'balanced' or a list with a number above 0 for each class"),
+    expect("'none', 'balanced' or a list with one number above 0 per class"),
 ]
 Device = Annotated[
     str,
@@ -105,7 +105,7 @@ class DataSettings(Section):
     fold: int | None = setting(None, "train only this fold, counted from 1", ge=1, le=100)
     seed: Seed | None = setting(None, "seed of the split and the drawings; null: as seed")
     num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
-    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: all equally often")
+    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: all classes equally")
     workers: int | None = setting(None, "processes that decode; null: one per CPU", ge=1, le=1024)
     cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
     cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
@@ -130,13 +130,13 @@ class DataSettings(Section):
         if is_folder and self.root is None and self.labels is None:
             found.append("data.source folder needs data.root=FOLDER, the folder of the pictures")
         if self.labels is not None and (self.root is not None or not is_folder):
-            found.append("data.labels needs data.source folder, and takes the place of data.root")
+            found.append("data.labels needs data.source folder, and replaces data.root")
         if self.group is not None and not is_folder:
             found.append("data.group needs data.source folder")
         if self.source not in ("folder", "cifar") and self.root is not None:
             found.append(f"data.root is not read with data.source {self.source}; use folder")
         if (self.fold or 0) > (self.folds or 0):
-            found.append("data.fold is one of data.folds, which says how many there are")
+            found.append("data.fold must be from 1 to data.folds, the number of folds")
         elif self.folds and not is_folder:
             found.append("data.folds needs data.source folder: other sources have a fixed split")
         if found:
@@ -156,14 +156,14 @@ class ModelSettings(Section):
 class LossSettings(Section):
     """The loss E."""
 
-    label_smoothing: float = setting(0.0, "share of each label spread over all classes", ge=0, lt=1)
+    label_smoothing: float = setting(0.0, "share of the label spread over all classes", ge=0, lt=1)
     class_weights: Weights = setting("none", "balanced: rare classes weigh more; or one per class")
 
 
 class OptimSettings(Section):
     """SGD."""
 
-    lr: Positive = setting(0.07, "highest learning rate")
+    lr: Positive = setting(0.07, "peak learning rate")
     body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
     momentum: float = setting(0.9, "share of the last step in the next one", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "strength of the L2 penalty on the weights", ge=0)
@@ -173,7 +173,7 @@ class OptimSettings(Section):
 class ScheduleSettings(Section):
     """The learning rate: a linear warm-up, then half a cosine."""
 
-    warmup: Share = setting(0.2, "share of all steps")
+    warmup: Share = setting(0.2, "share of all steps in which the rate rises")
     final: Share = setting(0.0, "last learning rate, as a share of lr")
 
 
@@ -183,7 +183,7 @@ class TrainSettings(Section):
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
     minutes: Positive | None = setting(None, "train for this long instead of epochs")
     patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
-    ema: Positive | None = setting(0.3, "epochs, half-life of the mean of the weights; null: off")
+    ema: Positive | None = setting(0.3, "half-life of the mean of the weights, epochs; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     keep: Literal["best", "last"] = setting("best", "epoch whose model is kept; best: smallest E")
@@ -193,7 +193,7 @@ class TrainSettings(Section):
         0.0, "alpha of the Beta distribution for mixing pairs; 0: off", ge=0, le=100
     )
     device: Device = setting("auto", "auto: a GPU if there is one")
-    checkpoint_every: Every = setting(60.0, "seconds, or 500 steps; a killed run loses no more")
+    checkpoint_every: Every = setting(60.0, "seconds, or '500 steps'; a kill loses no more")
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
     threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
 
@@ -242,7 +242,7 @@ def flat_values(settings: Settings) -> dict[str, Any]:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by dotted name as pydantic takes them: {"seed": 0, "data": {...}}."""
+    """Return values by dotted name in the form that pydantic reads: {"seed": 0, "data": {...}}."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, _, key = name.rpartition(".")

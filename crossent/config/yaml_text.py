@@ -1,7 +1,7 @@
 """Read YAML as nodes with line numbers, and write values as YAML.
 
-PyYAML reads the text, with the words of YAML 1.2. Tags, anchors, aliases and duplicate keys are
-refused, and size and depth are limited: no text can run code or take long.
+PyYAML reads the text, with the scalar types of YAML 1.2. Tags, anchors, aliases and duplicate keys
+are refused, and size and depth are limited: no text can run code or take long to read.
 """
 
 import json
@@ -67,14 +67,14 @@ def flatten(
         name = prefix + key.value
         if name in sections and isinstance(value, yaml.MappingNode):
             found |= flatten(value, sections, f"{name}.")
-        # A section whose lines are all commented out is empty, and gives nothing.
+        # A section whose lines are all commented out is empty, and sets nothing.
         elif name not in sections or value.value != "":
             found[name] = value_of(value), key.start_mark.line + 1
     return found
 
 
 def format_value(value: Any) -> str:
-    """Write a value on one line of YAML: as JSON, but a word without quotes.
+    """Return a value as one line of YAML: as JSON, but a word without quotes.
 
     Example:
         >>> format_value("../photos"), format_value(("1e3", 1000.0, None, True))
@@ -88,7 +88,7 @@ def format_value(value: Any) -> str:
 
 
 def yaml_lines(values: Mapping[str, object], comments: Mapping[str, str] | None = None) -> str:
-    """Write values by dotted name as sections, one value per line, each with its comment."""
+    """Return values by dotted name as sections, one value per line, each with its comment."""
     lines: list[str] = []
     section = ""
     for name, value in values.items():
@@ -108,7 +108,7 @@ def shorten(text: str, limit: int = 60) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's loader, which refuses what a config does not need; after `problems` it goes on."""
+    """PyYAML's loader, which refuses what a config does not need; it collects `problems`."""
 
     def __init__(self, text: str) -> None:
         self.problems: list[Problem] = []

@@ -32,7 +32,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second side minus the first."""
+    """The difference: the second side minus the first."""
 
     first: str
     second: str
@@ -128,7 +128,7 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def pictures_missing(differences: Floats) -> int | None:
-    """Return how many more pictures would show this difference in four of five cases.
+    """Return how many more pictures are needed to detect this difference in four of five cases.
 
     n = ((z_95% + z_80%) s / d)^2, rounded to two digits, with s the standard deviation of the
     differences and d their mean. Return None if d is 0 or there are enough pictures.

@@ -32,7 +32,7 @@ class Calibration:
     error: float  # ECE with T = 1
     by_chance: Interval  # ECE of a calibrated model on as many pictures
     temperature: float  # T, fitted on all pictures; above 1 if the model is overconfident
-    bins: Floats  # a row per bin: see `reliability`
+    bins: Floats  # one row per bin: see `reliability`
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON."""
@@ -68,7 +68,7 @@ def calibrate(outputs: Outputs) -> Calibration:
 
 
 def in_bin(outputs: Outputs) -> Floats:
-    """Return (N, bins) one-hot, a bin per tenth of the confidence; exactly 1 is in the last."""
+    """Return (N, bins) one-hot: one bin per tenth of the confidence; exactly 1 is in the last."""
     index = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     return np.asarray(np.eye(NUM_BINS)[index])
 
@@ -128,7 +128,7 @@ def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> 
     Equally confident predictions are kept or left out together. A model file contains this curve.
 
     Args:
-        num_points: the length at most; a longer curve is reduced to points at equal distances.
+        num_points: the maximum length; a longer curve is reduced to evenly spaced points.
 
     Shape:
         confidence (N,) the largest y of each picture, right (N,); N at least 1.
@@ -161,7 +161,7 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
 
     Args:
         curve: from `rejection_curve`, measured on `num_images` pictures.
-        accuracy: to promise, above 0 and below 1.
+        accuracy: the accuracy to promise, above 0 and below 1.
 
     Raises:
         ValueError: no threshold reached this accuracy.
@@ -173,7 +173,7 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
     if enough:
         return max(enough, key=lambda point: point.coverage)
     best = max(points, key=lambda point: point.interval.low)
-    needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # Wilson's interval of n right of n
+    needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # by Wilson's interval for n of n
     raise ValueError(
         f"no threshold has an accuracy whose 95 % interval begins at {accuracy:.1%} or above: with "
         f"no mistake at all that takes {needed} pictures; of {num_images} in validation, the "

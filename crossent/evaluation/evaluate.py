@@ -35,7 +35,7 @@ class Totals:
         self.count += count
 
     def numbers(self) -> list[float]:
-        """Return the sums as numbers, for processes to add up."""
+        """Return the sums as a list, which the processes add up."""
         return [self.E, self.correct, self.count]
 
     def means(self) -> dict[str, float]:

@@ -97,7 +97,7 @@ def as_text(
 
 
 def tables(scores: Scores, class_names: list[str]) -> str:
-    """Return the scores over all classes, a row per class, and the confusion matrix."""
+    """Return the scores over all classes, one row per class, and the confusion matrix."""
     num_classes = len(class_names)
     headline = (
         f"{scores.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "

@@ -61,7 +61,7 @@ class Outputs:
 
     @cached_property
     def right(self) -> Bools:
-        """(N,) whether the prediction is the label."""
+        """(N,) whether the predicted class is the label."""
         return np.asarray(self.predicted == self.labels)
 
 

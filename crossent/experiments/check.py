@@ -1,7 +1,7 @@
 """Three controls that tell a broken pipeline from a hard problem; each has an expected number.
 
 a few steps       everything can be built, E starts at ln K, every weight gets a gradient
-one batch         a batch shown again and again is learned: E goes to 0, also in validation
+one batch         a batch that is repeated is learned: E goes to 0, also in validation
 shuffled labels   random labels teach nothing: E on validation stays at the entropy of the classes
 """
 
@@ -30,7 +30,7 @@ MAX_STEPS = 150
 LOOK_EVERY = 10  # steps: the statistics of batch normalisation follow the weights with a delay
 NUM_LEARNED = 16  # pictures of the one batch
 LEARNED = 0.05  # nats: the predictions are correct and confident
-LEARNED_IN_VAL = 0.5  # nats: higher, as Pillow resizes these pictures instead of the augmentation
+LEARNED_IN_VAL = 0.5  # nats: higher, as Pillow and not the augmentation resizes these pictures
 Z_CHANCE = 3.3  # one in a thousand such controls fails by chance
 PLAIN: dict[str, Any] = {
     "data.crop": 1.0, "data.aspect": 1.0, "data.flip": 0.0, "data.rotation": 0.0,
@@ -75,7 +75,7 @@ def few_steps(settings: Settings, data: Data, max_seconds: float) -> Verdict:
 
 
 def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
-    """Check that one batch can be learned, and is then recognised in validation."""
+    """Check that one batch can be learned, and is then predicted correctly in validation."""
     size = min(NUM_LEARNED, settings.train.batch_size)
     trainer = trainer_of(with_values(settings, {**PLAIN, "train.batch_size": size}), data)
     pictures = data.train.take(np.unique(next(trainer.batches.epoch(0)).sample_ids))
@@ -110,12 +110,12 @@ def shuffled_labels(settings: Settings, data: Data, max_seconds: float) -> Verdi
     losses = losses_of(trainer, data.val)
     shares = np.bincount(data.val.labels) / len(losses)
     guessed = -np.log(shares[data.val.labels])  # (N,) E of a model that knows only the shares
-    # picture by picture, so that a rare class does not count as chance
+    # differences per picture, so that unequal classes do not widen the margin
     chance = Z_CHANCE * (guessed - losses).std() / math.sqrt(len(losses))
     E, entropy = losses.mean(), guessed.mean()
     text = (
         f"{num_steps} steps: E on validation = {E:.4f}, expected at least {entropy - chance:.4f}: "
-        f"the entropy of the classes, {entropy:.4f}, minus chance"
+        f"the entropy of the classes, {entropy:.4f}, minus a margin for chance"
     )
     return bool(entropy - E <= chance), text
 
@@ -124,7 +124,7 @@ CONTROLS = {"a few steps": few_steps, "one batch": one_batch, "shuffled labels":
 
 
 def trainer_of(settings: Settings, data: Data) -> Trainer:
-    """Return a trainer with a schedule of as many steps as a control has."""
+    """Return a trainer whose schedule has the length of a control."""
     trainer = make_trainer(settings, data)
     trainer.schedule = replace(trainer.schedule, num_steps=MAX_STEPS)
     train_mode(trainer.model)

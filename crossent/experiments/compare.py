@@ -30,7 +30,7 @@ def compare_runs(
 
     Args:
         data_root: a folder of pictures; None for the validation pictures that the runs share.
-        overrides: where these are now, such as data.root=FOLDER.
+        overrides: where the validation pictures are now, such as data.root=FOLDER.
 
     Raises:
         UserError: the runs have different classes or pictures.
@@ -57,7 +57,7 @@ def compare_runs(
         )
     title = (
         f"{len(sides[0][0].outputs):,} pictures, the same for all; in brackets 95 % intervals; "
-        f"p is that of the accuracies{title}"
+        f"p is for the accuracies{title}"
     )
     table, of_runs = [["run", "accuracy", "E"]], []
     for run in (run for side in sides for run in side):
@@ -143,6 +143,6 @@ def check_comparable(first: Measured, other: Measured) -> None:
         )
     if first.key != other.key or not np.array_equal(first.outputs.labels, other.outputs.labels):
         raise UserError(
-            f"{first.name} and {other.name} have other validation pictures (another seed, folder, "
-            "data.val_fraction or data.folds): compare them on new pictures with --data DIR"
+            f"{first.name} and {other.name} have different validation pictures (another seed, "
+            "folder, data.val_fraction or data.folds): compare them on new pictures with --data DIR"
         )

@@ -1,7 +1,7 @@
 """Runs that belong together: the folds of a cross-validation, or one config with several seeds.
 
-GROUP/group.yaml   what all have in common     GROUP/fold-1, ...   ordinary run folders
-GROUP/group.json   which runs there are        GROUP/summary.json, E-curves.png   the results
+GROUP/group.yaml   the common settings         GROUP/fold-1, ...   ordinary run folders
+GROUP/group.json   the list of runs            GROUP/summary.json, E-curves.png   the results
 """
 
 import os
@@ -27,12 +27,12 @@ from crossent.training.console import Console
 from crossent.training.run_folder import RunFolder, check_unused, read_json, write_json
 from crossent.training.signals import Interrupted
 
-if TYPE_CHECKING:  # the functions import it themselves, to keep the chains of imports short
+if TYPE_CHECKING:  # the functions import it when they need it, to keep other imports short
     from crossent.train_run import Caller
 
 
 class Group:
-    """The files of a group, and which runs it has."""
+    """The files of a group, and its runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,13 +50,13 @@ class Group:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write down what to train; raise UserError if the folder is used already."""
+        """Write what to train to the folder; raise UserError if it is already used."""
         check_unused(self.path)
-        if num_seeds:  # all with the same split, so that they can be compared
+        if num_seeds:  # all with the same split, for comparison
             self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
             split = {"data.seed": settings.data_seed}
             self.variants = {f"seed-{s}": {"seed": s, **split} for s in numbers}
-        else:  # no fold chooses its epoch by its own validation pictures
+        else:  # no fold may choose its epoch by its own validation pictures
             self.kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
             last: dict[str, Any] = {"train.keep": "last", "train.patience": None}
             self.variants = {f"fold-{k}": {"data.fold": k, **last} for k in numbers}
@@ -64,11 +64,11 @@ class Group:
         write_json(self.facts, {"kind": self.kind, "runs": self.variants})
 
     def keep_config(self, settings: Settings) -> None:
-        """Go on with other settings, if they do not change the results so far."""
+        """Store the settings, unless they would change the results so far."""
         refused = refused_differences(load_settings(self.config).settings, settings)
         if refused:
             raise UserError(
-                f"{self.path} cannot go on with settings that change its result: "
+                f"{self.path} cannot continue with settings that change its result: "
                 f"{'; '.join(refused)}. Start a new group with --out"
             )
         write_text(self.config, to_yaml(settings))
@@ -80,13 +80,13 @@ def has_folds(settings: Settings) -> bool:
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
-    """Return whether to train several runs; raise UserError for a request that makes no sense."""
+    """Return whether to train several runs; raise UserError for contradictory arguments."""
     wants_folds, wants_seeds = has_folds(settings), num_seeds is not None
     is_group = Group(resume).exists if resume else wants_folds or wants_seeds
     mistakes = {
-        f"--resume {resume} knows its seeds; leave out --seeds": resume and wants_seeds,
+        f"--resume {resume} already has its seeds; leave out --seeds": resume and wants_seeds,
         f"--seeds {num_seeds}: expected 2 or more": num_seeds is not None and num_seeds < 2,
-        "--seeds and data.folds exclude each other": wants_folds and wants_seeds,
+        "--seeds and data.folds cannot be combined": wants_folds and wants_seeds,
         "one process trains a group: leave out torchrun, or name one run, such as data.folds=5 "
         "data.fold=1": is_group and "TORCHELASTIC_RUN_ID" in os.environ,
     }
@@ -123,7 +123,7 @@ def train_group(
             with caller.stop.install().raising():
                 line(summarise(group, choose_device(settings.train.device)))
         except Interrupted as interrupted:
-            line(f"{interrupted}: all is saved; go on with: {caller.go_on}")
+            line(f"{interrupted}: everything is saved; resume with: {caller.go_on}")
             return interrupted.exit_status
     line(f"see {group.curves} and {group.summary}")
     return EXIT_DONE
@@ -179,7 +179,7 @@ def measure_run(
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
-    """Join the folds of a cross-validation: each picture has one prediction, by its own fold."""
+    """Join the folds of a cross-validation: each picture is predicted by the model without it."""
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     return replace(
@@ -187,7 +187,7 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
         name=name,
         picture_names=[picture for run in runs for picture in run.picture_names],
         outputs=Outputs(logits, labels),
-        new=np.arange(len(labels)),  # no fold was trained on its own pictures
+        new=np.arange(len(labels)),  # no model was trained on the pictures that it predicts
         settings=with_values(runs[0].settings, {"data.fold": None}),
         key=[run.key for run in runs],
     )

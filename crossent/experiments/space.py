@@ -58,7 +58,7 @@ class Sweep:
         return min(self.plan.trials or size, size)
 
     def to_yaml(self) -> str:
-        """Return a text that `load_sweep` reads as the same sweep."""
+        """Return YAML from which `load_sweep` reads the same sweep."""
         plan = yaml_lines({f"sweep.{key}": value for key, value in self.plan.model_dump().items()})
         return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(self.space), '  ')}"
 
@@ -77,7 +77,7 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
         axes = {name.removeprefix("space."): layer.pop(name) for name in names} or axes
     no_section = axes.pop("space", Given(None, f"{path}:1"))
     if layers and not axes:
-        mistakes.append(f"{no_section.origin}: a sweep needs a section space: what to try")
+        mistakes.append(f"{no_section.origin}: a sweep needs a section space: the values to try")
     given = load.merge([*layers, load.argument_layer(overrides, mistakes)])
     found, wrong = load.check(SweepFile, given)
     found, mistakes = found or SweepFile(), mistakes + wrong

@@ -44,20 +44,20 @@ MAX_COMPARED = 5  # trials
 
 
 def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path | None) -> int:
-    """Begin a sweep, or go on with the one in the folder `resume`; return the exit status."""
+    """Start a sweep, or resume the one in the folder `resume`; return the exit status."""
     folder = resume or out or Path("runs") / f"{config.stem}-sweep-{datetime.now():%Y%m%d-%H%M%S}"
     if resume:
         if not (folder / CONFIG).is_file():
-            raise UserError(f"{folder} holds no sweep: it has no {CONFIG}")
+            raise UserError(f"{folder} is not a sweep folder: it has no {CONFIG}")
         wrong = [word for word in overrides if not word.startswith("sweep.trials=")]
         if wrong or out:
-            words = "--resume changes nothing but sweep.trials: leave out"
+            words = "--resume can change only sweep.trials: leave out"
             raise UserError(f"{words} {' '.join(wrong) or '--out'}")
     else:
         check_unused(folder)
     sweep = load_sweep(str(folder / CONFIG if resume else config), overrides)
     if sweep.settings.data.source != "drawings":
-        make_data(sweep.settings)  # a mistake in the pictures costs no trial; trials find the cache
+        make_data(sweep.settings)  # shows mistakes in the pictures, and fills the cache
     caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
     with RunFolder(folder).in_use():
         write_text(folder / CONFIG, sweep.to_yaml())
@@ -68,7 +68,7 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
             with caller.stop.raising():
                 print(report_trials(study, folder, sweep))
         except Interrupted as interrupted:
-            print(f"{interrupted}: all is saved; go on with: {caller.go_on}")
+            print(f"{interrupted}: everything is saved; resume with: {caller.go_on}")
             return interrupted.exit_status
     if not any(trial.state == TrialState.COMPLETE for trial in ended(study)):
         raise UserError(f"no trial of {folder} was completed; trials.csv says why")
@@ -81,7 +81,7 @@ def settings_of(sweep: Sweep, params: dict[str, Any]) -> Settings:
 
 
 def last_tries(study: optuna.Study) -> dict[str, FrozenTrial]:
-    """Return optuna's trials by folder; of those that were tried again, the last."""
+    """Return optuna's trials by folder; of repeated ones only the last."""
     trials = study.get_trials(deepcopy=False)
     return {t.user_attrs["folder"]: t for t in trials if "folder" in t.user_attrs}
 
@@ -92,11 +92,11 @@ def ended(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def row_of(trial: FrozenTrial) -> dict[str, Any]:
-    """Return how a trial ended and what it tried: a row of trials.csv."""
+    """Return the result and the values of a trial: a row of trials.csv."""
     row = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state], "E": trial.value}
     row |= {"accuracy": trial.user_attrs.get("accuracy"), "epoch": trial.last_step, **trial.params}
     if trial.state == TrialState.FAIL:
-        row["reason"] = trial.user_attrs.get("reason", "its process was killed, again and again")
+        row["reason"] = trial.user_attrs.get("reason", "its process was killed repeatedly")
     return row
 
 
@@ -108,10 +108,10 @@ def shown(value: Any) -> str:
 
 
 def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
-    """Open the study in the folder, or create it; trials of a dead process are tried once more."""
+    """Open the study in the folder, or create it; repeat the trials of a dead process."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    # The usual median would stop most trials, as the later ones get better.
+    # optuna's usual limit, the median, would stop most trials, as the later ones get better.
     first_epoch = max(1, sweep.settings.train.epochs // 3)
     study = optuna.create_study(
         study_name="sweep",
@@ -123,7 +123,7 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         try_again(study, trial)  # in its old folder, from its checkpoint
-    seed = (sweep.plan.seed + len(study.trials)) % 2**32  # a resumed sweep tries something new
+    seed = (sweep.plan.seed + len(study.trials)) % 2**32  # a resumed sweep tries new values
     match sweep.plan.strategy:
         case "grid":
             study.sampler = optuna.samplers.GridSampler(sweep.space, sweep.plan.seed)
@@ -150,7 +150,7 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
 
 
 def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:
-    """Train a trial, or go on with it; return E on validation of the model that is kept."""
+    """Train or resume a trial; return E on validation of the model that is kept."""
     for setting, axis in sweep.space.items():
         suggest(trial, setting, axis)
     name = trial.user_attrs.get("folder") or f"trial-{len(last_tries(trial.study)) + 1:03}"
@@ -168,7 +168,7 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
 
 
 def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict[str, float]:
-    """Train what is missing of a run, or of its folds; return E and accuracy on validation."""
+    """Train or resume the run or the folds of a trial; return E and accuracy on validation."""
     settings = follow_weights(settings_of(sweep, trial.params))
 
     def watch(record: dict[str, Any]) -> None:
@@ -214,10 +214,10 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     if done:
         write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
         parts.append(
-            f"best: {rows[0]['trial']}. These pictures chose it, so its numbers are a little too "
-            "good: measure it on others\n"
-            f"is it better: python -m crossent compare {' '.join(done[:MAX_COMPARED])}\n"
-            f"train it: python train.py -c {folder / 'best.yaml'} "
+            f"best: {rows[0]['trial']}. It was chosen on these pictures, so its numbers are "
+            "slightly too good: measure it on others\n"
+            f"compare: python -m crossent compare {' '.join(done[:MAX_COMPARED])}\n"
+            f"train the best: python train.py -c {folder / 'best.yaml'} "
             f"--out runs/{folder.resolve().name}-best"
         )
     parts.append(

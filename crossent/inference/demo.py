@@ -93,7 +93,7 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
 
 
 def answer(classifier: Classifier, path: str | None, label: str | None, language: str) -> list[Any]:
-    """Return y by class name, the heat map and the derivation, or a sentence why there are none.
+    """Return y by class name, the heat map and the derivation, or a sentence with the reason.
 
     Args:
         path: of an uploaded file; None if there is no picture.

@@ -65,7 +65,7 @@ ARTICLE = Explanation("the article's example", ("dog", "fox", "wolf"), (0.33, 0.
 
 
 def explain(classifier: Classifier, path: str, label: str | None = None) -> Explanation:
-    """Return the prediction for one picture file, beside the true class.
+    """Return the prediction for one picture file, with the true class.
 
     Args:
         label: the true class; None takes the predicted one.

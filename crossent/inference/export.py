@@ -27,7 +27,7 @@ from data.images import Pixels
 from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
-# The oldest onnxruntime that ran an export of each opset, of those that install on Python 3.11.
+# The oldest onnxruntime for Python 3.11 that ran an export of each opset.
 ONNXRUNTIME = {18: "1.15", 19: "1.16", 20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23"}
 OPSET = 18  # the oldest that torch.onnx writes
 PRECISION = 2**22  # Pillow computes in whole numbers, with weights in units of 1 / 2^22
@@ -136,7 +136,7 @@ def export(
 
 
 def metadata(classifier: Classifier) -> dict[str, str]:
-    """Return what another program needs to know, as text, because ONNX stores nothing else."""
+    """Return what another program needs to know, as text: ONNX stores no other metadata."""
     header, names = classifier.header, classifier.class_names
     drafted = 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
     return {
@@ -185,7 +185,7 @@ def to_onnx(
 def compare(
     classifier: Classifier, predictor: Predictor, pictures: Iterable[str]
 ) -> tuple[int, float]:
-    """Compare the export on decoded files with `predict`; return as `export`.
+    """Compare the export with `predict` on decoded files; return the same as `export`.
 
     Raises:
         UserError: a class or a probability differs, or there are no pictures.

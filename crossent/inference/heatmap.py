@@ -16,13 +16,15 @@ from data.images import Pixels
 
 DIM = 0.3  # brightness of the picture where the heat is 0
 OUTLINE = (255, 214, 10)
-MAX_LIT = 0.9  # a map that lights more of the picture does not show a place
+MAX_LIT = 0.9  # share of the picture; a map that highlights more is not informative
 
 
 def evidence(
     classifier: Classifier, pixels: Pixels, k: int, picture: Image.Image
 ) -> Image.Image | None:
-    """Return the picture lit where the evidence for class k is; None if the map shows no place.
+    """Return the picture, darkened where there is no evidence for class k.
+
+    Return None if the map is dark or bright everywhere.
 
     Args:
         pixels: the picture in the model's size, (S, S, 3).
@@ -53,7 +55,7 @@ def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Tensor | None:
     maps: list[Tensor] = []
 
     def note(layer: Any, inputs: Any, output: Any) -> None:
-        # A map of 1 x 1, as after global pooling, shows no place.
+        # A map of 1 x 1, as after global pooling, has no positions.
         is_map = isinstance(output, Tensor) and output.ndim == 4 and output.requires_grad
         if is_map and output.shape[2:].numel() > 1:
             maps.append(output)

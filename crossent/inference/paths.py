@@ -53,7 +53,7 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
         folder: where to write the pictures of a run on drawings.
 
     Raises:
-        UserError: the pictures are not files or were removed, or another version made the settings.
+        UserError: the pictures are not files or were removed; or another version made the settings.
     """
     settings = settings_from_dict(classifier.header["settings"], "the model")
     data = settings.data

@@ -131,7 +131,7 @@ def as_file(picture: Image.Image | Array) -> bytes:
         picture = Image.fromarray(picture)
     form = "PNG" if picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else "TIFF"
     buffer = io.BytesIO()
-    picture.save(buffer, form, exif=picture.getexif(), compress_level=1)  # EXIF: which side is up
+    picture.save(buffer, form, exif=picture.getexif(), compress_level=1)  # EXIF: the orientation
     return buffer.getvalue()
 
 
@@ -159,7 +159,7 @@ def print_predictions(
     top: int = 3,
     accuracy: float | None = None,
 ) -> None:
-    """Print one line per file as soon as it is known, then how many files could not be used.
+    """Print one line per file as soon as it is predicted, then how many files could not be used.
 
     Args:
         form: "text", "json" or "csv".
@@ -172,7 +172,7 @@ def print_predictions(
     threshold = None if accuracy is None else threshold_for(classifier, accuracy)
     if form == "csv":
         assert isinstance(sys.stdout, io.TextIOWrapper)
-        sys.stdout.reconfigure(encoding="utf-8-sig")  # its mark tells a spreadsheet the encoding
+        sys.stdout.reconfigure(encoding="utf-8-sig")  # spreadsheets recognise it by its first bytes
         columns = ["path", "label", *(f"y_{name}" for name in classifier.class_names), "error"]
         csv.writer(sys.stdout, lineterminator="\n").writerow(columns)
     counts: Counter[str] = Counter()
@@ -197,7 +197,7 @@ def print_predictions(
 
 
 def print_row(answer: Answer, label: str | None, class_names: Sequence[str]) -> None:
-    """Print a row of the CSV in which a spreadsheet finds no formula."""
+    """Print a row of the CSV; text that a spreadsheet would run as a formula is quoted."""
     texts = [printable(answer.path), label or ""]
     safe = [f"'{text}" if text.startswith(("=", "+", "-", "@")) else text for text in texts]
     probs = [answer.probs.get(name, "") for name in class_names]
@@ -205,7 +205,7 @@ def print_row(answer: Answer, label: str | None, class_names: Sequence[str]) -> 
 
 
 def as_json(answer: Answer, is_sure: bool | None) -> str:
-    """Return a line that any terminal can print and that gives a program the exact path back."""
+    """Return a line that any terminal can print and from which a program gets the exact path."""
     fields: dict[str, object] = {"path": answer.path}
     if answer.error:
         fields["error"] = answer.error
@@ -241,7 +241,7 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
         raise UserError(f"--accuracy {accuracy:g}: {error}; ask for less") from None
     _, low, high = promise.interval
     print(
-        f"answers are sure from y = {promise.threshold:.4f}: {promise.num_kept} of "
+        f"an answer is sure if y is at least {promise.threshold:.4f}: {promise.num_kept} of "
         f"{promise.num_images} validation pictures ({promise.coverage:.0%}) had such an answer, "
         f"and {promise.accuracy:.1%} of these were correct (95 % interval {low:.1%} to "
         f"{high:.1%}); nothing is promised for other kinds of pictures",

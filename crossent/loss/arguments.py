@@ -53,7 +53,7 @@ def check_arguments(
 
 
 def result_dtype(logits: Tensor, target: Tensor, weight: Tensor | None) -> torch.dtype:
-    """Return the dtype of the loss, to which torch promotes all that is multiplied."""
+    """Return the dtype of the loss, by torch's rules of type promotion."""
     dtype = logits.dtype
     if target.is_floating_point():
         dtype = torch.promote_types(dtype, target.dtype)

@@ -19,13 +19,13 @@ BLOCK = 1 << 20  # logits per block: 4 MB in float32; more would not fit into th
 
 
 def can_be_blocked(logits: Tensor, target: Tensor, weight: Tensor | None) -> bool:
-    """Return whether all are plain CPU tensors, and only the logits may need a gradient."""
+    """Return whether all are plain CPU tensors, of which only the logits may need a gradient."""
     tensors = (logits, target) if weight is None else (logits, target, weight)
     return (
         all(type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu for tensor in tensors)
         and not any(tensor.requires_grad for tensor in tensors[1:])
         and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()  # as autograd.Function.apply asks
+        and not torch._C._are_functorch_transforms_active()  # as autograd.Function.apply checks
         and all(unpack_dual(t).tangent is None for t in tensors if t.is_floating_point())
     )
 
@@ -91,7 +91,7 @@ def blocked_cross_entropy(
     scale = norm.reciprocal() if reduction == "mean" else torch.ones_like(norm)
     losses = torch.empty(logits[:, :1].shape, dtype=exact)
     in_place = gradient is not None and gradient.dtype == exact
-    # Room for a block, used for all blocks: new memory would cost more than everything else.
+    # Buffers for one block, used for all: new memory would take longer than everything else.
     raised, room = torch.empty(0, dtype=exact), torch.empty(0, dtype=exact)
     num_rows = max(1, BLOCK * len(logits) // max(1, logits.numel()))
     for start in range(0, len(logits), num_rows):

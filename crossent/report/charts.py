@@ -1,4 +1,4 @@
-"""Charts of matplotlib: a PNG, or an SVG that takes its colours from the page.
+"""Matplotlib charts: a PNG, or an SVG that takes its colours from the page.
 
 The same function draws E over the epochs for E-curve.png, the report and a group of runs.
 """
@@ -43,7 +43,7 @@ STYLE: Any = {
 
 
 class Chart(NamedTuple):
-    """A drawing with its title and a sentence that says the same to those who cannot see it."""
+    """A drawing with its title, and a sentence with its content for those who cannot see it."""
 
     title: str
     svg: Markup
@@ -53,11 +53,11 @@ class Chart(NamedTuple):
 def draw_file(
     draw: Callable[[Any], None], size: tuple[float, float], salt: str, **options: Any
 ) -> bytes:
-    """Return the file of what `draw` draws in axes, with the legend above them.
+    """Return the image file of what `draw` draws in axes, with the legend above them.
 
     Args:
         size: width and height in inches.
-        salt: makes the ids in an SVG.
+        salt: seed of the ids in an SVG.
         options: of matplotlib's `savefig`.
     """
     file = io.BytesIO()
@@ -150,7 +150,7 @@ def draw_E(start: Record, curves: Sequence[Curve], axes: Any) -> None:
 
 
 def draw_epochs(axes: Any, curves: Sequence[Curve], reference: float, label: str) -> None:
-    """Draw curves over the epochs, and a level line to compare them with."""
+    """Draw curves over the epochs, and a horizontal line to compare them with."""
     for first, values, style in curves:
         axes.plot(range(first, first + len(values)), values, **style)
     axes.axhline(reference, label=label, **REFERENCE)

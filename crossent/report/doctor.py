@@ -50,7 +50,7 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
 
 
 def in_words(pair: Mapping[str, Any]) -> str:
-    """Return how two files are alike, and where this matters."""
+    """Return in what way two files are equal, and whether they differ in split or label."""
     text = "the same file" if pair["kind"] == "same" else "nearly the same picture"
     text += ", in train and val" if pair["across_splits"] else ""
     return text + (", under two labels" if pair["across_classes"] else "")

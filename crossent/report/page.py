@@ -27,7 +27,7 @@ class Thumbnail(NamedTuple):
 
 
 def make_environment() -> Environment:
-    """Return the environment of all templates, which makes all inserted text readable and safe."""
+    """Return the environment of all templates, which escapes all inserted text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -41,7 +41,7 @@ def make_environment() -> Environment:
 
 
 def readable(value: object) -> object:
-    """Mark in a text what HTML does not allow: control characters and lone surrogates."""
+    """Replace in a text what HTML does not allow: control characters and lone surrogates."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\ufffd", value)

@@ -97,8 +97,8 @@ class Gallery(NamedTuple):
 def first_batch(settings: Settings, data: Data, most: int) -> list[tuple[Image.Image, str]]:
     """Return pictures of the first training batch with their labels in words.
 
-    They show a wrong label, a crop that loses the object or a mixup that is too strong before hours
-    of training.
+    They reveal a wrong label, a crop without the object or too strong a mixup before hours of
+    training.
     """
     batches = make_batches(settings, data, torch.device("cpu"), ALONE)
     batch = next(batches.epoch(0))
@@ -110,7 +110,7 @@ def first_batch(settings: Settings, data: Data, most: int) -> list[tuple[Image.I
 
 
 def in_words(target: Tensor, class_names: list[str]) -> str:
-    """Return "fox" for a class index or a label that is not mixed, else "fox 70%, dog 30%"."""
+    """Return "fox" for a class index or an unmixed label, else "fox 70%, dog 30%"."""
     if target.ndim == 0:
         return class_names[int(target)]
     shares = sorted(zip(target.tolist(), class_names, strict=True), reverse=True)

@@ -58,7 +58,7 @@ def write_report(
 def contents(
     folder: RunFolder, device: torch.device, data: Data | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """Return by name all that the template shows; None or empty for what is not there yet."""
+    """Return the variables of the template; None or empty for what does not exist yet."""
     settings = with_moved_pictures(load_settings(folder.config).settings, overrides)
     environment = read_json(folder.environment)
     problem = ""
@@ -138,7 +138,7 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
 
 
 def suspects(gallery: Gallery, losses: torch.Tensor | None) -> dict[str, Any]:
-    """Return the training pictures whose mean E over all epochs was above ln K, a uniform guess.
+    """Return the training pictures whose mean E over all epochs is above ln K, a uniform guess's.
 
     Source: the idea of Huang et al. 2019, "O2U-Net: a simple noisy label detection approach".
 

@@ -15,7 +15,7 @@ MOMENTUM = 0.1  # share of the last batch in the running statistics: torch's def
 
 
 class Sum(torch.autograd.Function):
-    """The sum over all processes. Its derivative is also a sum: each process has a part of E."""
+    """The sum over all processes. Its derivative is one too: each process has a part of E."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class Sum(torch.autograd.Function):
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """nn.BatchNorm2d with the statistics of the global batch.
 
-    y = weight (x - mean) / std + bias, with mean (C,) and std (C,) over all N H W of all processes.
+    y = weight (x - mean) / std + bias, with mean (C,) and std (C,) over N, H, W and all processes.
     Source: Ioffe & Szegedy 2015, "Batch Normalization", section 3.
     """
 
@@ -51,7 +51,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (C,), variance (C,) and number of places (1,) over the samples of all processes.
+    """Return mean (C,), variance (C,) and number N H W (1,), over the samples of all processes.
 
     Sums are float64, so that the difference of two large sums has the accuracy of float32.
     """

@@ -1,4 +1,4 @@
-"""last.safetensors: everything that a run needs to go on as if it had not stopped."""
+"""last.safetensors: everything that a run needs to continue as if it had not stopped."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -25,7 +25,7 @@ def save_checkpoint(
     """Write a trainer's state.
 
     Args:
-        generators: one row per process.
+        generators: states of the random generators, one row per process.
         losses: (2, N) of all processes, as in `Trainer`.
     """
     model = trainer.model
@@ -45,7 +45,7 @@ def save_checkpoint(
 def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -> dict[str, Any]:
     """Restore a trainer's state and return the header.
 
-    Each process takes the generators of its rank; without such a row it keeps its own.
+    Each process takes the random generators of its rank; without such a row it keeps its own.
 
     Raises:
         UserError: the file is damaged, of another model or other pictures, or holds a NaN.
@@ -80,7 +80,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return tensors and header; raise UserError if the file is missing or damaged."""
     tensors, header = read_tensors(path)
     if header.get("kind") != KIND:
-        raise UserError(f"{path} is no checkpoint but a file of kind {header.get('kind')!r}")
+        raise UserError(f"{path} is not a checkpoint but a file of kind {header.get('kind')!r}")
     return tensors, header
 
 

@@ -1,4 +1,4 @@
-"""What a person sees of a run: lines, a progress bar, TensorBoard."""
+"""The output of a run: lines, a progress bar, TensorBoard."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ class Console:
         try:
             tqdm.write(text)  # above the bar, if there is one
             sys.stdout.flush()
-        except BrokenPipeError:  # the run goes on without a reader
+        except BrokenPipeError:  # the run continues without a reader
             self.silent = True
             leave_reader()
 
@@ -47,7 +47,7 @@ class Console:
         for bad in data.unusable[:MAX_LISTED]:
             self.line(f"  {bad.path}: {bad.reason}")
         if len(data.unusable) > MAX_LISTED:
-            self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: unusable.csv of the run")
+            self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: see unusable.csv")
 
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """Print E of the untrained model and the expected ln K."""
@@ -103,7 +103,7 @@ class EventLog:
     def add(self, record: dict[str, Any]) -> None:
         """Write the numbers of one line of metrics.jsonl.
 
-        The first line of a process voids what older files have from its epoch on.
+        The first line of a process makes TensorBoard ignore older entries from its epoch on.
         """
         if record["kind"] == "end":
             return

@@ -17,7 +17,8 @@ from torch.distributed.rendezvous import rendezvous
 from crossent.errors import UserError
 
 FOREVER = timedelta(days=30)  # decoding a large data set may take long
-ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")  # torch has no own type
+# Words in the message of a RuntimeError: torch has no exception type for a lost process.
+ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")
 
 
 class WorkerLost(RuntimeError):
@@ -37,7 +38,7 @@ class Processes:
 
     rank: int = 0
     size: int = 1
-    sums: str = "one process"  # or what adds up: gloo or nccl, which differ in the last bits
+    sums: str = "one process"  # or the backend: gloo or nccl, whose sums differ in the last bits
     store: Store | None = None  # key-value store that the processes share
     timeout_s: float = 600.0
 
@@ -81,7 +82,7 @@ class Processes:
         return box[0]
 
     def note_step(self, step: int) -> None:
-        """Tell the other processes which step this one begins, for `name_the_lost`."""
+        """Store which step this process begins, for `name_the_lost` in the others."""
         if self.store is not None:
             self.store.set(f"step of rank {self.rank}", str(step))
 
@@ -135,14 +136,14 @@ def join_processes(timeout_s: float, device: str = "auto") -> Iterator[Processes
     if on_gpus and local_rank >= torch.cuda.device_count():
         raise UserError(
             f"process {local_rank + 1} of this machine has no GPU: it has "
-            f"{torch.cuda.device_count()}; start as many processes, or set train.device=cpu"
+            f"{torch.cuda.device_count()}; start no more processes, or set train.device=cpu"
         )
     backend, timeout = "nccl" if on_gpus else "gloo", timedelta(seconds=timeout_s)
     try:
         if on_gpus:
             torch.cuda.set_device(local_rank)
         store, rank, size = next(rendezvous("env://"))
-        # torchrun may keep its store over a restart, with the addresses of ended processes.
+        # torchrun may keep its store after a restart, with the addresses of ended processes.
         store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         dist.init_process_group(backend, timeout=timeout, rank=rank, world_size=size, store=store)
     except (RuntimeError, ValueError) as error:

@@ -43,7 +43,7 @@ def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
 
 
 def suggest_lr(lrs: Sequence[float], Es: Sequence[float]) -> float:
-    """Return the rate at which E as a function of log lr falls fastest, or raise UserError.
+    """Return the rate where E falls fastest as a function of log lr; raise UserError if nowhere.
 
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
     """
@@ -55,7 +55,7 @@ def suggest_lr(lrs: Sequence[float], Es: Sequence[float]) -> float:
 
 
 def draw_rates(lrs: Sequence[float], Es: Sequence[float], suggestion: float, path: Path) -> None:
-    """Write a PNG of E over the rate, with a line at the suggestion."""
+    """Write a PNG of E against the rate, with a line at the suggestion."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")

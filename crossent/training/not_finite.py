@@ -28,7 +28,7 @@ def explain_step(
     """Explain in one line why a step failed; each process looks at its part of the batch.
 
     Args:
-        generators: their states before the step, so that dropout draws the same numbers again.
+        generators: states of the random generators before the step, to repeat its dropout.
     """
     set_generators(generators, trainer.evaluator.device)
     what = f"the loss is {loss:g} and the norm of the gradient {norm:g}"
@@ -43,7 +43,7 @@ def explain_validation(trainer: "Trainer", E: float) -> str:
 
 
 def explain(trainer: "Trainer", what: str) -> str:
-    """Add where it happened, and what to try with these settings."""
+    """Return `what` with the place where it happened, and what to try with these settings."""
     rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
     schedule, lr = trainer.schedule, trainer.optimizer.param_groups[0]["lr"]
     tries = ["train.precision=fp32"] if trainer.evaluator.precision == "bf16" else []
@@ -58,7 +58,7 @@ def explain(trainer: "Trainer", what: str) -> str:
 def find_cause(trainer: "Trainer", batch: Batch) -> str:
     """Run the batch again and name the first thing that is not finite."""
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
-    layer, losses = run_again(trainer, batch)  # in any case, since other processes wait in it
+    layer, losses = run_again(trainer, batch)  # always, as other processes wait in it
     if weight := first_not_finite(dict(trainer.model.named_parameters())):
         return f"The weight {weight} was not finite before the step"
     if names := names_of_bad(trainer, batch, batch.images.flatten(1)):

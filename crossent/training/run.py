@@ -38,7 +38,7 @@ class Run:
     checkpoint_every_s: float | None = 60.0
     checkpoint_every_steps: int | None = None
     minutes: float | None = None  # train as many epochs as fit, at the speed of the first steps
-    patience: int | None = None  # stop after so many epochs without a smaller E on validation
+    patience: int | None = None  # stop after this many epochs without a smaller E on validation
     keep: str = "best"  # the epoch to store: "best" by E on validation, or "last"
     watch: Callable[[dict[str, Any]], None] | None = None  # takes each epoch's record; may prune
     stop: StopRequest = field(default_factory=StopRequest)
@@ -59,7 +59,7 @@ class Run:
         self.resume() if is_old else self.start()
 
     def note_environment(self, is_old: bool) -> None:
-        """Write environment.json and warn of what has changed since the run was stopped."""
+        """Write environment.json; warn of changes since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
         environment |= {"processes": self.processes.size, "sums": self.processes.sums}
@@ -105,7 +105,7 @@ class Run:
             asked_before = header["settings"]["train"]["epochs"]
             self.set_epochs(progress.epochs_to_do(self.epochs, asked_before))
         if progress.done and not progress.is_enough(self.epochs, self.patience):
-            progress.done = False  # more epochs are asked for: drop the line of the end
+            progress.done = False  # more epochs are requested: drop the last line, of the end
             progress.num_records -= 1
         for phase, seconds in progress.time_s.items():
             trainer.stopwatch.seconds[phase] += seconds
@@ -221,7 +221,7 @@ class Run:
         self.trainer.progress.num_records += 1
 
     def save(self) -> None:
-        """Write last.safetensors; what it refers to is on the disk before."""
+        """Write last.safetensors, after flushing the metrics that it refers to."""
         trainer = self.trainer
         trainer.stopwatch("rest")
         trainer.progress.time_s = dict(trainer.stopwatch.seconds)

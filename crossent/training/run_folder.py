@@ -1,4 +1,4 @@
-"""The folder of a run: which file is what, and the log of metrics."""
+"""The folder of a run: the paths of its files, its lock and its log of metrics."""
 
 import csv
 import errno
@@ -19,7 +19,7 @@ WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}  #
 
 
 class RunFolder:
-    """The files of a run; docs/commands.md says what each holds."""
+    """The files of a run; docs/commands.md lists their contents."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,8 +38,8 @@ class RunFolder:
     def in_use(self) -> Iterator[None]:
         """Make the folder and lock it for the block; raise UserError if it is in use.
 
-        An error before the first checkpoint removes the new folder, so that the corrected command
-        can name it again. A signal leaves it for --resume.
+        After an error before the first checkpoint, a new folder is removed, so that the corrected
+        command can use the same name. After a signal it stays, for --resume.
         """
         from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
 
@@ -49,12 +49,12 @@ class RunFolder:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            words = "is in use by another training; wait for its end, or name another --out"
+            words = "is in use by another training; wait for its end, or choose another --out"
             raise UserError(f"{self.path} {words}") from None
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
-            words = f"cannot be locked ({error.strerror}): start no second training in it"
+            words = f"cannot be locked ({error.strerror}): do not start a second training in it"
             print(f"warning: {self.path} {words}", file=sys.stderr)
         try:
             remove_temporary_files(self.path)
@@ -72,7 +72,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{self.path} cannot be made: {error.strerror}") from None
+            raise UserError(f"{self.path} cannot be created: {error.strerror}") from None
 
     def create(self, config: str) -> None:
         """Make the folder with its config.yaml; raise UserError if it is used already."""
@@ -83,7 +83,7 @@ class RunFolder:
     def check_is_run(self) -> None:
         """Raise UserError unless a run has begun here."""
         if not self.config.is_file():
-            words = f"holds no run: it has no config.yaml; start one with --out {self.path}"
+            words = f"is not a run folder: it has no config.yaml; start one with --out {self.path}"
             raise UserError(f"{self.path} {words}")
 
     def keep_origins(self, origins: dict[str, str]) -> None:
@@ -116,7 +116,7 @@ class RunFolder:
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def keep_records(self, count: int) -> None:
-        """Keep the first `count` lines: those that the checkpoint knows."""
+        """Keep only the first `count` lines: those written before the checkpoint."""
         records = self.records()
         if len(records) < count:
             raise UserError(
@@ -127,9 +127,9 @@ class RunFolder:
 
 
 def check_unused(path: Path) -> None:
-    """Raise UserError if a folder holds a run, a group of runs or a sweep."""
+    """Raise UserError if the folder is that of a run, a group of runs or a sweep."""
     if any((path / name).exists() for name in ("config.yaml", "group.json", "sweep.yaml")):
-        words = f"is used already: go on with --resume {path}, or name another --out"
+        words = f"is already used: continue with --resume {path}, or choose another --out"
         raise UserError(f"{path} {words}")
 
 

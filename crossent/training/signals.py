@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal arrived; no Exception, so that `except Exception` does not catch it."""
+    """A signal arrived. It is not an Exception, so `except Exception` does not catch it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -74,7 +74,7 @@ def leave_on_signals() -> None:
 
 
 def handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Install the handler, except for SIGHUP where nohup has it ignored."""
+    """Install the handler, except for SIGHUP if nohup made the process ignore it."""
     for signum in SIGNALS:
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
             signal.signal(signum, handler)

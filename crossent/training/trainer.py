@@ -23,10 +23,10 @@ from data.batches import Batch, TrainBatches
 from data.sampler import Ids
 from models.head import train_mode
 
-# Logits that wait to be counted: counting at each step would take 1.3 ms of a step of 25 ms on a
-# CPU, and would wait for a GPU.
+# Logits to collect before they are counted: counting at each step would take 1.3 ms of a step of
+# 25 ms on a CPU, and would wait for a GPU.
 MAX_UNCOUNTED = 1 << 18
-GRAIN = 2.0**-20  # nats; sums of whole grains are the same in any order
+GRAIN = 2.0**-20  # nats; sums of its multiples are exact, so their order does not matter
 NUM_TIMED = 12  # steps that measure the speed
 NUM_IGNORED = 2  # steps before them, in which libraries choose their kernels
 STEP_PHASES = ("wait", "augment", "forward+backward")
@@ -34,7 +34,7 @@ PHASES = ("start", "decode", *STEP_PHASES, "validation", "checkpoint", "rest")
 
 
 class Stopwatch:
-    """Seconds by phase; a phase lasts from the end of the previous one to now."""
+    """Seconds per phase; calling it ends a phase, which began when the previous one ended."""
 
     def __init__(self) -> None:
         self.last = time.perf_counter()
@@ -66,7 +66,7 @@ class Progress:
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> "Progress":
-        """Reverse `asdict`; ignore the entries of other versions."""
+        """Return the progress that `asdict` gave; ignore entries of other versions."""
         known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
         return cls(**known | {"train": Totals(**found["train"])})
 
@@ -76,7 +76,7 @@ class Progress:
         return asked if self.epochs is None or raised else self.epochs
 
     def is_enough(self, epochs: int, patience: int | None) -> bool:
-        """Return whether all epochs are done, or `patience` epochs without a smaller E."""
+        """Return whether all epochs are done, or `patience` epochs brought no smaller E."""
         ran_out = patience is not None and self.epoch - self.best_epoch >= patience
         return self.epoch >= epochs or ran_out
 
@@ -93,7 +93,7 @@ class Trainer:
     schedule: Schedule
     processes: Processes = ALONE
     average: WeightAverage | None = None  # if there is one, its model is evaluated
-    is_pretrained: bool = False  # whether the model began with the weights of another one
+    is_pretrained: bool = False  # whether the model started from the weights of another one
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     progress: Progress = field(default_factory=Progress)
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
@@ -110,7 +110,7 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """Finished steps of the whole run."""
+        """The number of finished steps of the whole run."""
         return self.progress.epoch * len(self.batches) + self.progress.batch
 
     def train_step(self, batch: Batch, lr: float | None = None) -> None:
@@ -148,7 +148,7 @@ class Trainer:
             self.count_answers()
 
     def share_of(self, batch: Batch) -> Tensor | float:
-        """Return the share of this process's part in the weight of the whole batch."""
+        """Return the weight of this process's part, as a share of that of the whole batch."""
         if self.processes.size == 1:
             return 1.0
         own = self.criterion.weights(batch.target).sum()
@@ -160,7 +160,7 @@ class Trainer:
         return batch.sample_ids[part.start : part.stop]
 
     def count_answers(self) -> None:
-        """Add the last steps to the totals, and to the losses of the pictures' own labels."""
+        """Add the last steps to the totals, and to the losses per picture for unmixed labels."""
         if not self.uncounted:
             return
         ids, logits, targets = zip(*self.uncounted, strict=True)
@@ -228,12 +228,12 @@ def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
 
 
 def in_grains(values: Tensor) -> Tensor:
-    """Round, so that a sum does not depend on the order of its terms."""
+    """Round to multiples of GRAIN, so that a sum does not depend on the order of its terms."""
     return (values / GRAIN).round() * GRAIN
 
 
 def seconds_per_epoch(trainer: Trainer) -> float:
-    """Measure a few training steps and one validation, on a copy of the model."""
+    """Return the seconds per epoch, from a few steps and a validation of a copy of the model."""
     device = trainer.evaluator.device
     generators = generator_states(device)
     model, optimizer = copy.deepcopy((trainer.model, trainer.optimizer))  # they share parameters

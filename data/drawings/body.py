@@ -31,13 +31,13 @@ HANGING = {"dog": 0, "fox": -20, "wolf": -55}  # angle of the tail of a standing
 
 
 class Pose(NamedTuple):
-    """The places of the parts of a body; y in units of the trunk's height, from its lower edge."""
+    """The positions of the parts of a body; y in trunk heights, from the trunk's lower edge."""
 
     room: tuple[float, float, float]  # left, right and height in bodies, for the scale
     ground: tuple[float, float]  # range of y of the feet in the picture
     tall: tuple[float, float, float]  # height of the trunk: constant + leg + depth
     trunk: Points
-    joints: Array  # rows: the places of tail, neck and head
+    joints: Array  # rows: the positions of tail, neck and head
     ellipses: dict[str, tuple[float, float, float, float]]  # x, y and the radii
     near: list[tuple[Array, float]]  # the shape of each leg, and x of its paw
     far: list[tuple[Array, float]]

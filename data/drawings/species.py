@@ -1,4 +1,4 @@
-"""The colours and measures of an animal.
+"""The colours and measurements of an animal.
 
 The colours of the classes overlap; ears, head, muzzle, markings and tail differ.
 """
@@ -27,7 +27,7 @@ COATS: list[list[Color]] = [
     [(136, 136, 138), (112, 110, 114), (146, 122, 98), (168, 110, 78), (196, 156, 112),
      (214, 204, 186), (66, 62, 66)],
 ]
-# Ranges for a dog, a fox and a wolf. Lengths are in heads, those of the body in bodies.
+# Ranges for a dog, a fox and a wolf. Units are head heights; for the body, body lengths.
 MEASURES = {
     "cheek":       [(0.50, 0.60), (0.62, 0.72), (0.56, 0.64)],  # half the width of the face
     "muzzle":      [(0.54, 0.68), (0.15, 0.21), (0.34, 0.42)],  # its width, as a share of the face

@@ -8,8 +8,8 @@ from crossent.config import FIELDS
 from models import MODELS
 
 PATH = "a path such as ../photos, in quotes if it is a number; got "
-WEIGHTS = "'none', 'balanced' or a list with a number above 0 for each class; got "
-MODEL = ", ".join(map(repr, MODELS)) + ", 'timm/NAME' or such as 'torchvision/"
+WEIGHTS = "'none', 'balanced' or a list with one number above 0 per class; got "
+MODEL = ", ".join(map(repr, MODELS)) + ", 'timm/NAME' or, for example, 'torchvision/"
 GPU = "'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'; got "
 EVERY = "a number of seconds above 0, or steps such as '500 steps'; got "
 VALUES = {
@@ -85,7 +85,7 @@ def test_an_unknown_section_is_one_mistake(mistakes):
     ("argument", "words"),
     [
         ("optim.lr", "expected section.key=value, such as optim.lr=0.1"),
-        ("optim.lr=", "expected section.key=value, such as optim.lr=0.1; nothing is null"),
+        ("optim.lr=", "expected section.key=value, such as optim.lr=0.1; for no value: null"),
         ("optim=null", "optim is a section, not a value"),
         ("base=fox.yaml", "base is not a setting"),
         ("seed=" + "9" * 5000, "seed must be a valid integer; got inf"),
@@ -117,8 +117,8 @@ def test_a_document_that_is_no_mapping(mistakes, content):
     [
         ("source: folder", "source", "folder needs data.root=FOLDER"),
         ("source: drawings, root: x", "root", "is not read with data.source drawings; use folder"),
-        ("fold: 1", "fold", "is one of data.folds, which says how many there are"),
-        ("source: folder, root: x, folds: 2, fold: 3", "fold", "is one of data.folds"),
+        ("fold: 1", "fold", "must be from 1 to data.folds, the number of folds"),
+        ("source: folder, root: x, folds: 2, fold: 3", "fold", "must be from 1 to data.folds"),
         ("source: cifar, folds: 5", "folds", "needs data.source folder"),
     ],
 )

@@ -37,7 +37,7 @@ def at_start(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_a_crash_and_a_hang_affect_one_file_each(paths, monkeypatch, at_start):
-    """No file does this to Pillow, as far as we know; so the workers are told to."""
+    """No known file makes Pillow crash or hang, so the workers are made to."""
     at_start(
         "import os, time\n"
         "open_ = os.open\n"

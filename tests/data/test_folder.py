@@ -89,10 +89,10 @@ def test_split_folders(tmp_path):
     assert np.bincount(data.val.labels).tolist() == [5, 1]
     assert data.train.images.shape[1:] == (20, 20, 3)
     assert data.warnings == [
-        "3 classes with fewer than 20 pictures to learn from: dog (4), fox (3) and wolf (2); add"
-        " more",
-        "2 classes with fewer than 5 pictures to validate with, too few for a recall: fox (1) and"
-        " wolf (0)",
+        "3 classes with fewer than 20 pictures for training: dog (4), fox (3) and wolf (2);"
+        " add more",
+        "2 classes with fewer than 5 pictures for validation, too few to measure recall: fox (1)"
+        " and wolf (0)",
     ]
     assert data.summary == (
         "15 pictures in 3 classes (9 train, 6 val); 0 unusable, 0 pairs of duplicates"
@@ -174,7 +174,7 @@ def test_debris_is_neither_picture_nor_class(animals):
     after = load(animals)
     same(before, after)
     assert after.unusable == []
-    assert after.warnings[0] == "1 file skipped by name (.csv)"
+    assert after.warnings[0] == "1 file skipped by extension (.csv)"
 
 
 def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
@@ -271,7 +271,7 @@ def test_one_name_written_in_two_ways_is_one_class(tmp_path):
     assert data.class_names == ["Fox", "fox", composed]
     assert np.bincount(data.train.labels).tolist() == [1, 2, 2]
     assert data.warnings[:2] == [
-        f"folders that Unicode writes in two ways are one class: {composed}",
+        f"folder names that differ only in Unicode form are one class: {composed}",
         "names that differ only in case are different classes: Fox and fox",
     ]
 
@@ -301,7 +301,7 @@ def test_groups_stay_on_one_side(tmp_path, group, part, num_folds):
 
 def test_groups_that_match_nothing_or_leak_are_reported(animals, tmp_path):
     for group in ("clip", "folder"):
-        with pytest.raises(DataError, match=f"{group} puts no file into a group, such as dog/000"):
+        with pytest.raises(DataError, match=f"{group} gives no file a group, for example dog/000"):
             load(animals, group=group)
     (note, *_) = load(animals, group="dog").warnings
     assert note.startswith("data.group=dog: 12 files in no group: fox/000.jpg, fox/001.jpg")
@@ -314,7 +314,7 @@ def test_many_small_classes_are_one_warning_of_each_kind():
     counts = {f"class {k}": 1 for k in range(200)}
     examples = "class 0 (1), class 1 (1), class 2 (1) and 197 more"
     assert about_classes(counts, counts) == [
-        f"200 classes with fewer than 20 pictures to learn from: {examples}; add more",
-        "200 classes with fewer than 5 pictures to validate with, too few for a recall: "
+        f"200 classes with fewer than 20 pictures for training: {examples}; add more",
+        "200 classes with fewer than 5 pictures for validation, too few to measure recall: "
         + examples,
     ]

@@ -23,7 +23,7 @@ def side(name, *right):
 
 
 def noisy(num, shares, seed):
-    """A side of a run per share: it is correct on about this share of the pictures."""
+    """A side with one run per share, which is correct on about this share of the pictures."""
     rng = np.random.default_rng(seed)
     return side("runs", *(rng.random(num) < share for share in shares))
 

@@ -81,7 +81,7 @@ def no_step(optimizer):
          "12 of 14 tensors have no gradient, such as features.0.0"),
         ("a few steps", "crossent.build.build_model", prejudiced, "expected ln K"),
         ("shuffled labels", "crossent.build.make_batches", leaking,
-         "the entropy of the classes, 1.0986, minus chance"),
+         "the entropy of the classes, 1.0986, minus a margin for chance"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )  # fmt: skip

@@ -101,7 +101,7 @@ def test_killed_in_the_middle_of_a_fold_stopped_by_ctrl_c_and_resumed(root, grou
     out, err = Command(tmp_path, "--resume", path, mishap=stopped).end(130)
     assert f"{path / 'fold-1'} is finished" in out
     saved = f"SIGINT: saved in {path / 'fold-2' / 'last.safetensors'}"
-    assert out.splitlines()[-1] == f"{saved}; go on with: python train.py --resume {path}"
+    assert out.splitlines()[-1] == f"{saved}; resume with: python train.py --resume {path}"
     assert err == ""
     Command(tmp_path, "--resume", path).end(status=0)
     for name in FOLDS:
@@ -128,7 +128,7 @@ def test_a_finished_group_goes_on_only_in_ways_that_all_runs_allow(group, tmp_pa
     ]
     assert comparison["num_images"] == NUM + 3
     assert comparison["accuracy"]["value"] == pytest.approx(accuracies[1] - accuracies[0])
-    with pytest.raises(UserError, match=r"have other validation pictures .* or data\.folds"):
+    with pytest.raises(UserError, match=r"have different validation pictures .* or data\.folds"):
         compare_runs([path, path / "fold-1"], None, CPU)
 
 
@@ -140,7 +140,7 @@ def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
         assert message in err and err.count("\n") == 1
     path.mkdir()
     Group(path).create(settings_of("data.folds=3"), None)
-    with pytest.raises(UserError, match=f"is used already: go on with --resume {path}"):
+    with pytest.raises(UserError, match=f"is already used: continue with --resume {path}"):
         Group(path).create(settings_of("data.folds=3"), None)
 
 

@@ -57,7 +57,7 @@ def test_killed_and_stopped_and_resumed_it_has_all_its_trials(finished, config, 
     stopped = InSecond("SIGINT", "trial-002")
     out, err = Command(tmp_path, "crossent", "sweep", "--resume", folder, mishap=stopped).end(130)
     assert out.splitlines()[-1] == (
-        f"SIGINT: all is saved; go on with: python -m crossent sweep --resume {folder}"
+        f"SIGINT: everything is saved; resume with: python -m crossent sweep --resume {folder}"
     )
     assert err == "" and not (folder / "trials.csv").exists()
     out, _ = Command(tmp_path, "crossent", "sweep", "--resume", folder).end(status=0)
@@ -99,11 +99,11 @@ def test_a_sweep_without_a_trial_done_does_not_end_well(config, tmp_path, monkey
     ("words", "message"),
     [
         (["-c", "missing.yaml"], "missing.yaml: No such file"),
-        (["--resume", "configs"], "configs holds no sweep"),
+        (["--resume", "configs"], "configs is not a sweep folder"),
         (["-c", "tests/tiny.yaml"], "tests/tiny.yaml:1: a sweep needs a section space"),
-        (["--resume", "SWEEP", "optim.lr=0.2"], "but sweep.trials: leave out optim.lr=0.2"),
+        (["--resume", "SWEEP", "optim.lr=0.2"], "only sweep.trials: leave out optim.lr=0.2"),
         (["--resume", "SWEEP", "--out", "elsewhere"], "leave out --out"),
-        (["-c", "SWEEP/best.yaml", "--out", "SWEEP"], "is used already"),
+        (["-c", "SWEEP/best.yaml", "--out", "SWEEP"], "is already used"),
         (["-c", "configs/sweeps/photos.yaml", "data.root=gone", "--out", "SWEEP/new"], "gone"),
     ],
     ids=lambda value: " ".join(value[1:])[:40],

@@ -65,7 +65,7 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def crossent(capsys):
-    """Call a command within this process: words in; standard output and error out."""
+    """Call a command within this process; return standard output and error."""
     from crossent.__main__ import main
 
     def call(*words, status=0):

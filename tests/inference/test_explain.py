@@ -82,8 +82,8 @@ def test_the_command_explains_a_picture(crossent, run_path, classifier, picture)
     ("words", "message"),
     [
         (["{run}", "{page}"], "HTML"),
-        (["{run}"], "no IMAGE"),
-        (["--label", "fox"], "for a RUN"),
+        (["{run}"], "IMAGE is missing"),
+        (["--label", "fox"], "RUN and --label need it"),
         (["{run}", "{page}", "--label", "bear"], "the model knows only dog, fox, wolf"),
     ],
 )

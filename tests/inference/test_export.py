@@ -170,7 +170,7 @@ def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp
 
 
 def test_names_that_are_no_utf_8_can_be_stored(classifier):
-    """As of a folder in Shift-JIS."""
+    """A folder name in Shift-JIS is an example."""
     names = ["dog", "\udc8c\udccf", "狼"]
     notes = metadata(replace(classifier, class_names=names))
     for key, value in notes.items():

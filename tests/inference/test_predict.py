@@ -163,7 +163,7 @@ def test_json_gives_the_exact_path_back(crossent, run_path, pictures, name):
 
 def test_a_promise_turns_unsure_answers_into_not_sure(crossent, run_path, pictures):
     out, err = crossent("predict", run_path, pictures / "a", "--json", "--accuracy", "0.6")
-    threshold = float(err.split("y = ")[1].split(":")[0])
+    threshold = float(err.split("at least ")[1].split(":")[0])
     assert "60 validation pictures" in err and "nothing is promised" in err
     found = [json.loads(line) for line in out.splitlines()]
     assert len(found) == 3
@@ -180,7 +180,7 @@ def test_a_promise_turns_unsure_answers_into_not_sure(crossent, run_path, pictur
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--accuracy", "0.99"], "takes 381 right answers to show"),
+        (["--accuracy", "0.99"], "takes 381 or more correct"),
         (["--accuracy", "1.5"], "expected a share"),
         (["--top", "0"], "--top 0"),
     ],

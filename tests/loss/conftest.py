@@ -15,7 +15,7 @@ WAYS = ("as called", "small blocks", "plain")
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
-    """Compute `crossent.cross_entropy` by the version of that name, whatever the arguments."""
+    """Compute `crossent.cross_entropy` by the named version for all arguments."""
     if request.param == "small blocks":
         monkeypatch.setattr(blocked, "BLOCK", 7)
     if request.param == "plain":

@@ -123,7 +123,7 @@ def test_mistakes_in_the_number_of_processes_are_told(monkeypatch):
         join_processes(timeout_s=1).__enter__()
     settings = load_settings(None, ("train.batch_size=2", "data.num_images=60")).settings
     data = make_data(settings)
-    with pytest.raises(UserError, match="batches of 2; expected at least a sample for each of 3"):
+    with pytest.raises(UserError, match="batches of 2; expected at least one sample for each of 3"):
         make_batches(settings, data, torch.device("cpu"), Processes(rank=1, size=3))
     make_batches(settings, data, torch.device("cpu"), Processes(rank=1, size=2))
 
@@ -165,7 +165,7 @@ def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
     os.kill(ranks[1].process.pid, signal.SIGTERM)  # one is told, both agree
     out, _ = ranks[0].end(143)
     ranks[1].end(143)
-    assert "last.safetensors; go on with: python train.py --resume" in out
+    assert "last.safetensors; resume with: python train.py --resume" in out
     Command(tmp_path, "--resume", run.path).end(status=0)
     assert [r["kind"] for r in run.records()] == KINDS
 
