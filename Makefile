@@ -23,6 +23,7 @@ demo: .venv/demo/ready
 # If a `ready` file is newer than its requirements, there is nothing to install.
 .venv/ready: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing about 6 GB into .venv: some minutes"
 	$(BIN)/python $(PIP_INSTALL) -e .
 	touch $@
 

@@ -106,8 +106,10 @@ def test_odd_files_are_counted_with_what_is_done(animals):
 @pytest.mark.parametrize(
     ("counts", "num_corrections", "from_scratch", "expected"),
     [
-        ({"dog": 48, "fox": 20}, 0, False, "dog has 2.4 times as many pictures as fox: consider"),
-        ({"dog": 48, "fox": 20}, 1, False, None),
+        ({"dog": 4800, "fox": 2000}, 0, True, "dog has 2.4 times as many pictures as fox: cons"),
+        ({"dog": 4800, "fox": 2000}, 1, True, None),
+        ({"dog": 48, "fox": 20}, 0, False, None),  # pretrained
+        ({"dog": 480, "fox": 20}, 0, False, "dog has 24.0 times as many pictures as fox: consider"),
         ({"dog": 40, "fox": 20}, 0, False, None),
         ({"dog": 40, "fox": 20}, 2, False, "set only one of them"),
         ({"dog": 1200, "fox": 700}, 0, True, "configs/pretrained.yaml"),

@@ -48,8 +48,8 @@ def test_the_articles_numbers_are_in_every_language(crossent, language):
         assert number in text
     assert text.count("1.108663") == 3, "(5.1), (5.2), and the loss in training"
     moves = {
-        "en": "pushes dog up by 0.67, fox down by 0.32, wolf down by 0.35.",
-        "ja": "dog を 0.67 上げ、fox を 0.32 下げ、wolf を 0.35 下げます",
+        "en": "pushes dog up by 0.6700, fox down by 0.3200, wolf down by 0.3500.",
+        "ja": "dog を 0.6700 上げ、fox を 0.3200 下げ、wolf を 0.3500 下げます",
     }
     assert moves[language] in text
     other = in_words(Explanation("a.png", ARTICLE.class_names, ARTICLE.probs, "dog"), language)
