@@ -61,7 +61,7 @@ def test_of_many_classes_the_most_probable_ones_and_the_true_one_are_shown():
     names = [f"class {k}" for k in range(100)]
     text = in_words(Explanation("a.png", names, probs, "class 99"))
     assert "class 0\n" in text and "class 99" in text and "94 others" in text
-    assert f"94 others down by {94 * 0.5 / 99:.2f}." in text
+    assert f"94 others down by {94 * 0.5 / 99:.4f}." in text
     assert len(text.splitlines()) < 30
 
 

@@ -180,7 +180,7 @@ def test_a_promise_turns_unsure_answers_into_not_sure(crossent, run_path, pictur
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--accuracy", "0.99"], "takes 381 or more correct"),
+        (["--accuracy", "0.99"], "takes 381 pictures"),
         (["--accuracy", "1.5"], "expected a share"),
         (["--top", "0"], "--top 0"),
     ],
