@@ -62,7 +62,9 @@ def group_of(path: str, folder: str, group: str | None) -> str:
     if group is None or group == "folder":
         return folder if group else ""
     found = re.search(group, printable(path))
-    return "" if found is None else found[min(1, found.re.groups)] or ""
+    if found is None:
+        return ""
+    return " ".join(filter(None, found.groups())) if found.re.groups else found[0]
 
 
 def about_groups(files: Sequence[File], group: str | None) -> list[str]:

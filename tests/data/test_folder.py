@@ -318,3 +318,9 @@ def test_many_small_classes_are_one_warning_of_each_kind():
         "200 classes with fewer than 5 pictures to validate with, too few for a recall: "
         + examples,
     ]
+
+
+def test_a_group_is_what_all_parentheses_match():
+    groups = r"(left)|(clip[0-9]+)", r"(cam[0-9])_(clip[0-9]+)", r"clip[0-9]+"
+    found = [folder.group_of("dog/cam1_clip2_003.png", "", group) for group in groups]
+    assert found == ["clip2", "cam1 clip2", "clip2"]
