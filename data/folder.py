@@ -215,14 +215,17 @@ def _search(
         leave_out(error.filename, f"unreadable folder: {error.strerror}")
 
     for place, label, split in places:
-        seen = set()
+        above = map(os.stat, (*place.parents, *Path(os.path.realpath(place)).parents))
+        seen = dict.fromkeys(
+            ((up.st_dev, up.st_ino) for up in above), "a link to a folder above it"
+        )
         for folder, folders, names in os.walk(place, onerror=cannot_read, followlinks=True):
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:
-                leave_out(folder, "a link to a folder that was searched already")
+                leave_out(folder, seen[status.st_dev, status.st_ino])
                 folders.clear()
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen[status.st_dev, status.st_ino] = "a link to a folder that was searched already"
             folders[:] = filter(_is_visible, folders)
             inside = os.path.relpath(folder, place).partition(os.sep)[0].removeprefix(".")
             for name in filter(_is_visible, names):

@@ -182,6 +182,7 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
     (animals / "wolf").symlink_to(tmp_path / "elsewhere")
     make_folder(animals / "dog" / "more" / "deep", {"er": 1}, first_seed=90)
     (animals / "dog" / "loop").symlink_to(animals / "dog")
+    (animals / "dog" / "up").symlink_to(animals)  # not all pictures become dogs
     (animals / "dog" / "gone.jpg").symlink_to(animals / "nowhere")
     os.mkfifo(animals / "dog" / "pipe.jpg")
     odd_names = (b"\xff\xfe.jpg", b"line\nbreak\x1b[31m.jpg", "狼 🐺.jpg".encode())
@@ -191,6 +192,7 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
     data = load(animals)
     assert {unusable.path: unusable.reason for unusable in data.unusable} == {
         "dog/loop": "a link to a folder that was searched already",
+        "dog/up": "a link to a folder above it",
         "dog/gone.jpg": "unreadable: No such file or directory",
         "dog/pipe.jpg": "unreadable: a pipe, socket or device, not a file",
     }
