@@ -117,10 +117,16 @@ MISTAKES = {  # messages, each with the files of a folder
     "Valid and val both mean val": ["train/dog/1.jpg", "val/dog/2.jpg", "Valid/dog/3.jpg"],
     "found test and val but no train": ["val/dog/1.jpg", "val/fox/2.jpg", "test/fox/3.jpg"],
     "folds need pictures without": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
-    "each of fold_1, fold_2 and fold_3 holds dog and fox. Which": [
+    "fold_1, fold_2 and fold_3 share folders called dog and fox. Which": [
         f"fold_{n}/{name}/{n}.jpg" for n in (1, 2, 3) for name in ("dog", "fox")
     ],
-    "each of 2023 and 2024 holds dog and fox": [
+    "2021 and 2022 share folders called dog and fox": [
+        *(f"2021/{c}/{n}.jpg" for c in ("Dog", "fox", "wolf") for n in range(4)),
+        *(f"2022/{c}/{n}.jpg" for c in ("dog", "Fox") for n in range(4)),
+        "2022/sheet.jpg",
+        "unsorted/0.jpg",
+    ],
+    "2023 and 2024 share folders called dog and fox": [
         f"train/{year}/{name}/{year}.jpg" for year in (2023, 2024) for name in ("dog", "fox", year)
     ],
     "one folder; set data.root=.*/pets/all, which has cat and dog": [
