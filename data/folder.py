@@ -62,7 +62,9 @@ def group_of(path: str, folder: str, group: str | None) -> str:
     if group is None or group == "folder":
         return folder if group else ""
     found = re.search(group, printable(path))
-    return "" if found is None else found[min(1, found.re.groups)] or ""
+    if found is None:
+        return ""
+    return " ".join(filter(None, found.groups())) if found.re.groups else found[0]
 
 
 def about_groups(files: Sequence[File], group: str | None) -> list[str]:
@@ -161,10 +163,15 @@ def _check_classes(root: Path, place: Path, group: str | None) -> None:
                 f"{root}: holds one folder; set data.root={inner}, which has {some(inside)}"
             )
         return
-    common = sorted(set.intersection(*(set(_only_folders(place / name)) for name in names)))
+    inside_of = {
+        name: {class_name(sub).casefold() for sub in _folders_in(place / name)} for name in names
+    }
+    holders = Counter(sub for inside in inside_of.values() for sub in inside)
+    common = sorted(sub for sub, num in holders.items() if num >= max(2, len(names) / 2))
     if len(common) > 1 and group is None:
+        names = [name for name in names if inside_of[name] & set(common)]
         raise DataError(
-            f"{root}: each of {some(names)} holds {some(common)}. Which are the classes? If"
+            f"{root}: {some(names)} share folders called {some(common)}. Which are the classes? If"
             f" {some(common)}: move their pictures together, or set data.root to one folder, such"
             f" as {place / names[0]}; if {some(names)}: set data.group=folder"
         )
@@ -176,6 +183,15 @@ def _entries(root: Path) -> tuple[list[str], list[str]]:
     folders = sorted(entry.name for entry in entries if entry.is_dir())
     files = (entry.name for entry in entries if not entry.is_dir())
     return folders, [name for name in files if _suffix(name) not in _SIDECARS]
+
+
+def _folders_in(root: Path) -> list[str]:
+    """Return the folders right below root; none if root has more files or is unreadable."""
+    try:
+        folders, files = _entries(root)
+    except OSError:
+        return []
+    return folders if len(files) <= len(folders) else []
 
 
 def _only_folders(root: Path) -> list[str]:
@@ -213,14 +229,17 @@ def _search(
         leave_out(error.filename, f"unreadable folder: {error.strerror}")
 
     for place, label, split in places:
-        seen = set()
+        above = map(os.stat, (*place.parents, *Path(os.path.realpath(place)).parents))
+        seen = dict.fromkeys(
+            ((up.st_dev, up.st_ino) for up in above), "a link to a folder above it"
+        )
         for folder, folders, names in os.walk(place, onerror=cannot_read, followlinks=True):
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:
-                leave_out(folder, "a link to a folder that was searched already")
+                leave_out(folder, seen[status.st_dev, status.st_ino])
                 folders.clear()
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen[status.st_dev, status.st_ino] = "a link to a folder that was searched already"
             folders[:] = filter(_is_visible, folders)
             inside = os.path.relpath(folder, place).partition(os.sep)[0].removeprefix(".")
             for name in filter(_is_visible, names):

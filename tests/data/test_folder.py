@@ -117,10 +117,16 @@ MISTAKES = {  # messages, each with the files of a folder
     "Valid and val both mean val": ["train/dog/1.jpg", "val/dog/2.jpg", "Valid/dog/3.jpg"],
     "found test and val but no train": ["val/dog/1.jpg", "val/fox/2.jpg", "test/fox/3.jpg"],
     "folds need pictures without": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
-    "each of fold_1, fold_2 and fold_3 holds dog and fox. Which": [
+    "fold_1, fold_2 and fold_3 share folders called dog and fox. Which": [
         f"fold_{n}/{name}/{n}.jpg" for n in (1, 2, 3) for name in ("dog", "fox")
     ],
-    "each of 2023 and 2024 holds dog and fox": [
+    "2021 and 2022 share folders called dog and fox": [
+        *(f"2021/{c}/{n}.jpg" for c in ("Dog", "fox", "wolf") for n in range(4)),
+        *(f"2022/{c}/{n}.jpg" for c in ("dog", "Fox") for n in range(4)),
+        "2022/sheet.jpg",
+        "unsorted/0.jpg",
+    ],
+    "2023 and 2024 share folders called dog and fox": [
         f"train/{year}/{name}/{year}.jpg" for year in (2023, 2024) for name in ("dog", "fox", year)
     ],
     "one folder; set data.root=.*/pets/all, which has cat and dog": [
@@ -182,6 +188,7 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
     (animals / "wolf").symlink_to(tmp_path / "elsewhere")
     make_folder(animals / "dog" / "more" / "deep", {"er": 1}, first_seed=90)
     (animals / "dog" / "loop").symlink_to(animals / "dog")
+    (animals / "dog" / "up").symlink_to(animals)  # not all pictures become dogs
     (animals / "dog" / "gone.jpg").symlink_to(animals / "nowhere")
     os.mkfifo(animals / "dog" / "pipe.jpg")
     odd_names = (b"\xff\xfe.jpg", b"line\nbreak\x1b[31m.jpg", "狼 🐺.jpg".encode())
@@ -191,6 +198,7 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
     data = load(animals)
     assert {unusable.path: unusable.reason for unusable in data.unusable} == {
         "dog/loop": "a link to a folder that was searched already",
+        "dog/up": "a link to a folder above it",
         "dog/gone.jpg": "unreadable: No such file or directory",
         "dog/pipe.jpg": "unreadable: a pipe, socket or device, not a file",
     }
@@ -318,3 +326,9 @@ def test_many_small_classes_are_one_warning_of_each_kind():
         "200 classes with fewer than 5 pictures for validation, too few to measure recall: "
         + examples,
     ]
+
+
+def test_a_group_is_what_all_parentheses_match():
+    groups = r"(left)|(clip[0-9]+)", r"(cam[0-9])_(clip[0-9]+)", r"clip[0-9]+"
+    found = [folder.group_of("dog/cam1_clip2_003.png", "", group) for group in groups]
+    assert found == ["clip2", "cam1 clip2", "clip2"]
