@@ -124,7 +124,9 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
     """Do one step, which shows mistakes before a long run; or suggest a learning rate."""
-    trainer = make_trainer(settings, make_data(settings), processes)
+    data = make_data(settings)
+    Console(silent=not processes.is_first).data(data)
+    trainer = make_trainer(settings, data, processes)
     if not wants_lr:
         E = E_of_step(trainer, next(trainer.batches.epoch(0)))
         if processes.is_first:

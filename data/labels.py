@@ -81,7 +81,10 @@ def _read(path: str | Path) -> list[tuple[int, Row]]:
     """Return each row, with all of `COLUMNS`, and its line number."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", strict=True)
+            # a spreadsheet writes semicolons where the decimal point is a comma
+            delimiter = max(",;\t", key=file.readline().count)
+            file.seek(0)
+            reader = csv.DictReader(file, restval="", strict=True, delimiter=delimiter)
             names = [name.strip().lower() for name in reader.fieldnames or ()]
             reader.fieldnames = names
             unknown = [name for name in names if name not in COLUMNS]
@@ -98,4 +101,4 @@ def _read(path: str | Path) -> list[tuple[int, Row]]:
                 rows.append((reader.line_num, {**cells, "label": class_name(cells["label"])}))
             return rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: cannot be read as a table in UTF-8 ({error})") from error

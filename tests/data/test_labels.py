@@ -36,6 +36,12 @@ def test_paths_are_relative_to_the_table(table, tmp_path, monkeypatch):
         assert label == int(name[-5]) % 2
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_spreadsheets_separate_with_other_signs_too(table, separator):
+    rows = [separator.join((name, "a, b" if n % 2 else "c")) for n, name in enumerate(NAMES)]
+    assert load(table(f"path{separator}label", rows)).class_names == ["a, b", "c"]
+
+
 def test_split_and_group(table):
     splits = ["train", "Training", "valid", "val", "train", "train", "val", "test"]
     rows = [f"{s},{'ab'[n % 2]},{NAMES[n]}" for n, s in enumerate(splits)]
@@ -66,7 +72,7 @@ MISTAKES = {
         "path,label,split", [f"{NAMES[0]},a,train", f"{NAMES[1]},b,"]
     ),
     "labels.csv: only one class, a": ("path,label", [f"{name},a" for name in NAMES]),
-    "labels.csv: cannot be read": ("path,label", ["\udcff,a"]),
+    "labels.csv: cannot be read as a table in UTF-8": ("path,label", ["\udcff,a"]),
 }  # fmt: skip
 
 
