@@ -133,7 +133,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
     if run is not None and processes.is_first:
         try:
             with caller.stop.raising():
-                print(f"writing {run.folder.report}", flush=True)
+                run.console.line(f"writing {run.folder.report}")
                 draw_curve(run.folder.records(), run.folder.curve, run.keep)
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
             print(run.what_next())

@@ -7,7 +7,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -181,8 +180,10 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     if config:
         from crossent.train_run import training_seconds
 
-        with suppress(UserError):  # `repairs` say why these pictures cannot be trained on
+        try:
             found["training_s"] = training_seconds(settings)
+        except UserError as error:
+            found["repairs"] = found["repairs"] or [str(error)]  # of the settings
     print(to_json(found, indent=2) if as_json else page(found))
     if html:
         from crossent.report.doctor import write_page

@@ -100,5 +100,7 @@ def _read(path: str | Path) -> list[tuple[int, Row]]:
                 cells = {name: row.get(name, "").strip() for name in COLUMNS}
                 rows.append((reader.line_num, {**cells, "label": class_name(cells["label"])}))
             return rows
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table in UTF-8 ({error})") from error

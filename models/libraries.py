@@ -72,16 +72,24 @@ def published_by(library: str, name: str) -> Published:
 
 
 def download(url: str) -> dict[str, Tensor]:
-    """Return weights of torchvision, which torch downloads once and stores in its own folder."""
-    load = partial(torch.hub.load_state_dict_from_url, progress=False, check_hash=True)
-    try:
-        return dict(load(url, map_location="cpu", weights_only=True))
-    except Exception as error:  # of the network, or of the file: see `read_pth`
-        path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
-        raise ValueError(
-            f"the weights cannot be loaded ({error}); get {url} on another machine and put it at "
-            f"{path}"
-        ) from None
+    """Return weights of torchvision, downloaded once and stored in torch's own folder.
+
+    Raises:
+        ValueError: they cannot be downloaded; the message says which file to put where.
+    """
+    path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+    if not path.is_file():
+        # torchvision's names end in the start of the SHA-256: resnet18-f37072fd.pth
+        sha256_start = path.stem.rpartition("-")[2]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), sha256_start, progress=False)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(
+                f"the weights cannot be downloaded ({error}); get {url} on another machine and put "
+                f"it at {path}"
+            ) from None
+    return read_pth(path)
 
 
 def load_timm(name: str) -> dict[str, Tensor]:

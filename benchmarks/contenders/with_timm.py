@@ -44,7 +44,7 @@ def main() -> None:
     )
     criterion = LabelSmoothingCrossEntropy(smoothing=0.1)  # the default of its train.py
     scheduler = CosineLRScheduler(  # its train.py's default, with 5 epochs of warm-up
-        optimizer, t_initial=args.epochs, warmup_t=5, warmup_lr_init=1e-5, warmup_prefix=True
+        optimizer, t_initial=args.epochs, warmup_t=5, warmup_lr_init=1e-5
     )
     log = common.Log(args.metrics)
     common.train(

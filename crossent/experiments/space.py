@@ -26,6 +26,8 @@ FIXED = {
 }  # fmt: skip
 SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for section in SECTIONS))
 
+MAX_GRID = 10_000  # optuna keeps all combinations in memory
+
 
 class SweepSettings(Section):
     """How to search a space."""
@@ -86,6 +88,9 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
             check_axis(name, axis.value, found.sweep.strategy == "grid")
         except UserError as error:
             mistakes.append(f"{axis.origin}: {error}")
+    is_grid = found.sweep.strategy == "grid" and not mistakes
+    if is_grid and math.prod(len(axis.value) for axis in axes.values()) > MAX_GRID:
+        mistakes.append(f"{path}:1: the grid has more than {MAX_GRID:,} combinations")
     load.refuse(mistakes)
     space = {name: axis.value for name, axis in axes.items()}
     return Sweep(with_values(found, {}), found.sweep, space)

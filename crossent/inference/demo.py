@@ -44,12 +44,15 @@ def serve(classifier: Classifier) -> None:
                 "starts the page"
             ) from None
         page = make_page(classifier, own_examples(classifier, Path(folder)))
-        _, address, _ = page.launch(
-            server_name="127.0.0.1", share=False, max_file_size="32mb",
-            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-            css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
-            prevent_thread_lock=True,
-        )  # fmt: skip
+        try:
+            _, address, _ = page.launch(
+                server_name="127.0.0.1", share=False, max_file_size="32mb",
+                theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+                css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
+                prevent_thread_lock=True,
+            )  # fmt: skip
+        except OSError as error:  # no free port, or GRADIO_SERVER_PORT is in use
+            raise UserError(f"demo: the server does not start: {error}") from None
         print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
         Event().wait()
 

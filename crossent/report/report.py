@@ -55,6 +55,11 @@ def write_report(
     write_text(folder.report, template.render(contents(folder, device, data, overrides)))
 
 
+def guess_of(data: Data | None, num_classes: int) -> float:
+    """Return the accuracy of always predicting the largest class; of any class without data."""
+    return float(np.bincount(data.val.labels).max() / len(data.val)) if data else 1 / num_classes
+
+
 def contents(
     folder: RunFolder, device: torch.device, data: Data | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
@@ -68,8 +73,7 @@ def contents(
     epochs = [r for r in records if r["kind"] == "epoch"]
     names = records[0]["class_names"] if records else []
     charts = [chart_of_E(records, settings.train.keep)] if records else []
-    guess = np.bincount(data.val.labels).max() / len(data.val) if data else 1 / len(names)
-    charts += [chart_of_accuracy(epochs, guess)] if epochs else []
+    charts += [chart_of_accuracy(epochs, guess_of(data, len(names)))] if epochs else []
     classifier = load_model(folder.model, device) if folder.model.exists() else None
     losses, time_s = read_checkpoint(folder.last) if folder.last.exists() else (None, {})
     unusable = folder.unusable.read_text(encoding="utf-8") if folder.unusable.exists() else ""

@@ -129,7 +129,9 @@ class RunFolder:
 def check_unused(path: Path) -> None:
     """Raise UserError if the folder is that of a run, a group of runs or a sweep."""
     if any((path / name).exists() for name in ("config.yaml", "group.json", "sweep.yaml")):
-        words = f"is already used: continue with --resume {path}, or choose another --out"
+        is_sweep = (path / "sweep.yaml").exists()
+        program = "python -m crossent sweep" if is_sweep else "python train.py"
+        words = f"is already used: continue with {program} --resume {path}, or choose another --out"
         raise UserError(f"{path} {words}")
 
 

@@ -178,3 +178,11 @@ def test_the_command_follows_the_weights(tmp_path, monkeypatch, capsys, more, im
     assert (found["image_size"], found["training_s"]) == (image_size, 60.0)
     is_recommended = any("configs/pretrained.yaml" in line for line in found["warnings"])
     assert is_recommended == (not more)
+
+
+def test_the_command_finds_mistakes_in_the_settings_too(tmp_path, capsys):
+    root = make_folder(tmp_path / "animals", {"dog": 12, "fox": 8})
+    config = tmp_path / "config.yaml"
+    config.write_text(f"data: {{source: folder, root: {root}}}\nloss: {{class_weights: [1, 2, 3]}}")
+    assert main(["doctor", "-c", str(config)]) == 1
+    assert "loss.class_weights has 3 numbers; expected 2" in capsys.readouterr().out

@@ -46,6 +46,7 @@ def test_temperature_finds_what_was_done_to_the_logits(sharpness):
 
 def test_the_temperature_of_a_model_that_is_always_right_is_the_smallest():
     assert fit_temperature(Outputs(np.eye(3), np.arange(3))) == pytest.approx(0.01)
+    assert fit_temperature(Outputs(np.zeros((3, 3)), np.arange(3))) == 1, "T has no effect"
 
 
 def test_an_overconfident_model_is_corrected_by_its_temperature():

@@ -140,7 +140,9 @@ def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
         assert message in err and err.count("\n") == 1
     path.mkdir()
     Group(path).create(settings_of("data.folds=3"), None)
-    with pytest.raises(UserError, match=f"is already used: continue with --resume {path}"):
+    with pytest.raises(
+        UserError, match=f"is already used: continue with python train.py --resume {path}"
+    ):
         Group(path).create(settings_of("data.folds=3"), None)
 
 

@@ -109,8 +109,9 @@ def test_a_run_that_has_just_begun(tmp_path):
     assert {*page.ids()} & PARTS == PARTS - OF_MODEL
     for path in (folder.metrics, folder.last, folder.origins, folder.environment):
         path.unlink()
-    write_report(folder, CPU, data)
-    assert "Training has not started yet" in folder.report.read_text()
+    for given_data in (data, None):  # and those that the settings name cannot be found
+        write_report(folder, CPU, given_data)
+        assert "Training has not started yet" in folder.report.read_text()
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"is not a run folder: it has no config\.yaml"):
         write_report(RunFolder(tmp_path / "empty"), CPU)
