@@ -87,7 +87,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 def compare(
     words: list[str], overrides: list[str], data: str | None, as_json: bool, device: str
 ) -> None:
-    """compare runs: which is better, and can the difference be chance"""
+    """compare runs: which is better, and whether the difference can be chance"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
