@@ -86,7 +86,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 def compare(
     words: list[str], overrides: list[str], data: str | None, as_json: bool, device: str
 ) -> None:
-    """compare runs: which is better, and can the difference be chance"""
+    """compare runs: which is better, and whether the difference can be chance"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
@@ -130,7 +130,7 @@ def report(run: Path, overrides: list[str], device: str) -> None:
     argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
-    argument("--accuracy", type=float, metavar="A", help='answer "not sure" below it'),
+    argument("--accuracy", type=float, metavar="A", help='"not sure" where accuracy is below A'),
     DEVICE,
 )  # fmt: skip
 def predict(
@@ -214,7 +214,7 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 
 @command(
     CONFIG, OVERRIDES,
-    argument("--kills", type=int, default=3, metavar="N", help="number; default: 3"),
+    argument("--kills", type=int, default=3, metavar="N", help="number of kills; default: 3"),
     argument("--seed", type=int, default=0, help="seed of the random moments"),
 )  # fmt: skip
 def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: int) -> int:

@@ -89,7 +89,7 @@ def make_trainer(
     """Return a trainer at the beginning of a run.
 
     Args:
-        load_weights: whether to read `model.weights`; rank 0 decides. Not when resuming.
+        load_weights: whether to read `model.weights`; rank 0 decides. False when a run is resumed.
     """
     train = settings.train
     set_up(train.threads)

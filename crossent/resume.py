@@ -36,7 +36,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
     epochs = progress.epochs_to_do(asked, old.train.epochs)
     if old.train.epochs < asked < epochs:
         raise UserError(
-            f"train.epochs={asked} would shorten {folder.path}: train.minutes has decided on "
+            f"train.epochs={asked} would shorten {folder.path}: train.minutes has allowed "
             f"{epochs} epochs; ask for more"
         )
     return progress.done and progress.is_enough(epochs, settings.train.patience)

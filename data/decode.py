@@ -87,7 +87,7 @@ class Facts:
 
 ODDITIES = {
     "turned": "turned upright, as its EXIF tag says",
-    "CMYK": "colours of printers: converted to RGB",
+    "CMYK": "printing colours: converted to RGB",
     "colour profile": "a colour space other than sRGB: converted",
     "palette": "a palette of colours: converted to RGB",
     "transparency": "transparent parts: shown on white",

@@ -193,7 +193,7 @@ class TrainSettings(Section):
         0.0, "alpha of the Beta distribution for mixing pairs; 0: off", ge=0, le=100
     )
     device: Device = setting("auto", "auto: a GPU if there is one")
-    checkpoint_every: Every = setting(60.0, "seconds, or '500 steps'; a kill loses no more")
+    checkpoint_every: Every = setting(60.0, "seconds, or '500 steps'; a kill loses at most this")
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
     threads: int | None = setting(None, "CPU threads; null: as many as torch finds", ge=1, le=1024)
 

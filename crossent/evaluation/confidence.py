@@ -177,7 +177,7 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
     best = max(points, key=lambda point: point.interval.low)
     needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # by Wilson's interval for n of n
     raise ValueError(
-        f"no threshold has an accuracy whose 95 % interval begins at {accuracy:.1%} or above: with "
-        f"no mistake at all that takes {needed} pictures; of {num_images} in validation, the "
+        f"no threshold has an accuracy whose 95 % interval begins at {accuracy:.1%} or above: even "
+        f"without a mistake that takes {needed} pictures; of {num_images} in validation, the "
         f"{best.num_kept} most confident have {best.interval.text('.1%')}"
     )
