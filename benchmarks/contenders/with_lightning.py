@@ -65,7 +65,7 @@ def main() -> None:
         trainer = lightning.Trainer(
             max_epochs=args.epochs,
             accelerator="cpu",
-            precision="bf16-mixed",
+            precision="bf16-mixed" if common.HAS_BF16 else "32-true",
             callbacks=[Watch(log, num_train)],
             default_root_dir=folder,
             enable_progress_bar=False,
