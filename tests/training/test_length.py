@@ -52,7 +52,7 @@ def test_more_epochs_than_the_minutes_gave_are_trained(tmp_path):
     old, more, fewer = (Settings(train={"epochs": n, "minutes": 1}) for n in (20, 40, 30))
     folder = checkpoint_of(tmp_path, old, Progress(epoch=37, epochs=37, done=True))
     assert is_finished(folder, old) and not is_finished(folder, more)
-    with pytest.raises(UserError, match=r"train\.epochs=30 would shorten .* decided on 37 epochs"):
+    with pytest.raises(UserError, match=r"train\.epochs=30 would shorten .* allowed 37 epochs"):
         is_finished(folder, fewer)
 
 
