@@ -45,19 +45,19 @@ def compare_runs(
     runs = [run for side in sides for run in side]
     for other in runs[1:]:
         check_comparable(runs[0], other)
-    title, num_all = "", len(runs[0].outputs)
+    warning, num_all = "", len(runs[0].outputs)
     new = reduce(np.intersect1d, [run.new for run in runs])
     if num_seen := num_all - len(new):
         what = "numbers say nothing about new pictures"
         if len(new):
             what, sides = "they are left out", [[r.take(new) for r in side] for side in sides]
-        title = (
+        warning = (
             f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in training one "
             f"of the runs: {what}"
         )
     title = (
         f"{len(sides[0][0].outputs):,} pictures, the same for all; in brackets 95 % intervals; "
-        f"p is for the accuracies{title}"
+        f"p is for the accuracies{warning}"
     )
     table, of_runs = [["run", "accuracy", "E"]], []
     for run in (run for side in sides for run in side):

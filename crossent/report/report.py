@@ -57,7 +57,9 @@ def write_report(
 
 def guess_of(data: Data | None, num_classes: int) -> float:
     """Return the accuracy of always predicting the largest class; of any class without data."""
-    return float(np.bincount(data.val.labels).max() / len(data.val)) if data else 1 / num_classes
+    if data is None or not len(data.val):
+        return 1 / num_classes
+    return float(np.bincount(data.val.labels).max() / len(data.val))
 
 
 def contents(
