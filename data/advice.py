@@ -81,7 +81,7 @@ def about_training(train: Mapping[str, int], num_corrections: int, from_scratch:
     if from_scratch and sum(train.values()) < MANY_PICTURES * len(train):
         sentences.append(
             f"fewer than {MANY_PICTURES:,} pictures per class: -c configs/pretrained.yaml starts"
-            " from ImageNet weights; with 400 photographs, accuracy was 96 % instead of 75 %"
+            " from ImageNet weights; with 400 photographs, accuracy was 96% instead of 75%"
         )
     return sentences
 
