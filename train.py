@@ -6,18 +6,17 @@ Without arguments it trains configs/default.yaml on drawings that it makes itsel
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossent.errors import EXIT_DONE, UserError, run_main
-from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
-    from crossent.config import Loaded
+    from crossent.config import Settings
     from crossent.training.distributed import Processes
 
 
@@ -53,14 +52,13 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str]) -> int:
     args = parse_arguments(words)
-    leave_on_signals()  # the imports take seconds, and need no clean-up
     from crossent.config import load_settings, render
     from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
     from crossent.train_run import try_out
     from crossent.training.distributed import join_processes
 
-    loaded = load_settings(config_path(args), args.overrides)
+    loaded = load_settings(config_of(args), args.overrides)
     if args.print_config:
         print(render(loaded), end="")
         return EXIT_DONE
@@ -78,7 +76,7 @@ def main(words: Sequence[str]) -> int:
             return EXIT_DONE
         path, is_old = run_path(args)
         if not is_group:
-            return train(replace(loaded, settings=settings), path, is_old, processes)
+            return train(settings, path, is_old, processes)
         status = train_group(settings, path, is_old, args.seeds)
         if status == EXIT_DONE:
             from crossent.report.charts import draw_curves  # imports matplotlib
@@ -87,8 +85,9 @@ def main(words: Sequence[str]) -> int:
         return status
 
 
-def config_path(args: argparse.Namespace) -> Path | None:
-    """Return the path of the settings: in the run to resume, or after -c."""
+def config_of(args: argparse.Namespace) -> "Path | Settings | None":
+    """Return the settings of the run to resume, or the path after -c."""
+    from crossent.config import saved_settings
     from crossent.experiments.group import Group
     from crossent.training.run_folder import RunFolder
 
@@ -98,10 +97,9 @@ def config_path(args: argparse.Namespace) -> Path | None:
     if config is not None:
         raise UserError(f"--resume {args.resume} has its own settings; leave out -c {config}")
     group, run = Group(args.resume), RunFolder(args.resume)
-    if group.exists:
-        return group.config
-    run.check_is_run()
-    return run.config
+    if not group.exists:
+        run.check_is_run()
+    return saved_settings(group.config if group.exists else run.config)
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
@@ -120,7 +118,7 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") -> int:
+def train(settings: "Settings", path: Path, is_old: bool, processes: "Processes") -> int:
     """Train a run, then draw its curve and write its report; return the exit status."""
     from crossent.report.charts import draw_curve
     from crossent.report.report import write_report
@@ -128,13 +126,13 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
     from crossent.training.signals import Interrupted
 
     caller = Caller(f"python train.py --resume {path}")
-    outcome = train_run(loaded, path, is_old, caller, processes)
+    outcome = train_run(settings, path, is_old, caller, processes)
     status, run = outcome.status, outcome.run
     if run is not None and processes.is_first:
         try:
             with caller.stop.raising():
                 run.console.line(f"writing {run.folder.report}")
-                draw_curve(run.folder.records(), run.folder.curve, run.keep)
+                draw_curve(run.folder.records(), run.folder.curve, run.keeps_last)
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
             print(run.what_next())
         except Interrupted as stop:
@@ -146,6 +144,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import in C would swallow KeyboardInterrupt
     status = run_main(main, sys.argv[1:])
     if "TORCHELASTIC_RUN_ID" in os.environ:
         from crossent.training.distributed import leave_at_once

@@ -46,8 +46,11 @@ def main() -> None:
     results: dict[str, list[Epochs]] = {name: [] for name in names}
     for number, name in enumerate(timing.in_turn(names, args.rounds)):
         with tempfile.TemporaryDirectory() as folder:
-            pictures = split(args.folder, Path(folder, "pictures"), 1 + number // len(names))
-            results[name].append(train(name, pictures, args.seconds))
+            fold = 1 + number // len(names)
+            pictures = split(args.folder, Path(folder, "pictures"), fold)
+            # crossent makes the same split itself, so that it keeps the last epoch
+            words = [f"data.root={args.folder}", f"data.folds={NUM_FOLDS}", f"data.fold={fold}"]
+            results[name].append(train(name, pictures, [*words, "data.seed=0"], args.seconds))
     print("\n\n".join(report(results, args)))
     if args.picture:
         draw(results, args.picture)
@@ -63,23 +66,24 @@ def split(folder: Path, into: Path, fold: int) -> Path:
     return into
 
 
-def train(name: str, pictures: Path, seconds: float) -> Epochs:
+def train(name: str, pictures: Path, split_words: list[str], seconds: float) -> Epochs:
     """Train for as many epochs as the time allows; pretrained.yaml keeps its few epochs."""
     if CONFIGS.get(name) == "pretrained":
-        return run(name, pictures, None)
-    tried = [end for end, _ in run(name, pictures, NUM_TRIED)]
+        return run(name, pictures, split_words, None)
+    tried = [end for end, _ in run(name, pictures, split_words, NUM_TRIED)]
     epoch_s = (tried[-1] - tried[0]) / (NUM_TRIED - 1)
-    return run(name, pictures, max(1, 1 + int((seconds - tried[0]) / epoch_s)))
+    num_epochs = max(1, 1 + int((seconds - tried[0]) / epoch_s))
+    return run(name, pictures, split_words, num_epochs)
 
 
-def run(name: str, pictures: Path, epochs: int | None) -> Epochs:
+def run(name: str, pictures: Path, split_words: list[str], epochs: int | None) -> Epochs:
     """Train once, from a cold cache."""
     with tempfile.TemporaryDirectory(dir=pictures.parent) as out:
         metrics = Path(out, "run", "metrics.jsonl")
         if name in CONFIGS:
             words = [
-                "train.py", f"-cconfigs/{CONFIGS[name]}.yaml", f"data.root={pictures}",
-                f"data.cache_dir={out}/cache", "train.keep=last", f"--out={out}/run",
+                "train.py", f"-cconfigs/{CONFIGS[name]}.yaml", *split_words,
+                f"data.cache_dir={out}/cache", f"--out={out}/run",
                 *([f"train.epochs={epochs}"] if epochs else []),
             ]  # fmt: skip
         else:

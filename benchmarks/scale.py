@@ -49,7 +49,7 @@ def size(args: argparse.Namespace, folder: Path) -> str:
     for name in in_turn(list(roots), args.rounds):
         out = tempfile.mkdtemp(dir=folder)
         words = ["train.py", "data.source=folder", f"data.root={roots[name]}", *args.words]
-        words += [f"data.cache_dir={out}/cache", "train.epochs=2", "train.keep=last"]
+        words += [f"data.cache_dir={out}/cache", "train.epochs=2"]
         cold, warm = watch([*words, "--dry-run"]), watch([*words, "--dry-run"])
         whole = watch([*words, f"--out={out}/run"], ROOT, Path(out, "run", "metrics.jsonl"))
         numbers = [cold.seconds, warm.seconds, whole.images_per_s, max(cold.peak_mb, whole.peak_mb)]

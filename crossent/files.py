@@ -28,12 +28,6 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what killed processes have left; the caller must hold the lock of the folder."""
-    for temporary in folder.glob(".*.tmp"):
-        temporary.unlink()
-
-
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with `write_atomic`."""
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

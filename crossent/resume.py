@@ -4,7 +4,6 @@ from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
 from crossent.training.checkpoint import read_checkpoint
 from crossent.training.run_folder import RunFolder
-from crossent.training.trainer import Progress
 
 # These do not change the result: another path to the same pictures (their fingerprint is checked),
 # how often to save, and the machine, which changes only the last bits.
@@ -32,14 +31,8 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
             f"{folder.path} cannot continue with settings that change its result: "
             f"{'; '.join(refused)}. Start a new run with --out"
         )
-    progress, asked = Progress.from_dict(header["progress"]), settings.train.epochs
-    epochs = progress.epochs_to_do(asked, old.train.epochs)
-    if old.train.epochs < asked < epochs:
-        raise UserError(
-            f"train.epochs={asked} would shorten {folder.path}: train.minutes has allowed "
-            f"{epochs} epochs; ask for more"
-        )
-    return progress.done and progress.is_enough(epochs, settings.train.patience)
+    progress = header["progress"]
+    return bool(progress["done"] and progress["epoch"] >= settings.train.epochs)
 
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:

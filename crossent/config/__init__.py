@@ -1,6 +1,12 @@
 """Settings: what may be set, where the values come from, and how they are shown."""
 
-from crossent.config.load import Loaded, load_settings, render, settings_from_dict
+from crossent.config.load import (
+    Loaded,
+    load_settings,
+    render,
+    saved_settings,
+    settings_from_dict,
+)
 from crossent.config.settings import (
     FIELDS,
     Settings,
@@ -13,5 +19,5 @@ from crossent.config.yaml_text import format_value
 
 __all__ = [
     "FIELDS", "Loaded", "Settings", "differences", "flat_values", "format_value", "load_settings",
-    "render", "settings_from_dict", "to_yaml", "with_values",
+    "render", "saved_settings", "settings_from_dict", "to_yaml", "with_values",
 ]  # fmt: skip

@@ -83,6 +83,20 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
     return Loaded(settings, origins, kept)
 
 
+def saved_settings(path: Path) -> Settings:
+    """Return the settings in the config.yaml of a run; raise UserError with one line if it cannot.
+
+    It has every setting, so another version of crossent may have written one that is gone.
+    """
+    try:
+        return load_settings(path).settings
+    except UserError as error:
+        mistakes = "; ".join(str(error).splitlines())
+        raise UserError(
+            f"{mistakes}; if another version of crossent wrote this file, use that version"
+        ) from None
+
+
 def settings_from_dict(values: object, where: str | Path) -> Settings:
     """Return the settings in a checkpoint or a model file.
 

@@ -181,12 +181,9 @@ class TrainSettings(Section):
     """How long to train, in what batches, on what device."""
 
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
-    minutes: Positive | None = setting(None, "train for this long instead of epochs")
-    patience: int | None = setting(None, "stop after this many epochs without a smaller E", ge=1)
     ema: Positive | None = setting(0.3, "half-life of the mean of the weights, epochs; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
-    keep: Literal["best", "last"] = setting("best", "epoch whose model is kept; best: smallest E")
     overfit_batch: bool = setting(False, "a test: train on one batch; E must fall to 0")
     freeze: bool = setting(False, "true: train only the last layer")
     mixup: float = setting(

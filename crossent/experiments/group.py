@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from crossent.config import Loaded, Settings, load_settings, to_yaml, with_values
+from crossent.config import Settings, load_settings, to_yaml, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.compare import Side, paired_bootstrap
@@ -56,10 +56,9 @@ class Group:
             self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
             split = {"data.seed": settings.data_seed}
             self.variants = {f"seed-{s}": {"seed": s, **split} for s in numbers}
-        else:  # no fold may choose its epoch by its own validation pictures
+        else:
             self.kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
-            last: dict[str, Any] = {"train.keep": "last", "train.patience": None}
-            self.variants = {f"fold-{k}": {"data.fold": k, **last} for k in numbers}
+            self.variants = {f"fold-{k}": {"data.fold": k} for k in numbers}
         write_text(self.config, to_yaml(settings))
         write_json(self.facts, {"kind": self.kind, "runs": self.variants})
 
@@ -110,13 +109,12 @@ def train_group(
             group.keep_config(settings)
         else:
             group.create(settings, num_seeds)
-        common = load_settings(group.config)
+        common = load_settings(group.config).settings
         for name, own in group.variants.items():
             run = path / name
             line(f"== {run}")
-            origins = common.origins | dict.fromkeys(own, f"{name} of {group.kind}")
-            loaded = Loaded(with_values(common.settings, own), origins)
-            status = train_run(loaded, run, RunFolder(run).config.exists(), caller).status
+            is_begun = RunFolder(run).config.exists()
+            status = train_run(with_values(common, own), run, is_begun, caller).status
             if status != EXIT_DONE:
                 return status
         try:

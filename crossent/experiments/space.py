@@ -18,11 +18,10 @@ from crossent.config.settings import SECTIONS, Section, setting
 from crossent.config.yaml_text import yaml_lines
 from crossent.errors import UserError
 
-# These decide which pictures validate or which epoch counts, so trials could not be compared.
+# These decide which pictures validate, so trials could not be compared.
 FIXED = {
     "data.source", "data.root", "data.labels", "data.group", "data.num_images", "data.on_bad",
-    "data.val_fraction", "data.folds", "data.fold", "data.seed", "train.keep", "train.minutes",
-    "train.overfit_batch",
+    "data.val_fraction", "data.folds", "data.fold", "data.seed", "train.overfit_batch",
 }  # fmt: skip
 SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for section in SECTIONS))
 

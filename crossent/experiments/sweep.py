@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from crossent.build import make_data
-from crossent.config import FIELDS, Loaded, Settings, format_value, to_yaml, with_values
+from crossent.config import Settings, format_value, to_yaml, with_values
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.measure import align
 from crossent.experiments.group import Group, has_folds, train_group
@@ -182,9 +182,8 @@ def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict
     if folds:
         status = train_group(settings, path, Group(path).exists, None, caller)
     else:
-        origins = dict.fromkeys(FIELDS, CONFIG) | dict.fromkeys(trial.params, path.name)
         is_old, watched = RunFolder(path).config.exists(), replace(caller, watch=watch)
-        status = train_run(Loaded(settings, origins), path, is_old, watched).status
+        status = train_run(settings, path, is_old, watched).status
     if status > 128:
         raise Interrupted(status - 128)
     if status != EXIT_DONE:
@@ -193,7 +192,7 @@ def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict
         summary = read_json(Group(path).summary)
         return {name: summary[name]["value"] for name in ("E", "accuracy")}
     vals = [r["val"] for r in RunFolder(path).records() if r["kind"] == "epoch"]
-    return vals[-1] if settings.train.keep == "last" else min(vals, key=lambda val: val["E"])
+    return vals[-1] if settings.data.folds else min(vals, key=lambda val: val["E"])
 
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:

@@ -80,14 +80,14 @@ def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
     return Chart(title, Markup(svg), sentence)
 
 
-def draw_curve(records: list[Record], path: Path, keep: str = "best") -> None:
+def draw_curve(records: list[Record], path: Path, keeps_last: bool = False) -> None:
     """Write E on train and validation over the epochs as a PNG.
 
     Args:
         records: the lines of metrics.jsonl, a "start" first.
-        keep: the epoch to mark, whose model is kept: "best" or "last".
+        keeps_last: see `Run`; the epoch of the kept model is marked.
     """
-    write_png(path, records[0], curves_of(records, keep))
+    write_png(path, records[0], curves_of(records, keeps_last))
 
 
 def draw_curves(path: Path) -> None:
@@ -108,31 +108,31 @@ def write_png(path: Path, start: Record, curves: Sequence[Curve]) -> None:
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 
-def chart_of_E(records: list[Record], keep: str) -> Chart:
+def chart_of_E(records: list[Record], keeps_last: bool = False) -> Chart:
     """Draw the same as `draw_curve`, for the report."""
     E = E_on_val(records)
     sentence = f"E on validation is {E[0]:.4f} nats for the untrained model"
     if len(E) > 1:
-        epoch = kept_epoch(E, keep)
+        epoch = kept_epoch(E, keeps_last)
         sentence += f" and {E[epoch]:.4f} nats for the kept model, of epoch {epoch}"
-    draw = partial(draw_E, records[0], curves_of(records, keep))
+    draw = partial(draw_E, records[0], curves_of(records, keeps_last))
     return make_chart("Cross-entropy E", f"{sentence}.", draw)
 
 
-def curves_of(records: list[Record], keep: str) -> list[Curve]:
+def curves_of(records: list[Record], keeps_last: bool) -> list[Curve]:
     """Return train, validation, and the point of the epoch whose model is kept."""
     val = E_on_val(records)
     train = [r["train"]["E"] for r in records if r["kind"] == "epoch"]
     if not train:
         return [(0, val, {**VAL, "marker": "o"})]
-    epoch = kept_epoch(val, keep)
+    epoch = kept_epoch(val, keeps_last)
     label = f"kept: epoch {epoch}, E = {val[epoch]:.4f}"
     mark: Options = {"color": VAL["color"], "marker": "o", "linestyle": "none", "label": label}
     return [(1, train, TRAIN), (0, val, VAL), (epoch, [val[epoch]], mark)]
 
 
-def kept_epoch(E: Sequence[float], keep: str) -> int:
-    return len(E) - 1 if keep == "last" else 1 + int(np.argmin(E[1:]))
+def kept_epoch(E: Sequence[float], keeps_last: bool) -> int:
+    return len(E) - 1 if keeps_last else 1 + int(np.argmin(E[1:]))
 
 
 def E_on_val(records: list[Record]) -> list[float]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from crossent.build import make_data, with_moved_pictures
-from crossent.config import FIELDS, Settings, flat_values, format_value, load_settings
+from crossent.config import FIELDS, Settings, flat_values, format_value, saved_settings
 from crossent.errors import UserError
 from crossent.evaluation.measure import examine
 from crossent.files import write_text
@@ -66,15 +66,15 @@ def contents(
     folder: RunFolder, device: torch.device, data: Data | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
     """Return the variables of the template; None or empty for what does not exist yet."""
-    settings = with_moved_pictures(load_settings(folder.config).settings, overrides)
+    settings = with_moved_pictures(saved_settings(folder.config), overrides)
     environment = read_json(folder.environment)
     problem = ""
     if data is None:
         data, problem = load_again(settings, environment.get("data_fingerprint"))
-    records, origins = folder.records(), read_json(folder.origins)
+    records, defaults = folder.records(), flat_values(Settings())
     epochs = [r for r in records if r["kind"] == "epoch"]
     names = records[0]["class_names"] if records else []
-    charts = [chart_of_E(records, settings.train.keep)] if records else []
+    charts = [chart_of_E(records, settings.data.folds is not None)] if records else []
     charts += [chart_of_accuracy(epochs, guess_of(data, len(names)))] if epochs else []
     classifier = load_model(folder.model, device) if folder.model.exists() else None
     losses, time_s = read_checkpoint(folder.last) if folder.last.exists() else (None, {})
@@ -111,7 +111,7 @@ def contents(
         "time_s": records[-1].get("time_s", time_s) if records else time_s,
         "view_titles": VIEW_TITLES,
         "settings": [
-            (name, format_value(value), origins.get(name, "default"), FIELDS[name].description)
+            (name, format_value(value), value != defaults[name], FIELDS[name].description)
             for name, value in flat_values(settings).items()
         ],
         "environment": environment,

@@ -18,7 +18,7 @@ from crossent.training.console import HEADINGS, Console, EventLog, short
 from crossent.training.distributed import Processes
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
-from crossent.training.trainer import Progress, Trainer, seconds_per_epoch
+from crossent.training.trainer import Progress, Trainer
 from data.images import Unusable
 
 
@@ -37,9 +37,9 @@ class Run:
     unusable: Sequence[Unusable] = ()  # files that were left out of the data
     checkpoint_every_s: float | None = 60.0
     checkpoint_every_steps: int | None = None
-    minutes: float | None = None  # train as many epochs as fit, at the speed of the first steps
-    patience: int | None = None  # stop after this many epochs without a smaller E on validation
-    keep: str = "best"  # the epoch to store: "best" by E on validation, or "last"
+    # Store the last model, not the one with the smallest E: a fold must not choose its epoch by the
+    # pictures that measure it.
+    keeps_last: bool = False
     watch: Callable[[dict[str, Any]], None] | None = None  # takes each epoch's record; may prune
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
@@ -81,30 +81,15 @@ class Run:
             "num_params": sum(p.numel() for p in trainer.model.parameters()),
             "num_images": {"train": num_train, "val": num_val, "unusable": len(self.unusable)},
         })  # fmt: skip
-        if self.minutes is not None:
-            # Every checkpoint stores the number, so that a resumed run keeps its schedule.
-            epoch_s = self.processes.send(seconds_per_epoch(trainer))
-            self.set_epochs(max(1, int(60 * self.minutes / epoch_s)))
-            plan = f"{self.minutes:g} minutes: {self.epochs} epochs of about {epoch_s:.1f} s"
-            self.console.line(plan)
         trainer.stopwatch("start")
         self.save()
-
-    def set_epochs(self, epochs: int) -> None:
-        """Change the number of epochs, and stretch the schedule."""
-        trainer = self.trainer
-        self.epochs = trainer.progress.epochs = epochs
-        trainer.schedule = replace(trainer.schedule, num_steps=epochs * len(trainer.batches))
 
     def resume(self) -> None:
         """Load the last checkpoint, and drop what was logged after it."""
         trainer = self.trainer
         header = load_checkpoint(self.folder.last, trainer, self.description)
         progress = trainer.progress = Progress.from_dict(header["progress"])
-        if progress.epochs is not None:
-            asked_before = header["settings"]["train"]["epochs"]
-            self.set_epochs(progress.epochs_to_do(self.epochs, asked_before))
-        if progress.done and not progress.is_enough(self.epochs, self.patience):
+        if progress.done and progress.epoch < self.epochs:
             progress.done = False  # more epochs are requested: drop the last line, of the end
             progress.num_records -= 1
         for phase, seconds in progress.time_s.items():
@@ -130,7 +115,7 @@ class Run:
         first, start = progress.epoch, time.perf_counter()
         self.console.line(HEADINGS)
         try:
-            while not progress.is_enough(self.epochs, self.patience):
+            while progress.epoch < self.epochs:
                 record = self.one_epoch()
                 epoch_s = (time.perf_counter() - start) / (progress.epoch - first)
                 self.console.epoch(record, self.epochs, epoch_s * (self.epochs - progress.epoch))
@@ -144,14 +129,12 @@ class Run:
     def end(self) -> None:
         """Write the last line of the log, save, and print which epoch was kept."""
         progress, time_s = self.trainer.progress, self.trainer.stopwatch.seconds
-        if progress.epoch < self.epochs:
-            self.console.line(f"stopped: E on validation did not fall for {self.patience} epochs")
         end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
         self.log({**end, "time_s": {name: round(s, 3) for name, s in time_s.items()}})
         progress.done = True
         self.save()
         if self.processes.is_first:
-            epoch = progress.best_epoch if self.keep == "best" else progress.epoch
+            epoch = progress.epoch if self.keeps_last else progress.best_epoch
             record = next(r for r in self.folder.records() if r.get("epoch") == epoch)
             num_images = len(self.trainer.evaluator.image_set)
             self.console.kept(record, num_images, self.folder.model)
@@ -201,7 +184,7 @@ class Run:
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
             progress.best_E, progress.best_epoch = E, record["epoch"]
-        if is_best or self.keep == "last":
+        if is_best or self.keeps_last:
             answers = self.processes.total(trainer.answers)  # (N, 2); each row from one process
             confidence, right = answers.T.numpy()
             metrics = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crossent.errors import UserError
-from crossent.files import remove_temporary_files, write_text
+from crossent.files import write_text
 from data.images import Unusable
 
 WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}  # file systems
@@ -31,7 +31,6 @@ class RunFolder:
         self.curve = path / "E-curve.png"
         self.report = path / "report.html"
         self.tensorboard = path / "tensorboard"
-        self.origins = path / "origins.json"
         self.unusable = path / "unusable.csv"
 
     @contextmanager
@@ -57,7 +56,8 @@ class RunFolder:
             words = f"cannot be locked ({error.strerror}): do not start a second training in it"
             print(f"warning: {self.path} {words}", file=sys.stderr)
         try:
-            remove_temporary_files(self.path)
+            for temporary in self.path.glob(".*.tmp"):  # killed processes have left them
+                temporary.unlink()
             yield
         except Exception:
             if not had_config and not self.last.exists():
@@ -85,12 +85,6 @@ class RunFolder:
         if not self.config.is_file():
             words = f"is not a run folder: it has no config.yaml; start one with --out {self.path}"
             raise UserError(f"{self.path} {words}")
-
-    def keep_origins(self, origins: dict[str, str]) -> None:
-        """Write where each setting came from; a resumed run adds its arguments."""
-        old = read_json(self.origins)
-        new = {n: o for n, o in origins.items() if o.startswith("argument") or not old}
-        write_json(self.origins, {**old, **new})
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
         """Write each file that was left out, and the reason."""

@@ -1,14 +1,14 @@
 """Ctrl-C, SIGTERM and SIGHUP: what a signal does depends on what the program is doing.
 
-imports             leave_on_signals()       the process prints a line and ends
+imports             the system's default     the process ends
 reading, drawing    StopRequest.raising()    an exception closes files and ends workers
 training            StopRequest              the run saves and stops after the current step
 """
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,7 +33,9 @@ class StopRequest:
         self.raises = False
 
     def install(self) -> "StopRequest":
-        handle_signals(self.handle)
+        for signum in SIGNALS:  # nohup makes a process ignore SIGHUP
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+                signal.signal(signum, self.handle)
         return self
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
@@ -60,21 +62,3 @@ class StopRequest:
             yield
         finally:
             self.raises = False
-
-
-def leave_on_signals() -> None:
-    """Let a signal end the process with one line; an import in C would swallow an exception."""
-
-    def leave(signum: int, frame: FrameType | None) -> None:
-        with suppress(OSError):  # the terminal may be gone
-            os.write(2, f"{signal.Signals(signum).name}: stopped before the start\n".encode())
-        os._exit(128 + signum)
-
-    handle_signals(leave)
-
-
-def handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Install the handler, except for SIGHUP if nohup made the process ignore it."""
-    for signum in SIGNALS:
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
-            signal.signal(signum, handler)

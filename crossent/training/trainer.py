@@ -1,10 +1,9 @@
 """A step, an epoch and a validation; `run.py` adds the log, checkpoints and the best model."""
 
-import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.device import autocast, generator_states, set_generators
+from crossent.device import autocast, generator_states
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.loss import cross_entropy
 from crossent.training.batch_norm import set_momentum
@@ -60,7 +59,6 @@ class Progress:
     time_s: dict[str, float] = field(default_factory=dict)  # of the whole run, by phase
     best_E: float | None = None
     best_epoch: int = 0
-    epochs: int | None = None  # number of epochs that train.minutes allows
     num_records: int = 0  # lines of metrics.jsonl
     done: bool = False  # whether the last line is the end
 
@@ -69,16 +67,6 @@ class Progress:
         """Return the progress that `asdict` gave; ignore entries of other versions."""
         known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
         return cls(**known | {"train": Totals(**found["train"])})
-
-    def epochs_to_do(self, asked: int, asked_before: int) -> int:
-        """Return the number of epochs that train.minutes allows, or a larger one asked for now."""
-        raised = asked > max(asked_before, self.epochs or 0)
-        return asked if self.epochs is None or raised else self.epochs
-
-    def is_enough(self, epochs: int, patience: int | None) -> bool:
-        """Return whether all epochs are done, or `patience` epochs brought no smaller E."""
-        ran_out = patience is not None and self.epoch - self.best_epoch >= patience
-        return self.epoch >= epochs or ran_out
 
 
 @dataclass
@@ -233,23 +221,17 @@ def in_grains(values: Tensor) -> Tensor:
 
 
 def seconds_per_epoch(trainer: Trainer) -> float:
-    """Return the seconds per epoch, from a few steps and a validation of a copy of the model."""
-    device = trainer.evaluator.device
-    generators = generator_states(device)
-    model, optimizer = copy.deepcopy((trainer.model, trainer.optimizer))  # they share parameters
-    trial = replace(
-        trainer, model=model, optimizer=optimizer, average=None, progress=Progress(),
-        stopwatch=Stopwatch(),
-    )  # fmt: skip
-    train_mode(model)
+    """Return the seconds per epoch, from a few steps and a validation.
+
+    Do not use the trainer afterwards.
+    """
+    train_mode(trainer.model)
     times = [time.perf_counter()]
-    for batch in islice(trial.batches.epoch(0), NUM_IGNORED + NUM_TIMED):
-        trial.train_step(batch, lr=0.0)
+    for batch in islice(trainer.batches.epoch(0), NUM_IGNORED + NUM_TIMED):
+        trainer.train_step(batch, lr=0.0)
         times.append(time.perf_counter())
     first = min(NUM_IGNORED, len(times) - 2)
     step_s = (times[-1] - times[first]) / (len(times) - 1 - first)
     start = time.perf_counter()
-    trial.validate()
-    validation_s = time.perf_counter() - start
-    set_generators(generators, device)
-    return step_s * len(trainer.batches) + validation_s
+    trainer.validate()
+    return step_s * len(trainer.batches) + time.perf_counter() - start

@@ -17,11 +17,15 @@ from crossent.errors import UserError
 from crossent.evaluation.evaluate import Totals
 from crossent.experiments.compare import compare_runs
 from crossent.experiments.group import Group, wants_group
+from crossent.train_run import Caller, begin
+from crossent.training.console import Console
+from crossent.training.distributed import ALONE
 from crossent.training.run_folder import RunFolder
+from crossent.training.trainer import Trainer
 from crossent.verify_resume import first_difference
 from tests.experiments.parts import NUM, InSecond, answers, draw_folder, epoch_of_model, quick
 from tests.forked import Command
-from tests.training.parts import CPU, EPOCHS, make_run
+from tests.training.parts import CPU
 
 FOLDS = ("fold-1", "fold-2")
 
@@ -48,7 +52,6 @@ def test_every_picture_is_predicted_once_beside_its_near_duplicates(group):
     for name, names in zip(FOLDS, found, strict=True):
         counts = Counter(name.split("/")[0] for name in names)
         assert max(counts.values()) - min(counts.values()) <= 2
-        assert load_settings(group[0] / name / "config.yaml").settings.train.keep == "last"
 
 
 def test_the_numbers_are_those_of_all_answers_together(group):
@@ -75,18 +78,29 @@ def test_the_numbers_are_those_of_all_answers_together(group):
     assert (path / "E-curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
-@pytest.mark.parametrize(("keep", "epoch"), [("last", EPOCHS), ("best", 1)])
-def test_the_last_model_is_kept_however_E_rises(tmp_path, keep, epoch):
-    run = make_run(tmp_path / "run")
-    run.keep, rising, validate = keep, iter(range(1, 99)), run.trainer.validate
-    run.trainer.validate = lambda: Totals(E=next(rising) * validate().count, count=15)
-    run.start()
+@pytest.mark.parametrize(
+    ("words", "epoch"), [(["data.folds=2", "data.fold=1"], 2), ([], 1)], ids=["fold", "run"]
+)
+def test_only_a_fold_keeps_its_last_model_however_E_rises(
+    root, tmp_path, monkeypatch, words, epoch
+):
+    rising, validate = iter(range(1, 99)), Trainer.validate
+
+    def worse_each_time(trainer):
+        count = validate(trainer).count
+        return Totals(E=next(rising) * count, count=count)
+
+    monkeypatch.setattr(Trainer, "validate", worse_each_time)
+    settings = load_settings("tests/tiny.yaml", [*words, f"data.root={root}"]).settings
+    folder, caller = RunFolder(tmp_path / "run"), Caller("", silent=True)
+    folder.make()
+    run, _ = begin(settings, folder, ALONE, caller, Console(silent=True))
     run.fit()
-    assert epoch_of_model(run.folder.path) == epoch
+    assert epoch_of_model(folder.path) == epoch
 
 
 def test_a_fold_alone_is_that_of_the_group(root, group, tmp_path):
-    words = ("data.folds=2", "data.fold=2", "train.keep=last", "--out", tmp_path / "alone")
+    words = ("data.folds=2", "data.fold=2", "--out", tmp_path / "alone")
     Command(tmp_path, *quick(root), *words).end(status=0)
     assert first_difference(RunFolder(group[0] / "fold-2"), RunFolder(tmp_path / "alone")) is None
 

@@ -26,23 +26,24 @@ from crossent.train_run import Caller, Outcome
 from crossent.training.run_folder import RunFolder
 
 EPOCHS = 3
+ONE_FOLD = {"source": "folder", "root": "pictures", "folds": 2, "fold": 1}
 SPACE = {"optim.lr": {"low": 0.001, "high": 1.0, "log": True}, "train.mixup": [0.0, 1.0]}
 
 
-def make_sweep(space=SPACE, keep="best", **plan):
-    settings = Settings(train={"epochs": EPOCHS, "keep": keep})
+def make_sweep(space=SPACE, data=None, **plan):
+    settings = Settings(train={"epochs": EPOCHS}, data=data or {})
     return Sweep(settings, SweepSettings(**{"strategy": "random", "trials": 2, **plan}), space)
 
 
 def pretend(E_of):
     """Return a training whose E on validation is E_of(settings, epoch)."""
 
-    def train_one(loaded, path, is_old, caller):
+    def train_one(settings, path, is_old, caller):
         folder = RunFolder(path)
         if not is_old:
-            folder.create(to_yaml(loaded.settings))
+            folder.create(to_yaml(settings))
         for epoch in range(1, EPOCHS + 1):
-            E = E_of(loaded.settings, epoch)
+            E = E_of(settings, epoch)
             record = {"kind": "epoch", "epoch": epoch, "val": {"E": E, "accuracy": 0.5}}
             folder.append(record)
             caller.watch(record)
@@ -56,7 +57,7 @@ GOOD = pretend(lambda settings, epoch: 0.2 + abs(math.log10(settings.optim.lr) +
 
 def in_trial(happen):
     """Return a good training that does something else in the trials of these numbers."""
-    return lambda loaded, path, *rest: happen.get(int(path.name[-3:]), GOOD)(loaded, path, *rest)
+    return lambda run, path, *rest: happen.get(int(path.name[-3:]), GOOD)(run, path, *rest)
 
 
 def run(path, sweep, train_one=GOOD):
@@ -89,15 +90,15 @@ def refused(*_):
     raise UserError("data.image_size is 64; vit takes 224 only")
 
 
-@pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_trial_has_its_settings_in_its_folder_and_E_of_the_epoch_that_is_kept(tmp_path, keep):
+@pytest.mark.parametrize("data", [{}, ONE_FOLD], ids=["best", "last"])
+def test_a_trial_has_its_settings_in_its_folder_and_E_of_the_epoch_that_is_kept(tmp_path, data):
     rising = pretend(lambda settings, epoch: settings.optim.lr * epoch)
-    study = run(tmp_path, make_sweep(keep=keep), rising)
+    study = run(tmp_path, make_sweep(data=data), rising)
     for number, trial in enumerate(ended(study), start=1):
         found = load_settings(tmp_path / f"trial-{number:03}" / "config.yaml").settings
         assert found.optim.lr == trial.params["optim.lr"] and 0.001 <= found.optim.lr <= 1
         assert found.train.mixup == trial.params["train.mixup"]
-        assert trial.value == found.optim.lr * (1 if keep == "best" else EPOCHS)
+        assert trial.value == found.optim.lr * (EPOCHS if data else 1)
 
 
 def test_the_seed_decides_what_is_tried_and_going_on_repeats_nothing(tmp_path):

@@ -30,7 +30,7 @@ def line_in(chart, colour):
 
 
 def test_the_chart_of_E_begins_untrained_and_marks_the_kept_epoch():
-    chart = chart_of_E(RECORDS, "best")
+    chart = chart_of_E(RECORDS)
     assert len(line_in(chart, "first")) == 5
     points = line_in(chart, "second")
     assert np.ptp(np.diff(points[:, 0])) < 0.1, "an epoch is as wide as the other"
@@ -42,23 +42,23 @@ def test_the_chart_of_E_begins_untrained_and_marks_the_kept_epoch():
         " of epoch 5."
     )
     rising = [START, *reversed(RECORDS[1:-1])]
-    assert "of epoch 5" in chart_of_E(rising, "last").sentence
-    assert "of epoch 1" in chart_of_E(rising, "best").sentence
+    assert "of epoch 5" in chart_of_E(rising, keeps_last=True).sentence
+    assert "of epoch 1" in chart_of_E(rising).sentence
 
 
 def test_the_page_colours_lines_and_text_and_bytes_stay_the_same():
-    chart = chart_of_E(RECORDS, "best")
+    chart = chart_of_E(RECORDS)
     assert not [colour for colour in COLOURS.values() if colour in chart.svg]
     names = set(re.findall(r"var\(--(\w+)\)", chart.svg))
     assert names == {"ink", "soft", "rule", "first", "second"}
     assert ">validation</text>" in chart.svg
-    assert chart == chart_of_E(RECORDS, "best")
+    assert chart == chart_of_E(RECORDS)
 
 
 @pytest.mark.parametrize("E", [1e30, 800.0, 1e-9])
 def test_any_E_can_be_drawn(E):
     records = [START, {**epoch_record(1), "val": {"E": E, "accuracy": 0.0}}]
-    assert f"{E:.4f} nats" in chart_of_E(records, "best").sentence
+    assert f"{E:.4f} nats" in chart_of_E(records).sentence
 
 
 def test_the_chart_of_reliability_tells_what_was_measured():

@@ -43,7 +43,7 @@ def test_everything_is_there_and_nothing_is_requested(tmp_path):
     assert words.keys() == PARTS
     assert words == dict(re.findall(r'<h2 id="(\w+)-title">([^<]+)</h2>', html))
     for text in ("ln 3 = 1.0986, untrained", "class 1", "picture 3.jpg", "32 pictures",
-                 "configs/default.yaml:5", "abc+changes", "git checkout abc\n",
+                 "0 of them not the default", "abc+changes", "git checkout abc\n",
                  "and 0.3333 nats for the kept model, of epoch 3",
                  "30.36670.333350.0%60.0%0.033350", "forward+backward2:0080%"):  # fmt: skip
         assert text in page.text, text
@@ -107,7 +107,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     assert "No epoch is finished yet" in page.text and "There is no model yet" in page.text
     assert "Not finished: 0 of 10 epochs" in page.text
     assert {*page.ids()} & PARTS == PARTS - OF_MODEL
-    for path in (folder.metrics, folder.last, folder.origins, folder.environment):
+    for path in (folder.metrics, folder.last, folder.environment):
         path.unlink()
     for given_data in (data, None):  # and those that the settings name cannot be found
         write_report(folder, CPU, given_data)

@@ -91,17 +91,6 @@ def test_evaluation_is_a_mean_over_samples_whatever_the_batches():
     assert totals.correct == (logits.argmax(1) == labels).sum().item()
 
 
-def test_measuring_the_speed_leaves_no_trace():
-    trainer, untouched = make_trainer(), make_trainer()
-    state = torch.get_rng_state()
-    assert seconds_per_epoch(trainer) > 0
-    assert torch.equal(torch.get_rng_state(), state)
-    assert trainer.progress == untouched.progress and not trainer.optimizer.state
-    for name, tensor in trainer.model.state_dict().items():
-        assert torch.equal(tensor, untouched.model.state_dict()[name]), name
-    assert trainer.schedule == untouched.schedule
-
-
 def test_an_epoch_is_its_steps_and_a_validation(monkeypatch):
     """With a clock on which a step takes 1 s and a validation 100 s."""
     clock = [0.0]
