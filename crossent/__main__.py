@@ -215,13 +215,12 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 @command(
     CONFIG, OVERRIDES,
     argument("--kills", type=int, default=3, metavar="N", help="number of kills; default: 3"),
-    argument("--seed", type=int, default=0, help="seed of the random moments"),
 )  # fmt: skip
-def verify_resume(config: Path | None, overrides: list[str], kills: int, seed: int) -> int:
+def verify_resume(config: Path | None, overrides: list[str], kills: int) -> int:
     """test that a run killed at random moments and resumed gives the same bytes"""
     from crossent.verify_resume import verify_resume
 
-    return verify_resume(config, overrides, kills, seed)
+    return verify_resume(config, overrides, kills)
 
 
 @command(

@@ -171,7 +171,7 @@ def make_batches(
     )  # fmt: skip
     return TrainBatches(
         data.train, len(data.class_names), order, augmentation, preprocessing_of(settings), device,
-        rank=processes.rank, num_ranks=processes.size, only_first=t.overfit_batch,
+        rank=processes.rank, num_ranks=processes.size,
     )  # fmt: skip
 
 

@@ -42,7 +42,6 @@ class TrainBatches:
     device: torch.device
     rank: int = 0  # this process makes its own part of every batch
     num_ranks: int = 1  # processes
-    only_first: bool = False  # repeat the first batch of epoch 0, always with the same augmentation
 
     def __len__(self) -> int:
         return self.order.num_batches
@@ -55,8 +54,6 @@ class TrainBatches:
         `lap` is called after each part of the work with its name: "wait" (for pixels), "augment".
         """
         batches = self.order.batches(epoch)
-        if self.only_first:
-            epoch, batches = 0, self.order.batches(0)[:1] * len(self)
         sample_ids = self.order.sample_ids(epoch)
         uniform, lam = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         changes = self.augmentation.changes(torch.from_numpy(uniform).to(self.device))

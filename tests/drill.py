@@ -23,14 +23,14 @@ PLACES: dict[str, tuple[Any, str, str, str]] = {
     "after a save": (os, "replace", "after", "last.safetensors"),
     "after the first line": (run_folder.RunFolder, "append", "after", "'start'"),
     "after the last line": (run_folder.RunFolder, "append", "after", "'end'"),
+    "before the report": (report, "write_report", "before", ""),
 }
-AT_THE_END = {"before the report": (report, "write_report", "before", "")}
 
 
 def arm(place: str, step: int, happen: Callable[[], object]) -> None:
     """Let something happen at a place, each time it is reached after `step` steps of the run."""
     step_of = watch_steps()
-    owner, name, moment, mention = {**PLACES, **AT_THE_END}[place]
+    owner, name, moment, mention = PLACES[place]
     function = getattr(owner, name)
 
     def watched(*args: Any, **kwargs: Any) -> Any:

@@ -4,14 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import crossent
-from crossent.build import make_data, make_model
+from crossent.build import make_model
 from crossent.config import load_settings
 from crossent.errors import UserError
-from tests.data.pictures import make_folder
 
 
 @pytest.mark.parametrize("name", ["alexnet", "maxvit_t"])
@@ -31,12 +29,3 @@ def test_an_installation_is_found_beside_a_folder_of_its_name(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout == "True\n", done.stderr
-
-
-def test_a_mistake_of_numpy_is_not_shown_as_the_users(tmp_path, monkeypatch):
-    root = make_folder(tmp_path / "animals", {"dog": 3, "fox": 3})
-    settings = load_settings(None, [f"data.root={root}", "data.cache=false"]).settings
-    monkeypatch.setattr("crossent.build.load_folder", lambda *_, **__: np.zeros(3).reshape(2, 2))
-    with pytest.raises(ValueError, match="reshape") as error:
-        make_data(settings)
-    assert not isinstance(error.value, UserError)

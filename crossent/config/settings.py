@@ -184,7 +184,6 @@ class TrainSettings(Section):
     ema: Positive | None = setting(0.3, "half-life of the mean of the weights, epochs; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
-    overfit_batch: bool = setting(False, "a test: train on one batch; E must fall to 0")
     freeze: bool = setting(False, "true: train only the last layer")
     mixup: float = setting(
         0.0, "alpha of the Beta distribution for mixing pairs; 0: off", ge=0, le=100

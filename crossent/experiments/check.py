@@ -7,9 +7,9 @@ shuffled labels   random labels teach nothing: E on validation stays at the entr
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from crossent.training.console import LN_K_TOLERANCE
 from crossent.training.find_lr import E_of_step, endless_batches
 from crossent.training.not_finite import NotFinite
 from crossent.training.trainer import Trainer
+from data.batches import Batch
 from data.images import Data, ImageSet
 from models.head import train_mode
 
@@ -37,7 +38,6 @@ PLAIN: dict[str, Any] = {
     "data.brightness": 0.0, "data.contrast": 0.0, "data.saturation": 0.0,
     "loss.label_smoothing": 0.0, "loss.class_weights": "none", "model.dropout": 0.0,
     "optim.weight_decay": 0.0, "train.mixup": 0.0, "train.ema": None, "train.freeze": False,
-    "train.overfit_batch": True,
 }  # fmt: skip
 MAX_VAL = 500  # validation pictures; more would outlast --seconds
 Verdict = tuple[bool, str]  # whether the control passed, and what was measured
@@ -81,7 +81,8 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
     """Check that one batch can be learned, and is then predicted correctly in validation."""
     size = min(NUM_LEARNED, settings.train.batch_size)
     trainer = trainer_of(with_values(settings, {**PLAIN, "train.batch_size": size}), data)
-    pictures = data.train.take(np.unique(next(trainer.batches.epoch(0)).sample_ids))
+    batch = next(trainer.batches.epoch(0))
+    pictures = data.train.take(np.unique(batch.sample_ids))
     shape = (trainer.batches.preprocessing.image_size,) * 2
     images = [Image.fromarray(p).resize(shape, Resampling.BILINEAR) for p in pictures.images]
     pictures = replace(pictures, images=np.stack([np.asarray(image) for image in images]))
@@ -90,7 +91,7 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
         return float(losses_of(trainer, pictures).mean())
 
     step, E = 0, math.inf
-    for step, E in train_steps(trainer, max_seconds):
+    for step, E in train_steps(trainer, repeat(batch), max_seconds):
         if step % LOOK_EVERY == 0 and E < LEARNED and E_in_val() < LEARNED_IN_VAL:
             break
     seen = E_in_val()
@@ -109,7 +110,7 @@ def shuffled_labels(settings: Settings, data: Data, max_seconds: float) -> Verdi
     """Check that E on validation does not fall below chance when the labels are shuffled."""
     labels = np.random.default_rng(settings.seed).permutation(data.train.labels)
     trainer = trainer_of(settings, replace(data, train=replace(data.train, labels=labels)))
-    num_steps = sum(1 for _ in train_steps(trainer, max_seconds))
+    num_steps = sum(1 for _ in train_steps(trainer, endless_batches(trainer), max_seconds))
     losses = losses_of(trainer, data.val)
     shares = np.bincount(data.val.labels) / len(losses)
     guessed = -np.log(shares[data.val.labels])  # (N,) E of a model that knows only the shares
@@ -134,10 +135,12 @@ def trainer_of(settings: Settings, data: Data) -> Trainer:
     return trainer
 
 
-def train_steps(trainer: Trainer, max_seconds: float) -> Iterator[tuple[int, float]]:
+def train_steps(
+    trainer: Trainer, batches: Iterable[Batch], max_seconds: float
+) -> Iterator[tuple[int, float]]:
     """Train until the steps or the seconds are used up; yield the number and E of each step."""
     deadline = time.perf_counter() + max_seconds
-    for step, batch in enumerate(islice(endless_batches(trainer), MAX_STEPS), start=1):
+    for step, batch in enumerate(islice(batches, MAX_STEPS), start=1):
         yield step, E_of_step(trainer, batch)
         if time.perf_counter() > deadline:
             return

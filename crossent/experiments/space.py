@@ -21,7 +21,7 @@ from crossent.errors import UserError
 # These decide which pictures validate, so trials could not be compared.
 FIXED = {
     "data.source", "data.root", "data.labels", "data.group", "data.num_images", "data.on_bad",
-    "data.val_fraction", "data.folds", "data.fold", "data.seed", "train.overfit_batch",
+    "data.val_fraction", "data.folds", "data.fold", "data.seed",
 }  # fmt: skip
 SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for section in SECTIONS))
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
+from tqdm import tqdm
 
 from crossent.inference.heatmap import in_shape
-from crossent.training.console import duration
 from data.decode import inspect
 
 SIDE = 144  # pixels, the longer side of a thumbnail
@@ -36,7 +36,7 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["duration"] = duration
+    environment.filters["duration"] = tqdm.format_interval
     return environment
 
 

@@ -64,7 +64,7 @@ class Console:
         self.line(ROW.format(
             f"{record['epoch']}/{epochs}", short(train["E"]), short(val["E"]),
             f"{train['accuracy']:.1%}", f"{val['accuracy']:.1%}",
-            f"{record['images_per_s']:.0f}", duration(left_s),
+            f"{record['images_per_s']:.0f}", tqdm.format_interval(left_s),
         ))  # fmt: skip
 
     def kept(self, record: dict[str, Any], num_images: int, model: Path) -> None:
@@ -84,13 +84,6 @@ class Console:
 def short(E: float) -> str:
     """Return E in at most 8 characters, such as 1.0986 or 1.00e+30."""
     return f"{E:.4f}" if E < 999 else f"{E:.2e}"
-
-
-def duration(seconds: float) -> str:
-    """Return 1:05 for 65 seconds, 2:00:05 for two hours and five seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class EventLog:

@@ -3,9 +3,7 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
 
 from crossent import build
 from crossent.config import load_settings
@@ -14,7 +12,6 @@ from data.augment import augment
 from data.preprocess import Preprocessing
 from models import build_model
 from tests.forked import Command
-from tests.training.parts import make_trainer
 
 SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1")
 SETTINGS = load_settings("tests/tiny.yaml", ["train.threads=1"]).settings
@@ -97,13 +94,3 @@ def test_a_loss_that_explodes_is_a_verdict(monkeypatch):
     settings = load_settings("tests/tiny.yaml", ["train.threads=1", "optim.lr=1e38"]).settings
     ((passed, text),) = check(settings, 60.0)
     assert not passed and "the loss is" in text and "\n" not in text
-
-
-def test_overfit_batch_shows_one_batch_changed_always_alike():
-    batches = replace(make_trainer().batches, only_first=True)
-    shown = [batch for epoch in range(2) for batch in batches.epoch(epoch)]
-    first = next(make_trainer().batches.epoch(0))
-    assert len(shown) == 2 * len(batches) > 2
-    for batch in shown:
-        assert np.array_equal(batch.sample_ids, first.sample_ids)
-        assert torch.equal(batch.images, first.images) and torch.equal(batch.target, first.target)

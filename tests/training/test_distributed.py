@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from argparse import Namespace
 from dataclasses import replace
@@ -14,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from crossent.build import make_batches, make_data
 from crossent.config import load_settings
@@ -85,23 +83,6 @@ def test_each_process_gets_the_checkpoint_and_explains_what_is_not_finite(of_two
     """A checkpoint reaches a process that cannot see the disk of rank 0."""
     assert of_two_processes["resumed"] == {"same": 2, "files": 1, "steps": 12}
     assert of_two_processes["explained"] == 2
-
-
-def test_no_process_leaves_before_the_last_has_come():
-    notes, done, seen = HashStore(), [], []
-
-    def work(rank):
-        time.sleep(0.05 * (rank == 1))
-        done.append(rank)
-        Processes(rank, 3, store=notes).wait_for_all("finished")
-        seen.append(len(done))
-
-    threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=10)
-    assert seen == [3] * 3
 
 
 def test_processes_with_different_pictures_are_told(monkeypatch):
