@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from crossent.errors import run_main
-from data.drawings import draw, label
+from tests.data.pictures import make_files
 from tests.forked import ROOT, SMOKE, Command, crossent_or_train
 
 PRINT_A_FOX = "from crossent.errors import run_main; run_main(lambda words: print('狐') or 0, [])"
@@ -49,19 +49,12 @@ def in_process(capsys):
     return call
 
 
-def draw_folder(root, size, names):
-    for index, name in enumerate(names):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw(0, index, size)).save(root / name)
-    return root
-
-
 @pytest.fixture
 def pictures(tmp_path):
     """A dog, two foxes, a wolf, and a file that is no picture."""
-    names = ["dog/d.png", "fox/a.png", "wolf/c.png", "dog/x.png", "fox/b.png"]
-    folder = draw_folder(tmp_path / "pictures", 100, names)
-    (folder / "dog" / "x.png").unlink()
+    folder = make_files(
+        tmp_path / "pictures", ["dog/d.jpg", "fox/a.jpg", "wolf/c.jpg", "fox/b.jpg"]
+    )
     (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
     return folder
 
@@ -150,8 +143,8 @@ def test_evaluate_on_another_folder_agrees_with_predict(smoke_run, crossent, tra
 
 
 def test_doctor_names_unusable_files_and_estimates_the_time(crossent, tmp_path):
-    names = [f"{NAMES[label(i)]}/{i}.png" for i in range(18)]
-    folder = draw_folder(tmp_path / "pictures", 48, names)
+    names = [f"{NAMES[i % 3]}/{i}.jpg" for i in range(18)]
+    folder = make_files(tmp_path / "pictures", names)
     (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
     table, config = folder / "labels.csv", folder / "own.yaml"
     rows = [f"{name},{name.split('/')[0]}\n" for name in (*names, "fox/page.jpg")]
@@ -165,8 +158,8 @@ def test_doctor_names_unusable_files_and_estimates_the_time(crossent, tmp_path):
 
 
 def test_own_pictures_that_move_and_change(train, crossent, tmp_path):
-    names = [f"{['hound', 'reynard', 'grey'][label(i)]}/{i}.jpg" for i in range(30)]
-    pictures, run = draw_folder(tmp_path / "pictures", 64, names), tmp_path / "run"
+    names = [f"{['hound', 'reynard', 'grey'][i % 3]}/{i}.jpg" for i in range(30)]
+    pictures, run = make_files(tmp_path / "pictures", names), tmp_path / "run"
     (pictures / "grey" / "empty.jpg").touch()
     words = [*SMOKE, "--out", run]
     for more in ((), ("data.folds=2",)):
