@@ -29,7 +29,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     add("--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ...")
     add("--print-config", action="store_true", help="print all settings, then stop")
     add("--dry-run", action="store_true", help="do one step, keep nothing")
-    add("--find-lr", action="store_true", help="try learning rates, print E at each")
+    add("--find-lr", action="store_true", help="try learning rates, draw lr-finder.png")
     add("--preview", action="store_true", help="draw a batch in preview.png")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--out", metavar="RUN", type=Path, help="folder of the new run")

@@ -12,9 +12,9 @@ from crossent.config import Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
-from crossent.training.console import Console, short
+from crossent.training.console import Console
 from crossent.training.distributed import ALONE, Processes, WorkerLost
-from crossent.training.find_lr import E_of_step, find_lr, suggest_lr
+from crossent.training.find_lr import E_of_step, draw_rates, find_lr, suggest_lr
 from crossent.training.not_finite import NotFinite
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
@@ -131,10 +131,10 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
         return
     lrs, Es = find_lr(trainer)
     if processes.is_first:
-        print("learning rate   E in training")
-        for lr, E in zip(lrs[::5], Es[::5], strict=True):
-            print(f"{lr:13.2g}   {short(E):>13}")
-        print(f"E falls fastest at optim.lr={suggest_lr(lrs, Es):.2g}")
+        suggestion, path = suggest_lr(lrs, Es), Path("lr-finder.png")
+        print(f"E falls fastest at optim.lr={suggestion:.2g}", flush=True)
+        draw_rates(lrs, Es, suggestion, path)
+        print(f"see {path}")
 
 
 def training_seconds(settings: Settings) -> float:

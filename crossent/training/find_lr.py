@@ -2,10 +2,12 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from crossent.errors import UserError
+from crossent.files import write_atomic
 from crossent.training.not_finite import NotFinite
 from crossent.training.trainer import Trainer
 from data.batches import Batch
@@ -50,6 +52,19 @@ def suggest_lr(lrs: Sequence[float], Es: Sequence[float]) -> float:
         raise UserError("E did not fall at any learning rate, so none can be suggested")
     slopes = np.gradient(Es[: lowest + 1], np.log(lrs[: lowest + 1]))
     return lrs[int(np.argmin(slopes))]
+
+
+def draw_rates(lrs: Sequence[float], Es: Sequence[float], suggestion: float, path: Path) -> None:
+    """Write a PNG of E against the rate, with a line at the suggestion."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(lrs, Es, color="#0072b2", linewidth=1.8)
+    axes.axvline(suggestion, color="#d55e00", linestyle="--", linewidth=1)
+    axes.set(xlabel="learning rate", ylabel="E, nats per picture (running mean)")
+    axes.set_title(f"E falls fastest at optim.lr = {suggestion:.2g}", loc="left")
+    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
 def endless_batches(trainer: Trainer) -> Iterator[Batch]:

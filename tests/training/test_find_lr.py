@@ -3,7 +3,7 @@
 import pytest
 
 from crossent.errors import UserError
-from crossent.training.find_lr import HIGHEST, LOWEST, find_lr, suggest_lr
+from crossent.training.find_lr import HIGHEST, LOWEST, draw_rates, find_lr, suggest_lr
 from tests.training.parts import make_trainer
 
 
@@ -16,7 +16,10 @@ def test_the_finder_suggests_where_E_falls_fastest():
         suggest_lr([1.0, 2.0, 3.0], [1.0, 1.5, 2.0])
 
 
-def test_the_finder_tries_rates_in_order_until_E_explodes():
+def test_the_finder_tries_rates_in_order_until_E_explodes(tmp_path):
     lrs, Es = find_lr(make_trainer(dropout=0.0, mixup=0.0))
     assert lrs == sorted(lrs) and lrs[0] == pytest.approx(LOWEST) and lrs[-1] <= HIGHEST * 1.0001
-    assert LOWEST < suggest_lr(lrs, Es) < 5
+    suggestion = suggest_lr(lrs, Es)
+    assert LOWEST < suggestion < 5
+    draw_rates(lrs, Es, suggestion, tmp_path / "lr-finder.png")
+    assert (tmp_path / "lr-finder.png").read_bytes().startswith(b"\x89PNG")
