@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
+# Together with the packages, these determine the last bits of a sum.
+KEYS = ("device", "precision", "threads", "processes", "sums")
 
 
 def current_environment(
@@ -29,6 +31,15 @@ def current_environment(
         "git_revision": git_revision(),
         "data_fingerprint": data_fingerprint,
     }
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return one line per change that may change the last bits of a sum: "threads: 2 -> 4"."""
+    before, now = (
+        {key: e[key] for key in KEYS if key in e} | e.get("packages", {}) for e in (old, new)
+    )
+    both = [key for key in before if key in now]
+    return [f"{key}: {before[key]} -> {now[key]}" for key in both if before[key] != now[key]]
 
 
 def git_revision() -> str | None:

@@ -10,6 +10,7 @@ import pytest
 
 from crossent.__main__ import main as crossent_main
 from crossent.config import load_settings
+from crossent.environment import changes
 from crossent.errors import run_main
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
@@ -100,6 +101,15 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again_with_any_settings
     Command(tmp_path, *SMOKE, "optim.lr=0.3", "--out", path, mishap=mishap).end(-9)
     Command(tmp_path, "optim.lr=0.1", "--resume", path).end(status=0)
     assert first_difference(smoke_run, RunFolder(path)) is None
+
+
+def test_changes_of_the_machine_are_listed():
+    old = {"threads": 2, "packages": {"torch": "1", "pillow": "3"}, "device": "cpu", "command": "a"}
+    new = {"threads": 4, "packages": {"torch": "2", "pillow": "3"}, "device": "cpu", "command": "b"}
+    assert changes(old, new) == ["threads: 2 -> 4", "torch: 1 -> 2"]
+    assert changes({}, new) == []
+    old, new = {"processes": 3, "sums": "gloo"}, {"processes": 3, "sums": "nccl"}
+    assert changes(old, new) == ["sums: gloo -> nccl"]
 
 
 class Forked:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from crossent.device import generator_states
-from crossent.environment import current_environment
+from crossent.environment import changes, current_environment
 from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.evaluate import Totals
 from crossent.files import fsync
@@ -16,7 +16,7 @@ from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
 from crossent.training.console import HEADINGS, Console, EventLog, short
 from crossent.training.distributed import Processes
-from crossent.training.run_folder import RunFolder, write_json
+from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Progress, Trainer
 from data.images import Unusable
@@ -54,12 +54,19 @@ class Run:
         """Resume from the checkpoint, or start if rank 0 finds none."""
         is_old = self.processes.send(self.folder.last.exists())
         if self.processes.is_first:
-            evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
-            environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
-            environment |= {"processes": self.processes.size, "sums": self.processes.sums}
-            write_json(self.folder.environment, environment)
+            self.note_environment(is_old)
             self.folder.list_unusable(self.unusable)
         self.resume() if is_old else self.start()
+
+    def note_environment(self, is_old: bool) -> None:
+        """Write environment.json; warn of changes since the run was stopped."""
+        evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
+        environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
+        environment |= {"processes": self.processes.size, "sums": self.processes.sums}
+        if is_old:
+            for change in changes(read_json(self.folder.environment), environment):
+                self.console.line(f"warning: {change}: the results are equal up to rounding only")
+        write_json(self.folder.environment, environment)
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
