@@ -8,7 +8,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from crossent.errors import EXIT_DONE, UserError, run_main
 from crossent.training.signals import leave_on_signals
 
 if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
-    from crossent.config import Loaded
+    from crossent.config import Settings
     from crossent.training.distributed import Processes
 
 
@@ -78,7 +77,7 @@ def main(words: Sequence[str]) -> int:
             return EXIT_DONE
         path, is_old = run_path(args)
         if not is_group:
-            return train(replace(loaded, settings=settings), path, is_old, processes)
+            return train(settings, path, is_old, processes)
         status = train_group(settings, path, is_old, args.seeds)
         if status == EXIT_DONE:
             from crossent.report.charts import draw_curves  # imports matplotlib
@@ -120,7 +119,7 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") -> int:
+def train(settings: "Settings", path: Path, is_old: bool, processes: "Processes") -> int:
     """Train a run, then draw its curve and write its report; return the exit status."""
     from crossent.report.charts import draw_curve
     from crossent.report.report import write_report
@@ -128,7 +127,7 @@ def train(loaded: "Loaded", path: Path, is_old: bool, processes: "Processes") ->
     from crossent.training.signals import Interrupted
 
     caller = Caller(f"python train.py --resume {path}")
-    outcome = train_run(loaded, path, is_old, caller, processes)
+    outcome = train_run(settings, path, is_old, caller, processes)
     status, run = outcome.status, outcome.run
     if run is not None and processes.is_first:
         try:

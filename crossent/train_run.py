@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crossent.build import build, make_data, make_trainer
-from crossent.config import Loaded, Settings, to_yaml
+from crossent.config import Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def train_run(
-    loaded: Loaded, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
+    settings: Settings, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
     """Train to the last epoch; if that fails, print why.
 
@@ -68,20 +68,17 @@ def train_run(
             with processes.name_the_lost():
                 is_old = processes.send(is_old)
                 stop = caller.stop.install()
-                if is_old and processes.send(
-                    processes.is_first and is_finished(folder, loaded.settings)
-                ):
+                if is_old and processes.send(processes.is_first and is_finished(folder, settings)):
                     num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
                     console.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
                     return Outcome(EXIT_DONE)
-                config = to_yaml(loaded.settings)
+                config = to_yaml(settings)
                 if processes.is_first and not is_old:
                     folder.create(config)
                 with stop.raising():
-                    run, data = begin(loaded.settings, folder, processes, caller, console)
+                    run, data = begin(settings, folder, processes, caller, console)
                 if processes.is_first:
                     write_text(folder.config, config)  # a resumed run may have other settings
-                    folder.keep_origins(loaded.origins)
                 run.fit()
         except Interrupted as interrupted:
             is_saved = folder.last.exists()

@@ -79,7 +79,7 @@ def test_train_prints_where_E_starts_and_leaves_the_run_folder(smoke_run, smoke_
     assert "\r" not in smoke_output, "no progress bar without a terminal"
     assert {p.name for p in smoke_run.path.iterdir()} >= {
         "config.yaml", "environment.json", "metrics.jsonl", "last.safetensors",
-        "model.safetensors", "report.html", "tensorboard", "origins.json",
+        "model.safetensors", "report.html", "tensorboard",
     }  # fmt: skip
     assert [r["kind"] for r in smoke_run.records()] == ["start", "epoch", "epoch", "end"]
     environment = json.loads(smoke_run.environment.read_text())

@@ -31,7 +31,6 @@ class RunFolder:
         self.curve = path / "E-curve.png"
         self.report = path / "report.html"
         self.tensorboard = path / "tensorboard"
-        self.origins = path / "origins.json"
         self.unusable = path / "unusable.csv"
 
     @contextmanager
@@ -85,12 +84,6 @@ class RunFolder:
         if not self.config.is_file():
             words = f"is not a run folder: it has no config.yaml; start one with --out {self.path}"
             raise UserError(f"{self.path} {words}")
-
-    def keep_origins(self, origins: dict[str, str]) -> None:
-        """Write where each setting came from; a resumed run adds its arguments."""
-        old = read_json(self.origins)
-        new = {n: o for n, o in origins.items() if o.startswith("argument") or not old}
-        write_json(self.origins, {**old, **new})
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
         """Write each file that was left out, and the reason."""

@@ -37,12 +37,12 @@ def make_sweep(space=SPACE, keep="best", **plan):
 def pretend(E_of):
     """Return a training whose E on validation is E_of(settings, epoch)."""
 
-    def train_one(loaded, path, is_old, caller):
+    def train_one(settings, path, is_old, caller):
         folder = RunFolder(path)
         if not is_old:
-            folder.create(to_yaml(loaded.settings))
+            folder.create(to_yaml(settings))
         for epoch in range(1, EPOCHS + 1):
-            E = E_of(loaded.settings, epoch)
+            E = E_of(settings, epoch)
             record = {"kind": "epoch", "epoch": epoch, "val": {"E": E, "accuracy": 0.5}}
             folder.append(record)
             caller.watch(record)
@@ -56,7 +56,9 @@ GOOD = pretend(lambda settings, epoch: 0.2 + abs(math.log10(settings.optim.lr) +
 
 def in_trial(happen):
     """Return a good training that does something else in the trials of these numbers."""
-    return lambda loaded, path, *rest: happen.get(int(path.name[-3:]), GOOD)(loaded, path, *rest)
+    return lambda settings, path, *rest: happen.get(int(path.name[-3:]), GOOD)(
+        settings, path, *rest
+    )
 
 
 def run(path, sweep, train_one=GOOD):

@@ -60,7 +60,6 @@ def make_folder(path: Path, data: Data, epochs=3):
     num_classes = len(data.class_names)
     folder = RunFolder(path)
     folder.create(to_yaml(Settings()))
-    folder.keep_origins({"seed": "configs/default.yaml:5", "optim.lr": "default"})
     write_json(folder.environment, {"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
     folder.list_unusable(data.unusable)
     start = {

@@ -107,7 +107,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     assert "No epoch is finished yet" in page.text and "There is no model yet" in page.text
     assert "Not finished: 0 of 10 epochs" in page.text
     assert {*page.ids()} & PARTS == PARTS - OF_MODEL
-    for path in (folder.metrics, folder.last, folder.origins, folder.environment):
+    for path in (folder.metrics, folder.last, folder.environment):
         path.unlink()
     for given_data in (data, None):  # and those that the settings name cannot be found
         write_report(folder, CPU, given_data)
