@@ -6,14 +6,13 @@ are refused, and size and depth are limited: no text can run code or take long t
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import yaml
 
 MAX_CHARS = 100_000  # a config has some 2,000; PyYAML takes about a second for this many
 MAX_DEPTH = 20  # a config has 3
-MAX_ALIGNED = 44  # a long path must not push every comment off the screen
 
 # The core schema of YAML 1.2 (chapter 10.3.2) without octal and hexadecimal numbers. PyYAML's own
 # is that of YAML 1.1, where `no` is a boolean, `1e-3` a string and `12:30` the number 750.
@@ -85,20 +84,6 @@ def format_value(value: Any) -> str:
         return str(value)
     text = json.dumps(value, ensure_ascii=False)
     return TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def yaml_lines(values: Mapping[str, object], comments: Mapping[str, str] | None = None) -> str:
-    """Return values by dotted name as sections, one value per line, each with its comment."""
-    lines: list[str] = []
-    section = ""
-    for name, value in values.items():
-        own_section, _, key = name.rpartition(".")
-        if own_section != section:
-            section = own_section
-            lines.append(f"{section}:")
-        text = f"{'  ' if section else ''}{key}: {format_value(value)}"
-        lines.append(f"{text:<{MAX_ALIGNED}}  {comments[name]}" if comments else text)
-    return "".join(f"{line}\n" for line in lines)
 
 
 def shorten(text: str, limit: int = 60) -> str:

@@ -12,10 +12,9 @@ from typing import Any, Literal
 
 import optuna
 
-from crossent.config import FIELDS, Settings, load, to_yaml, with_values
+from crossent.config import FIELDS, Settings, flat_values, load, to_yaml, with_values
 from crossent.config.load import Given
 from crossent.config.settings import SECTIONS, Section, setting
-from crossent.config.yaml_text import yaml_lines
 
 # These decide which pictures validate or which epoch counts, so trials could not be compared.
 FIXED = {
@@ -58,8 +57,9 @@ class Sweep:
 
     def to_yaml(self) -> str:
         """Return YAML from which `load_sweep` reads the same sweep."""
-        plan = yaml_lines({f"sweep.{key}": value for key, value in self.plan.model_dump().items()})
-        return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(self.space), '  ')}"
+        plan = {f"sweep.{key}": value for key, value in vars(self.plan).items()}
+        space = indent(to_yaml(self.space), "  ")
+        return f"{to_yaml(flat_values(self.settings) | plan)}space:\n{space}"
 
 
 def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
