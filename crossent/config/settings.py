@@ -9,10 +9,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator, model_validator
 from pydantic.fields import FieldInfo
 
-from crossent.config.yaml_text import format_value
-
-MAX_ALIGNED = 44  # a long path must not push every comment off the screen
-
 
 def expect(words: str) -> WrapValidator:
     """Replace pydantic's errors (a union has one per type) by one with these words."""
@@ -259,29 +255,3 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         ValidationError: a value is out of range, not known, or contradicts another one.
     """
     return Settings.model_validate(nested({**flat_values(settings), **values}))
-
-
-def to_yaml(values: Settings | Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
-    """Return settings, or values by dotted name, as YAML: one per line, each with its comment.
-
-    Example:
-        >>> to_yaml(Settings()).splitlines()[:3]
-        ['seed: 0', 'data:', '  source: drawings']
-    """
-    lines, section = [], ""
-    flat = flat_values(values) if isinstance(values, Settings) else values
-    for name, value in flat.items():
-        own_section, _, key = name.rpartition(".")
-        if own_section != section:
-            section = own_section
-            lines.append(f"{section}:")
-        text = f"{'  ' if section else ''}{key}: {format_value(value)}"
-        lines.append(f"{text:<{MAX_ALIGNED}}  {comments[name]}" if comments else text)
-    return "".join(f"{line}\n" for line in lines)
-
-
-def differences(a: Settings, b: Settings) -> list[str]:
-    """Return one line per setting that differs: "optim.lr: 0.1 -> 0.2"."""
-    old, new = flat_values(a), flat_values(b)
-    changed = [name for name in FIELDS if old[name] != new[name]]
-    return [f"{name}: {format_value(old[name])} -> {format_value(new[name])}" for name in changed]

@@ -15,6 +15,7 @@ import optuna
 from crossent.config import FIELDS, Settings, flat_values, load, to_yaml, with_values
 from crossent.config.load import Given
 from crossent.config.settings import SECTIONS, Section, setting
+from crossent.errors import UserError
 
 # These decide which pictures validate or which epoch counts, so trials could not be compared.
 FIXED = {
@@ -89,7 +90,8 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
     for name, axis in axes.items():
         if problem := check_axis(name, axis.value, is_grid):
             wrong.append(f"{axis.origin}: {problem}")
-    load.refuse(mistakes + wrong)
+    if mistakes or wrong:
+        raise UserError("\n".join(mistakes + wrong))
     space = {name: axis.value for name, axis in axes.items()}
     return Sweep(with_values(found, {}), found.sweep, space)
 

@@ -136,8 +136,7 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
     """Train the missing trials one after the other; a trial that fails does not end the sweep."""
 
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
-        words = [f"{name}={shown(value)}" for name, value in row_of(trial).items()]
-        print("  ".join(words), flush=True)
+        print("  ".join(f"{n}={shown(v)}" for n, v in row_of(trial).items()), flush=True)
 
     missing = sweep.num_trials - len(ended(study))
     if missing > 0:

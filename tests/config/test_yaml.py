@@ -8,9 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crossent.config.yaml_text import (
+from crossent.config.load import (
     MAX_CHARS,
-    flatten,
     format_value,
     read_word,
     read_yaml,
@@ -68,12 +67,6 @@ def test_hostile_text_is_refused_and_nothing_executed(name, tmp_path, monkeypatc
     assert (found, words in problem) == (line, True), problem
     assert len(problem) < 300 and problem.isprintable()
     assert os.listdir(tmp_path) == []
-
-
-def test_values_have_lines_and_quoted_text_is_text():
-    node, _ = read_yaml("# comment\nseed: '1'\n\noptim:\n  # comment\n  lr: |\n    3\n'<<': x")
-    found = flatten(node, ["optim"])
-    assert found == {"seed": ("1", 2), "optim.lr": ("3\n", 6), "<<": ("x", 8)}
 
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda word: word[:12] or "empty")
