@@ -13,7 +13,6 @@ from crossent.config.load import (
     format_value,
     read_word,
     read_yaml,
-    shorten,
     value_of,
 )
 
@@ -88,8 +87,3 @@ def test_written_value_is_read_again(value):
     assert "\n" not in text
     # repr tells 1 from 1.0 and True
     assert repr(read(f"key: {text}  # comment")) == repr({"key": value})
-
-
-def test_shortened_text_is_one_printable_line():
-    assert shorten("a" * 100, 10) == "aaaaaaa..."
-    assert shorten("a\x1b[31m\nb\ud800") == "a\\x1b[31m\\nb\\ud800"
