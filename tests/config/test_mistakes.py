@@ -14,6 +14,7 @@ GPU = "'auto', 'cpu', 'cuda', 'mps' or one GPU such as 'cuda:1'; got "
 EVERY = "a number of seconds above 0, or steps such as '500 steps'; got "
 VALUES = {
     "seed=-1": "greater than or equal to 0; got -1",
+    f"seed={2**63}": f"less than or equal to {2**63 - 1}; got {2**63}",
     "optim.lr=abc": "a valid number; got 'abc'",
     "optim.lr=.nan": "a finite number; got nan",
     "optim.lr=true": "a valid number; got True",
