@@ -80,18 +80,15 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 
 
 @command(
-    argument("words", nargs="+", metavar="RUN", help="each is compared with the first"),
-    OVERRIDES, DATA, JSON, DEVICE,
+    argument("words", nargs="+", metavar="RUN", help="compared with the first; or data.root=DIR"),
+    DATA, JSON, DEVICE,
 )  # fmt: skip
-def compare(
-    words: list[str], overrides: list[str], data: str | None, as_json: bool, device: str
-) -> None:
+def compare(words: list[str], data: str | None, as_json: bool, device: str) -> None:
     """compare runs: which is better, and whether the difference can be chance"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    # argparse assigns all words to RUN
-    overrides += [word for word in words if "=" in word and not Path(word).exists()]
+    overrides = [word for word in words if "=" in word and not Path(word).exists()]
     runs = [Path(word) for word in words if word not in overrides]
     text, facts = compare_runs(runs, data, choose_device(device), overrides)
     print(to_json(facts) if as_json else text)

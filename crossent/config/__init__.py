@@ -1,23 +1,17 @@
 """Settings: what may be set, where the values come from, and how they are shown."""
 
 from crossent.config.load import (
-    Loaded,
+    differences,
+    format_value,
     load_settings,
     render,
     saved_settings,
     settings_from_dict,
-)
-from crossent.config.settings import (
-    FIELDS,
-    Settings,
-    differences,
-    flat_values,
     to_yaml,
-    with_values,
 )
-from crossent.config.yaml_text import format_value
+from crossent.config.settings import FIELDS, Settings, flat_values, with_values
 
 __all__ = [
-    "FIELDS", "Loaded", "Settings", "differences", "flat_values", "format_value", "load_settings",
+    "FIELDS", "Settings", "differences", "flat_values", "format_value", "load_settings",
     "render", "saved_settings", "settings_from_dict", "to_yaml", "with_values",
 ]  # fmt: skip

@@ -1,6 +1,11 @@
-"""Load settings from a config file, the files it starts from, and the command line."""
+"""Load settings from a config file, the files it starts from, and the command line.
+
+PyYAML reads the text, with the scalar types of YAML 1.2. Tags, anchors, aliases and duplicate keys
+are refused, and size and depth are limited: no text can run code or take long to read.
+"""
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,12 +24,26 @@ from crossent.config.settings import (
     fields_of,
     flat_values,
     nested,
-    to_yaml,
 )
-from crossent.config.yaml_text import MAX_CHARS, flatten, read_word, read_yaml, shorten, value_of
 from crossent.errors import UserError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
+MAX_CHARS = 100_000  # a config has some 2,000; PyYAML takes about a second for this many
+MAX_DEPTH = 20  # a config has 3
+MAX_ALIGNED = 44  # a long path must not push every comment off the screen
+
+# The core schema of YAML 1.2 (chapter 10.3.2) without octal and hexadecimal numbers. PyYAML's own
+# is that of YAML 1.1, where `no` is a boolean, `1e-3` a string and `12:30` the number 750.
+CORE_SCHEMA = {
+    "null": r"|~|null|Null|NULL",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?(0|[1-9][0-9]{0,99})",  # longer numbers are floats: int() takes long for them
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+# Characters that JSON does not escape, and YAML changes or refuses.
+TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+Problem = tuple[int, str]  # a line, and what is wrong there
 
 Model = TypeVar("Model", bound=Section)
 
@@ -49,7 +68,7 @@ class Loaded:
 
     settings: Settings
     origins: dict[str, str]
-    kept: Collection[str] = tuple(FIELDS)
+    kept: Collection[str]
 
 
 def load_settings(config: str | Path | Settings | None, overrides: Sequence[str] = ()) -> Loaded:
@@ -75,8 +94,8 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
     layers.append(argument_layer(overrides, mistakes))
     given = merge(layers)
     settings, wrong = check(Settings, given)
-    refuse(mistakes + wrong)
-    assert settings is not None
+    if mistakes or wrong or settings is None:
+        raise UserError("\n".join(mistakes + wrong))
     origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
     order = {name: number for number, layer in enumerate(layers) for name in layer}
     kept = {name for name in order if order[name] >= order.get("model.weights", 0)}
@@ -120,10 +139,44 @@ def render(loaded: Loaded) -> str:
     return to_yaml(loaded.settings, comments)
 
 
-def refuse(mistakes: Sequence[str]) -> None:
-    """Raise a UserError with the mistakes, if there are any."""
-    if mistakes:
-        raise UserError("\n".join(mistakes))
+def to_yaml(values: Settings | Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
+    """Return settings, or values by dotted name, as YAML: one per line, each with its comment.
+
+    Example:
+        >>> to_yaml(Settings()).splitlines()[:3]
+        ['seed: 0', 'data:', '  source: drawings']
+    """
+    lines, section = [], ""
+    flat = flat_values(values) if isinstance(values, Settings) else values
+    for name, value in flat.items():
+        own_section, _, key = name.rpartition(".")
+        if own_section != section:
+            section = own_section
+            lines.append(f"{section}:")
+        text = f"{'  ' if section else ''}{key}: {format_value(value)}"
+        lines.append(f"{text:<{MAX_ALIGNED}}  {comments[name]}" if comments else text)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def format_value(value: Any) -> str:
+    """Return a value as one line of YAML: as JSON, but a word without quotes.
+
+    Example:
+        >>> format_value("../photos"), format_value(("1e3", 1000.0, None, True))
+        ('../photos', '["1e3", 1000.0, null, true]')
+    """
+    is_word = isinstance(value, str) and re.fullmatch(r"[\w./][\w./-]*", value)
+    if is_word and value_of(read_word(value)) == value:
+        return str(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def differences(a: Settings, b: Settings) -> list[str]:
+    """Return one line per setting that differs: "optim.lr: 0.1 -> 0.2"."""
+    old, new = flat_values(a), flat_values(b)
+    changed = [name for name in FIELDS if old[name] != new[name]]
+    return [f"{name}: {format_value(old[name])} -> {format_value(new[name])}" for name in changed]
 
 
 def file_layers(
@@ -154,8 +207,7 @@ def file_layers(
         if not isinstance(node, yaml.MappingNode | None):
             problems.append((1, "expected settings such as seed: 1, one key per line"))
         mistakes += [f"{shown}:{line}: {problem}" for line, problem in problems]
-        values = flatten(node, sections) if isinstance(node, yaml.MappingNode) else {}
-        layer = {name: Given(value, f"{shown}:{line}") for name, (value, line) in values.items()}
+        layer = flatten(node, shown, sections) if isinstance(node, yaml.MappingNode) else {}
         base = layer.pop("base", None)
         layers.insert(0, layer)
         if base is None:
@@ -235,9 +287,9 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
         return f"{name} is a section, not a value; write its settings below it, such as {inside[0]}"
     key = name.rpartition(".")[2]
     elsewhere = [other for other in known if other.rpartition(".")[2] == key]
-    near = did_you_mean(name, [*known, *SECTIONS, "base"])
-    near = f"; did you mean {elsewhere[0]}?" if elsewhere else near
-    return f"{shorten(name)} is not a setting{near}"
+    if elsewhere:
+        return f"{shorten(name)} is not a setting; did you mean {elsewhere[0]}?"
+    return f"{shorten(name)} is not a setting{did_you_mean(name, [*known, *SECTIONS, 'base'])}"
 
 
 def did_you_mean(word: Any, names: Iterable[str]) -> str:
@@ -246,3 +298,93 @@ def did_you_mean(word: Any, names: Iterable[str]) -> str:
     ending = [name for name in names if name.endswith(f"/{word}")]
     near = ending or difflib.get_close_matches(str(word)[:200], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Cut a text for one line on a terminal: no control characters, at most `limit` characters."""
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def read_yaml(text: str) -> tuple[yaml.Node | None, list[Problem]]:
+    """Read one document; return its node, None if there is none, and the problems."""
+    if len(text) > MAX_CHARS:
+        return None, [(1, f"is larger than {MAX_CHARS // 1000} kB, too large for a config")]
+    try:
+        loader = _Loader(text)
+        return loader.get_single_node(), loader.problems
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # some from int() and chr()
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
+        words = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        return None, [(line + 1, shorten(words, 200))]
+
+
+def read_word(text: str) -> yaml.Node:
+    """Return the node of an unquoted YAML word, which may contain `: ` or ` #`, as paths do."""
+    return yaml.ScalarNode(_Loader("").resolve(yaml.ScalarNode, text, (True, False)), text)
+
+
+def value_of(node: yaml.Node) -> Any:
+    """Return the plain value of a node.
+
+    Example:
+        >>> value_of(read_word("1e-3"))
+        0.001
+    """
+    return _Loader("").construct_object(node, deep=True)
+
+
+def flatten(
+    node: yaml.MappingNode, shown: str, sections: Collection[str], prefix: str = ""
+) -> Layer:
+    """Return the values below a mapping of the file `shown`."""
+    found: Layer = {}
+    for key, value in node.value:
+        name = prefix + key.value
+        if name in sections and isinstance(value, yaml.MappingNode):
+            found |= flatten(value, shown, sections, f"{name}.")
+        # A section whose lines are all commented out is empty, and sets nothing.
+        elif name not in sections or value.value != "":
+            found[name] = Given(value_of(value), f"{shown}:{key.start_mark.line + 1}")
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's loader, which refuses what a config does not need; it collects `problems`."""
+
+    def __init__(self, text: str) -> None:
+        self.problems: list[Problem] = []
+        super().__init__(text)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event, words = self.peek_event(), ""
+        if event.anchor is not None or event.tag is not None:
+            words = "tags, anchors and aliases are refused: a config has plain values"
+        elif len(self.states) > MAX_DEPTH:  # of PyYAML: one state per open collection
+            words = f"is nested deeper than {MAX_DEPTH} levels; a config needs 3"
+        if words:
+            raise yaml.MarkedYAMLError(problem=words, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                words = "a key must be a word"
+                raise yaml.MarkedYAMLError(problem=words, problem_mark=key.start_mark)
+            line, words = key.start_mark.line + 1, ""
+            if key.value in lines:
+                words = f"is given twice, first in line {lines[key.value]}"
+            elif "." in key.value:
+                words = "is for the command line; here, write a section and its key"
+            if words:
+                self.problems.append((line, f"{shorten(key.value)} {words}"))
+            lines.setdefault(key.value, line)
+        return node
+
+
+_Loader.yaml_implicit_resolvers = {}
+for tag, words in CORE_SCHEMA.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{words})\Z"), None)

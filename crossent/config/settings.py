@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator, model_validator
 from pydantic.fields import FieldInfo
 
-from crossent.config.yaml_text import format_value, yaml_lines
-
 
 def expect(words: str) -> WrapValidator:
     """Replace pydantic's errors (a union has one per type) by one with these words."""
@@ -253,20 +251,3 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         ValidationError: a value is out of range, not known, or contradicts another one.
     """
     return Settings.model_validate(nested({**flat_values(settings), **values}))
-
-
-def to_yaml(settings: Settings, comments: Mapping[str, str] | None = None) -> str:
-    """Return every setting as YAML, from which `load_settings` reads the same settings again.
-
-    Example:
-        >>> to_yaml(Settings()).splitlines()[:3]
-        ['seed: 0', 'data:', '  source: drawings']
-    """
-    return yaml_lines(flat_values(settings), comments)
-
-
-def differences(a: Settings, b: Settings) -> list[str]:
-    """Return one line per setting that differs: "optim.lr: 0.1 -> 0.2"."""
-    old, new = flat_values(a), flat_values(b)
-    changed = [name for name in FIELDS if old[name] != new[name]]
-    return [f"{name}: {format_value(old[name])} -> {format_value(new[name])}" for name in changed]

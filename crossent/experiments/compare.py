@@ -71,18 +71,14 @@ def compare_runs(
         found = compare(first, Side(name, [run.outputs for run in side]))
         comparisons.append(facts_of(found, sides[0], side))
         parts.append(in_words(comparisons[-1]))
-        rows.append(row_of(found))
+        value, low, high = (100 * x for x in found.accuracy)
+        rows.append([
+            f"{found.second} minus {found.first}",
+            f"{value:+.1f} ({low:+.1f} to {high:+.1f})", found.E.text("+.4f"),
+            str(len(found.gained)), str(len(found.lost)), f"{found.p_value:.3f}",
+        ])  # fmt: skip
     text = "\n\n".join([title, align(table), align(rows), *parts])
     return text, {"trained_on": num_seen, "runs": of_runs, "comparisons": comparisons}
-
-
-def row_of(found: Comparison) -> list[str]:
-    """Return the row of the table of differences."""
-    value, low, high = (100 * x for x in found.accuracy)
-    points = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-    counts = [str(len(found.gained)), str(len(found.lost))]
-    name = f"{found.second} minus {found.first}"
-    return [name, points, found.E.text("+.4f"), *counts, f"{found.p_value:.3f}"]
 
 
 def facts_of(

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ from crossent.resume import refused_differences
 from crossent.training.console import Console
 from crossent.training.run_folder import RunFolder, check_unused, read_json, write_json
 from crossent.training.signals import Interrupted
-
-if TYPE_CHECKING:  # the functions import it when they need it, to keep other imports short
-    from crossent.train_run import Caller
 
 
 class Group:
@@ -73,14 +70,10 @@ class Group:
         write_text(self.config, to_yaml(settings))
 
 
-def has_folds(settings: Settings) -> bool:
-    """Return whether all folds of a cross-validation are to be trained."""
-    return settings.data.folds is not None and settings.data.fold is None
-
-
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
     """Return whether to train several runs; raise UserError for contradictory arguments."""
-    wants_folds, wants_seeds = has_folds(settings), num_seeds is not None
+    wants_folds = settings.data.folds is not None and settings.data.fold is None
+    wants_seeds = num_seeds is not None
     is_group = Group(resume).exists if resume else wants_folds or wants_seeds
     mistakes = {
         f"--resume {resume} already has its seeds; leave out --seeds": resume and wants_seeds,
@@ -95,26 +88,22 @@ def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) 
     return is_group
 
 
-def train_group(
-    settings: Settings, path: Path, is_old: bool, num_seeds: int | None,
-    caller: "Caller | None" = None,
-) -> int:  # fmt: skip
+def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | None) -> int:
     """Train all runs of a group and summarise their results; return the exit status."""
-    from crossent.train_run import Caller, train_run
+    from crossent.train_run import Caller, train_run  # here, to keep other imports short
 
-    group, caller = Group(path), caller or Caller(f"python train.py --resume {path}")
-    line = Console(caller.silent).line
+    group, caller = Group(path), Caller(f"python train.py --resume {path}")
+    line = Console().line
     with RunFolder(path).in_use():
         if is_old:
             group.keep_config(settings)
         else:
             group.create(settings, num_seeds)
-        common = load_settings(group.config).settings
         for name, own in group.variants.items():
             run = path / name
             line(f"== {run}")
             is_begun = RunFolder(run).config.exists()
-            status = train_run(with_values(common, own), run, is_begun, caller).status
+            status = train_run(with_values(settings, own), run, is_begun, caller).status
             if status != EXIT_DONE:
                 return status
         try:

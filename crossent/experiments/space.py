@@ -12,10 +12,9 @@ from typing import Any, Literal
 
 import optuna
 
-from crossent.config import FIELDS, Settings, load, to_yaml, with_values
+from crossent.config import FIELDS, Settings, flat_values, load, to_yaml, with_values
 from crossent.config.load import Given
 from crossent.config.settings import SECTIONS, Section, setting
-from crossent.config.yaml_text import yaml_lines
 from crossent.errors import UserError
 
 # These decide which pictures validate, so trials could not be compared.
@@ -24,8 +23,6 @@ FIXED = {
     "data.val_fraction", "data.folds", "data.fold", "data.seed",
 }  # fmt: skip
 SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for section in SECTIONS))
-
-MAX_GRID = 10_000  # optuna keeps all combinations in memory
 
 
 class SweepSettings(Section):
@@ -60,8 +57,9 @@ class Sweep:
 
     def to_yaml(self) -> str:
         """Return YAML from which `load_sweep` reads the same sweep."""
-        plan = yaml_lines({f"sweep.{key}": value for key, value in self.plan.model_dump().items()})
-        return f"{to_yaml(self.settings)}{plan}space:\n{indent(yaml_lines(self.space), '  ')}"
+        plan = {f"sweep.{key}": value for key, value in vars(self.plan).items()}
+        space = indent(to_yaml(self.space), "  ")
+        return f"{to_yaml(flat_values(self.settings) | plan)}space:\n{space}"
 
 
 def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
@@ -81,26 +79,28 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
         mistakes.append(f"{no_section.origin}: a sweep needs a section space: the values to try")
     given = load.merge([*layers, load.argument_layer(overrides, mistakes)])
     found, wrong = load.check(SweepFile, given)
-    found, mistakes = found or SweepFile(), mistakes + wrong
+    found = found or SweepFile()
+    if found.data.folds:
+        wrong.append(
+            f"{given['data.folds'].origin}: a trial trains one split: leave out data.folds, and "
+            "run data.folds=5 with the best settings afterwards"
+        )
+    is_grid = found.sweep.strategy == "grid"
     for name, axis in axes.items():
-        try:
-            check_axis(name, axis.value, found.sweep.strategy == "grid")
-        except UserError as error:
-            mistakes.append(f"{axis.origin}: {error}")
-    is_grid = found.sweep.strategy == "grid" and not mistakes
-    if is_grid and math.prod(len(axis.value) for axis in axes.values()) > MAX_GRID:
-        mistakes.append(f"{path}:1: the grid has more than {MAX_GRID:,} combinations")
-    load.refuse(mistakes)
+        if problem := check_axis(name, axis.value, is_grid):
+            wrong.append(f"{axis.origin}: {problem}")
+    if mistakes or wrong:
+        raise UserError("\n".join(mistakes + wrong))
     space = {name: axis.value for name, axis in axes.items()}
     return Sweep(with_values(found, {}), found.sweep, space)
 
 
-def check_axis(name: str, axis: Any, is_grid: bool) -> None:
-    """Raise UserError if a setting cannot be tried with these values."""
+def check_axis(name: str, axis: Any, is_grid: bool) -> str:
+    """Return why a setting cannot be tried with these values, or ""."""
     if name not in FIELDS:
-        raise UserError(load.unknown_name(name, tuple(FIELDS)))
+        return load.unknown_name(name, tuple(FIELDS))
     if name in FIXED:
-        raise UserError(f"{name} cannot be tried: trials are compared on the same pictures")
+        return f"{name} cannot be tried: trials are compared on the same pictures"
     match axis:
         case [*values] if values and not any(isinstance(value, list | dict) for value in values):
             pass
@@ -109,15 +109,16 @@ def check_axis(name: str, axis: Any, is_grid: bool) -> None:
         case _:
             form = ", or a range such as {low: 0.01, high: 0.3, log: true}"
             form = "a list of words or numbers" + ("" if is_grid else form)
-            raise UserError(f"{name} must be {form}; got {axis!r}")
+            return f"{name} must be {form}; got {axis!r}"
     for value in values:
         if wrong := load.check(Settings, {name: Given(value, "")})[1]:
-            raise UserError(wrong[0].removeprefix(": "))
+            return wrong[0].removeprefix(": ")
     try:
         if isinstance(axis, dict):
             suggest(optuna.trial.FixedTrial({name: axis["low"]}), name, axis)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{name}: {error}") from None
+        return f"{name}: {error}"
+    return ""
 
 
 def suggest(trial: optuna.trial.BaseTrial, name: str, axis: Any) -> None:

@@ -1,11 +1,10 @@
 """A sweep: many runs with different settings, to find those with the smallest E on validation.
 
-SWEEP/sweep.yaml   what is tried          SWEEP/trial-001, ...   ordinary run folders, or groups
+SWEEP/sweep.yaml   what is tried          SWEEP/trial-001, ...   ordinary run folders
 SWEEP/study.db     optuna's storage       SWEEP/trials.csv, best.yaml, *.png   the results
 """
 
 import csv
-import gc
 import io
 import math
 import warnings
@@ -26,13 +25,12 @@ from crossent.build import make_data
 from crossent.config import Settings, format_value, to_yaml, with_values
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.measure import align
-from crossent.experiments.group import Group, has_folds, train_group
 from crossent.experiments.space import Sweep, load_sweep, suggest
 from crossent.files import write_atomic, write_text
 from crossent.pretrained import follow_weights
 from crossent.train_run import Caller, train_run
 from crossent.training.run import Pruned
-from crossent.training.run_folder import RunFolder, check_unused, read_json
+from crossent.training.run_folder import RunFolder, check_unused
 from crossent.training.signals import Interrupted
 
 CONFIG = "sweep.yaml"
@@ -138,38 +136,23 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
     """Train the missing trials one after the other; a trial that fails does not end the sweep."""
 
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
-        words = [f"{name}={shown(value)}" for name, value in row_of(trial).items()]
-        print("  ".join(words), flush=True)
-        if trial.state == TrialState.FAIL:
-            gc.collect()  # the next trial needs the memory of one that ran out of memory
+        print("  ".join(f"{n}={shown(v)}" for n, v in row_of(trial).items()), flush=True)
 
     missing = sweep.num_trials - len(ended(study))
     if missing > 0:
         objective = partial(train_trial, folder, sweep, caller)
-        study.optimize(objective, n_trials=missing, catch=(Exception,), callbacks=[tell])
+        # gc: the next trial needs the memory of one that ran out of memory
+        options: dict[str, Any] = {"catch": (Exception,), "gc_after_trial": True}
+        study.optimize(objective, n_trials=missing, callbacks=[tell], **options)
 
 
 def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:
     """Train or resume a trial; return E on validation of the model that is kept."""
-    for setting, axis in sweep.space.items():
-        suggest(trial, setting, axis)
-    name = trial.user_attrs.get("folder") or f"trial-{len(last_tries(trial.study)) + 1:03}"
-    trial.set_user_attr("folder", name)
-    try:
-        val = train(folder / name, sweep, caller, trial)
-    except Pruned:
-        raise optuna.TrialPruned from None
-    except Exception as error:
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        trial.set_user_attr("reason", f"{kind}{error}".partition("\n")[0])
-        raise
-    trial.set_user_attr("accuracy", val["accuracy"])
-    return val["E"]
-
-
-def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict[str, float]:
-    """Train or resume the run or the folds of a trial; return E and accuracy on validation."""
-    settings = follow_weights(settings_of(sweep, trial.params))
+    for name, axis in sweep.space.items():
+        suggest(trial, name, axis)
+    last = len(last_tries(trial.study))
+    run = RunFolder(folder / trial.user_attrs.get("folder", f"trial-{last + 1:03}"))
+    trial.set_user_attr("folder", run.path.name)
 
     def watch(record: dict[str, Any]) -> None:
         trial.report(record["val"]["E"], record["epoch"])
@@ -178,21 +161,24 @@ def train(path: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> dict
         if sweep.plan.prune and not is_last and trial.should_prune():
             raise Pruned
 
-    folds = has_folds(settings)
-    if folds:
-        status = train_group(settings, path, Group(path).exists, None, caller)
-    else:
-        is_old, watched = RunFolder(path).config.exists(), replace(caller, watch=watch)
-        status = train_run(settings, path, is_old, watched).status
-    if status > 128:
-        raise Interrupted(status - 128)
-    if status != EXIT_DONE:
-        raise UserError("a number was not finite")
-    if folds:  # of all pictures, each predicted by the model trained without it
-        summary = read_json(Group(path).summary)
-        return {name: summary[name]["value"] for name in ("E", "accuracy")}
-    vals = [r["val"] for r in RunFolder(path).records() if r["kind"] == "epoch"]
-    return vals[-1] if settings.data.folds else min(vals, key=lambda val: val["E"])
+    try:
+        settings = follow_weights(settings_of(sweep, trial.params))
+        watched = replace(caller, watch=watch)
+        status = train_run(settings, run.path, run.config.exists(), watched).status
+        if status > 128:
+            raise Interrupted(status - 128)
+        if status != EXIT_DONE:
+            raise UserError("a number was not finite")
+    except Pruned:
+        raise optuna.TrialPruned from None
+    except Exception as error:
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        trial.set_user_attr("reason", f"{kind}{error}".partition("\n")[0])
+        raise
+    vals = [r["val"] for r in run.records() if r["kind"] == "epoch"]
+    val = min(vals, key=lambda val: val["E"])
+    trial.set_user_attr("accuracy", val["accuracy"])
+    return float(val["E"])
 
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:

@@ -71,7 +71,7 @@ def contents(
     problem = ""
     if data is None:
         data, problem = load_again(settings, environment.get("data_fingerprint"))
-    records, defaults = folder.records(), flat_values(Settings())
+    records, default = folder.records(), flat_values(Settings())
     epochs = [r for r in records if r["kind"] == "epoch"]
     names = records[0]["class_names"] if records else []
     charts = [chart_of_E(records, settings.data.folds is not None)] if records else []
@@ -111,7 +111,7 @@ def contents(
         "time_s": records[-1].get("time_s", time_s) if records else time_s,
         "view_titles": VIEW_TITLES,
         "settings": [
-            (name, format_value(value), value != defaults[name], FIELDS[name].description)
+            (name, format_value(value), value != default[name], FIELDS[name].description)
             for name, value in flat_values(settings).items()
         ],
         "environment": environment,

@@ -1,5 +1,7 @@
 """Settings come from the base, the file and the arguments; each value has an origin."""
 
+import os
+
 import pytest
 
 from crossent.config import (
@@ -11,7 +13,29 @@ from crossent.config import (
     render,
     settings_from_dict,
 )
+from crossent.config.load import DEFAULT_CONFIG
 from crossent.errors import UserError
+from models import MODELS
+
+
+def test_the_default_config_is_found_from_anywhere_and_says_what_the_schema_says(
+    tmp_path, monkeypatch
+):
+    """A config without `base:` then gets the same job."""
+    monkeypatch.chdir(tmp_path)
+    loaded = load_settings(None)
+    assert loaded.origins["optim.lr"].startswith(f"{DEFAULT_CONFIG}:")
+    assert differences(Settings(), loaded.settings) == []
+
+
+def test_the_configs_keep_what_their_comments_promise():
+    configs = DEFAULT_CONFIG.parent
+    photos = load_settings(configs / "photos.yaml", ["data.root=../photos"]).settings
+    assert (photos.data.source, photos.data.root) == ("folder", os.path.abspath("../photos"))
+    assert photos.data.sampling == "balanced"
+    smoke = load_settings(configs / "smoke.yaml").settings
+    assert smoke.data.num_images * smoke.train.epochs <= 1000
+    assert (smoke.data.image_size, smoke.train.precision) == (32, "fp32")
 
 
 def test_a_file_without_values_gives_the_defaults(write):
@@ -71,6 +95,7 @@ ARGUMENTS = {
     "loss.class_weights=[1, 2.5]": (1.0, 2.5), "loss.class_weights=balanced": "balanced",
     "train.device=cuda:1": "cuda:1", "train.threads=2": 2, "train.checkpoint_every=30": 30.0,
     "train.checkpoint_every=500 steps": "500 steps",
+    **{f"model.name={name}": name for name in [*MODELS, "torchvision/resnet18"]},
 }  # fmt: skip
 
 
@@ -90,7 +115,6 @@ def test_argument_sets_one_value(write, argument):
         ("fxo.yaml", "base: fxo.yaml: No such file or directory; did you mean fox.yaml?"),
         (".", "base: .: Is a directory"),
         ('"a\\0b"', "base: a\\x00b: embedded null byte"),
-        ("fox.yaml", "base: fox.yaml: starts from itself"),
     ],
 )
 def test_a_base_that_cannot_be_read_is_reported_with_its_line(mistakes, base, words):

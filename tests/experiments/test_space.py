@@ -91,8 +91,8 @@ def test_all_mistakes_at_once(sweep):
         ("seed: 1\nspace: 3\n", "FILE:2: a sweep needs a section space"),
         ("sweep: {strategy: grid}\nspace:\n  optim: {lr: {low: 0.1, high: 1}}\n",
          "FILE:3: optim.lr must be a list of words or numbers; got {"),
-        (f"sweep: {{strategy: grid}}\nspace: {{seed: {[1] * 101}, train: {{epochs: {[1] * 100}}}}}",
-         "FILE:1: the grid has more than 10,000 combinations"),
+        ("data: {source: folder, root: x,\n folds: 5}\nspace: {seed: [1]}\n",
+         "FILE:2: a trial trains one split: leave out data.folds, and run data.folds=5 "),
     ],
 )  # fmt: skip
 def test_a_mistake_of_the_whole(sweep, text, message):

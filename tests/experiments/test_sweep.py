@@ -1,7 +1,5 @@
-"""The command `sweep`: its output, a kill and a stop in the middle, folds, mistakes."""
+"""The command `sweep`: its output, a kill and a stop in the middle, mistakes."""
 
-import csv
-import json
 import signal
 
 import pytest
@@ -12,7 +10,7 @@ from crossent.experiments import sweep as sweep_module
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import SIGNALS
 from crossent.verify_resume import first_difference
-from tests.experiments.parts import InSecond, draw_folder
+from tests.experiments.parts import InSecond
 from tests.forked import ROOT, Command
 
 TRIALS = ("trial-001", "trial-002")
@@ -65,18 +63,6 @@ def test_killed_and_stopped_and_resumed_it_has_all_its_trials(finished, config, 
     for name in TRIALS:  # the second went on from its checkpoint, twice
         assert first_difference(RunFolder(finished[0] / name), RunFolder(folder / name)) is None
     assert {path.name for path in folder.glob("trial-*")} == set(TRIALS)
-
-
-def test_folds_are_judged_together(tmp_path):
-    root = draw_folder(tmp_path / "pictures", num=24)
-    config, folder = tmp_path / "sweep.yaml", tmp_path / "sweep"
-    config.write_text(TEXT + f"data: {{source: folder, root: {root}, folds: 2}}\n")
-    words = ("crossent", "sweep", "-c", config, "sweep.trials=1", "--out", folder)
-    out, _ = Command(tmp_path, *words).end(status=0)
-    assert out.startswith("trial=trial-001  state=done") and "1 trials: 1 done" in out
-    best = next(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
-    summary = json.loads((folder / best["trial"] / "summary.json").read_text())
-    assert float(best["E"]) == summary["E"]["value"] and summary["num_images"] == 27
 
 
 def test_a_sweep_without_a_trial_done_does_not_end_well(config, tmp_path, monkeypatch, capsys):

@@ -59,7 +59,7 @@ def make_folder(path: Path, data: Data, epochs=3):
     """A run after so many epochs, with its model if there is at least one."""
     num_classes = len(data.class_names)
     folder = RunFolder(path)
-    folder.create(to_yaml(Settings()))
+    folder.create(to_yaml(Settings(optim={"lr": 0.5})))
     write_json(folder.environment, {"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
     folder.list_unusable(data.unusable)
     start = {

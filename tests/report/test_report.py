@@ -43,7 +43,8 @@ def test_everything_is_there_and_nothing_is_requested(tmp_path):
     assert words.keys() == PARTS
     assert words == dict(re.findall(r'<h2 id="(\w+)-title">([^<]+)</h2>', html))
     for text in ("ln 3 = 1.0986, untrained", "class 1", "picture 3.jpg", "32 pictures",
-                 "0 of them not the default", "abc+changes", "git checkout abc\n",
+                 "settings; 1 changed from the default", "optim.lr0.5changed",
+                 "abc+changes", "git checkout abc\n",
                  "and 0.3333 nats for the kept model, of epoch 3",
                  "30.36670.333350.0%60.0%0.033350", "forward+backward02:0080%"):  # fmt: skip
         assert text in page.text, text

@@ -8,13 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crossent.config.yaml_text import (
+from crossent.config.load import (
     MAX_CHARS,
-    flatten,
     format_value,
     read_word,
     read_yaml,
-    shorten,
     value_of,
 )
 
@@ -70,12 +68,6 @@ def test_hostile_text_is_refused_and_nothing_executed(name, tmp_path, monkeypatc
     assert os.listdir(tmp_path) == []
 
 
-def test_values_have_lines_and_quoted_text_is_text():
-    node, _ = read_yaml("# comment\nseed: '1'\n\noptim:\n  # comment\n  lr: |\n    3\n'<<': x")
-    found = flatten(node, ["optim"])
-    assert found == {"seed": ("1", 2), "optim.lr": ("3\n", 6), "<<": ("x", 8)}
-
-
 @pytest.mark.parametrize("word", WORDS, ids=lambda word: word[:12] or "empty")
 def test_word_has_its_yaml_1_2_value(word):
     for value in (value_of(read_word(word)), read(f"key: {word}")["key"]):
@@ -95,8 +87,3 @@ def test_written_value_is_read_again(value):
     assert "\n" not in text
     # repr tells 1 from 1.0 and True
     assert repr(read(f"key: {text}  # comment")) == repr({"key": value})
-
-
-def test_shortened_text_is_one_printable_line():
-    assert shorten("a" * 100, 10) == "aaaaaaa..."
-    assert shorten("a\x1b[31m\nb\ud800") == "a\\x1b[31m\\nb\\ud800"
