@@ -1,6 +1,5 @@
 """Advice about a data set: one sentence each, with what to do."""
 
-import math
 import os
 import re
 from collections import Counter
@@ -24,20 +23,6 @@ def some(names: Sequence[str]) -> str:
     shown, rest = list(names[:3]), [f"{len(names) - 3:,} more"] if len(names) > 3 else []
     *first, last = shown + rest
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def guessing_loss(counts: Mapping[str, int]) -> float:
-    """Return E, in nats, of predicting the shares of the classes for every picture.
-
-    -sum_k p_k ln p_k, where p_k is the share of class k. It is ln K, the E of an untrained model,
-    if all classes are equally frequent, and less otherwise.
-
-    Example:
-        >>> round(guessing_loss({"dog": 1, "fox": 1, "wolf": 1}), 6)
-        1.098612
-    """
-    total = sum(counts.values())
-    return sum(n / total * math.log(total / n) for n in counts.values() if n)
 
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:

@@ -1,12 +1,11 @@
 """The check of every file before training: what cannot be used, what leaks, what is odd."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data.advice import guessing_loss, hint_at_groups, plural
+from data.advice import hint_at_groups, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES
 from data.images import printable, size_to_train
@@ -55,7 +54,6 @@ def examine(
             if names
         ],
         "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
-        "guessing_E": guessing_loss(train) if catalog.files else None,
         "image_size": image_size,
         "repairs": repairs + leaks,
         "warnings": [*table.warnings, *warnings, *notes],
@@ -74,13 +72,7 @@ def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as text for a terminal."""
-    classes = found["classes"]
     facts = [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."]
-    if found["num_images"]:
-        facts.append(
-            f"Predicting the shares of the classes in train gives E = {found['guessing_E']:.4f}"
-            f" (equal shares: ln {len(classes)} = {math.log(len(classes)):.4f})."
-        )
     if "training_s" in found:
         facts.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
     pairs: dict[str, list[str]] = {}
@@ -91,7 +83,8 @@ def page(found: Mapping[str, Any]) -> str:
         pairs.setdefault(where, []).append(joint.join(pair["paths"]))
     sections = {
         "Classes": [
-            f"{name}: {n['train']:,} train, {n['val']:,} val" for name, n in classes.items()
+            f"{name}: {n['train']:,} train, {n['val']:,} val"
+            for name, n in found["classes"].items()
         ],
         "Cannot be used": [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
         "Odd, but can be used": [

@@ -1,7 +1,6 @@
 """The doctor names what must be repaired, counts what is odd, and follows the settings."""
 
 import json
-import math
 
 import pytest
 from PIL import Image
@@ -37,7 +36,6 @@ def test_a_healthy_folder(animals):
     assert found["classes"] == {"dog": {"train": 24, "val": 6}, "fox": {"train": 24, "val": 6}}
     assert found["unusable"] == found["odd"] == found["duplicates"] == []
     assert found["repairs"] == found["warnings"] == []
-    assert found["guessing_E"] == pytest.approx(math.log(2))
     assert "60 pictures can be used" in page(found) and "No problems found." in page(found)
 
 
@@ -123,15 +121,18 @@ def test_advice_on_the_settings(counts, num_corrections, from_scratch, expected)
 
 
 def test_folders_that_cannot_be_trained_on(tmp_path):
-    for place, message in ((tmp_path / "none", "no such folder"), (tmp_path, "expected a folder")):
+    make_folder(tmp_path / "one", {"dog": 1})
+    make_files(tmp_path, ["flat/a.jpg"])
+    for name, message in {
+        "none": "no such folder", "flat": "expected a folder for each class",
+        "one": "only one class, dog",
+    }.items():  # fmt: skip
         with pytest.raises(DataError, match=message):
-            doctor(place)
-    make_folder(tmp_path, {"dog": 0, "fox": 0})
-    assert "E =" not in page(doctor(tmp_path))
-    make_folder(tmp_path, {"dog": 1})
-    assert "class fox has no usable picture" in doctor(tmp_path)["repairs"][0]
-    make_folder(tmp_path, {"fox": 1}, first_seed=9)
-    assert "no picture is left for validation" in doctor(tmp_path)["repairs"][0]
+            doctor(tmp_path / name)
+    make_folder(tmp_path / "one", {"fox": 0})
+    assert "class fox has no usable picture" in doctor(tmp_path / "one")["repairs"][0]
+    make_folder(tmp_path / "one", {"fox": 1}, first_seed=9)
+    assert "no picture is left for validation" in doctor(tmp_path / "one")["repairs"][0]
 
 
 @pytest.mark.parametrize(
