@@ -14,7 +14,7 @@ import pytest
 
 from data import decode_pool
 from data.decode import decode
-from data.decode_pool import decode_in_order, num_cpus
+from data.decode_pool import decode_in_order, num_cpus, start_workers
 from data.images import UnusableImage
 from tests.data.pictures import encoded, make_folder, scene
 
@@ -128,3 +128,10 @@ def test_num_cpus_is_the_smaller_of_affinity_and_quota(files, own, expected, tmp
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert num_cpus(tmp_path, tmp_path / "own") == expected
+
+
+def test_workers_ignore_ctrl_c_from_their_first_moment_on():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with start_workers(1) as pool:
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+        assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()

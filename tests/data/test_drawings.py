@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data import DataError, drawings
@@ -86,6 +87,12 @@ def test_the_fingerprint_is_that_of_pictures_and_labels():
 def test_too_few_drawings_are_refused(num_images, val_fraction, message):
     with pytest.raises(DataError, match=message):
         drawings.load_drawings(num_images, 64, val_fraction, seed=0)
+
+
+def test_mean_colours_do_not_tell_the_class(many):
+    model = NearestCentroid().fit(many.train.images.mean(axis=(1, 2)), many.train.labels)
+    accuracy = model.score(many.val.images.mean(axis=(1, 2)), many.val.labels)
+    assert accuracy < 0.5, f"the mean colour alone tells {accuracy:.1%} of the drawings"
 
 
 @pytest.mark.slow
