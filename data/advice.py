@@ -1,6 +1,5 @@
 """Advice about a data set: one sentence each, with what to do."""
 
-import math
 import os
 import re
 from collections import Counter
@@ -26,23 +25,9 @@ def some(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def guessing_loss(counts: Mapping[str, int]) -> float:
-    """Return E, in nats, of predicting the shares of the classes for every picture.
-
-    -sum_k p_k ln p_k, where p_k is the share of class k. It is ln K, the E of an untrained model,
-    if all classes are equally frequent, and less otherwise.
-
-    Example:
-        >>> round(guessing_loss({"dog": 1, "fox": 1, "wolf": 1}), 6)
-        1.098612
-    """
-    total = sum(counts.values())
-    return sum(n / total * math.log(total / n) for n in counts.values() if n)
-
-
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
     """Warn about classes with few pictures for training or validation."""
-    if len(train) < 2 or not any(train.values()):  # there is nothing to train
+    if not any(train.values()):  # there is nothing to train
         return []
     sentences = []
     for counts, fewest, what, advice in (
@@ -63,8 +48,6 @@ def about_training(train: Mapping[str, int], num_corrections: int, from_scratch:
         num_corrections: the number of settings that correct unequal class sizes.
         from_scratch: whether the model starts without pretrained weights on pictures of a folder.
     """
-    if len(train) < 2:
-        return []
     sentences = []
     limit = MAX_RATIO if from_scratch else MAX_RATIO_PRETRAINED
     most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)

@@ -166,9 +166,8 @@ class _Cache:
             open(self.folder / self.pixels, "r+b") as pixels,
             open(self.folder / "index.jsonl", "a") as index,
         ):
-            pixels.seek(
-                self.num_rows * _row_type(self.sizes).itemsize
-            )  # a kill may leave half a row
+            # a kill may have left half a row at the end
+            pixels.seek(self.num_rows * _row_type(self.sizes).itemsize)
 
             def commit() -> None:
                 pixels.flush()

@@ -1,7 +1,7 @@
-"""Decoding of a file to pixels, the same for training, evaluation, prediction and the demo.
+"""Decode a file to pixels, in the same way for training, evaluation, prediction and the demo.
 
-A picture file may be hostile. Its header is checked against the limits below before any pixel is
-decoded, and every exception of a decoder becomes an `UnusableImage`.
+A file may be hostile. Its header is checked against the limits below before any pixel is decoded,
+and every exception of a decoder becomes an `UnusableImage`.
 """
 
 import hashlib
@@ -26,23 +26,23 @@ from data.images import Pixels, UnusableImage
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
-# The key of cached pixels and verdicts: increase the number when a change below changes them.
-# Pillow's version also determines those of libjpeg, libwebp and so on.
+# The key of cached pixels and facts. Increase the number when a change of this file changes them.
+# The version of Pillow also determines the versions of libjpeg, libwebp and so on.
 DECODER = f"crossent-3 pillow-{PIL.__version__}"
 
-# HEIC, a format of phones, needs the package pillow-heif.
+# Many phones save HEIC, which needs the package pillow-heif.
 with suppress(ImportError):
     import pillow_heif
 
     pillow_heif.register_heif_opener()
     DECODER += f" heif-{pillow_heif.__version__}"
 
-# Other formats are never tried: EPS would start Ghostscript. AVIF needs Pillow 11.3. MPO (two JPEGs
-# in one file, from phones) opens as JPEG.
+# No other format is tried, because a decoder may start other programs: EPS starts Ghostscript. AVIF
+# needs Pillow 11.3. MPO (two JPEGs in one file, from phones) opens as JPEG.
 Image.init()
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 FORMATS += tuple(name for name in ("AVIF", "HEIF") if name in Image.OPEN)
-HASH_SIDE = 256  # the hash always uses the picture as decoded for this size
+HASH_SIDE = 256  # the difference hash is that of a picture decoded for this size
 
 MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have about 100 MB
 MAX_SIDES_RATIO = 50  # panoramas have up to 20
@@ -50,7 +50,7 @@ MAX_MEMORY_BYTES = 640 * 2**20  # for decoding one picture, as estimated from it
 
 Source = str | Path | bytes
 
-# Files that are not pictures: how they start, and what they are.
+# Patterns of the first bytes of files that cannot be opened, each with the reason.
 _IMPOSTORS = (
     (rb"version https://git-lfs", "a git-lfs pointer, not the picture: run `git lfs pull`"),
     (rb"\s*<(!doctype )?html", "not a picture but HTML: the download got a web page"),
@@ -70,13 +70,13 @@ _TURN = Image.Transpose
 _TURNS = dict(enumerate((_TURN.FLIP_LEFT_RIGHT, _TURN.ROTATE_180, _TURN.FLIP_TOP_BOTTOM), 2))
 _TURNS |= dict(enumerate((_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90), 5))
 _RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
-# The filters of `warnings` and Pillow's limit are global: one thread at a time changes them.
+# The filters of `warnings` and Pillow's limit are global, so one thread at a time changes them.
 _process_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about a usable file besides its pixels."""
+    """The facts about a usable file, without its pixels."""
 
     sha256: str  # of the content, hex
     difference_hash: int  # 128 bits
@@ -159,7 +159,7 @@ def _read(source: Source) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
-        # To open a pipe without a writer would block for ever.
+        # O_NONBLOCK: opening a pipe that nobody writes to would block for ever.
         with open(source, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -178,9 +178,9 @@ def _read(source: Source) -> bytes:
 def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
     """Refuse a thin strip, and a picture that would take too much memory.
 
-    The estimate in bytes per pixel: Pillow keeps 1 for a palette or grey, otherwise 4. `to_rgb`
-    adds 4, or 13 for transparency or 16 bits. WebP, AVIF and TIFF decode through extra buffers. A
-    progressive JPEG keeps two bytes per coefficient of the `full_size`, also after `draft`.
+    The memory is estimated in bytes per pixel. Pillow needs 1 for a palette or grey, otherwise 4.
+    `to_rgb` adds 4, or 13 for transparency or 16 bits. WebP, AVIF and TIFF need extra buffers. A
+    progressive JPEG needs two bytes per coefficient of the `full_size`, even after `draft`.
     """
     width, height = full_size
     if max(full_size) > MAX_SIDES_RATIO * min(full_size):
@@ -215,7 +215,7 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
         with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
             png.verify()
     # libjpeg can halve a JPEG while it decodes; the sides stay at least twice the size. Sizes up to
-    # HASH_SIDE share one decoding with the hash. Other formats are decoded once, unscaled.
+    # HASH_SIDE share one decoding with the hash. Other formats are decoded once, in full size.
     has_scales = content.startswith(b"\xff\xd8")
     side_of = {size: 2 * max(size, HASH_SIDE) if has_scales else 0 for size in (HASH_SIDE, *sizes)}
     decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
@@ -232,22 +232,22 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
 
 
 def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:
-    """Decode to upright RGB; the sides of a JPEG may be halved, but not below `side`.
+    """Return the upright RGB picture, its oddities, and its width and height before `draft`.
 
-    Return also the oddities, and the upright width and height before `draft`.
+    The sides of a JPEG may be halved, but not below `side`.
     """
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
         _check_size(image, (width, height))
-        odd = _oddities(image, name)  # before load(), which clears the tiles
+        odd = _oddities(image, name)  # before load(), which clears `image.tile`
         is_tiff = image.format == "TIFF"
         if is_tiff and _orientation(image) in _TURNS:  # load() turns it and drops the tag
             odd.add("turned")
         image.load()
         if is_tiff:
             width, height = image.size
-        orientation = _orientation(image)  # after load(): in a PNG it may come after the pixels
+        orientation = _orientation(image)  # after load(): a PNG may store it after the pixels
         rgb, has_profile = to_rgb(image)
         odd |= {"colour profile"} if has_profile else set()
         if orientation in _TURNS:

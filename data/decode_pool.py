@@ -1,7 +1,7 @@
 """Decode many files in parallel, in one process per CPU.
 
-Threads would be as fast, because Pillow releases the GIL. But a file that crashes a C decoder would
-then end the training, and a decoder that never returns could not be stopped.
+Threads would be as fast, because Pillow releases the GIL. But in a thread, a file that crashes a C
+decoder would end the training, and a decoder that never returns could not be stopped.
 """
 
 import math
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from data.decode import Inspection, UnusableImage, try_inspect
 
-SECONDS_PER_FILE = 60.0  # the slowest valid file takes about 2
-MEMORY_LIMIT_BYTES = 2**30  # per worker; `decode` refuses files by an estimate well below
+SECONDS_PER_FILE = 60.0  # the slowest valid file takes about 2 s
+MEMORY_LIMIT_BYTES = 2**30  # per worker; `data.decode` refuses files that need over 640 MB
 
 Result = Inspection | UnusableImage
 
@@ -35,8 +35,8 @@ def decode_in_order(
 ) -> Generator[Result, None, None]:
     """Yield the result of every file, in order.
 
-    The memory does not grow with the number of files: paths are taken when they are needed, and
-    no more than `window` files are decoded ahead of a slow one.
+    The memory does not grow with the number of files: a path is read only when it is needed, and
+    at most `window` files are in progress.
 
     Args:
         sizes: sides in pixels, as in `data.decode.inspect`.
@@ -50,8 +50,8 @@ def decode_in_order(
     while in_hand:
         try:
             yield from _decode(in_hand, todo, sizes, num_workers)
-        except BrokenProcessPool:  # one of these files has ended its worker process
-            if window > 1:
+        except BrokenProcessPool:  # one of the files in progress has ended its worker
+            if window > 1:  # decode them one by one to find out which
                 suspects = list(in_hand)
                 in_hand.clear()
                 yield from decode_in_order(suspects, sizes, window=1)
@@ -65,8 +65,8 @@ def decode_in_order(
 def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
     """Return the number of CPUs that this process may use: the smaller of affinity and quota.
 
-    The quota is that of the container: a control group (version 2) and those above it have a file
-    cpu.max with "200000 100000" (microseconds per period) or "max 100000".
+    The quota is that of the container. A control group (version 2) and every group above it have a
+    file cpu.max, which says "200000 100000" (microseconds per period) or "max 100000".
     """
     has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
     limits = [len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1]
@@ -109,7 +109,7 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the workers
     limit = (MEMORY_LIMIT_BYTES,)
     pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _start_worker, limit)
-    # Ctrl-C must reach only the parent; a worker would print a traceback.
+    # Ctrl-C must reach only the parent, because a worker would print a traceback.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         try:
@@ -124,7 +124,7 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _check_workers_start() -> None:
-    """Raise RuntimeError if workers cannot start at all, which is not the fault of a file."""
+    """Raise RuntimeError if workers cannot start at all: no file is to blame for that."""
     try:
         with start_workers(1) as pool:
             pool.submit(os.getpid).result()
@@ -134,13 +134,13 @@ def _check_workers_start() -> None:
 
 def _start_worker(memory_limit_bytes: int) -> None:
     """Prepare this process to decode hostile files."""
-    os.setsid()  # Linux divides a busy CPU among sessions
+    os.setsid()  # Linux shares a busy CPU equally between sessions
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    ours = os.dup(2)  # libtiff writes its complaints to descriptor 2
+    ours = os.dup(2)  # libtiff writes its warnings to descriptor 2
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
-    sys.stderr = os.fdopen(ours, "w")  # our own tracebacks stay visible
-    if sys.platform == "linux":  # elsewhere the limit does not count the heap
+    sys.stderr = os.fdopen(ours, "w")  # tracebacks of Python stay visible
+    if sys.platform == "linux":  # on other systems, the limit does not count the heap
         status = Path("/proc/self/status").read_text()
         used_bytes = 1024 * int(status.partition("VmData:")[2].split()[0])
         limit = used_bytes + memory_limit_bytes

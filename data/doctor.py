@@ -1,16 +1,13 @@
 """The check of every file before training: what cannot be used, what leaks, what is odd."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data import DataError
-from data.advice import guessing_loss, hint_at_groups, plural
+from data.advice import hint_at_groups, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES
-from data.folder import NO_CLASS, list_files
 from data.images import printable, size_to_train
 from data.labels import list_pictures
 from data.load import Catalog, Split
@@ -23,8 +20,6 @@ def examine(
 ) -> dict[str, Any]:
     """Decode every file and draw the split as training does; return the findings.
 
-    A folder that cannot be trained on is examined too; the first of `repairs` says why it cannot.
-
     Args:
         image_size, split, decoding, group: those of the training.
 
@@ -32,30 +27,18 @@ def examine(
         the findings, in JSON types. There is nothing to repair if `repairs` is empty.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or its folders are not two or more classes.
     """
-    repairs = []
-    try:
-        table = list_pictures(root, group)
-        if len(table.class_names) == 1:
-            repairs.append(f"only one class, {table.class_names[0]}: expected two or more")
-    except DataError as error:
-        if not Path(root).is_dir():
-            raise
-        table = list_files(root)
-        repairs.append(str(error))
+    table = list_pictures(root, group)
     _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
     catalog = Catalog.of(table, found, split)
     train, val = catalog.counts("train"), catalog.counts("val")
-    if NO_CLASS not in train:
-        repairs += catalog.lacks()
+    repairs = catalog.lacks()
     if catalog.unusable:
         repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
     ungrouped = [file for file in catalog.files if not (file.split or file.group)]
     notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
-    if small := sum(min(f.width, f.height) < image_size for f in catalog.facts):
-        notes.append(f"{plural(small, 'picture')} smaller than {image_size} pixels: enlarged")
     odd: dict[str, list[str]] = {kind: [] for kind in ODDITIES}
     for file, facts in zip(catalog.files, catalog.facts, strict=True):
         for kind in facts.odd:
@@ -71,7 +54,6 @@ def examine(
             if names
         ],
         "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
-        "guessing_E": guessing_loss(train) if catalog.files else None,
         "image_size": image_size,
         "repairs": repairs + leaks,
         "warnings": [*table.warnings, *warnings, *notes],
@@ -90,13 +72,7 @@ def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as text for a terminal."""
-    classes = {} if NO_CLASS in found["classes"] else found["classes"]
     facts = [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."]
-    if len(classes) > 1 and found["num_images"]:
-        facts.append(
-            f"Predicting the shares of the classes in train gives E = {found['guessing_E']:.4f}"
-            f" (equal shares: ln {len(classes)} = {math.log(len(classes)):.4f})."
-        )
     if "training_s" in found:
         facts.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
     pairs: dict[str, list[str]] = {}
@@ -107,7 +83,8 @@ def page(found: Mapping[str, Any]) -> str:
         pairs.setdefault(where, []).append(joint.join(pair["paths"]))
     sections = {
         "Classes": [
-            f"{name}: {n['train']:,} train, {n['val']:,} val" for name, n in classes.items()
+            f"{name}: {n['train']:,} train, {n['val']:,} val"
+            for name, n in found["classes"].items()
         ],
         "Cannot be used": [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
         "Odd, but can be used": [

@@ -1,7 +1,8 @@
 """Find pictures that are the same or nearly the same, among hundreds of thousands.
 
-The row-wise difference hash is folklore (N. Krawetz, "Kind of Like That", 2013); ours takes the
-column-wise differences too, which halves the bits that unrelated pictures share.
+The hash of a picture compares each cell of a coarse grid with the cell to its right (N. Krawetz,
+"Kind of Like That", 2013). Ours also compares it with the cell below, so that unrelated pictures
+agree in fewer bits.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,16 @@ import numpy.typing as npt
 from PIL import Image
 
 NUM_BITS = 128
-# Two hashes this close are one picture. Among 581 photographs, of which 149 are there in two sizes,
-# the pairs that are the same to the eye lie 0 to 9 bits apart, unrelated ones 19 and more. Saving
-# at a lower quality, halving the size or trimming 1 % stays within 10 for 96 % of them.
+# Hashes that differ in at most this many bits count as one picture. We measured 581 photographs,
+# 149 of them in two sizes: hashes of one picture differed in 0 to 9 bits, hashes of unrelated
+# pictures in 19 or more. After saving at a lower quality, halving the size or trimming 1 %, 96 %
+# of the photographs stayed within 10 bits.
 MAX_DISTANCE = 10
-# Pictures with little in them (one colour, a gradient) agree in hash without being the same.
+# Different pictures of one colour or one gradient have nearly the same hash. Such a hash has very
+# few or very many bits set, and is not compared.
 _MIN_BITS_SET, _MAX_BITS_SET = 12, NUM_BITS - 12
-MAX_COMPARISONS = 300_000_000  # some 10 s
-_ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # of a multiplicative hash
+MAX_COMPARISONS = 300_000_000  # about 10 s
+_ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # odd factors of `_agreeing`
 
 Pairs = npt.NDArray[np.int64]  # (P, 2)
 Indices = npt.NDArray[np.int64]
@@ -29,10 +32,11 @@ Words = npt.NDArray[np.uint64]
 def difference_hash(image: Image.Image) -> int:
     """Return 128 bits that stay nearly the same when a picture is resized or saved anew.
 
-    On a grid of 9 x 9 grey cells, 64 bits say whether a cell of the 8 x 8 first ones is darker
-    than its neighbour to the right, 64 bits than the one below; 0 for a picture of one colour.
+    The picture becomes a grid of 9 x 9 grey cells. For each of the first 8 x 8 cells, one bit says
+    whether the cell to its right is lighter, and another bit whether the cell below is lighter.
+    The hash of a picture of one colour is 0.
     """
-    # A coarse hash needs no exact filter: reducing_gap averages whole blocks first, 4 x faster.
+    # `reducing_gap` averages whole blocks first: 4 times faster, and exact enough for 9 x 9 cells
     small = image.resize((9, 9), Image.Resampling.BILINEAR, reducing_gap=2.0)
     grey = np.asarray(small.convert("L"))
     to_the_right = grey[:8, 1:] > grey[:8, :8]  # (8, 8)
@@ -42,13 +46,16 @@ def difference_hash(image: Image.Image) -> int:
 
 
 def duplicate_pairs(sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
-    """Pair files with equal content or nearly equal look.
+    """Return the pairs of files that have equal content or look nearly equal.
 
-    Of equal ones only neighbours are paired, enough to group them. The search is exact and not
-    quadratic: cut into `MAX_DISTANCE` + 2 bands, two near hashes agree wholly in at least two of
-    them, so for every two bands, only hashes that agree in both are compared. Where hundreds of
-    thousands of pictures look much alike (digits, icons), nearly all would be compared with all, to
-    find pairs that mean nothing: then the distance is the largest with few comparisons.
+    Among files that are equal, each is paired only with the next one, which is enough to group
+    them. The search finds every near pair without comparing all hashes with all: the bits of a hash
+    are cut into `MAX_DISTANCE` + 2 bands. Two hashes that differ in at most `MAX_DISTANCE` bits are
+    equal in two bands or more, so only hashes that are equal in two bands are compared.
+
+    Hundreds of thousands of digits or icons look so alike that nearly all of them would be
+    compared. In that case, the search uses the largest distance that needs at most
+    `MAX_COMPARISONS` comparisons.
 
     Shape:
         returns (P, 2) indices i < j.
@@ -84,7 +91,7 @@ def prints_of(sha256s: Sequence[str], hashes: Sequence[int]) -> bytes:
 
 
 def seen_before(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
-    """Return (N,) whether each of the N new files shows a picture of the old ones, or nearly so.
+    """Return (N,) whether each of the N new files shows the same picture as an old one, or nearly.
 
     Args:
         old, new: as from `prints_of`.
@@ -97,9 +104,10 @@ def seen_before(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
 
 
 def group_ids(num_items: int, pairs: Pairs, labels: Sequence[str] = ()) -> list[int]:
-    """Return for each item the smallest index that pairs join it to, however indirectly.
+    """Return the group of each item, named after the smallest index in the group.
 
-    Items of one label that is not empty are joined, too. (Union-find.)
+    Items are in one group if a chain of pairs connects them. Items with the same label are also in
+    one group, unless the label is empty. The method is union-find.
 
     Example:
         >>> group_ids(4, np.array([[1, 3]]), ["a", "", "a", ""])
@@ -132,16 +140,16 @@ def _neighbours(keys: Sequence[str | int]) -> Pairs:
 
 
 def _agreeing(words: Words, distance: int) -> Iterator[tuple[Words, Indices]]:
-    """Yield for every two bands a key of both, sorted, and the indices in that order."""
+    """Yield, for every two bands, the sorted keys of the hashes and their indices in that order."""
     bits = np.unpackbits(words.view(np.uint8), axis=1)  # (N, 128)
     num_bands = distance + 2
-    # Every num_bands-th bit: neighbouring cells look alike, so they go to different bands.
+    # A band takes every num_bands-th bit, because the bits of neighbouring cells are often equal.
     bands = [bits[:, band::num_bands].astype(np.uint64) for band in range(num_bands)]
     numbers = [band @ (1 << np.arange(band.shape[1], dtype=np.uint64)) for band in bands]
     index = np.arange(len(words), dtype=np.uint64)
     low = np.uint64(2 ** len(words).bit_length() - 1)  # the bits of an index
     for one, other in combinations(numbers, 2):
-        # A hash above, the index below: one array to sort, many times faster than argsort.
+        # The upper bits hold the key, the lower bits the index: sorting is faster than argsort.
         both = np.sort((one * _ODD[0] + other * _ODD[1]) & ~low | index)
         yield both & ~low, (both & low).astype(np.int64)
 
@@ -152,9 +160,9 @@ def _num_pairs(keys: Words) -> int:
 
 
 def _pairs(keys: Words, order: Indices) -> Iterator[tuple[Indices, Indices]]:
-    """Yield all pairs of equal keys, which stand beside each other."""
-    starts, step = np.arange(len(keys)), 0  # of the runs that may still reach `step` further
-    while len(starts):
+    """Yield the pairs of indices whose keys are equal; the keys are sorted."""
+    starts, step = np.arange(len(keys)), 0
+    while len(starts):  # compare each key with the one `step` places further
         step += 1
         starts = starts[starts + step < len(keys)]
         starts = starts[keys[starts] == keys[starts + step]]

@@ -26,8 +26,6 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 
-NO_CLASS = "(no class)"  # of files in a folder without class folders
-
 
 def list_folder(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
     """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*.
@@ -54,7 +52,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
 def list_files(root: str | Path) -> FileTable:
     """Find every file below a root, with any names of folders."""
     root = _checked(root)
-    return _search(root, [NO_CLASS], [(root, 0, "train")])
+    return _search(root, [], [(root, 0, "")])
 
 
 def group_of(path: str, folder: str, group: str | None) -> str:
@@ -154,9 +152,9 @@ def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | N
 def _check_classes(root: Path, place: Path, group: str | None) -> None:
     """Refuse folders that hold the classes instead of being the classes."""
     names, _ = _entries(place)
-    if len(names) == 1:  # `load_folder` refuses a single class
+    if len(names) == 1:  # `list_pictures` refuses a single class
         inner = place / names[0]
-        while len(inside := _only_folders(inner)) == 1:
+        while len(inside := _folders_in(inner)) == 1:
             inner = inner / inside[0]
         if inside:
             raise DataError(
@@ -192,15 +190,6 @@ def _folders_in(root: Path) -> list[str]:
     except OSError:
         return []
     return folders if len(files) <= len(folders) else []
-
-
-def _only_folders(root: Path) -> list[str]:
-    """Return the folders right below root; none if root has files or is unreadable."""
-    try:
-        folders, files = _entries(root)
-    except OSError:
-        return []
-    return [] if files else folders
 
 
 def _is_visible(name: str) -> bool:

@@ -56,10 +56,18 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
 
 
 def list_pictures(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
-    """Find the files of a folder, or those in a table (.csv)."""
+    """Find the files of a folder, or those in a table (.csv).
+
+    Raises:
+        DataError: as in `list_folder` and `list_labels`; or there is only one class to train on.
+    """
     if str(root).lower().endswith(".csv") and os.path.isfile(root):
-        return list_labels(root, group)
-    return list_folder(root, group, to_train)
+        table = list_labels(root, group)
+    else:
+        table = list_folder(root, group, to_train)
+    if to_train and len(table.class_names) < 2:
+        raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
+    return table
 
 
 def _mistake(root: Path, row: Row, first_line: int, first: Row) -> str:

@@ -1,7 +1,6 @@
 """The drawings as a data set: two balanced splits, drawn in parallel."""
 
 import hashlib
-from functools import partial
 
 import numpy as np
 from tqdm import tqdm
@@ -10,9 +9,8 @@ from data import DataError
 from data.decode_pool import num_cpus, start_workers
 from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
-from data.images import Data, ImageSet, Pixels
+from data.images import Data, ImageSet
 
-PART = 16  # drawings per call of a worker
 FEW = 150  # drawings per worker at least; a worker takes 0.2 s to start
 
 
@@ -63,20 +61,14 @@ def load_drawings(
 
 def _draw_split(seed: int, indices: range, size: int, num_workers: int | None = None) -> ImageSet:
     num_workers = min(num_workers or num_cpus(), len(indices) // FEW)
-    parts = [indices[start : start + PART] for start in range(0, len(indices), PART)]
-    draw_part = partial(_draw_part, seed, size)
     if num_workers < 2:
-        drawn = list(map(draw_part, parts))
+        drawn = [draw(seed, index, size) for index in indices]
     else:
         # `pool.map` would cancel the rest after a signal, and in Python 3.11 the thread of a pool
         # whose workers have ended prints a traceback for a cancelled future.
         with start_workers(num_workers) as pool:
-            futures = [pool.submit(draw_part, part) for part in parts]
-            bar = tqdm(futures, "drawing", unit="", unit_scale=PART, leave=False, disable=None)
+            futures = [pool.submit(draw, seed, index, size) for index in indices]
+            bar = tqdm(futures, "drawing", unit="", leave=False, disable=None)
             drawn = [future.result() for future in bar]
     labels = np.array([label(index) for index in indices], dtype=np.int64)
-    return ImageSet(np.concatenate(drawn), labels, [f"drawing {index}" for index in indices])
-
-
-def _draw_part(seed: int, size: int, indices: range) -> Pixels:
-    return np.stack([draw(seed, index, size) for index in indices])
+    return ImageSet(np.stack(drawn), labels, [f"drawing {index}" for index in indices])

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from data.duplicates import difference_hash, duplicate_pairs, group_ids, prints_of, seen_before
+from data.duplicates import difference_hash, duplicate_pairs, prints_of, seen_before
 
 
 def test_difference_hash_by_hand():
@@ -31,11 +31,6 @@ def test_the_search_finds_what_comparing_all_finds():
 def test_pictures_of_one_colour_are_not_all_the_same():
     assert len(duplicate_pairs("abcd", [0, 0, 1, 2**128 - 1])) == 0
     assert duplicate_pairs("abab", [0, 0, 0, 0]).tolist() == [[0, 2], [1, 3]]
-
-
-def test_groups_are_connected_parts():
-    pairs = np.array([[4, 3], [1, 3], [0, 5]])
-    assert group_ids(6, pairs) == [0, 1, 2, 1, 1, 0]
 
 
 def test_pictures_seen_before_are_found_by_content_and_by_look():
