@@ -1,146 +1,84 @@
 """Accuracy after the same time on the same photographs: crossent compared with other libraries.
 
-    python -m benchmarks.accuracy [FOLDER] [--seconds 120] [--rounds 2] [--picture FILE]
+    python -m benchmarks.accuracy [FOLDER] [--seconds 120] [--rounds 2]
 
 Each contender first trains for three epochs, which show how many epochs the time allows; then it
 trains that many. The last epoch counts, not the best one. Each round validates on another of five
 folds, and near-duplicates stay together.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from benchmarks import timing
-from benchmarks.throughput import CONTENDERS, PLAIN, link
-from benchmarks.timing import ROOT, spread
-from data.cache import Decoding
-from data.load import Split, load_folder
+from benchmarks import contest, timing
+from benchmarks.contenders.common import BATCH_SIZE, IMAGE_SIZE
+from benchmarks.contest import INSTALLED, NUM_FOLDS, PLAIN
+from benchmarks.timing import ROOT, Watched
 
 PHOTOS = ROOT.parent / "shared" / "photos"
-IMAGE_SIZE, BATCH_SIZE = 64, 32
-NUM_FOLDS = 5
 NUM_TRIED = 3  # epochs; the first includes the start of the program
 CONFIGS = {"crossent, pretrained": "pretrained", "crossent, from scratch": "photos"}
-RIVALS = (PLAIN, "plain loop, tuned", "timm", "fastai", "ultralytics, cache=ram")
-Epochs = list[tuple[float, dict[str, Any]]]  # of each: seconds from the start, and `val`
+RIVALS = [PLAIN, "plain loop, tuned", "timm", "fastai", "ultralytics, cache=ram"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
-    add("--seconds", type=float, default=120.0, help="for each training; default: 120")
-    add("--rounds", type=int, default=2, choices=range(1, NUM_FOLDS + 1))
-    add("--picture", type=Path, metavar="FILE", help="draw E against seconds")
+    parser = timing.parser(__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
+    parser.add_argument("--seconds", type=float, default=120.0, help="per training; default: 120")
+    parser.add_argument("--rounds", type=int, default=2, choices=range(1, NUM_FOLDS + 1))
     args = parser.parse_args()
-    names = [*CONFIGS, *(name for name in RIVALS if find_spec(CONTENDERS[name][0]))]
-    results: dict[str, list[Epochs]] = {name: [] for name in names}
+    names = [*CONFIGS, *(name for name in RIVALS if name in INSTALLED)]
+    results: dict[str, list[list[float]]] = {name: [] for name in names}
     for number, name in enumerate(timing.in_turn(names, args.rounds)):
         with tempfile.TemporaryDirectory() as folder:
-            pictures = split(args.folder, Path(folder, "pictures"), 1 + number // len(names))
+            fold = 1 + number // len(names)
+            pictures = contest.split(args.folder, Path(folder, "pictures"), fold)
             results[name].append(train(name, pictures, args.seconds))
-    print("\n\n".join(report(results, args)))
-    if args.picture:
-        draw(results, args.picture)
+    rows = timing.spreads(results, (1, 3, 0, 0))
+    print(timing.table(["", "balanced accuracy, %", "E", "epochs", "seconds"], rows))
+    print(
+        f"\n{timing.NOTE} The contenders have the small CNN of configs/default.yaml at "
+        f"{IMAGE_SIZE} pixels, batches of {BATCH_SIZE}, SGD with one rate, and the schedule, the "
+        "loss and the augmentation that their documentation shows. Not comparable: crossent's two "
+        "configs were tuned on these photographs, the contenders were not; crossent's pretrained "
+        "weights come with a package, those of the others are downloaded and so were left out.\n"
+    )
+    print(contest.origins("benchmarks.accuracy", RIVALS))
 
 
-def split(folder: Path, into: Path, fold: int) -> Path:
-    """Link a fold for validation and the rest for training."""
-    how = Split(0.2, seed=0, num_folds=NUM_FOLDS, fold=fold)
-    data = load_folder(folder, IMAGE_SIZE, how, IMAGE_SIZE, "skip", Decoding(use_cache=False))
-    for name, image_set in (("train", data.train), ("val", data.val)):
-        for path in image_set.names:
-            link(folder / path, into / name / path)
-    return into
+def train(name: str, pictures: Path, seconds: float) -> list[float]:
+    """Train for as many epochs as the time allows; pretrained.yaml keeps its few epochs.
+
+    Returns:
+        Balanced accuracy in %, E, the number of epochs, and the seconds to the end of the last.
+    """
+    epochs = None
+    if CONFIGS.get(name) != "pretrained":
+        tried = run(name, pictures, pictures.parent / "tried", NUM_TRIED)
+        first_s, last_s = tried.epoch_end_s(1), tried.epoch_end_s(NUM_TRIED)
+        epochs = 1 + int(max(0, seconds - first_s) / (last_s - first_s) * (NUM_TRIED - 1))
+    out = pictures.parent / "run"
+    done = run(name, pictures, out, epochs)
+    *_, last = (record for record in done.records if record["kind"] == "epoch")
+    if name in CONFIGS:  # metrics.jsonl has no balanced accuracy
+        command = [sys.executable, "-m", "crossent", "evaluate", str(out), "--json"]
+        numbers = json.loads(subprocess.check_output(command, cwd=ROOT))
+        last["val"]["balanced_accuracy"] = numbers["balanced_accuracy"]["value"]
+    share, E = last["val"]["balanced_accuracy"], last["val"]["E"]
+    return [100 * share, E, last["epoch"], done.epoch_end_s(last["epoch"])]
 
 
-def train(name: str, pictures: Path, seconds: float) -> Epochs:
-    """Train for as many epochs as the time allows; pretrained.yaml keeps its few epochs."""
-    if CONFIGS.get(name) == "pretrained":
-        return run(name, pictures, None)
-    tried = [end for end, _ in run(name, pictures, NUM_TRIED)]
-    epoch_s = (tried[-1] - tried[0]) / (NUM_TRIED - 1)
-    return run(name, pictures, max(1, 1 + int((seconds - tried[0]) / epoch_s)))
-
-
-def run(name: str, pictures: Path, epochs: int | None) -> Epochs:
+def run(name: str, pictures: Path, out: Path, epochs: int | None) -> Watched:
     """Train once, from a cold cache."""
-    with tempfile.TemporaryDirectory(dir=pictures.parent) as out:
-        metrics = Path(out, "run", "metrics.jsonl")
-        if name in CONFIGS:
-            words = [
-                "train.py", f"-cconfigs/{CONFIGS[name]}.yaml", f"data.root={pictures}",
-                f"data.cache_dir={out}/cache", "train.keep=last", f"--out={out}/run",
-                *([f"train.epochs={epochs}"] if epochs else []),
-            ]  # fmt: skip
-        else:
-            _, module, *options = CONTENDERS[name]
-            metrics.parent.mkdir()
-            words = [
-                "-m", f"benchmarks.contenders.{module}", str(pictures), str(metrics),
-                f"--epochs={epochs}", f"--image-size={IMAGE_SIZE}", f"--batch-size={BATCH_SIZE}",
-                *options,
-            ]  # fmt: skip
-        watched = timing.watch(words, ROOT, metrics)
-        pairs = zip(watched.seen_s, watched.records, strict=True)
-        found = [(seconds, record["val"]) for seconds, record in pairs if "val" in record]
-        if name in CONFIGS:  # metrics.jsonl has no balanced accuracy
-            command = [sys.executable, "-m", "crossent", "evaluate", f"{out}/run", "--json"]
-            numbers = json.loads(subprocess.check_output(command, cwd=ROOT))
-            found[-1][1]["balanced_accuracy"] = numbers["balanced_accuracy"]["value"]
-        return found
-
-
-def report(results: dict[str, list[Epochs]], args: argparse.Namespace) -> list[str]:
-    """Return the table, its explanation, and the origin of the numbers."""
-    rows = []
-    for name, runs in results.items():
-        ends = [epochs[-1] for epochs in runs]
-        accuracies = [100 * val["balanced_accuracy"] for _, val in ends]
-        Es, seconds = [val["E"] for _, val in ends], [end for end, _ in ends]
-        lengths = [len(epochs) for epochs in runs]
-        rows.append([name, spread(accuracies, 1), spread(Es, 3), spread(lengths), spread(seconds)])
-    missing = [name for name in RIVALS if name not in results]
-    packages = {CONTENDERS[name][0]: None for name in results if name in CONTENDERS}
-    packages.pop("torch", None)
-    return [
-        timing.table(["", "balanced accuracy, %", "E", "epochs", "seconds"], rows),
-        f"{timing.NOTE} The contenders have the small CNN of configs/default.yaml at {IMAGE_SIZE} "
-        f"pixels, batches of {BATCH_SIZE}, SGD with one rate, and the schedule, the loss and the "
-        "augmentation that their documentation shows. Not comparable: crossent's two configs were "
-        "tuned on these photographs, the contenders were not; crossent's pretrained weights come "
-        "with a package, those of the others are downloaded and so were left out.",
-        *([f"Not installed, left out: {', '.join(missing)}."] if missing else []),
-        timing.origin("benchmarks.accuracy", *packages),
-    ]
-
-
-def draw(results: dict[str, list[Epochs]], path: Path) -> None:
-    """Draw E on validation against seconds, one line per training."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    for number, (name, runs) in enumerate(results.items()):
-        accuracy = median(epochs[-1][1]["balanced_accuracy"] for epochs in runs)
-        for place, epochs in enumerate(runs):
-            label = f"{name}: {accuracy:.0%}" if place == 0 else None
-            seconds, Es = [end for end, _ in epochs], [val["E"] for _, val in epochs]
-            axes.plot(seconds, Es, color=f"C{number}", linewidth=1.5, label=label)
-    axes.set(xlabel="seconds from the start of the program", ylabel="E on validation, nats")
-    axes.set_ylim(0, 1.6)
-    axes.set_title("Lower is better; the legend has the balanced accuracy at the end", loc="left")
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
-    figure.savefig(path)
+    if name not in CONFIGS:
+        assert epochs is not None
+        return contest.run(name, pictures, epochs)
+    words = [f"-cconfigs/{CONFIGS[name]}.yaml", f"data.cache_dir={out}.cache", "train.keep=last"]
+    words += [f"train.epochs={epochs}"] if epochs else []
+    return contest.run_crossent(pictures, out, *words)
 
 
 if __name__ == "__main__":
