@@ -25,7 +25,7 @@ RIVALS = [PLAIN, "plain loop, tuned", "timm", "fastai", "ultralytics, cache=ram"
 
 
 def main() -> None:
-    parser = timing.parser(__doc__)
+    parser = timing.make_parser(__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
     parser.add_argument("--seconds", type=float, default=120.0, help="per training; default: 120")
     parser.add_argument("--rounds", type=int, default=2, choices=range(1, NUM_FOLDS + 1))

@@ -57,5 +57,5 @@ def origins(module: str, wanted: list[str]) -> str:
     missing = [name for name in wanted if name not in INSTALLED]
     packages = {CONTENDERS[name][0] for name in wanted if name in INSTALLED} - {"torch"}
     how = "pip install -r requirements-bench.txt, in a separate environment"
-    note = f"Not installed, left out: {', '.join(missing)} ({how}).\n\n" if missing else ""
+    note = f"Not installed, left out: {'; '.join(missing)} ({how}).\n\n" if missing else ""
     return note + origin(module, *sorted(packages))

@@ -27,7 +27,7 @@ NUM_STEPS = 10
 
 
 def main() -> None:
-    parser = timing.parser(__doc__)
+    parser = timing.make_parser(__doc__)
     parts = {part.__name__: part for part in (size, checkpoint, start)}
     parser.add_argument("what", choices=parts)
     parser.add_argument("--rounds", type=int, default=3)
@@ -47,8 +47,8 @@ def size(args: argparse.Namespace, folder: Path) -> str:
     roots = {f"{num:,}": make_pictures(folder / str(num), num) for num in args.sizes}
     for name in in_turn(list(roots), args.rounds):
         out = tempfile.mkdtemp(dir=folder)
-        words = ["train.py", "data.source=folder", f"data.root={roots[name]}", *args.words]
-        words += [f"data.cache_dir={out}/cache", "train.epochs=2", "train.keep=last"]
+        words = ["train.py", "data.source=folder", f"data.root={roots[name]}", "train.epochs=2"]
+        words += [f"data.cache_dir={out}/cache", "train.keep=last", *args.words]
         cold, warm = watch([*words, "--dry-run"]), watch([*words, "--dry-run"])
         whole = watch([*words, f"--out={out}/run"], ROOT, Path(out, "run", "metrics.jsonl"))
         numbers = [cold.seconds, warm.seconds, whole.images_per_s, max(cold.peak_mb, whole.peak_mb)]

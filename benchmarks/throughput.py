@@ -22,7 +22,7 @@ OTHER = "other checkout: "
 
 
 def main() -> None:
-    parser = timing.parser(__doc__)
+    parser = timing.make_parser(__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)

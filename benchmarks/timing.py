@@ -87,7 +87,7 @@ def memory_mb(pid: int) -> float:
     return own + sum(memory_mb(int(child)) for task in tasks for child in task.split())
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+def make_parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help is the docstring of the benchmark, as it is written."""
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -61,8 +61,7 @@ def main() -> None:
             num_sanity_val_steps=0,
         )
         network = common.small_cnn(args.root).to(memory_format=torch.channels_last)
-        model = Classifier(network, log.answers)
-        trainer.fit(model, *loaders)
+        trainer.fit(Classifier(network, log.answers), *loaders)
 
 
 if __name__ == "__main__":
