@@ -5,6 +5,7 @@ With --tuned it has what PyTorch's performance guide adds: bf16, channels_last, 
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,18 +21,17 @@ Loader = DataLoader[tuple[Tensor, Tensor]]
 
 def make_loaders(root: Path, persistent: bool) -> tuple[Loader, Loader]:
     """Make the loaders of the training and of the validation pictures."""
-    size = common.IMAGE_SIZE
     to_float = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(common.MEAN, common.STD)]
     augment = [
-        v2.RandomResizedCrop(size, scale=(0.5, 1.0), antialias=True),
+        v2.RandomResizedCrop(common.IMAGE_SIZE, scale=(0.5, 1.0), antialias=True),
         v2.RandomHorizontalFlip(),
         v2.RandomRotation(10),
         v2.ColorJitter(0.2, 0.2, 0.2),
     ]
-    resize = v2.Resize((size, size), antialias=True)
+    resize = v2.Resize((common.IMAGE_SIZE, common.IMAGE_SIZE), antialias=True)
     train_set = ImageFolder(str(root / "train"), v2.Compose([v2.ToImage(), *augment, *to_float]))
     val_set = ImageFolder(str(root / "val"), v2.Compose([v2.ToImage(), resize, *to_float]))
-    workers = {"num_workers": common.NUM_WORKERS, "persistent_workers": persistent}
+    workers: dict[str, Any] = {"num_workers": common.NUM_WORKERS, "persistent_workers": persistent}
     return (
         DataLoader(train_set, common.BATCH_SIZE, shuffle=True, **workers),
         DataLoader(val_set, common.BATCH_SIZE, **workers),
