@@ -6,7 +6,6 @@
 Both take turns in one run, so other load of the machine affects both. A ratio is ours / torch's.
 """
 
-import argparse
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.benchmark import Timer
 
-from benchmarks.timing import ratio, spread, table
+from benchmarks.timing import make_parser, ratio, spread, table
 from crossent import cross_entropy
 
 SHAPES = ("128x3", "32x3", "4096x10", "4096x1000", "512x32000", "2048x50257")
@@ -68,7 +67,7 @@ def peak_mb() -> float:
 
 def main() -> None:
     """Print one row per case."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), metavar="NxK")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--labels", nargs="+", default=list(LABELS), choices=LABELS)

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.timing import NOTE, PHOTOS, ROOT, in_turn, origin, ratio, spread, table, watch
+from benchmarks import timing
+from benchmarks.timing import NOTE, PHOTOS, ROOT, in_turn, ratio, spread, spreads, table, watch
 
 MODELS = {
     "small_cnn": ["model.name=small_cnn"],
@@ -26,9 +27,7 @@ NUM_STEPS = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = timing.make_parser(__doc__)
     parts = {part.__name__: part for part in (size, checkpoint, start)}
     parser.add_argument("what", choices=parts)
     parser.add_argument("--rounds", type=int, default=3)
@@ -39,7 +38,7 @@ def main() -> None:
     args.words = words
     with tempfile.TemporaryDirectory() as folder:
         text = parts[args.what](args, Path(folder))
-    print(f"{text}\n\n{NOTE}\n\n{origin('benchmarks.scale')}")
+    print(f"{text}\n\n{NOTE}\n\n{timing.origin('benchmarks.scale')}")
 
 
 def size(args: argparse.Namespace, folder: Path) -> str:
@@ -100,21 +99,13 @@ def start(args: argparse.Namespace, folder: Path) -> str:
             "first step, decoding the pictures": step,
             "first step, pictures decoded before": step,
         }.items():
-            seconds = watch(words, checkouts[whose].resolve()).seconds
-            found.setdefault(name, {}).setdefault(whose, []).append(seconds)
-    rows = [
-        [name, *(spread(of_one, 2) for of_one in both.values())] for name, both in found.items()
-    ]
-    if args.against:
-        for row, both in zip(rows, found.values(), strict=True):
-            row.append(ratio(*both.values()))
+            done = watch(words, checkouts[whose].resolve())
+            found.setdefault(name, {}).setdefault(whose, []).append(done.seconds)
+    rows = []
+    for name, both in found.items():
+        ratios = [ratio(*both.values())] if args.against else []
+        rows.append([name, *(spread(seconds, 2) for seconds in both.values()), *ratios])
     return table(["", *checkouts, *(["x the other"] if args.against else [])], rows)
-
-
-def spreads(found: dict[str, list[list[float]]], digits: tuple[int, ...]) -> list[list[str]]:
-    """Return one row per name, with one cell per kind of number."""
-    columns = {name: zip(*rounds, strict=True) for name, rounds in found.items()}
-    return [[name, *map(spread, columns[name], digits)] for name in found]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Functions for all benchmarks: measure a command, and format the numbers."""
 
+import argparse
 import json
 import os
 import platform
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -86,6 +87,13 @@ def memory_mb(pid: int) -> float:
     return own + sum(memory_mb(int(child)) for task in tasks for child in task.split())
 
 
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help is the docstring of the benchmark, as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def in_turn(names: Sequence[str], rounds: int) -> Iterator[str]:
     """Yield the names round by round, every second round backwards: a drift affects all equally."""
     for number in range(rounds):
@@ -102,6 +110,14 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
     """
     middle, low, high = (f"{f(values):,.{digits}f}" for f in (statistics.median, min, max))
     return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def spreads(
+    results: Mapping[str, Sequence[Sequence[float]]], digits: Sequence[int]
+) -> list[list[str]]:
+    """Return one row per name, with the spread of each number over the rounds."""
+    columns = {name: zip(*rounds, strict=True) for name, rounds in results.items()}
+    return [[name, *map(spread, columns[name], digits)] for name in results]
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:

@@ -11,13 +11,13 @@ from tests.report.browser import Browser, find_browser, skip_but_not_in_ci
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """More threads do not help with tiny tensors, and wait for each other on a busy machine."""
+    """Use one thread: several do not help with tiny tensors, and on a busy machine they wait."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c():
-    """Also if the tests run in the background, where a shell lets them ignore Ctrl-C."""
+    """Let Ctrl-C end the tests even in the background, where a shell makes them ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -29,7 +29,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    """One headless Chromium for all pages."""
+    """Yield one headless Chromium for all pages."""
     if find_browser() is None:
         skip_but_not_in_ci("no Chromium on this machine: apt-get install chromium")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -45,7 +45,7 @@ def smoke_path(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smoke_output(smoke_path):
-    """What train.py prints for tests/tiny.yaml."""
+    """Return what train.py prints for tests/tiny.yaml."""
     from tests.forked import SMOKE, Command
 
     return Command(smoke_path.parent, *SMOKE, "--out", smoke_path).end(status=0)[0]
@@ -53,7 +53,7 @@ def smoke_output(smoke_path):
 
 @pytest.fixture(scope="session")
 def smoke_run(smoke_path, smoke_output):
-    """The folder of this run, to compare with and to copy."""
+    """Return the folder of this run; tests read or copy it, but do not change it."""
     from crossent.training.run_folder import RunFolder
 
     return RunFolder(smoke_path)

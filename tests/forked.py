@@ -1,4 +1,4 @@
-"""Programs in processes of their own, which need no seconds to import torch.
+"""Start programs in processes of their own without importing torch again, which takes seconds.
 
 A server imports everything once and forks a process per program.
 """

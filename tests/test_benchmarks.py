@@ -1,4 +1,4 @@
-"""The benchmarks run at a tiny size, and their statistics are right. No test says how fast."""
+"""The benchmarks run at a tiny size, and their statistics are right. No test measures speed."""
 
 import os
 import subprocess
@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import loss
-from benchmarks.timing import ROOT, in_turn, ratio, spread, watch
+from benchmarks.contest import PLAIN
+from benchmarks.timing import ROOT, in_turn, watch
 from data.drawings import draw, label
 
 
@@ -30,7 +31,7 @@ def number(cell):
 
 @pytest.fixture
 def pictures(tmp_path):
-    for index in range(30):
+    for index in range(60):
         path = tmp_path / "pictures" / ["dog", "fox", "wolf"][label(index)] / f"{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw(0, index, 48)).save(path)
@@ -40,14 +41,22 @@ def pictures(tmp_path):
 @pytest.mark.minutes
 @pytest.mark.parametrize("other", [False, True], ids=["contenders", "two checkouts"])
 def test_each_contender_gets_a_row(pictures, other):
-    words = ["--rounds=1", "--epochs=1", "--image-size=32", "--batch-size=8"]
-    rows = rows_of("benchmarks.throughput", pictures, *words, *(["--against=."] if other else []))
+    words = ["--rounds=1", "--epochs=1", *(["--against=."] if other else [])]
+    rows = rows_of("benchmarks.throughput", pictures, *words)
     ours = ["crossent, cold cache", "crossent, warm cache"]
     there = [f"other checkout: {name}" for name in ours]
-    expected = there if other else ["plain PyTorch loop", "plain loop, tuned"]
+    expected = there if other else [PLAIN, "plain loop, tuned"]
     assert [row[0] for row in rows[:4]] == ours + expected
-    assert number(rows[2][2]) == 1  # beside itself
+    assert number(rows[2][2]) == 1  # its own ratio
     assert all(number(cell) > 0 for row in rows for cell in row[1:])
+
+
+@pytest.mark.minutes
+def test_accuracy_has_a_row_for_each_config_and_contender(pictures):
+    rows = rows_of("benchmarks.accuracy", pictures, "--seconds=1", "--rounds=1")
+    expected = ["crossent, pretrained", "crossent, from scratch", PLAIN, "plain loop, tuned"]
+    assert [row[0] for row in rows[:4]] == expected
+    assert all(0 <= number(row[1]) <= 100 and number(row[2]) > 0 for row in rows)
 
 
 @pytest.mark.minutes
@@ -70,10 +79,11 @@ def test_checkpoints_and_starts_are_measured(pictures):
     assert all(number(cell) > 0 for row in rows for cell in row[1:])
 
 
-def test_statistics(tmp_path):
-    assert spread([3.0, 1234.5, 7.0], 1) == "7.0 (3.0 to 1,234.5)"
-    assert ratio([2, 4, 9], [1, 1, 3]) == "3.00 (2.00 to 4.00)"
+def test_every_second_round_goes_backwards():
     assert "".join(in_turn("ab", 3)) == "abbaab"
+
+
+def test_a_command_is_watched_until_its_end(tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     line = '{{"kind": "epoch", "epoch": {0}, "images_per_s": {0}00}}'
     code = f"import time; time.sleep(0.3); open({str(metrics)!r}, 'w').write({{!r}})"

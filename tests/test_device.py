@@ -21,7 +21,7 @@ def test_a_gpu_without_kernels_is_refused_in_one_line(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "abacus"])
-def test_a_device_that_is_not_there_is_refused(name):
+def test_a_device_that_does_not_exist_is_refused(name):
     with pytest.raises(UserError, match=f"'{name}' cannot be used here"):
         choose_device(name)
 

@@ -1,4 +1,4 @@
-"""The losses of the first steps are those of golden.txt, and the same in each repetition."""
+"""The losses of the first steps are those of golden.txt, and equal when computed again."""
 
 import pytest
 import torch

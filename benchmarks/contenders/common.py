@@ -16,6 +16,7 @@ from models import build_model
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 HAS_BF16 = choose_precision("auto", torch.device("cpu")) == "bf16"  # elsewhere it takes longer
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
+IMAGE_SIZE, BATCH_SIZE, NUM_WORKERS = 64, 32, 2
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
@@ -55,9 +56,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("root", type=Path, help="a folder with train/CLASS and val/CLASS")
     parser.add_argument("metrics", type=Path, help="the log to write")
     parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--image-size", type=int, required=True)
-    parser.add_argument("--batch-size", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tuned", action="store_true", help="with the usual accelerations")
     return parser.parse_args()
 
@@ -65,6 +63,10 @@ def arguments() -> argparse.Namespace:
 def small_cnn(root: Path) -> nn.Module:
     """Build the model of configs/default.yaml."""
     return build_model("small_cnn", len(list((root / "train").iterdir())), width=32)
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY)
 
 
 def train(
@@ -81,7 +83,7 @@ def train(
     """Train and validate as PyTorch's tutorials do.
 
     Args:
-        next_epoch: sets the learning rate of an epoch, counted from 0.
+        next_epoch: sets the learning rate of an epoch, counted from 0, after the first.
         fast: with channels_last, and bf16 where the CPU multiplies it.
     """
     layout = torch.channels_last if fast else torch.contiguous_format
@@ -89,7 +91,6 @@ def train(
     model = model.to(memory_format=layout)
     train_loader, val_loader = loaders
     for epoch in range(epochs):
-        next_epoch(epoch)
         log.epoch_begins()
         model.train()
         num_images = 0
@@ -107,3 +108,4 @@ def train(
             for images, target in val_loader:
                 log.answers.append((model(images.to(memory_format=layout)), target))
         log.epoch_ends()
+        next_epoch(epoch + 1)

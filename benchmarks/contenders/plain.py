@@ -4,8 +4,8 @@ a learning rate that falls along half a cosine.
 With --tuned it has what PyTorch's performance guide adds: bf16, channels_last, persistent workers.
 """
 
-import argparse
-import math
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,46 +19,33 @@ from benchmarks.contenders import common
 Loader = DataLoader[tuple[Tensor, Tensor]]
 
 
-def make_loaders(args: argparse.Namespace, persistent: bool) -> tuple[Loader, Loader]:
+def make_loaders(root: Path, persistent: bool) -> tuple[Loader, Loader]:
     """Make the loaders of the training and of the validation pictures."""
-    size = args.image_size
     to_float = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(common.MEAN, common.STD)]
     augment = [
-        v2.RandomResizedCrop(size, scale=(0.5, 1.0), antialias=True),
+        v2.RandomResizedCrop(common.IMAGE_SIZE, scale=(0.5, 1.0), antialias=True),
         v2.RandomHorizontalFlip(),
         v2.RandomRotation(10),
         v2.ColorJitter(0.2, 0.2, 0.2),
     ]
-    resize = v2.Resize((size, size), antialias=True)
-    train_set = ImageFolder(
-        str(args.root / "train"), v2.Compose([v2.ToImage(), *augment, *to_float])
-    )
-    val_set = ImageFolder(str(args.root / "val"), v2.Compose([v2.ToImage(), resize, *to_float]))
-    workers = {"num_workers": args.workers, "persistent_workers": persistent}
+    resize = v2.Resize((common.IMAGE_SIZE, common.IMAGE_SIZE), antialias=True)
+    train_set = ImageFolder(str(root / "train"), v2.Compose([v2.ToImage(), *augment, *to_float]))
+    val_set = ImageFolder(str(root / "val"), v2.Compose([v2.ToImage(), resize, *to_float]))
+    workers: dict[str, Any] = {"num_workers": common.NUM_WORKERS, "persistent_workers": persistent}
     return (
-        DataLoader(train_set, args.batch_size, shuffle=True, **workers),
-        DataLoader(val_set, args.batch_size, **workers),
+        DataLoader(train_set, common.BATCH_SIZE, shuffle=True, **workers),
+        DataLoader(val_set, common.BATCH_SIZE, **workers),
     )
 
 
 def main() -> None:
     args = common.arguments()
     model = common.small_cnn(args.root)
-    optimizer = torch.optim.SGD(
-        model.parameters(), common.LR, common.MOMENTUM, weight_decay=common.WEIGHT_DECAY
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda epoch: (1 + math.cos(math.pi * epoch / args.epochs)) / 2
-    )
-
-    def next_epoch(epoch: int) -> None:
-        if epoch:
-            scheduler.step()
-
-    loaders, log = make_loaders(args, persistent=args.tuned), common.Log(args.metrics)
-    common.train(
-        model, loaders, optimizer, F.cross_entropy, log, args.epochs, next_epoch, fast=args.tuned
-    )
+    optimizer = common.sgd(model)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
+    loaders, log = make_loaders(args.root, persistent=args.tuned), common.Log(args.metrics)
+    parts = (model, loaders, optimizer, F.cross_entropy, log)
+    common.train(*parts, args.epochs, lambda _: scheduler.step(), fast=args.tuned)
 
 
 if __name__ == "__main__":

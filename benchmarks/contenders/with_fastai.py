@@ -4,13 +4,9 @@ Its mixed precision is for CUDA only, so it trains in float32. It drops the last
 batch.
 """
 
-import warnings
+import fastai.vision.all as fastai
 
-warnings.simplefilter("ignore")  # of its imports
-
-import fastai.vision.all as fastai  # noqa: E402
-
-from benchmarks.contenders import common  # noqa: E402
+from benchmarks.contenders import common
 
 
 class Watch(fastai.Callback):
@@ -37,20 +33,13 @@ class Watch(fastai.Callback):
 def main() -> None:
     args = common.arguments()
     changes = fastai.aug_transforms(max_rotate=10, max_zoom=1, max_warp=0, max_lighting=0.2)
+    normalize = fastai.Normalize.from_stats(common.MEAN, common.STD, cuda=False)
     dls = fastai.ImageDataLoaders.from_folder(
-        args.root,
-        train="train",
-        valid="val",
-        item_tfms=fastai.RandomResizedCrop(args.image_size, min_scale=0.5),
-        batch_tfms=[
-            *changes,
-            fastai.Saturation(0.2),
-            fastai.Normalize.from_stats(common.MEAN, common.STD, cuda=False),
-        ],
-        bs=args.batch_size,
-        num_workers=args.workers,
-        device="cpu",
-    )
+        args.root, train="train", valid="val",
+        item_tfms=fastai.RandomResizedCrop(common.IMAGE_SIZE, min_scale=0.5),
+        batch_tfms=[*changes, fastai.Saturation(0.2), normalize],
+        bs=common.BATCH_SIZE, num_workers=common.NUM_WORKERS, device="cpu",
+    )  # fmt: skip
     learner = fastai.Learner(
         dls,
         common.small_cnn(args.root),

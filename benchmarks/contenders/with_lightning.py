@@ -1,8 +1,6 @@
 """Lightning: a LightningModule and the Trainer, with bf16-mixed and persistent workers."""
 
-import logging
 import tempfile
-import warnings
 from typing import Any
 
 import lightning
@@ -32,47 +30,38 @@ class Classifier(lightning.LightningModule):
         self.answers.append((logits, target))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(
-            self.parameters(), common.LR, common.MOMENTUM, weight_decay=common.WEIGHT_DECAY
-        )
+        return common.sgd(self)
 
 
 class Watch(lightning.Callback):
-    def __init__(self, metrics: common.Log, num_train: int) -> None:
-        self.metrics, self.num_train = metrics, num_train
+    def __init__(self, metrics: common.Log) -> None:
+        self.metrics = metrics
 
     def on_train_epoch_start(self, *_: Any) -> None:
         self.metrics.epoch_begins()
 
     def on_validation_start(self, trainer: Any, _: Any) -> None:
-        self.metrics.answers.clear()  # of the sanity check
-        if not trainer.sanity_checking:
-            self.metrics.training_ends(self.num_train)
+        self.metrics.training_ends(len(trainer.train_dataloader.dataset))
 
-    def on_validation_end(self, trainer: Any, _: Any) -> None:
-        if not trainer.sanity_checking:
-            self.metrics.epoch_ends()
+    def on_validation_end(self, *_: Any) -> None:
+        self.metrics.epoch_ends()
 
 
 def main() -> None:
     args = common.arguments()
-    warnings.simplefilter("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    train_loader, val_loader = make_loaders(args, persistent=True)
-    num_train = len(train_loader.dataset)  # type: ignore[arg-type]
-    log = common.Log(args.metrics)
+    loaders, log = make_loaders(args.root, persistent=True), common.Log(args.metrics)
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
             max_epochs=args.epochs,
             accelerator="cpu",
             precision="bf16-mixed" if common.HAS_BF16 else "32-true",
-            callbacks=[Watch(log, num_train)],
+            callbacks=[Watch(log)],
             default_root_dir=folder,
             enable_progress_bar=False,
+            num_sanity_val_steps=0,
         )
         network = common.small_cnn(args.root).to(memory_format=torch.channels_last)
-        model = Classifier(network, log.answers)
-        trainer.fit(model, train_loader, val_loader)
+        trainer.fit(Classifier(network, log.answers), *loaders)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A rotation is added to its transforms, which have none outside of AutoAugment. I
 last, incomplete batch.
 """
 
-import argparse
+from pathlib import Path
 
 import torch
 from timm.data import ImageDataset, create_loader
@@ -16,23 +16,19 @@ from torchvision.transforms import RandomRotation
 from benchmarks.contenders import common
 
 
-def make_loaders(args: argparse.Namespace) -> tuple[common.Batches, common.Batches]:
+def make_loaders(root: Path) -> tuple[common.Batches, common.Batches]:
     """Make the loaders of the training and of the validation pictures."""
     both = {
-        "input_size": (3, args.image_size, args.image_size),
-        "batch_size": args.batch_size,
-        "interpolation": "bilinear",
-        "mean": common.MEAN,
-        "std": common.STD,
-        "num_workers": args.workers,
-        "device": torch.device("cpu"),
-    }
-    train_set = ImageDataset(str(args.root / "train"))
+        "input_size": (3, common.IMAGE_SIZE, common.IMAGE_SIZE), "interpolation": "bilinear",
+        "mean": common.MEAN, "std": common.STD, "device": torch.device("cpu"),
+        "batch_size": common.BATCH_SIZE, "num_workers": common.NUM_WORKERS,
+    }  # fmt: skip
+    train_set = ImageDataset(str(root / "train"))
     train_loader = create_loader(
         train_set, is_training=True, scale=(0.5, 1.0), hflip=0.5, color_jitter=0.2, **both
     )
     train_set.transform.transforms.insert(2, RandomRotation(10))  # after crop and mirror
-    val_set = ImageDataset(str(args.root / "val"))
+    val_set = ImageDataset(str(root / "val"))
     return train_loader, create_loader(val_set, crop_pct=1.0, crop_mode="squash", **both)
 
 
@@ -46,10 +42,8 @@ def main() -> None:
     scheduler = CosineLRScheduler(  # its train.py's default, with 5 epochs of warm-up
         optimizer, t_initial=args.epochs, warmup_t=5, warmup_lr_init=1e-5
     )
-    log = common.Log(args.metrics)
-    common.train(
-        model, make_loaders(args), optimizer, criterion, log, args.epochs, scheduler.step, fast=True
-    )
+    parts = (model, make_loaders(args.root), optimizer, criterion, common.Log(args.metrics))
+    common.train(*parts, args.epochs, scheduler.step, fast=True)
 
 
 if __name__ == "__main__":

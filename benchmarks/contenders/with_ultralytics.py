@@ -49,32 +49,17 @@ def main() -> None:
     args = common.arguments()
     log = common.Log(args.metrics)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            overrides={
-                "model": "small_cnn.yaml",
-                "data": str(args.root),
-                "epochs": args.epochs,
-                "imgsz": args.image_size,
-                "batch": args.batch_size,
-                "workers": args.workers,
-                "cache": args.tuned,
-                "device": "cpu",
-                "optimizer": "SGD",
-                "lr0": common.LR,
-                "momentum": common.MOMENTUM,
-                "weight_decay": common.WEIGHT_DECAY,
-                "nbs": args.batch_size,  # a step after each batch
-                "scale": 0.5,
-                "fliplr": 0.5,
-                "hsv_h": 0.0,
-                "hsv_s": 0.2,
-                "hsv_v": 0.2,
-                "auto_augment": "",
-                "erasing": 0.0,
-                "plots": False,
-                "project": folder,
-            }
-        )
+        overrides = {
+            "model": "small_cnn.yaml", "data": str(args.root), "imgsz": common.IMAGE_SIZE,
+            "batch": common.BATCH_SIZE, "workers": common.NUM_WORKERS, "cache": args.tuned,
+            "epochs": args.epochs, "device": "cpu", "plots": False, "project": folder,
+            "optimizer": "SGD", "lr0": common.LR, "momentum": common.MOMENTUM,
+            "weight_decay": common.WEIGHT_DECAY,
+            "nbs": common.BATCH_SIZE,  # a step after each batch
+            "scale": 0.5, "fliplr": 0.5, "hsv_h": 0.0, "hsv_s": 0.2, "hsv_v": 0.2,
+            "auto_augment": "", "erasing": 0.0,
+        }  # fmt: skip
+        trainer = Trainer(overrides=overrides)
 
         def training_ends(trainer: Any) -> None:
             log.training_ends(len(trainer.train_loader.dataset))

@@ -19,7 +19,7 @@ BLOCK = 1 << 20  # logits per block: 4 MB in float32; more would not fit into th
 
 
 def can_be_blocked(logits: Tensor, target: Tensor, weight: Tensor | None) -> bool:
-    """Return whether all are plain CPU tensors, of which only the logits may need a gradient."""
+    """Return whether all tensors are plain ones on the CPU and only the logits need a gradient."""
     tensors = (logits, target) if weight is None else (logits, target, weight)
     return (
         all(type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu for tensor in tensors)
@@ -91,7 +91,7 @@ def blocked_cross_entropy(
     scale = norm.reciprocal() if reduction == "mean" else torch.ones_like(norm)
     losses = torch.empty(logits[:, :1].shape, dtype=exact)
     in_place = gradient is not None and gradient.dtype == exact
-    # Buffers for one block, used for all: new memory would take longer than everything else.
+    # Every block uses the same buffers: new memory would take longer than all computations.
     raised, room = torch.empty(0, dtype=exact), torch.empty(0, dtype=exact)
     num_rows = max(1, BLOCK * len(logits) // max(1, logits.numel()))
     for start in range(0, len(logits), num_rows):
@@ -155,7 +155,7 @@ def _fill(
     top = logits.amax(1, keepdim=True)
     expected = torch.zeros_like(top)  # sum_k c_nk (z_nk - top_n)
     if class_index is not None and own is not None:
-        # other classes have no effect, not even as 0 * -inf
+        # Only the term of the true class is computed: 0 * -inf in another class would be nan.
         expected = logits.gather(1, class_index).sub_(top).mul_(own)
     if dense is not None:
         dense = dense.to(out.dtype)
@@ -170,6 +170,6 @@ def _fill(
             out.scatter_add_(1, class_index, own * -scale)
         if dense is not None:
             out.addcmul_(dense, scale, value=-1)
-    if ignored is not None:  # even if they contain a nan
+    if ignored is not None:  # An ignored sample may contain a nan.
         losses.masked_fill_(ignored, 0)
         out.masked_fill_(ignored, 0)

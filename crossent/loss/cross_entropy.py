@@ -228,7 +228,7 @@ def gradient(logits: Tensor, coefficient: Tensor) -> Tensor:
 
 
 def _masked(terms: Tensor, counted: Tensor | None) -> Tensor:
-    # where instead of a product, because 0 * inf is nan
+    # torch.where instead of a product, because 0 * inf is nan
     return terms if counted is None else torch.where(counted, terms, 0)
 
 

@@ -1,4 +1,4 @@
-"""The versions of the loss, for tests of all of them, and a comparison with torch's."""
+"""A fixture that runs a test with each version of the loss, and a comparison with torch's."""
 
 from importlib import import_module
 
@@ -15,7 +15,7 @@ WAYS = ("as called", "small blocks", "plain")
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
-    """Compute `crossent.cross_entropy` by the named version for all arguments."""
+    """Make `crossent.cross_entropy` use one version for all arguments, and return its name."""
     if request.param == "small blocks":
         monkeypatch.setattr(blocked, "BLOCK", 7)
     if request.param == "plain":

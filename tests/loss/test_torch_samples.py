@@ -11,10 +11,10 @@ from tests.loss.conftest import assert_like_torch
 pytest.importorskip("expecttest", reason="torch's own samples need the package expecttest")
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # torch warns of its own affairs while these are imported
+    warnings.simplefilter("ignore")  # these imports use what torch itself has deprecated
     from torch.testing._internal.common_methods_invocations import op_db
     from torch.testing._internal.common_modules import module_db
-# They forbid the whole process to set flags such as cudnn.benchmark, which every training sets.
+# The imports forbid this process to set flags such as cudnn.benchmark, which every training sets.
 torch.backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
 assert not torch.backends.flags_frozen()
 

@@ -1,0 +1,61 @@
+"""Run the contenders of throughput.py and accuracy.py, and crossent, on the same pictures."""
+
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.contenders.common import IMAGE_SIZE
+from benchmarks.timing import ROOT, Watched, origin, watch
+from data.cache import Decoding
+from data.load import Split, load_folder
+
+NUM_FOLDS = 5
+PLAIN = "plain PyTorch loop"
+# By name: the package that a contender needs, its module and its options.
+CONTENDERS = {
+    PLAIN: ("torch", "plain"),
+    "plain loop, tuned": ("torch", "plain", "--tuned"),
+    "timm": ("timm", "with_timm"),
+    "lightning": ("lightning", "with_lightning"),
+    "fastai": ("fastai", "with_fastai"),
+    "ultralytics": ("ultralytics", "with_ultralytics"),
+    "ultralytics, cache=ram": ("ultralytics", "with_ultralytics", "--tuned"),
+}
+INSTALLED = [name for name, (package, *_) in CONTENDERS.items() if find_spec(package)]
+
+
+def split(folder: Path, into: Path, fold: int = 1) -> Path:
+    """Link one fold for validation and the others for training; near-duplicates stay together."""
+    how = Split(1 / NUM_FOLDS, seed=0, num_folds=NUM_FOLDS, fold=fold)
+    data = load_folder(folder, IMAGE_SIZE, how, IMAGE_SIZE, "skip", Decoding(use_cache=False))
+    for side, image_set in (("train", data.train), ("val", data.val)):
+        for name in image_set.names:
+            link = into / side / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to((folder / name).resolve())
+    return into
+
+
+def run(name: str, pictures: Path, epochs: int) -> Watched:
+    """Watch a contender from its start to its end."""
+    _, module, *options = CONTENDERS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = Path(folder, "metrics.jsonl")
+        module = f"benchmarks.contenders.{module}"
+        words = ["-m", module, pictures, metrics, f"--epochs={epochs}", *options]
+        return watch(words, ROOT, metrics)
+
+
+def run_crossent(pictures: Path, out: Path, *words: str, checkout: Path = ROOT) -> Watched:
+    """Watch train.py from its start to its end."""
+    command = ["train.py", f"data.root={pictures}", f"--out={out}", *words]
+    return watch(command, checkout, out / "metrics.jsonl")
+
+
+def origins(module: str, wanted: list[str]) -> str:
+    """Return the contenders that are missing, if any, and the origin of the numbers."""
+    missing = [name for name in wanted if name not in INSTALLED]
+    packages = {CONTENDERS[name][0] for name in wanted if name in INSTALLED} - {"torch"}
+    how = "pip install -r requirements-bench.txt, in a separate environment"
+    note = f"Not installed, left out: {'; '.join(missing)} ({how}).\n\n" if missing else ""
+    return note + origin(module, *sorted(packages))
