@@ -131,13 +131,10 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
     calibration, shortcuts = findings.calibration, findings.shortcuts
     text = (
         f"Calibration error {calibration.error:.3f}; a perfectly calibrated model would show "
-        f"{calibration.by_chance.text('.3f')} on this many pictures\n"
-        f"Best temperature for the logits {calibration.temperature:.2f}; above 1 the model is "
-        "overconfident, below 1 underconfident"
+        f"{calibration.by_chance.text('.3f')} on this many pictures: {calibration.verdict}"
     )
     shares = [["most confident", "accuracy", "confidence from"]]
-    for share in (1.0, 0.8, 0.5):
-        kept = findings.coverage[share]
+    for share, kept in findings.coverage.items():
         shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
     views = [["what is seen", "accuracy"]]
     views += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
