@@ -190,7 +190,6 @@ def chart_of_reliability(calibration: Calibration) -> Chart:
 
     means = np.average(x, weights=count), np.average(correct, weights=count)
     sentence = (
-        "The mean confidence is {:.1%}; {:.1%} of predictions are correct. Bars: 95 % intervals, "
-        "long where there are few pictures."
+        "The mean confidence is {:.1%}; {:.1%} of predictions are correct. Bars: 95 % intervals."
     )
     return make_chart("Reliability", sentence.format(*means), draw)

@@ -63,7 +63,7 @@ class Gallery(NamedTuple):
     def card(self, outputs: Outputs, row: int) -> Card:
         """Return the heat maps of a picture for the label and the prediction, and its E."""
         name, names = printable(self.image_set.names[row]), self.classifier.class_names
-        label, predicted, y = outputs.labels[row], outputs.predicted[row], outputs.probs[row]
+        label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
         views = [make_thumbnail(picture, "the picture", name)]
         for k in dict.fromkeys((predicted, label)):
@@ -75,8 +75,7 @@ class Gallery(NamedTuple):
         equation = f"L = {math.exp(-E):.4g}; E = -ln L = {E:.4f} nats"
         verdict = "correct" if label == predicted else "wrong"
         title = f"{names[label]}, predicted: {names[predicted]} ({verdict})"
-        largest = [f"{names[k]} {y[k]:.2f}" for k in np.argsort(-y)[:3]]
-        return Card(title, name, views, f"y: {', '.join(largest)}. {equation}")
+        return Card(title, name, views, f"y = {outputs.confidence[row]:.2f}; {equation}")
 
     def confused(self, outputs: Outputs, true: int, predicted: int) -> list[Thumbnail]:
         """Return some pictures of one class predicted as another, the largest E first."""
@@ -101,7 +100,7 @@ class Gallery(NamedTuple):
         pixels = np.array(stored.resize((size, size), Image.Resampling.BILINEAR))
         predicted = names[int(self.classifier.logits(torch.from_numpy(pixels)[None]).argmax())]
         label = f"labelled {names[self.image_set.labels[row]]}"
-        text = f"{label}, predicted {predicted}; mean E {mean_loss:.2f}"
+        text = f"{label}, predicted {predicted}; E {mean_loss:.2f}"
         return self.thumbnail(row, text, label)
 
 
