@@ -103,6 +103,8 @@ def test_the_sizes_that_torchvision_trained_with_are_settings():
     for name in libraries.names("torchvision"):
         size = published(f"torchvision/{name}").image_size
         assert settings_of(data={"image_size": size}).data.image_size == size
+    found = published("torchvision/resnet18")
+    assert (found.image_size, found.mean[0], found.std[0]) == (224, 0.485, 0.229)
 
 
 def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_path):

@@ -14,7 +14,6 @@ from data.images import ImageSet, Unusable
 
 MAX_LISTED = 10  # unusable files; --json has them all
 MAX_COLUMNS = 12  # of a confusion matrix that a terminal can show
-VIEW_NAMES = {"border": "only the border", "centre": "only the centre", "grey": "in grey"}
 
 
 @dataclass(frozen=True)
@@ -136,10 +135,12 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
     shares = [["most confident", "accuracy", "confidence from"]]
     for share, kept in findings.coverage.items():
         shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
-    views = [["what is seen", "accuracy"]]
-    views += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
     most_frequent = class_names[findings.scores.support.argmax()]
-    views.append([f"(always {most_frequent})", f"{shortcuts.guess:.1%}"])
+    views = [
+        ["what is seen", "accuracy"],
+        ["only the border", shortcuts.border.text(".1%")],
+        [f"(always {most_frequent})", f"{shortcuts.guess:.1%}"],
+    ]
     warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
     return [text, align(shares), align(views) + warning]
 

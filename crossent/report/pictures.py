@@ -13,9 +13,8 @@ from torch import Tensor
 
 from crossent.build import make_batches, make_data
 from crossent.config import Settings
-from crossent.evaluation.measure import VIEW_NAMES
 from crossent.evaluation.scores import Outputs
-from crossent.evaluation.shortcuts import mean_colour, views_of
+from crossent.evaluation.shortcuts import cover_middle, mean_colour
 from crossent.files import write_atomic
 from crossent.inference.heatmap import evidence, in_shape
 from crossent.model_file import Classifier
@@ -26,7 +25,6 @@ from data.images import Data, ImageSet, printable
 
 NUM_EXAMPLES = 3  # pictures of a confused pair
 COLUMNS, ROWS = 8, 4  # of preview.png
-VIEW_TITLES = {"whole": "the whole picture", **VIEW_NAMES}
 
 
 class Card(NamedTuple):
@@ -85,12 +83,13 @@ class Gallery(NamedTuple):
         alt = f"{names[true]}, predicted: {names[predicted]}"
         return [self.thumbnail(row, f"y = {outputs.confidence[row]:.2f}", alt) for row in worst]
 
-    def views(self, outputs: Outputs) -> list[Thumbnail]:
-        """Return the picture with the smallest E as each view of the background test shows it."""
-        row = int(np.argmin(outputs.losses))
-        views = views_of(self.image_set.images[row : row + 1], mean_colour(self.image_set))
-        shown = [(in_shape(views[name][0], 1, 1, SIDE), text) for name, text in VIEW_TITLES.items()]
-        return [make_thumbnail(picture, title) for picture, title in shown]
+    def covered(self, outputs: Outputs) -> list[Thumbnail]:
+        """Return the pictures with the smallest E as the background test shows them."""
+        rows = np.argsort(outputs.losses, kind="stable")[:NUM_EXAMPLES]
+        images = cover_middle(self.image_set.images[rows], mean_colour(self.image_set))
+        labels = [self.classifier.class_names[k] for k in outputs.labels[rows]]
+        shown = zip(images, labels, strict=True)
+        return [make_thumbnail(in_shape(pixels, 1, 1, SIDE), label) for pixels, label in shown]
 
     def suspect(self, row: int, mean_loss: float) -> Thumbnail:
         """Return a training picture with its label, the prediction of the model and its mean E."""

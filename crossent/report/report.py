@@ -18,7 +18,7 @@ from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
 from crossent.report.page import SIDE, make_environment, make_thumbnail
-from crossent.report.pictures import VIEW_TITLES, Gallery, first_batch
+from crossent.report.pictures import Gallery, first_batch
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
@@ -99,7 +99,6 @@ def contents(
         "unusable": list(csv.DictReader(io.StringIO(unusable))),
         "model": model,
         "time_s": records[-1].get("time_s", {}) if records else {},
-        "view_titles": VIEW_TITLES,
         "settings": [
             (name, format_value(value), origins.get(name, "default"), FIELDS[name].description)
             for name, value in flat_values(settings).items()
@@ -129,7 +128,7 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
         ],
         "reliability": chart_of_reliability(found.calibration),
         "worst": [gallery.card(found.outputs, row) for row in worst],
-        "views": gallery.views(found.outputs),
+        "covered": gallery.covered(found.outputs),
     }
 
 
