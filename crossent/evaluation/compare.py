@@ -9,8 +9,6 @@ import numpy as np
 from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
 from crossent.evaluation.scores import Ints, Outputs
 
-Z_POWER = 0.8416212335729143  # 80 % of a normal distribution are below this many deviations
-
 
 @dataclass(frozen=True)
 class Side:
@@ -40,7 +38,6 @@ class Comparison:
     E: Interval  # difference, nats
     gained: Ints  # rows that only the second (or most of its runs) predicts correctly
     lost: Ints  # rows that only the first predicts correctly
-    more_pictures: int | None  # that would show this difference; None if unknown or not needed
 
     @property
     def distinguishable(self) -> bool:
@@ -57,12 +54,7 @@ class Comparison:
         span = f"{low:.1f} to {high:.1f}"
         if self.distinguishable:
             return f"{better} is better: {apart:.1f} points more accurate than {worse} ({span})"
-        more = ""
-        if self.more_pictures is not None:
-            more = f"; about {self.more_pictures:,} more pictures would be needed"
-        return (
-            f"{better} and {worse} are {apart:.1f} points apart, {span}: not distinguishable{more}"
-        )
+        return f"{better} and {worse} are {apart:.1f} points apart, {span}: not distinguishable"
 
 
 def compare(first: Side, second: Side) -> Comparison:
@@ -76,10 +68,8 @@ def compare(first: Side, second: Side) -> Comparison:
     lost = np.flatnonzero((now <= 0.5) & (was > 0.5))
     if len(first.runs) == len(second.runs) == 1:
         accuracy = paired_interval(len(gained), len(lost), len(was))
-        more_pictures = pictures_missing(now - was)
     else:
         accuracy = paired_bootstrap(first.right, second.right)
-        more_pictures = None  # more pictures do not reduce the spread of several runs
     return Comparison(
         first=first.name,
         second=second.name,
@@ -87,7 +77,6 @@ def compare(first: Side, second: Side) -> Comparison:
         E=paired_bootstrap(first.losses, second.losses),
         gained=gained,
         lost=lost,
-        more_pictures=more_pictures,
     )
 
 
@@ -103,19 +92,6 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
     middle = surplus / total
     reach = Z * math.sqrt(changed - surplus**2 / total) / total
     return Interval(surplus / num_images, middle - reach, middle + reach)
-
-
-def pictures_missing(differences: Floats) -> int | None:
-    """Return how many more pictures are needed to detect this difference in four of five cases.
-
-    n = ((z_95% + z_80%) s / d)^2, rounded to two digits, with s the standard deviation of the
-    differences and d their mean. Return None if d is 0 or there are enough pictures.
-    """
-    mean, deviation = float(differences.mean()), float(differences.std())
-    if mean == 0:
-        return None
-    missing = ((Z + Z_POWER) * deviation / mean) ** 2 - len(differences)
-    return None if missing < 1 else int(float(f"{missing:.1e}"))
 
 
 def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:

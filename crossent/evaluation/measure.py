@@ -102,8 +102,8 @@ def tables(scores: Scores, class_names: list[str]) -> str:
         f"{scores.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
         f"E = {scores.E.text('.4f')} nats; an untrained model has ln {num_classes} = "
         f"{math.log(num_classes):.4f}\n"
-        f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
-        f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
+        f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}. "
+        "In brackets: 95 % intervals"
     )
     rows = [["class", "precision", "recall", "F1", "pictures"]]
     for k, name in enumerate(class_names):
