@@ -123,7 +123,7 @@ def report(run: Path, overrides: list[str], device: str) -> None:
 
 @command(
     RUN,
-    argument("paths", nargs="+", metavar="PATH", help="pictures, folders, - for stdin"),
+    argument("paths", nargs="+", metavar="PATH", help="pictures and folders"),
     argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
@@ -134,14 +134,12 @@ def predict(
     run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None, device: str
 ) -> None:
     """predict the class of pictures"""
-    from crossent.inference.paths import find_pictures
-    from crossent.inference.predict import print_predictions
+    from crossent.inference.predict import find_pictures, print_predictions
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
     classifier = load(run, device)
-    found = find_pictures(paths, sys.stdin.buffer)
-    print_predictions(classifier, found, form or "text", top, accuracy)
+    print_predictions(classifier, find_pictures(paths), form or "text", top, accuracy)
 
 
 @command(

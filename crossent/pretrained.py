@@ -1,7 +1,7 @@
 """Start from the weights of another model, except those of its head."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +10,21 @@ from torch import Tensor, nn
 from crossent.config import FIELDS, Settings, flat_values, with_values
 from crossent.errors import UserError
 from crossent.model_file import model_path
-from crossent.tensor_file import check_finite, load_weights, read_tensors, read_unchecked
+from crossent.tensor_file import check_finite, load_weights, read_tensors
 from data.preprocess import Preprocessing
 from models import published
 from models.head import is_of_head
-from models.libraries import read_pth
 
 FOLLOWED = ("data.image_size", "data.mean", "data.std", "model.name", "model.width")
 
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights by name, and the values of `FOLLOWED` that they need, as far as known."""
+    """Weights by name, and the values of `FOLLOWED` that they need."""
 
     path: Path
     tensors: dict[str, Tensor]
-    settings: dict[str, Any] = field(default_factory=dict)  # {"model.name": "resnet9", ...}
+    settings: dict[str, Any]  # {"model.name": "resnet9", ...}
 
 
 def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
@@ -33,33 +32,28 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
 
     Args:
         weights: DEFAULT for the weights that the authors of the model publish; a run folder or its
-            model file; any other safetensors file; a .pth file.
+            model file.
         model_name: as in the settings.
 
     Raises:
-        UserError: the file is missing, damaged or of an unknown kind; or the download fails.
+        UserError: the file is missing, damaged or not a model; or the download fails.
     """
     path = model_path(Path(weights))
     try:
-        known = published(model_name)
-        settings = in_settings(vars(known)) if known else {}
         if weights == "DEFAULT":
+            known = published(model_name)
             if known is None:
                 raise ValueError(
                     f"{model_name} has no DEFAULT weights; set model.name=efficientnet_lite0, "
                     "or name a run"
                 )
-            return PretrainedWeights(path, known.load(), settings)
+            return PretrainedWeights(path, known.load(), in_settings(vars(known)))
         if not path.is_file():
-            raise ValueError(f"{path} does not exist; name a run, a file or DEFAULT")
-        if path.suffix in (".pth", ".pt"):
-            return PretrainedWeights(path, read_pth(path), settings)
-        tensors, encoded = read_unchecked(path)
-        if "sha256_header" in encoded:  # written by crossent
-            tensors, header = read_tensors(path)
-            if "preprocessing" not in header:
-                raise ValueError(f"{path} is not a model; name the run's model.safetensors")
-            settings = in_settings(header["preprocessing"], header["model"])
+            raise ValueError(f"{path} does not exist; name a run or DEFAULT")
+        tensors, header = read_tensors(path)
+        if "preprocessing" not in header:
+            raise ValueError(f"{path} is not a model; name the run's model.safetensors")
+        settings = in_settings(header["preprocessing"], header["model"])
         return PretrainedWeights(path, tensors, settings)
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from None

@@ -37,7 +37,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         UserError: the file is missing, damaged or not written by crossent.
     """
-    tensors, encoded = read_unchecked(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            encoded = file.metadata() or {}
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path} is damaged or not a safetensors file ({error})") from None
     if not {"sha256", "sha256_header"} <= encoded.keys():
         raise UserError(f"{path} was not written by crossent: its header has no checksums")
     if encoded["sha256_header"] != hash_header(encoded):
@@ -51,18 +58,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{FORMAT_VERSION}: use the version of crossent that wrote it"
         )
     return tensors, header
-
-
-def read_unchecked(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors and the encoded header of any safetensors file."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path} is damaged or not a safetensors file ({error})") from None
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:

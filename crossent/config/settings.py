@@ -148,7 +148,7 @@ class ModelSettings(Section):
     name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
-    weights: PathText | None = setting(None, "DEFAULT, a run or a file; null: from scratch")
+    weights: PathText | None = setting(None, "DEFAULT or a run; null: from scratch")
 
 
 class LossSettings(Section):

@@ -9,8 +9,6 @@ import numpy as np
 from crossent.evaluation.intervals import Floats, Interval, Z, percentiles, resamples
 from crossent.evaluation.scores import Ints, Outputs
 
-Z_POWER = 0.8416212335729143  # 80 % of a normal distribution are below this many deviations
-
 
 @dataclass(frozen=True)
 class Side:
@@ -40,8 +38,6 @@ class Comparison:
     E: Interval  # difference, nats
     gained: Ints  # rows that only the second (or most of its runs) predicts correctly
     lost: Ints  # rows that only the first predicts correctly
-    p_value: float  # of equal accuracies
-    more_pictures: int | None  # that would show this difference; None if unknown or not needed
 
     @property
     def distinguishable(self) -> bool:
@@ -58,40 +54,29 @@ class Comparison:
         span = f"{low:.1f} to {high:.1f}"
         if self.distinguishable:
             return f"{better} is better: {apart:.1f} points more accurate than {worse} ({span})"
-        more = ""
-        if self.more_pictures is not None:
-            more = f"; about {self.more_pictures:,} more pictures would be needed"
-        return (
-            f"{better} and {worse} are {apart:.1f} points apart, {span}: not distinguishable{more}"
-        )
+        return f"{better} and {worse} are {apart:.1f} points apart, {span}: not distinguishable"
 
 
 def compare(first: Side, second: Side) -> Comparison:
     """Compare two sides, measured on the same pictures in the same order.
 
     Differences are taken picture by picture, so the difficulty of a picture cancels. For two single
-    runs, the interval of the accuracy and p follow from the numbers of pictures gained and lost.
-    For several runs, both follow from the same draws: p < 0.05 where the interval excludes 0.
+    runs, the interval of the accuracy follows from the numbers of pictures gained and lost.
     """
     was, now = first.right.mean(axis=0), second.right.mean(axis=0)  # (N,)
     gained = np.flatnonzero((now > 0.5) & (was <= 0.5))
     lost = np.flatnonzero((now <= 0.5) & (was > 0.5))
     if len(first.runs) == len(second.runs) == 1:
         accuracy = paired_interval(len(gained), len(lost), len(was))
-        p_value = mcnemar(len(gained), len(lost))
-        more_pictures = pictures_missing(now - was)
     else:
-        accuracy, p_value = paired_bootstrap(first.right, second.right)
-        more_pictures = None  # more pictures do not reduce the spread of several runs
+        accuracy = paired_bootstrap(first.right, second.right)
     return Comparison(
         first=first.name,
         second=second.name,
         accuracy=accuracy.within(-1, 1),
-        E=paired_bootstrap(first.losses, second.losses)[0],
+        E=paired_bootstrap(first.losses, second.losses),
         gained=gained,
         lost=lost,
-        p_value=p_value,
-        more_pictures=more_pictures,
     )
 
 
@@ -109,50 +94,16 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
     return Interval(surplus / num_images, middle - reach, middle + reach)
 
 
-def mcnemar(gained: int, lost: int) -> float:
-    """Return the p-value of McNemar's test: are gains and losses equally likely?
+def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
+    """Return the mean of the second (R', N) minus that of the first (R, N).
 
-    Source: McNemar 1947, "Note on the sampling error of the difference between correlated
-    proportions"; here exact, by the binomial distribution.
-
-    Example:
-        >>> mcnemar(1, 5)
-        0.21875
-    """
-    changed = gained + lost
-    term = tail = 1  # binomial coefficients, each from the one before: fast for any number
-    for k in range(min(gained, lost)):
-        term = term * (changed - k) // (k + 1)
-        tail += term
-    return min(1.0, float(2 * tail / 2**changed))
-
-
-def pictures_missing(differences: Floats) -> int | None:
-    """Return how many more pictures are needed to detect this difference in four of five cases.
-
-    n = ((z_95% + z_80%) s / d)^2, rounded to two digits, with s the standard deviation of the
-    differences and d their mean. Return None if d is 0 or there are enough pictures.
-    """
-    mean, deviation = float(differences.mean()), float(differences.std())
-    if mean == 0:
-        return None
-    missing = ((Z + Z_POWER) * deviation / mean) ** 2 - len(differences)
-    return None if missing < 1 else int(float(f"{missing:.1e}"))
-
-
-def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> tuple[Interval, float]:
-    """Return the mean of the second (R', N) minus that of the first (R, N), and its p-value.
-
-    Both pictures and runs are resampled. p is the largest number for which the percentile interval
-    of level 1 - p contains 0.
+    Both pictures and runs are resampled.
     """
     differences = second.mean(axis=0) - first.mean(axis=0)
     blocks = [counts @ differences for counts in resamples(len(differences), seed)]
     draws = np.concatenate(blocks) / len(differences)
     draws += deviations([first, second], len(draws), np.random.default_rng(seed + 1))
-    beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    p_value = min(1.0, 2 * max(beyond, 1) / len(draws))
-    return percentiles(float(differences.mean()), draws), p_value
+    return percentiles(float(differences.mean()), draws)
 
 
 def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:

@@ -10,37 +10,39 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from crossent.evaluation.intervals import NUM_RESAMPLES, Floats, Interval, Z, percentiles, wilson
 from crossent.evaluation.scores import Bools, Outputs
 
 NUM_BINS = 10
-MAX_TEMPERATURE = 100.0  # the smallest is 1 / 100: a model that is always right would get T = 0
-SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the pictures, the most confident predictions first
+SHARES = (1.0, 0.8, 0.5)  # of the pictures, the most confident predictions first
 
 Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as in model files
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The expected calibration error (ECE), and the temperature that gives the smallest E.
+    """The expected calibration error (ECE), and the bins that it comes from.
 
     ECE = sum over the bins of (pictures in it / N) |mean confidence - accuracy|
     """
 
-    error: float  # ECE with T = 1
+    error: float  # ECE
     by_chance: Interval  # ECE of a calibrated model on as many pictures
-    temperature: float  # T, fitted on all pictures; above 1 if the model is overconfident
     bins: Floats  # one row per bin: see `reliability`
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON."""
-        return {
-            "ece": self.error,
-            "ece_by_chance": self.by_chance.to_dict(),
-            "temperature": self.temperature,
-        }
+        return {"ece": self.error, "ece_by_chance": self.by_chance.to_dict()}
+
+    @property
+    def verdict(self) -> str:
+        """What the error says about the model."""
+        if self.error <= self.by_chance.high:
+            return "the difference can be chance"
+        confidence, count, accuracy, *_ = self.bins.T
+        is_over = confidence @ count > accuracy @ count
+        return f"the model is {'overconfident' if is_over else 'underconfident'}"
 
 
 def calibrate(outputs: Outputs) -> Calibration:
@@ -62,7 +64,6 @@ def calibrate(outputs: Outputs) -> Calibration:
     return Calibration(
         error=ECE(outputs.right),
         by_chance=percentiles(float(errors.mean()), errors),
-        temperature=fit_temperature(outputs),
         bins=reliability(outputs),
     )
 
@@ -85,24 +86,6 @@ def reliability(outputs: Outputs) -> Floats:
             accuracy = wilson(int(outputs.right[members].sum()), count)
             rows.append([outputs.confidence[members].mean(), count, *accuracy])
     return np.array(rows)
-
-
-def fit_temperature(outputs: Outputs) -> float:
-    """Return the T > 0 whose logits z / T give the smallest E.
-
-    E is convex in a = 1/T, so its slope, the mean of sum_k (y_k - t_k) z_k, changes sign once:
-    sixty bisections find where.
-    """
-    z = torch.from_numpy(outputs.logits)
-    if (z == z[:, :1]).all():  # the logits of all classes are equal, so T has no effect
-        return 1.0
-    of_labels = z.gather(1, torch.from_numpy(outputs.labels)[:, None]).sum()
-    low, high = 1 / MAX_TEMPERATURE, MAX_TEMPERATURE
-    for _ in range(60):
-        a = math.sqrt(low * high)
-        slope = ((a * z).softmax(dim=1) * z).sum() - of_labels
-        low, high = (low, a) if slope > 0 else (a, high)
-    return 1 / math.sqrt(low * high)
 
 
 @dataclass(frozen=True)

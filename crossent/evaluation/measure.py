@@ -14,7 +14,6 @@ from data.images import ImageSet, Unusable
 
 MAX_LISTED = 10  # unusable files; --json has them all
 MAX_COLUMNS = 12  # of a confusion matrix that a terminal can show
-VIEW_NAMES = {"border": "only the border", "centre": "only the centre", "grey": "in grey"}
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,8 @@ def tables(scores: Scores, class_names: list[str]) -> str:
         f"{scores.num_images} pictures: accuracy {scores.accuracy.text('.1%')}, "
         f"E = {scores.E.text('.4f')} nats; an untrained model has ln {num_classes} = "
         f"{math.log(num_classes):.4f}\n"
-        f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}, mean F1 of the "
-        f"classes {scores.macro_f1.text('.3f')}. In brackets: 95 % intervals"
+        f"Balanced accuracy (mean recall) {scores.balanced_accuracy.text('.1%')}. "
+        "In brackets: 95 % intervals"
     )
     rows = [["class", "precision", "recall", "F1", "pictures"]]
     for k, name in enumerate(class_names):
@@ -131,18 +130,17 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
     calibration, shortcuts = findings.calibration, findings.shortcuts
     text = (
         f"Calibration error {calibration.error:.3f}; a perfectly calibrated model would show "
-        f"{calibration.by_chance.text('.3f')} on this many pictures\n"
-        f"Best temperature for the logits {calibration.temperature:.2f}; above 1 the model is "
-        "overconfident, below 1 underconfident"
+        f"{calibration.by_chance.text('.3f')} on this many pictures: {calibration.verdict}"
     )
     shares = [["most confident", "accuracy", "confidence from"]]
-    for share in (1.0, 0.8, 0.5):
-        kept = findings.coverage[share]
+    for share, kept in findings.coverage.items():
         shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
-    views = [["what is seen", "accuracy"]]
-    views += [[text, shortcuts.views[name].text(".1%")] for name, text in VIEW_NAMES.items()]
     most_frequent = class_names[findings.scores.support.argmax()]
-    views.append([f"(always {most_frequent})", f"{shortcuts.guess:.1%}"])
+    views = [
+        ["what is seen", "accuracy"],
+        ["only the border", shortcuts.border.text(".1%")],
+        [f"(always {most_frequent})", f"{shortcuts.guess:.1%}"],
+    ]
     warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
     return [text, align(shares), align(views) + warning]
 

@@ -77,8 +77,7 @@ class Scores:
     precision: list[Interval]  # of each class, as recall and f1
     recall: list[Interval]
     f1: list[Interval]
-    macro_f1: Interval  # mean F1 of the classes that have pictures
-    balanced_accuracy: Interval  # mean recall of these classes
+    balanced_accuracy: Interval  # mean recall of the classes that have pictures
     confusion: Ints  # (K, K), rows true, columns predicted
 
     @property
@@ -106,7 +105,6 @@ class Scores:
         return {
             "accuracy": self.accuracy.to_dict(),
             "E": self.E.to_dict(),
-            "macro_f1": self.macro_f1.to_dict(),
             "balanced_accuracy": self.balanced_accuracy.to_dict(),
             "num_images": self.num_images,
             "class_names": class_names,
@@ -123,36 +121,31 @@ def score(outputs: Outputs) -> Scores:
     counts = [confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)]
     by_class = list(zip(*(column.tolist() for column in counts), strict=True))
 
-    def resampled_means(counts: Floats) -> Floats:  # (B, N) to (B, 3)
-        f1, recall = np.nanmean(resampled_by_class(outputs, counts), axis=2)
-        return np.stack([counts @ outputs.losses / len(outputs), f1, recall], axis=1)
+    def resampled_means(counts: Floats) -> Floats:  # (B, N) to (B, 2)
+        recall = np.nanmean(resampled_recall(outputs, counts), axis=1)
+        return np.stack([counts @ outputs.losses / len(outputs), recall], axis=1)
 
-    E, macro_f1, balanced_accuracy = bootstrap(resampled_means, len(outputs))
+    E, balanced_accuracy = bootstrap(resampled_means, len(outputs))
     return Scores(
         E=E,
         accuracy=wilson(int(outputs.right.sum()), len(outputs)),
         precision=[wilson(right, answers) for right, _, answers in by_class],
         recall=[wilson(right, pictures) for right, pictures, _ in by_class],
         f1=[f1_interval(*numbers) for numbers in by_class],
-        macro_f1=macro_f1,
         balanced_accuracy=balanced_accuracy,
         confusion=confusion,
     )
 
 
-def resampled_by_class(outputs: Outputs, counts: Floats) -> Floats:
-    """Return F1 and recall of each class in each resample; nan for a class without pictures.
+def resampled_recall(outputs: Outputs, counts: Floats) -> Floats:
+    """Return the recall of each class in each resample; nan for a class without pictures.
 
     Shape:
-        counts (B, N); returns (2, B, K).
+        counts (B, N); returns (B, K).
     """
-    right, pictures, answers = (  # summed without a one-hot array of (N, K), which may be huge
-        np.stack([np.bincount(classes, row, outputs.logits.shape[1]) for row in rows])
-        for rows, classes in (
-            (counts * outputs.right, outputs.labels),
-            (counts, outputs.labels),
-            (counts, outputs.predicted),
-        )
+    right, pictures = (  # summed without a one-hot array of (N, K), which may be huge
+        np.stack([np.bincount(outputs.labels, row, outputs.logits.shape[1]) for row in rows])
+        for rows in (counts * outputs.right, counts)
     )
     with np.errstate(invalid="ignore"):  # 0 / 0
-        return np.stack([2 * right / (pictures + answers), right / pictures])
+        return np.asarray(right / pictures)

@@ -17,7 +17,7 @@ from crossent.experiments.group import Measured, measure_side
 from data.images import printable
 
 MAX_CHANGED = 10  # pictures per comparison; --json has them all
-HEADINGS = ["difference", "accuracy, points", "E", "gained", "lost", "p"]
+HEADINGS = ["difference", "accuracy, points", "E", "gained", "lost"]
 
 
 def compare_runs(
@@ -56,8 +56,8 @@ def compare_runs(
             f"of the runs: {what}"
         )
     title = (
-        f"{len(sides[0][0].outputs):,} pictures, the same for all; in brackets 95 % intervals; "
-        f"p is for the accuracies{warning}"
+        f"{len(sides[0][0].outputs):,} pictures, the same for all; in brackets 95 % intervals"
+        f"{warning}"
     )
     table, of_runs = [["run", "accuracy", "E"]], []
     for run in (run for side in sides for run in side):
@@ -75,7 +75,7 @@ def compare_runs(
         rows.append([
             f"{found.second} minus {found.first}",
             f"{value:+.1f} ({low:+.1f} to {high:+.1f})", found.E.text("+.4f"),
-            str(len(found.gained)), str(len(found.lost)), f"{found.p_value:.3f}",
+            str(len(found.gained)), str(len(found.lost)),
         ])  # fmt: skip
     text = "\n\n".join([title, align(table), align(rows), *parts])
     return text, {"trained_on": num_seen, "runs": of_runs, "comparisons": comparisons}

@@ -204,7 +204,7 @@ def about_seeds(runs: Sequence[Outputs]) -> tuple[str, dict[str, Any]]:
     rows = [["", "mean", "standard deviation", "95 % interval, over seeds and pictures"]]
     columns = [("accuracy", side.right, 1.0, ".1%"), ("E", side.losses, np.inf, ".4f")]
     for name, values, highest, form in columns:
-        mean = paired_bootstrap(np.zeros_like(values[:1]), values)[0].within(0.0, highest)
+        mean = paired_bootstrap(np.zeros_like(values[:1]), values).within(0.0, highest)
         deviation = float(values.mean(axis=1).std(ddof=1))
         rows.append([name, f"{mean.value:{form}}", f"{deviation:{form}}", mean.range(form)])
         facts[name] = {"mean": mean.to_dict(), "standard_deviation": deviation}

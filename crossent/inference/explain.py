@@ -48,12 +48,12 @@ class Explanation:
         """Return equation (5.2) in nats, bits or dits."""
         return article.cross_entropy(self.probs, self.target, unit)
 
-    def rows(self, most: int = MAX_ROWS, others: str = "{} others") -> list[Row]:
+    def rows(self, others: str = "{} others") -> list[Row]:
         """Return the true class, the most probable classes, and one row for all others."""
         gradient = article.gradient(self.probs, self.target)
         columns = list(zip(self.class_names, self.probs, self.target, gradient, strict=True))
         ranked = sorted(range(len(columns)), key=lambda k: (-self.target[k], -self.probs[k]))
-        rows = [columns[k] for k in sorted(ranked[:most])]
+        rows = [columns[k] for k in sorted(ranked[:MAX_ROWS])]
         if count := len(columns) - len(rows):
             y = max(0.0, 1 - sum(y for _, y, *_ in rows))
             rows.append((others.format(count), y, 0, y))

@@ -6,7 +6,7 @@ to the bit. ONNX's own Resize differs between runtimes, so this one is two matri
 
 import copy
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
-from crossent.inference.paths import find_pictures, validation_files
-from crossent.inference.predict import predict
+from crossent.inference.predict import find_pictures, predict, validation_files
 from crossent.model_file import Classifier
 from data.decode import HASH_SIDE, ODDITIES, inspect
 from data.images import Pixels
@@ -137,11 +136,10 @@ def export(
 
 def metadata(classifier: Classifier) -> dict[str, str]:
     """Return what another program needs to know, as text: ONNX stores no other metadata."""
-    header, names = classifier.header, classifier.class_names
+    header = classifier.header
     drafted = 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
     return {
-        # a folder's name may hold bytes that are not UTF-8, which ONNX refuses
-        "class_names": json.dumps(names, ensure_ascii=not "".join(names).isprintable()),
+        "class_names": json.dumps(classifier.class_names),  # ASCII: ONNX refuses lone surrogates
         "preprocessing": json.dumps(classifier.preprocessing.to_dict()),
         "input": "uint8 (N, H, W, 3), RGB, upright by its EXIF tag, any size; the model resizes it "
         "to image_size, normalises it and applies the softmax",
@@ -183,7 +181,7 @@ def to_onnx(
 
 
 def compare(
-    classifier: Classifier, predictor: Predictor, pictures: Iterable[str]
+    classifier: Classifier, predictor: Predictor, pictures: Sequence[str]
 ) -> tuple[int, float]:
     """Compare the export with `predict` on decoded files; return the same as `export`.
 

@@ -6,11 +6,12 @@ For the lines, files are decoded on all cores while the model computes.
 import csv
 import io
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,16 +20,22 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from crossent.build import make_data
+from crossent.config import settings_from_dict
 from crossent.device import choose_device, choose_precision
 from crossent.errors import UserError
 from crossent.evaluation.confidence import keep_promise
 from crossent.model_file import Classifier, load_model
 from data.decode import Inspection, UnusableImage, decode
 from data.decode_pool import decode_in_order
+from data.drawings import draw
+from data.folder import list_files
 from data.images import Pixels, printable
 
 BATCH_SIZE = 64
 WINDOW = 4 * BATCH_SIZE  # files that are decoded ahead while the model computes
+NUM_DRAWINGS = 30
+DRAWING_SIDE = 192  # pixels
 
 Array = npt.NDArray[Any]
 Picture = str | Path | Image.Image | Array
@@ -48,17 +55,15 @@ class Answer:
         return max(self.probs, key=self.probs.__getitem__, default=None)
 
 
-def predict(classifier: Classifier, paths: Iterable[str]) -> Generator[Answer, None, None]:
+def predict(classifier: Classifier, paths: Sequence[str]) -> Generator[Answer, None, None]:
     """Yield the answer for each path, in their order.
 
     Files are decoded in other processes with the limits of training, so that a file that crashes a
-    decoder or never ends fails alone. At most `WINDOW` pictures and a batch are in memory, and
-    paths are read as they are needed. y is in float64: in float32 it may round to 0, where E is
-    infinite.
+    decoder or never ends fails alone. At most `WINDOW` pictures and a batch are in memory.
+    y is in float64: in float32 it may round to 0, where E is infinite.
     """
-    names, to_open = tee(paths)
-    decoded = decode_in_order(to_open, [classifier.preprocessing.image_size], WINDOW)
-    found = zip(decoded, names, strict=False)
+    decoded = decode_in_order(paths, [classifier.preprocessing.image_size], WINDOW)
+    found = zip(decoded, paths, strict=True)
     while chunk := list(islice(found, BATCH_SIZE)):
         pixels = [result.pixels[0] for result, _ in chunk if isinstance(result, Inspection)]
         probs = iter(probs_of(classifier, pixels))
@@ -152,9 +157,57 @@ def load(path: str | Path, device: str = "auto", precision: str = "fp32") -> Mod
     return Model(load_model(Path(path), used, choose_precision(precision, used)))
 
 
+def find_pictures(arguments: Sequence[str]) -> list[str]:
+    """Return the paths of all files that the arguments name, in their order.
+
+    Args:
+        arguments: files, or folders: the files that training would read, sorted by name.
+
+    Raises:
+        UserError: an argument names no file.
+    """
+    paths: list[str] = []
+    for name in arguments:
+        if not os.path.lexists(name):
+            is_url = "://" in name
+            reason = "URLs are not loaded; save the picture first" if is_url else "no such file"
+            raise UserError(f"{name}: {reason}")
+        if os.path.isdir(name):
+            found = sorted(os.path.join(name, file.path) for file in list_files(name).files)
+            if not found:
+                raise UserError(f"{name}: the folder has no files")
+            paths += found
+        else:
+            paths.append(name)
+    return paths
+
+
+def validation_files(classifier: Classifier, folder: Path) -> list[str]:
+    """Return the paths of validation pictures of the model's run.
+
+    Args:
+        folder: where to write the pictures of a run on drawings.
+
+    Raises:
+        UserError: the pictures are not files or were removed; or another version made the settings.
+    """
+    settings = settings_from_dict(classifier.header["settings"], "the model")
+    data = settings.data
+    if data.source == "drawings":  # the last ones are for validation
+        num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
+        paths = []
+        for index in range(data.num_images - num, data.num_images):
+            paths.append(str(folder / f"drawing {index}.png"))
+            Image.fromarray(draw(settings.data_seed, index, DRAWING_SIDE)).save(paths[-1])
+        return paths
+    if data.source != "folder" or data.folder is None:
+        raise UserError(f"data.source={data.source} has no files to show")
+    return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
+
+
 def print_predictions(
     classifier: Classifier,
-    paths: Iterable[str],
+    paths: Sequence[str],
     form: str = "text",
     top: int = 3,
     accuracy: float | None = None,
@@ -184,16 +237,14 @@ def print_predictions(
         else:
             print(as_json(answer, is_sure) if form == "json" else as_text(answer, is_sure, top))
         sys.stdout.flush()
-        counts.update(files=1, unusable=answer.error is not None, unsure=is_unsure)
+        counts.update(unusable=answer.error is not None, unsure=is_unsure)
     end = sys.stdout if form == "text" else sys.stderr
-    if not counts["files"]:
-        raise UserError("no files: the list on standard input is empty")
-    if counts["unusable"] == counts["files"]:
-        raise UserError(f"none of {counts['files']} files could be used")
+    if counts["unusable"] == len(paths):
+        raise UserError(f"none of {len(paths)} files could be used")
     if counts["unusable"]:
-        print(f"{counts['unusable']} of {counts['files']} files could not be used", file=end)
+        print(f"{counts['unusable']} of {len(paths)} files could not be used", file=end)
     if counts["unsure"]:
-        print(f"{counts['unsure']} of {counts['files']} answers are not sure", file=end)
+        print(f"{counts['unsure']} of {len(paths)} answers are not sure", file=end)
 
 
 def print_row(answer: Answer, label: str | None, class_names: Sequence[str]) -> None:

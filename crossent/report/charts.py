@@ -143,17 +143,16 @@ def E_on_val(records: list[Record]) -> list[float]:
 def draw_E(start: Record, curves: Sequence[Curve], axes: Any) -> None:
     baseline = start["baseline"]
     label = f"ln {len(start['class_names'])} = {baseline:.4f}, untrained"
-    draw_epochs(axes, curves, baseline, label)
+    draw_epochs(axes, curves)
+    axes.axhline(baseline, label=label, **REFERENCE)
     highest = max(baseline, *(max(E) for _, E, _ in curves))
     top = 1.06 * min(highest, 3 * baseline)  # one very high epoch must not flatten the others
     axes.set(ylabel="E, nats per picture", ylim=(0, top))
 
 
-def draw_epochs(axes: Any, curves: Sequence[Curve], reference: float, label: str) -> None:
-    """Draw curves over the epochs, and a horizontal line to compare them with."""
+def draw_epochs(axes: Any, curves: Sequence[Curve]) -> None:
     for first, values, style in curves:
         axes.plot(range(first, first + len(values)), values, **style)
-    axes.axhline(reference, label=label, **REFERENCE)
     axes.set(xlabel="epoch", xlim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -163,13 +162,12 @@ def count_correct(axes: Any) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def chart_of_accuracy(epochs: Sequence[Record], guess: float) -> Chart:
-    """Draw the accuracy over the epochs, and that of always predicting one class."""
+def chart_of_accuracy(epochs: Sequence[Record]) -> Chart:
     train, val = ([r[split]["accuracy"] for r in epochs] for split in ("train", "val"))
     best = int(np.argmax(val))
 
     def draw(axes: Any) -> None:
-        draw_epochs(axes, [(1, train, TRAIN), (1, val, VAL)], guess, f"one class: {guess:.1%}")
+        draw_epochs(axes, [(1, train, TRAIN), (1, val, VAL)])
         count_correct(axes)
 
     sentence = (
@@ -185,7 +183,7 @@ def chart_of_reliability(calibration: Calibration) -> Chart:
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], label="calibrated", **REFERENCE)
-        style = {"color": COLOURS["second"], "marker": "o", "markersize": 4, "elinewidth": 1}
+        style = {"color": COLOURS["second"], "fmt": "o", "markersize": 4, "elinewidth": 1}
         axes.errorbar(x, correct, [correct - low, high - correct], label="model", **style)
         axes.set(xlabel="confidence, the largest y", xlim=(0, 1))
         count_correct(axes)

@@ -13,11 +13,9 @@ from torch import Tensor
 
 from crossent.build import make_batches, make_data
 from crossent.config import Settings
-from crossent.evaluation.measure import VIEW_NAMES
 from crossent.evaluation.scores import Outputs
-from crossent.evaluation.shortcuts import mean_colour, views_of
+from crossent.evaluation.shortcuts import cover_middle, mean_colour
 from crossent.files import write_atomic
-from crossent.inference.explain import Explanation
 from crossent.inference.heatmap import evidence, in_shape
 from crossent.model_file import Classifier
 from crossent.report.page import SIDE, Thumbnail, make_thumbnail, small
@@ -27,7 +25,15 @@ from data.images import Data, ImageSet, printable
 
 NUM_EXAMPLES = 3  # pictures of a confused pair
 COLUMNS, ROWS = 8, 4  # of preview.png
-VIEW_TITLES = {"whole": "the whole picture", **VIEW_NAMES}
+
+
+class Card(NamedTuple):
+    """A picture in detail."""
+
+    title: str
+    name: str
+    views: list[Thumbnail]
+    numbers: str
 
 
 class Gallery(NamedTuple):
@@ -52,8 +58,8 @@ class Gallery(NamedTuple):
         name = printable(self.image_set.names[row])
         return make_thumbnail(self.original(row), caption, f"{alt}: {name}")
 
-    def card(self, outputs: Outputs, row: int) -> tuple[Explanation, list[Thumbnail], str]:
-        """Return the numbers of a picture, the picture with its heat maps, and E as an equation."""
+    def card(self, outputs: Outputs, row: int) -> Card:
+        """Return the heat maps of a picture for the label and the prediction, and its E."""
         name, names = printable(self.image_set.names[row]), self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
@@ -65,7 +71,9 @@ class Gallery(NamedTuple):
         # from the logits: y itself may round to 0
         E = float(outputs.losses[row])
         equation = f"L = {math.exp(-E):.4g}; E = -ln L = {E:.4f} nats"
-        return Explanation(name, names, outputs.probs[row], names[label]), views, equation
+        verdict = "correct" if label == predicted else "wrong"
+        title = f"{names[label]}, predicted: {names[predicted]} ({verdict})"
+        return Card(title, name, views, f"y = {outputs.confidence[row]:.2f}; {equation}")
 
     def confused(self, outputs: Outputs, true: int, predicted: int) -> list[Thumbnail]:
         """Return some pictures of one class predicted as another, the largest E first."""
@@ -75,12 +83,13 @@ class Gallery(NamedTuple):
         alt = f"{names[true]}, predicted: {names[predicted]}"
         return [self.thumbnail(row, f"y = {outputs.confidence[row]:.2f}", alt) for row in worst]
 
-    def views(self, outputs: Outputs) -> list[Thumbnail]:
-        """Return the picture with the smallest E as each view of the background test shows it."""
-        row = int(np.argmin(outputs.losses))
-        views = views_of(self.image_set.images[row : row + 1], mean_colour(self.image_set))
-        shown = [(in_shape(views[name][0], 1, 1, SIDE), text) for name, text in VIEW_TITLES.items()]
-        return [make_thumbnail(picture, title) for picture, title in shown]
+    def covered(self, outputs: Outputs) -> list[Thumbnail]:
+        """Return the pictures with the smallest E as the background test shows them."""
+        rows = np.argsort(outputs.losses, kind="stable")[:NUM_EXAMPLES]
+        images = cover_middle(self.image_set.images[rows], mean_colour(self.image_set))
+        labels = [self.classifier.class_names[k] for k in outputs.labels[rows]]
+        shown = zip(images, labels, strict=True)
+        return [make_thumbnail(in_shape(pixels, 1, 1, SIDE), label) for pixels, label in shown]
 
     def suspect(self, row: int, mean_loss: float) -> Thumbnail:
         """Return a training picture with its label, the prediction of the model and its mean E."""
@@ -88,10 +97,10 @@ class Gallery(NamedTuple):
         # training pictures are stored larger than the model's input
         stored = Image.fromarray(np.asarray(self.image_set.images[row]))
         pixels = np.array(stored.resize((size, size), Image.Resampling.BILINEAR))
-        y = self.classifier.probs(torch.from_numpy(pixels)[None])[0]
+        predicted = names[int(self.classifier.logits(torch.from_numpy(pixels)[None]).argmax())]
         label = f"labelled {names[self.image_set.labels[row]]}"
-        text = f"{label}, predicted {names[int(y.argmax())]}, y = {y.max():.2f}"
-        return self.thumbnail(row, f"{text}; mean E {mean_loss:.2f}", label)
+        text = f"{label}, predicted {predicted}; E {mean_loss:.2f}"
+        return self.thumbnail(row, text, label)
 
 
 def first_batch(settings: Settings, data: Data, most: int) -> list[tuple[Image.Image, str]]:

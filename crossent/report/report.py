@@ -5,7 +5,6 @@ import io
 import math
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,12 @@ from crossent.files import write_text
 from crossent.model_file import Classifier, load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
 from crossent.report.page import SIDE, make_environment, make_thumbnail
-from crossent.report.pictures import VIEW_TITLES, Gallery, first_batch
+from crossent.report.pictures import Gallery, first_batch
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
-NUM_PAIRS, NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 6, 9, 14, 18
+NUM_PAIRS, NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 3, 9, 14, 18
 OF_MODEL = {
     "predictions": "Predictions",
     "confidence": "Confidence",
@@ -55,13 +54,6 @@ def write_report(
     write_text(folder.report, template.render(contents(folder, device, data, overrides)))
 
 
-def guess_of(data: Data | None, num_classes: int) -> float:
-    """Return the accuracy of always predicting the largest class; of any class without data."""
-    if data is None or not len(data.val):
-        return 1 / num_classes
-    return float(np.bincount(data.val.labels).max() / len(data.val))
-
-
 def contents(
     folder: RunFolder, device: torch.device, data: Data | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
@@ -75,15 +67,14 @@ def contents(
     epochs = [r for r in records if r["kind"] == "epoch"]
     names = records[0]["class_names"] if records else []
     charts = [chart_of_E(records, settings.data.folds is not None)] if records else []
-    charts += [chart_of_accuracy(epochs, guess_of(data, len(names)))] if epochs else []
+    charts += [chart_of_accuracy(epochs)] if epochs else []
     classifier = load_model(folder.model, device) if folder.model.exists() else None
-    losses, time_s = read_checkpoint(folder.last) if folder.last.exists() else (None, {})
     unusable = folder.unusable.read_text(encoding="utf-8") if folder.unusable.exists() else ""
     model: dict[str, Any] = {}
     if classifier and data and len(data.val):
         root = settings.data.folder if settings.data.source == "folder" else None
         model = contents_of_model(classifier, data, root)
-        model |= suspects(Gallery(data.train, classifier, root), losses)
+        model |= suspects(Gallery(data.train, classifier, root), folder)
     return {
         "sections": {
             "progress": "Progress",
@@ -106,10 +97,8 @@ def contents(
             for image, text in (first_batch(settings, data, NUM_SHOWN) if data else [])
         ],
         "unusable": list(csv.DictReader(io.StringIO(unusable))),
-        "has_model": classifier is not None,
         "model": model,
-        "time_s": records[-1].get("time_s", time_s) if records else time_s,
-        "view_titles": VIEW_TITLES,
+        "time_s": records[-1].get("time_s", {}) if records else {},
         "settings": [
             (name, format_value(value), value != default[name], FIELDS[name].description)
             for name, value in flat_values(settings).items()
@@ -139,21 +128,20 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
         ],
         "reliability": chart_of_reliability(found.calibration),
         "worst": [gallery.card(found.outputs, row) for row in worst],
-        "views": gallery.views(found.outputs),
+        "covered": gallery.covered(found.outputs),
     }
 
 
-def suspects(gallery: Gallery, losses: torch.Tensor | None) -> dict[str, Any]:
+def suspects(gallery: Gallery, folder: RunFolder) -> dict[str, Any]:
     """Return the training pictures whose mean E over all epochs is above ln K, a uniform guess's.
 
     Source: the idea of Huang et al. 2019, "O2U-Net: a simple noisy label detection approach".
-
-    Args:
-        losses: mean E of each training picture, nan if it was never drawn; None without them.
     """
-    if losses is None:
+    if not folder.last.exists():
         return {}
-    means = np.nan_to_num(losses.numpy())
+    tensors, _ = read_tensors(folder.last)
+    # nan if a picture was never drawn
+    means = np.nan_to_num((tensors["samples.total"] / tensors["samples.count"]).numpy())
     num = int((means > math.log(len(gallery.classifier.class_names))).sum())
     rows = np.argsort(-means, kind="stable")[: min(MAX_SUSPECTS, num)].tolist()
     return {"suspects": [gallery.suspect(row, means[row]) for row in rows], "num_suspects": num}
@@ -168,9 +156,3 @@ def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None
     if fingerprint not in (None, data.fingerprint):
         return None, "the pictures have changed since this run was trained"
     return data, ""
-
-
-def read_checkpoint(path: Path) -> tuple[torch.Tensor, dict[str, float]]:
-    """Return the mean E of each training picture, and the seconds spent so far."""
-    tensors, header = read_tensors(path)
-    return tensors["samples.total"] / tensors["samples.count"], header["progress"]["time_s"]

@@ -7,12 +7,9 @@ from scipy import stats
 from crossent.evaluation.compare import (
     Side,
     compare,
-    mcnemar,
     paired_bootstrap,
     paired_interval,
-    pictures_missing,
 )
-from crossent.evaluation.intervals import NUM_RESAMPLES
 from crossent.evaluation.scores import Outputs
 
 
@@ -46,19 +43,10 @@ def test_runs_that_cannot_be_told_apart_are_called_so():
     found = compare(a, b)
     assert not found.distinguishable
     assert found.sentence.startswith("b and a are 1.0 points apart, -")
-    assert f"not distinguishable; about {found.more_pictures:,} more pictures" in found.sentence
+    assert found.sentence.endswith(": not distinguishable")
     alike = compare(a, a)
     assert alike.accuracy.low < 0 < alike.accuracy.high, "equality is not certain"
-    assert alike.more_pictures is None and alike.p_value == 1
     assert "0.0 points apart" in alike.sentence
-
-
-@pytest.mark.parametrize(
-    ("gained", "lost"), [(0, 0), (1, 5), (12, 2), (300, 250), (30_300, 30_000)]
-)
-def test_mcnemar_against_scipy(gained, lost):
-    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    assert mcnemar(gained, lost) == pytest.approx(expected)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():
@@ -69,41 +57,16 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     assert 0.93 < inside < 0.98
 
 
-def test_pictures_missing_gives_four_cases_of_five():
-    """Draw as many pictures as it asks for: how often does the interval exclude 0?"""
-    rng = np.random.default_rng(0)
-    differences = rng.choice([1.0, 0.0, -1.0], 100, p=[0.14, 0.76, 0.10])
-    missing = pictures_missing(differences)
-    shares = [(differences == value).mean() for value in (1, 0, -1)]
-    cells = rng.multinomial(100 + missing, shares, size=500)
-    told = [abs((g - lo) / np.sqrt(g + lo)) > 1.96 for g, _, lo in cells]
-    assert np.mean(told) == pytest.approx(0.8, abs=0.06)
-    assert pictures_missing(np.zeros(5)) is None
-
-
-def test_p_and_the_interval_of_several_runs_agree():
-    """McNemar's p of the majority disagreed with the interval in many of these."""
-    outcomes = set()
-    for seed in range(40):
-        first, second = (noisy(60, [0.7 + n / 10] * 3, seed + 100 * n) for n in (0, 1))
-        found = compare(first, second)
-        is_tie = abs(found.p_value - 0.05) <= 2 / NUM_RESAMPLES
-        assert (found.p_value < 0.05) == found.distinguishable or is_tie
-        outcomes.add(found.distinguishable)
-    assert outcomes == {True, False}
-
-
 @pytest.mark.parametrize(("num_first", "num_second"), [(4, 6), (1, 6), (1, 2)])
-def test_the_difference_of_runs_and_its_p_are_those_of_scipy(num_first, num_second):
+def test_the_difference_of_runs_is_that_of_scipy(num_first, num_second):
     """Where only runs differ: Welch's test; against a single run without spread, Student's."""
     rng = np.random.default_rng(0)
     was, now = rng.normal(size=num_first), rng.normal(1, 3, size=num_second)
-    found, p_value = paired_bootstrap(was[:, None] * np.ones(9), now[:, None] * np.ones(9))
+    found = paired_bootstrap(was[:, None] * np.ones(9), now[:, None] * np.ones(9))
     welch = partial(stats.ttest_ind, now, was, equal_var=False)
     expected = welch() if num_first > 1 else stats.ttest_1samp(now - was, 0)
     tolerance = (0.12 if num_second == 2 else 0.08) * (found.high - found.low)
     assert found[1:] == pytest.approx(tuple(expected.confidence_interval()), abs=tolerance)
-    assert p_value == pytest.approx(expected.pvalue, rel=0.35)
 
 
 @pytest.mark.parametrize("num_runs", [3, 5])
@@ -115,7 +78,7 @@ def test_the_interval_of_few_runs_covers_the_truth(num_runs, of_both):
     for seed in range(400):
         sides = rng.normal(size=(2, num_runs, 1)) + of_both * rng.normal(size=(2, num_runs, 30))
         sides += 3 * rng.normal(size=(2, 1, 30))
-        found, _ = paired_bootstrap(sides[0], sides[1], seed)
+        found = paired_bootstrap(sides[0], sides[1], seed)
         inside.append(found.low <= 0 <= found.high)
     assert 0.925 < np.mean(inside) < 0.995
 
@@ -123,11 +86,3 @@ def test_the_interval_of_few_runs_covers_the_truth(num_runs, of_both):
 def test_a_difference_of_accuracies_is_from_minus_1_to_1():
     found = compare(noisy(20, [0, 0.9], 0), noisy(20, [0.5, 1], 1))
     assert -1 <= found.accuracy.low < 0 < found.accuracy.high <= 1
-
-
-def test_the_two_intervals_agree_where_there_are_many_pictures():
-    rng = np.random.default_rng(0)
-    was, now = (rng.random((1, 2000)) < share for share in (0.8, 0.83))
-    boot, _ = paired_bootstrap(was.astype(float), now.astype(float))
-    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
-    assert paired_interval(gained, lost, 2000) == pytest.approx(boot, abs=0.002)

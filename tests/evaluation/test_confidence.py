@@ -2,22 +2,18 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import optimize
 from sklearn.calibration import calibration_curve
 
 from crossent.evaluation.confidence import (
     calibrate,
-    fit_temperature,
     keep_promise,
     keep_shares,
     rejection_curve,
     reliability,
 )
 from crossent.evaluation.intervals import wilson
-from crossent.evaluation.scores import Outputs
 from tests.evaluation.parts import make_outputs
 
 
@@ -31,30 +27,14 @@ def test_bins_against_scikit_learn():
     assert calibrate(outputs).error == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("sharpness", [0.3, 4.0])
-def test_temperature_finds_what_was_done_to_the_logits(sharpness):
-    outputs = make_outputs(num=4000, sharpness=sharpness)
-    assert fit_temperature(outputs) == pytest.approx(sharpness, rel=0.1)
-    logits, labels = torch.from_numpy(outputs.logits), torch.from_numpy(outputs.labels)
-
-    def E(temperature):
-        return torch.nn.functional.cross_entropy(logits / temperature, labels).item()
-
-    expected = optimize.minimize_scalar(E, bounds=(0.1, 20), method="bounded").x
-    assert fit_temperature(outputs) == pytest.approx(expected, rel=1e-4)
-
-
-def test_the_temperature_of_a_model_that_is_always_right_is_the_smallest():
-    assert fit_temperature(Outputs(np.eye(3), np.arange(3))) == pytest.approx(0.01)
-    assert fit_temperature(Outputs(np.zeros((3, 3)), np.arange(3))) == 1, "T has no effect"
-
-
-def test_an_overconfident_model_is_corrected_by_its_temperature():
-    outputs = make_outputs(num=1500, sharpness=3.0)
-    found = calibrate(outputs)
-    assert found.error > 0.15 and found.error > found.by_chance.high
-    after = calibrate(Outputs(outputs.logits / found.temperature, outputs.labels))
-    assert after.error < 0.05 and after.error < after.by_chance.high
+@pytest.mark.parametrize(
+    ("sharpness", "verdict"),
+    [(0.2, "is underconfident"), (1.0, "can be chance"), (3.0, "is overconfident")],
+)
+def test_a_model_of_too_much_or_too_little_confidence_is_told(sharpness, verdict):
+    found = calibrate(make_outputs(num=1500, sharpness=sharpness))
+    assert (found.error > found.by_chance.high) is (sharpness != 1)
+    assert verdict in found.verdict
 
 
 def test_a_calibrated_model_has_the_error_of_chance():

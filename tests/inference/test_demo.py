@@ -86,7 +86,7 @@ def test_the_page_answers_and_is_no_wider_than_the_window(
     browser.wait_until(f"{EXAMPLES}.length == {NUM_EXAMPLES}")
     path = tmp_path / "scene.png"
     scene(5).save(path)
-    browser.drop(path, "#picture")
+    browser.choose_file(path, "#picture input[type=file]")
     browser.wait_until(f"{TEXT}.startsWith('scene.png: one picture')")
     browser.wait_until("document.querySelector('#heat img') !== null")
     expected = explain(classifier, str(path))

@@ -13,22 +13,19 @@ import torch
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.inference.paths import find_pictures
-from crossent.inference.predict import BATCH_SIZE, WINDOW, load, predict, print_predictions
+from crossent.inference.predict import find_pictures, load, predict, print_predictions
 from data.decode import decode
 from tests.data.pictures import SHARED, scene
 
 
-def test_files_folders_and_standard_input_come_in_the_order_given(pictures):
+def test_files_and_folders_come_in_the_order_given(pictures):
     """Of a folder, the files that training reads: no hidden ones and no texts."""
     (pictures / "a" / "readme.txt").touch()
     (pictures / "b").rename(pictures.parent / "elsewhere")
     (pictures / "b").symlink_to(pictures.parent / "elsewhere", target_is_directory=True)
-    lines = [os.fsencode(pictures / "b" / "0.png") + b"\r\n", b"\n", b"no/such.png\n"]
-    found = list(find_pictures([str(pictures / "b" / "1.jpg"), "-", str(pictures)], lines))
-    assert found.pop(2) == "no/such.png"
+    found = find_pictures([str(pictures / "b" / "1.jpg"), str(pictures)])
     assert [os.path.relpath(path, pictures) for path in found] == [
-        "b/1.jpg", "b/0.png",
+        "b/1.jpg",
         "a/2.png", "a/3.jpg", "a/4.webp", "b/0.png", "b/1.jpg", "b/page.jpg",
     ]  # fmt: skip
 
@@ -48,7 +45,7 @@ def test_an_argument_that_names_no_file_is_refused(tmp_path, monkeypatch, word, 
 
 
 def test_predictions_are_those_of_the_pictures_decoded_one_by_one(classifier, pictures):
-    paths = list(find_pictures([str(pictures)]))
+    paths = find_pictures([str(pictures)])
     found = list(predict(classifier, paths))
     assert [answer.path for answer in found] == paths
     for answer in found[:-1]:
@@ -92,25 +89,6 @@ def test_a_picture_in_memory_is_decoded_as_its_file(run_path, tmp_path, mode):
         assert model.predict(np.asarray(image)).probs == model.predict(path).probs
 
 
-def test_no_more_files_are_taken_than_the_window_holds(classifier, pictures):
-    """The memory does not depend on the number of files; here they never end."""
-    taken = 0
-
-    def endless():
-        nonlocal taken
-        while True:
-            taken += 1
-            yield str(pictures / "a" / "2.png")
-
-    predictions = predict(classifier, endless())
-    ahead = []
-    for number in range(1, 2 * WINDOW):
-        next(predictions)
-        ahead.append(taken - number)
-    predictions.close()
-    assert max(ahead) <= WINDOW + BATCH_SIZE
-
-
 def test_csv_has_a_row_per_file_and_no_formula(classifier, pictures, monkeypatch, capsysbinary):
     monkeypatch.chdir(pictures / "a")
     os.rename("2.png", "=1+1.png")
@@ -137,19 +115,6 @@ def test_no_usable_file_at_all_is_a_mistake(crossent, run_path, pictures):
     out, err = crossent("predict", run_path, pictures / "b" / "page.jpg", "--csv", status=2)
     assert out.startswith("\ufeffpath,label,y_dog,y_fox,y_wolf,error\n") and "HTML" in out
     assert err == "error: none of 1 files could be used\n"
-
-
-@pytest.mark.parametrize("lines", ["{0}/a/2.png\n{0}/gone.png\n", ""])
-def test_standard_input_lists_files(crossent, run_path, pictures, monkeypatch, lines):
-    stdin = io.BytesIO(lines.format(pictures).encode())
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
-    out, err = crossent("predict", run_path, "-", "--json", status=0 if lines else 2)
-    if not lines:
-        assert (out, err) == ("", "error: no files: the list on standard input is empty\n")
-        return
-    first, second = map(json.loads, out.splitlines())
-    assert first["label"] in ("dog", "fox", "wolf")
-    assert "gone.png" in second["path"] and second["error"]
 
 
 @pytest.mark.parametrize("name", ["b\udcff.png", "a\n\x1b[31m.png", "狐.png"])

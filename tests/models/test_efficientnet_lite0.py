@@ -44,13 +44,6 @@ def test_padding_follows_tensorflow_at_any_size(size):
         assert torch.equal(padded_for_stride_2(x, kernel), expected)
 
 
-@torch.no_grad()
-def test_folded_batch_normalisation_equals_a_separate_one(model):
-    layers, x = model.blocks[1].expand, torch.randn(2, 16, 9, 9)
-    alone = layers.norm(layers.conv(x)).clamp(0, 6)
-    torch.testing.assert_close(layers(x), alone, atol=1e-5, rtol=1e-5)
-
-
 def test_the_body_has_the_parameters_of_the_paper(model):
     body = [p.numel() for name, p in model.named_parameters() if not name.startswith("head")]
     assert sum(body) == 3_371_008

@@ -18,7 +18,6 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--disable-extensions", "--remote-debugging-pipe",
 )  # fmt: skip
-TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def find_browser() -> str | None:
@@ -124,11 +123,8 @@ class Browser:
             assert time.monotonic() < deadline, f"not within {self.timeout_s} s: {expression}"
             time.sleep(0.05)
 
-    def drop(self, path: Path, selector: str) -> None:
-        """Drag a file from outside the browser and drop it on an element."""
-        self.evaluate(TWO_FRAMES)  # a drop on a page that is not painted yet is lost
-        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
-        x, y = self.evaluate(f"[{box}.x + {box}.width / 2, {box}.y + {box}.height / 2]")
-        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
-        for kind in ("dragEnter", "dragOver", "drop"):
-            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+    def choose_file(self, path: Path, selector: str) -> None:
+        """Put a file into an <input type=file>."""
+        expression = f"document.querySelector({json.dumps(selector)})"
+        element = self.call("Runtime.evaluate", expression=expression)["result"]["objectId"]
+        self.call("DOM.setFileInputFiles", files=[str(path)], objectId=element)

@@ -1,5 +1,7 @@
 """The report in a browser: no error, no request, nothing wider than the window, readable."""
 
+import re
+
 import pytest
 
 from tests.report.parts import HOSTILE, make_data, make_page
@@ -53,20 +55,16 @@ def contrast(browser, selector, ink):
           const ink = getComputedStyle(element)[{ink!r}];
           const paper = (e) => getComputedStyle(e).backgroundColor;
           while (paper(element) === 'rgba(0, 0, 0, 0)') element = element.parentElement;
-          const canvas = document.createElement('canvas').getContext('2d');
-          const rgb = (colour) => {{
-            canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-            return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-          }};
-          return [rgb(ink), rgb(paper(element))];
+          return [ink, paper(element)];
         }})()"""
     )
-    light, dark = sorted(map(luminance, colours), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+    light, dark = sorted((luminance(colour) + 0.05 for colour in colours), reverse=True)
+    return light / dark
 
 
-def luminance(rgb):
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)
-    ]
+def luminance(colour):
+    """Of "rgb(0, 103, 165)", or of "color(srgb 0.3 0.4 0.5)", which is a mixed one."""
+    numbers = map(float, re.findall(r"[\d.]+", colour))
+    rgb = [v if "srgb" in colour else v / 255 for v in numbers]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
     return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
