@@ -134,7 +134,8 @@ def predict(
     run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None, device: str
 ) -> None:
     """predict the class of pictures"""
-    from crossent.inference.predict import find_pictures, print_predictions
+    from crossent.inference.paths import find_pictures
+    from crossent.inference.predict import print_predictions
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")

@@ -15,7 +15,7 @@ from typing import Any
 from crossent.errors import UserError
 from crossent.inference.explain import MAX_ROWS, explain, in_words
 from crossent.inference.heatmap import evidence, in_shape
-from crossent.inference.predict import validation_files
+from crossent.inference.paths import validation_files
 from crossent.model_file import Classifier
 from data.decode import inspect
 from data.images import printable

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from crossent.errors import UserError
 from crossent.files import write_atomic
-from crossent.inference.predict import find_pictures, predict, validation_files
+from crossent.inference.paths import find_pictures, validation_files
+from crossent.inference.predict import predict
 from crossent.model_file import Classifier
 from data.decode import HASH_SIDE, ODDITIES, inspect
 from data.images import Pixels

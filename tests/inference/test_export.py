@@ -15,7 +15,7 @@ from PIL import Image
 
 from crossent.errors import UserError
 from crossent.inference.export import Deployed, compare, export, metadata, resize, to_onnx
-from crossent.inference.predict import validation_files
+from crossent.inference.paths import validation_files
 from data.decode import ODDITIES
 from tests.data.pictures import make_folder, other_profile, scene
 

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.inference.predict import find_pictures, load, predict, print_predictions
+from crossent.inference.paths import find_pictures
+from crossent.inference.predict import load, predict, print_predictions
 from data.decode import decode
 from tests.data.pictures import SHARED, scene
 

@@ -1,0 +1,65 @@
+"""Files to predict: named, in a folder, or the validation pictures of a run."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from crossent.build import make_data
+from crossent.config import settings_from_dict
+from crossent.errors import UserError
+from crossent.model_file import Classifier
+from data.drawings import draw
+from data.folder import list_files
+
+NUM_DRAWINGS = 30
+DRAWING_SIDE = 192  # pixels
+
+
+def find_pictures(arguments: Sequence[str]) -> list[str]:
+    """Return the paths of all files that the arguments name, in their order.
+
+    Args:
+        arguments: files, or folders: the files that training would read, sorted by name.
+
+    Raises:
+        UserError: an argument names no file.
+    """
+    paths: list[str] = []
+    for name in arguments:
+        if not os.path.lexists(name):
+            is_url = "://" in name
+            reason = "URLs are not loaded; save the picture first" if is_url else "no such file"
+            raise UserError(f"{name}: {reason}")
+        if os.path.isdir(name):
+            found = sorted(os.path.join(name, file.path) for file in list_files(name).files)
+            if not found:
+                raise UserError(f"{name}: the folder has no files")
+            paths += found
+        else:
+            paths.append(name)
+    return paths
+
+
+def validation_files(classifier: Classifier, folder: Path) -> list[str]:
+    """Return the paths of validation pictures of the model's run.
+
+    Args:
+        folder: where to write the pictures of a run on drawings.
+
+    Raises:
+        UserError: the pictures are not files or were removed; or another version made the settings.
+    """
+    settings = settings_from_dict(classifier.header["settings"], "the model")
+    data = settings.data
+    if data.source == "drawings":  # the last ones are for validation
+        num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
+        paths = []
+        for index in range(data.num_images - num, data.num_images):
+            paths.append(str(folder / f"drawing {index}.png"))
+            Image.fromarray(draw(settings.data_seed, index, DRAWING_SIDE)).save(paths[-1])
+        return paths
+    if data.source != "folder" or data.folder is None:
+        raise UserError(f"data.source={data.source} has no files to show")
+    return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
