@@ -27,6 +27,8 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
         kind = "CMYK" if image.mode == "CMYK" else "L"
     if image.mode == "F":
         raise UnusableImage("floating-point pixels have no standard range: convert to 8 bits")
+    if image.mode == "I" and image.format == "TIFF":  # PNG and PGM have 16 bits in this mode
+        raise UnusableImage("32-bit integer pixels have no standard range: convert to 8 bits")
     if image.mode.startswith("I"):
         image = _from_16_bit(image)
     elif image.has_transparency_data:
@@ -56,9 +58,6 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
     samples = np.asarray(image)
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65535:
-        raise UnusableImage("32-bit integer pixels have no standard range: convert to 8 bits")
     # 65535 = 255 * 257, so full white stays full white. `image.convert("L")` would clip at 255.
     eight_bit = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
     key = image.info.get("transparency")

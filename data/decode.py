@@ -28,7 +28,7 @@ __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect
 
 # The key of cached pixels and facts. Increase the number when a change of this file changes them.
 # The version of Pillow also determines the versions of libjpeg, libwebp and so on.
-DECODER = f"crossent-3 pillow-{PIL.__version__}"
+DECODER = f"crossent-4 pillow-{PIL.__version__}"
 
 # Many phones save HEIC, which needs the package pillow-heif.
 with suppress(ImportError):
@@ -49,6 +49,7 @@ MAX_SIDES_RATIO = 50  # panoramas have up to 20
 MAX_MEMORY_BYTES = 640 * 2**20  # for decoding one picture, as estimated from its header
 
 Source = str | Path | bytes
+TRUNCATED = "truncated: the end of the file is missing"
 
 # Patterns of the first bytes of files that cannot be opened, each with the reason.
 _IMPOSTORS = (
@@ -61,7 +62,10 @@ _IMPOSTORS = (
         "HEIC, which Pillow cannot read: `pip install pillow-heif`, or convert it to JPEG",
     ),
     (rb"\0+\Z", "only zero bytes: an interrupted download or a failing disk"),
-    (rb"\xff\xd8|\x89png|gif8", "damaged: it starts as a picture, but its header is invalid"),
+    (
+        rb"\xff\xd8|\x89png|gif8|ii\*\0|mm\0\*|riff....webp|....ftypavi[fs]",
+        "damaged: it starts as a picture, but its header is invalid",
+    ),
     (rb"", "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"),
 )
 
@@ -219,6 +223,8 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
     has_scales = content.startswith(b"\xff\xd8")
     side_of = {size: 2 * max(size, HASH_SIDE) if has_scales else 0 for size in (HASH_SIDE, *sizes)}
     decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
+    if has_scales and not _has_end(content):  # libjpeg has filled the rest with grey
+        raise UnusableImage(TRUNCATED)
     pictures = [decoded[side_of[size]][0] for size in sizes]
     if not whole:
         bilinear = Image.Resampling.BILINEAR
@@ -229,6 +235,15 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
     sha256 = hashlib.sha256(content).hexdigest()
     facts = Facts(sha256, difference_hash(rgb), width, height, in_order)
     return Inspection(facts, [np.array(picture) for picture in pictures])  # writable copies
+
+
+def _has_end(jpeg: bytes) -> bool:
+    """Return whether the end marker follows the segments, of which one may hold a thumbnail."""
+    place = 2
+    while jpeg[place : place + 1] == b"\xff" and jpeg[place + 1 : place + 2] != b"\xda":
+        is_filled = jpeg[place + 1 : place + 2] == b"\xff"
+        place += 1 if is_filled else 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+    return jpeg.find(b"\xff\xd9", place) >= 0
 
 
 def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:
@@ -274,7 +289,7 @@ def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, MemoryError):
         return "too large: decoding takes too much memory"
     if "truncated" in str(error).lower():
-        return "truncated: the end of the file is missing"
+        return TRUNCATED
     return f"damaged: {error or type(error).__name__}"
 
 

@@ -137,14 +137,10 @@ def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | N
     table = _search(root, class_names, searched, group)
     if num_beside:
         table.warnings.insert(0, f"{plural(num_beside, 'file')} beside the class folders: not used")
-    forms, cases = Counter(map(class_name, spellings)), Counter(map(str.casefold, class_names))
+    forms = Counter(map(class_name, spellings))
     if twice := [name for name in class_names if forms[name] > 1]:
         table.warnings.append(
             f"folder names that differ only in Unicode form are one class: {some(twice)}"
-        )
-    if alike := [name for name in class_names if cases[name.casefold()] > 1]:
-        table.warnings.append(
-            f"names that differ only in case are different classes: {some(alike)}"
         )
     return table
 

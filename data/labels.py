@@ -2,9 +2,11 @@
 
 import csv
 import os
+from collections import Counter
 from pathlib import Path
 
 from data import DataError
+from data.advice import some
 from data.folder import SPLIT_NAMES, about_groups, class_name, group_of, list_folder, stamp
 from data.images import File, FileTable
 
@@ -36,6 +38,8 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
         more = [f"and {len(mistakes) - NUM_SHOWN} more"] if len(mistakes) > NUM_SHOWN else []
         raise DataError("\n".join([*(f"{path}:{m}" for m in mistakes[:NUM_SHOWN]), *more]))
     used = {row["path"]: row for _, row in rows if row["split"] != "test"}
+    if not used:
+        raise DataError(f"{path}: every row has split test; expected rows to train on")
     splits = {row["split"] for row in used.values()}
     if "" in splits and len(splits) > 1:
         raise DataError(f"{path}: some rows have a split, others do not; fill in all or none")
@@ -52,6 +56,8 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
     ]
     num_test = len(seen) - len(used)
     notes = [f"{num_test} rows with split test are not used"] if num_test else []
+    if splits == {"train"}:
+        notes.append("no row has split val: a share of each class is kept for validation")
     return FileTable(root, class_names, files, (), [*notes, *about_groups(files, group)])
 
 
@@ -65,6 +71,11 @@ def list_pictures(root: str | Path, group: str | None = None, to_train: bool = T
         table = list_labels(root, group)
     else:
         table = list_folder(root, group, to_train)
+    cases = Counter(map(str.casefold, table.class_names))
+    if alike := [name for name in table.class_names if cases[name.casefold()] > 1]:
+        table.warnings.append(
+            f"names that differ only in case are different classes: {some(alike)}"
+        )
     if to_train and len(table.class_names) < 2:
         raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
     return table
@@ -98,8 +109,8 @@ def _read(path: str | Path) -> list[tuple[int, Row]]:
             unknown = [name for name in names if name not in COLUMNS]
             if unknown or not {"path", "label"} <= set(names) or len(set(names)) < len(names):
                 raise DataError(
-                    f"{path}:1: the columns are {', '.join(names)}; expected path, label and"
-                    " optionally split and group"
+                    f"{path}:1: the columns are {', '.join(map(repr, names)) or 'missing'};"
+                    " expected path, label and optionally split and group"
                 )
             rows = []
             for row in reader:
@@ -110,5 +121,8 @@ def _read(path: str | Path) -> list[tuple[int, Row]]:
             return rows
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table in UTF-8 ({error})") from error
+    except csv.Error as error:
+        where = f"{path}:{reader.line_num + 1}"  # the row after the last good one
+        raise DataError(f"{where}: {error}; a quote may lack its end") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 ({error})") from error

@@ -70,8 +70,8 @@ def load_folder(
     data, catalog = _load(table, (train_size, image_size), split, decoding)
     if data.unusable and on_bad == "error":
         raise DataError(
-            f"{root}: {len(data.unusable)} files cannot be used ({_named(data.unusable)}); repair"
-            " or remove them, or set data.on_bad to skip"
+            f"{root}: {plural(len(data.unusable), 'file')} cannot be used"
+            f" ({_named(data.unusable)}); repair or remove them, or set data.on_bad to skip"
         )
     if lacking := catalog.lacks():
         raise DataError(f"{root}: {lacking[0]}")
@@ -87,11 +87,8 @@ def load_folder_for_evaluation(
         DataError: as in `load_folder`; or the folder has a class that the model does not know.
     """
     table = list_pictures(root, to_train=False)
-    for name in table.class_names:
-        if name not in class_names:
-            raise DataError(
-                f"{root}: found the class {name}; the model knows only {', '.join(class_names)}"
-            )
+    if unknown := [name for name in table.class_names if name not in class_names]:
+        raise DataError(f"{root}: the model knows {some(class_names)}, not {some(unknown)}")
     has_val = any(file.split == "val" for file in table.files)
     files = [
         replace(file, split="val", label=class_names.index(table.class_names[file.label]))
@@ -142,12 +139,14 @@ class Catalog:
     def lacks(self) -> list[str]:
         """Return what is missing for training."""
         found = []
+        in_val = self.counts("val")
         for name, count in self.counts("train").items():
             if not count:
+                others = "all of its pictures are in val" if in_val[name] else "it has none"
                 bad = [one for one in self.unusable if name in class_name(one.path).split(os.sep)]
                 found.append(
                     f"class {name} has no usable picture to train on"
-                    f" ({_named(bad) or 'its folder is empty'}): add some, or remove the class"
+                    f" ({_named(bad) or others}): add some, or remove the class"
                 )
         if "val" not in self.splits and self.files:
             why = "add different ones (near-duplicates and groups stay together; train comes first)"

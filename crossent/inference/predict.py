@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -102,8 +102,8 @@ class Model:
         Raises:
             ValueError: a picture cannot be used; with its path and the reason.
         """
-        if isinstance(pictures, str | Path | Image.Image | np.ndarray):
-            return self.predict([pictures])[0]
+        if not isinstance(pictures, list | tuple):
+            return self.predict([cast(Picture, pictures)])[0]
         answers: list[Answer] = []
         for start in range(0, len(pictures), BATCH_SIZE):
             batch = pictures[start : start + BATCH_SIZE]
@@ -113,6 +113,9 @@ class Model:
         return answers
 
     def _decode(self, picture: Picture) -> Pixels:
+        if not isinstance(picture, str | Path | Image.Image | np.ndarray):
+            kinds = "a path, an image of Pillow, an (H, W, 3) uint8 array, or a list of them"
+            raise UserError(f"expected {kinds}; got {type(picture).__name__}")
         file = picture if isinstance(picture, str | Path) else as_file(picture)
         try:
             return decode(file, self.classifier.preprocessing.image_size)
@@ -124,7 +127,8 @@ class Model:
 def as_file(picture: Image.Image | Array) -> bytes:
     """Return the picture as a lossless file, so that it is decoded like any other file."""
     if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        is_rgb = picture.ndim == 3 and picture.shape[2] == 3 and picture.size > 0
+        if picture.dtype != np.uint8 or not is_rgb:
             raise UserError(f"expected (H, W, 3) uint8; got {picture.shape} {picture.dtype}")
         picture = Image.fromarray(picture)
     form = "PNG" if picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else "TIFF"

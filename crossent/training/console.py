@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from crossent.errors import leave_reader
 from crossent.evaluation.intervals import wilson
+from data.advice import plural
 from data.images import Data
 
 MAX_LISTED = 10  # files that cannot be used
@@ -43,7 +44,7 @@ class Console:
         for warning in data.warnings:
             self.line(f"warning: {warning}")
         if data.unusable:
-            self.line(f"left out {len(data.unusable)} files that cannot be used:")
+            self.line(f"left out {plural(len(data.unusable), 'file')} that cannot be used:")
         for bad in data.unusable[:MAX_LISTED]:
             self.line(f"  {bad.path}: {bad.reason}")
         if len(data.unusable) > MAX_LISTED:

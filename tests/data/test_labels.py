@@ -49,6 +49,11 @@ def test_split_and_group(table):
     assert sorted(data.train.names) == [NAMES[n] for n in (0, 1, 4, 5)]
     assert sorted(data.val.names) == [NAMES[n] for n in (2, 3, 6)]
     assert data.warnings[0] == "1 rows with split test are not used"
+    data = load(
+        table("path,label,split", [f"{name},{'aA'[n % 2]},train" for n, name in enumerate(NAMES)])
+    )
+    assert "names that differ only in case are different classes: A and a" in data.warnings
+    assert data.warnings[0].startswith("no row has split val: a share of each class is kept")
     rows = [f"{name},{'ab'[n % 2]},{n // 4}" for n, name in enumerate(NAMES)]
     data = load(table("path,label,group", rows), val_fraction=0.5)
     assert len({int(name[-5]) // 4 for name in data.val.names}) == 1
@@ -56,8 +61,8 @@ def test_split_and_group(table):
 
 
 MISTAKES = {
-    "labels.csv:1: the columns are path, lable; expected path, label": ("path,lable", []),
-    "labels.csv:1: the columns are path; expected": ("path", []),
+    "labels.csv:1: the columns are 'path', 'lable'; expected path, label": ("path,lable", []),
+    "labels.csv:1: the columns are 'path'; expected": ("path", []),
     "labels.csv:2: expected one row per picture": ("path,label", []),
     "labels.csv:3: gone.jpg: no such file": ("path,label", [f"{NAMES[0]},a", "gone.jpg,b"]),
     "labels.csv:3: photos/0.jpg: label is b, but a in line 2": (
@@ -71,8 +76,13 @@ MISTAKES = {
     "labels.csv: some rows have a split": (
         "path,label,split", [f"{NAMES[0]},a,train", f"{NAMES[1]},b,"]
     ),
+    "labels.csv: every row has split test": ("path,label,split", [f"{NAMES[0]},a,test"]),
+    "labels.csv:3: unexpected end of data; a quote": ("path,label", [f"{NAMES[0]},a", '"b,c']),
+    "class a has no usable picture to train on (all of its pictures are in val)": (
+        "path,label,split", [f"{NAMES[n]},{('a,val', 'b,train')[n % 2]}" for n in range(4)]
+    ),
     "labels.csv: only one class, a": ("path,label", [f"{name},a" for name in NAMES]),
-    "labels.csv: cannot be read as a table in UTF-8": ("path,label", ["\udcff,a"]),
+    "labels.csv: cannot be read as UTF-8": ("path,label", ["\udcff,a"]),
 }  # fmt: skip
 
 

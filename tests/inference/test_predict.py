@@ -70,6 +70,11 @@ def test_a_program_gets_the_answers_of_the_command(crossent, run_path, pictures)
         model.predict(pictures / "b" / "page.jpg")
     with pytest.raises(UserError, match=r"expected \(H, W, 3\) uint8; got \(3, 8, 8\) float32"):
         model.predict(np.zeros((3, 8, 8), dtype=np.float32))
+    with pytest.raises(UserError, match=r"got \(0, 8, 3\) uint8"):
+        model.predict(np.zeros((0, 8, 3), dtype=np.uint8))
+    for wrong in (None, b"a file", [3], {"fox.jpg"}):
+        with pytest.raises(UserError, match=r"expected a path, .*; got \w+"):
+            model.predict(wrong)
     with pytest.raises(UserError, match="precision='fp16': expected"):
         load(run_path, precision="fp16")
 
