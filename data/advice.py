@@ -27,7 +27,7 @@ def some(names: Sequence[str]) -> str:
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
     """Warn about classes with few pictures for training or validation."""
-    if not any(train.values()):  # there is nothing to train
+    if len(train) < 2 or not any(train.values()):  # there is nothing to train
         return []
     sentences = []
     for counts, fewest, what, advice in (
@@ -48,6 +48,8 @@ def about_training(train: Mapping[str, int], num_corrections: int, from_scratch:
         num_corrections: the number of settings that correct unequal class sizes.
         from_scratch: whether the model starts without pretrained weights on pictures of a folder.
     """
+    if len(train) < 2:
+        return []
     sentences = []
     limit = MAX_RATIO if from_scratch else MAX_RATIO_PRETRAINED
     most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)

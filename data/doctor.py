@@ -5,9 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data import DataError
 from data.advice import hint_at_groups, plural
 from data.cache import Decoding, decode_table
 from data.decode import ODDITIES
+from data.folder import NO_CLASS, list_files
 from data.images import printable, size_to_train
 from data.labels import list_pictures
 from data.load import Catalog, Split
@@ -20,6 +22,8 @@ def examine(
 ) -> dict[str, Any]:
     """Decode every file and draw the split as training does; return the findings.
 
+    A folder that cannot be trained on is examined too; the first of `repairs` says why it cannot.
+
     Args:
         image_size, split, decoding, group: those of the training.
 
@@ -27,13 +31,23 @@ def examine(
         the findings, in JSON types. There is nothing to repair if `repairs` is empty.
 
     Raises:
-        DataError: there is no such folder, or its folders are not two or more classes.
+        DataError: there is no such folder.
     """
-    table = list_pictures(root, group)
+    repairs = []
+    try:
+        table = list_pictures(root, group)
+        if len(table.class_names) == 1:
+            repairs.append(f"only one class, {table.class_names[0]}: expected two or more")
+    except DataError as error:
+        if not Path(root).is_dir():
+            raise
+        table = list_files(root)
+        repairs.append(str(error))
     _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
     catalog = Catalog.of(table, found, split)
     train, val = catalog.counts("train"), catalog.counts("val")
-    repairs = catalog.lacks()
+    if NO_CLASS not in train:
+        repairs += catalog.lacks()
     if catalog.unusable:
         repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
@@ -72,6 +86,7 @@ def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as text for a terminal."""
+    classes = {} if NO_CLASS in found["classes"] else found["classes"]
     facts = [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."]
     if "training_s" in found:
         facts.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
@@ -83,8 +98,7 @@ def page(found: Mapping[str, Any]) -> str:
         pairs.setdefault(where, []).append(joint.join(pair["paths"]))
     sections = {
         "Classes": [
-            f"{name}: {n['train']:,} train, {n['val']:,} val"
-            for name, n in found["classes"].items()
+            f"{name}: {n['train']:,} train, {n['val']:,} val" for name, n in classes.items()
         ],
         "Cannot be used": [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
         "Odd, but can be used": [

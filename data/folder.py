@@ -26,6 +26,8 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 
+NO_CLASS = "(no class)"  # of files in a folder without class folders
+
 
 def list_folder(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
     """Find the files of root/CLASS/*, or of root/train/CLASS/* and root/val/CLASS/*.
@@ -52,7 +54,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
 def list_files(root: str | Path) -> FileTable:
     """Find every file below a root, with any names of folders."""
     root = _checked(root)
-    return _search(root, [], [(root, 0, "")])
+    return _search(root, [NO_CLASS], [(root, 0, "train")])
 
 
 def group_of(path: str, folder: str, group: str | None) -> str:
@@ -148,7 +150,7 @@ def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | N
 def _check_classes(root: Path, place: Path, group: str | None) -> None:
     """Refuse folders that hold the classes instead of being the classes."""
     names, _ = _entries(place)
-    if len(names) == 1:  # `list_pictures` refuses a single class
+    if len(names) == 1:  # `load_folder` refuses a single class
         inner = place / names[0]
         while len(inside := _folders_in(inner)) == 1:
             inner = inner / inside[0]

@@ -62,11 +62,7 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
 
 
 def list_pictures(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
-    """Find the files of a folder, or those in a table (.csv).
-
-    Raises:
-        DataError: as in `list_folder` and `list_labels`; or there is only one class to train on.
-    """
+    """Find the files of a folder, or those in a table (.csv)."""
     if str(root).lower().endswith(".csv") and os.path.isfile(root):
         table = list_labels(root, group)
     else:
@@ -76,8 +72,6 @@ def list_pictures(root: str | Path, group: str | None = None, to_train: bool = T
         table.warnings.append(
             f"names that differ only in case are different classes: {some(alike)}"
         )
-    if to_train and len(table.class_names) < 2:
-        raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
     return table
 
 

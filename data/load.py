@@ -65,6 +65,8 @@ def load_folder(
         DataError: what is wrong with the folder, in one sentence.
     """
     table = list_pictures(root, group)
+    if len(table.class_names) < 2:
+        raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
     if split.num_folds and any(file.split for file in table.files):
         raise DataError(f"{root}: has a split already; folds need pictures without one")
     data, catalog = _load(table, (train_size, image_size), split, decoding)

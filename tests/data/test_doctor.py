@@ -112,6 +112,7 @@ def test_odd_files_are_counted_with_what_is_done(animals):
         ({"dog": 40, "fox": 20}, 2, False, "set only one of them"),
         ({"dog": 1200, "fox": 700}, 0, True, "configs/pretrained.yaml"),
         ({"dog": 1200, "fox": 800}, 0, True, None),
+        ({"dog": 10}, 0, True, None),
     ],
 )
 def test_advice_on_the_settings(counts, num_corrections, from_scratch, expected):
@@ -120,19 +121,21 @@ def test_advice_on_the_settings(counts, num_corrections, from_scratch, expected)
     assert all(expected in sentence for sentence in found)
 
 
-def test_folders_that_cannot_be_trained_on(tmp_path):
-    make_folder(tmp_path / "one", {"dog": 1})
-    make_files(tmp_path, ["flat/a.jpg"])
-    for name, message in {
-        "none": "no such folder", "flat": "expected a folder for each class",
-        "one": "only one class, dog",
-    }.items():  # fmt: skip
-        with pytest.raises(DataError, match=message):
-            doctor(tmp_path / name)
-    make_folder(tmp_path / "one", {"fox": 0})
-    assert "class fox has no usable picture" in doctor(tmp_path / "one")["repairs"][0]
-    make_folder(tmp_path / "one", {"fox": 1}, first_seed=9)
-    assert "no picture is left for validation" in doctor(tmp_path / "one")["repairs"][0]
+def test_folders_that_cannot_be_trained_on_are_examined_too(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        doctor(tmp_path / "none")
+    assert "can be used" in page(doctor(tmp_path))  # nothing there
+    (tmp_path / "a.jpg").write_bytes(encoded(scene(1)))
+    found = doctor(tmp_path)
+    assert found["num_images"] == 1
+    assert "expected a folder for each class" in found["repairs"][0]
+    make_folder(tmp_path, {"dog": 1})
+    found = doctor(tmp_path)
+    assert "only one class, dog" in found["repairs"][0]
+    make_folder(tmp_path, {"fox": 0})
+    assert "class fox has no usable picture" in doctor(tmp_path)["repairs"][0]
+    make_folder(tmp_path, {"fox": 1}, first_seed=9)
+    assert "no picture is left for validation" in doctor(tmp_path)["repairs"][0]
 
 
 @pytest.mark.parametrize(
