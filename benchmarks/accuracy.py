@@ -97,7 +97,7 @@ def draw(results: dict[str, list[Curve]], path: Path) -> None:
     """Draw E on validation against seconds, one line per training."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     axes = figure.subplots()
     for number, (name, curves) in enumerate(results.items()):
         accuracy = median(curve[-1][1]["balanced_accuracy"] for curve in curves)
@@ -106,9 +106,9 @@ def draw(results: dict[str, list[Curve]], path: Path) -> None:
             seconds, Es = [end for end, _ in curve], [val["E"] for _, val in curve]
             axes.plot(seconds, Es, color=f"C{number}", linewidth=1.5, label=label)
     axes.set(xlabel="seconds from the start of the program", ylabel="E on validation, nats")
-    axes.set_ylim(0, 1.6)
-    axes.set_title("Lower is better; the legend has the balanced accuracy at the end", loc="left")
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    axes.set(xlim=(0, None), ylim=(0, 1.6))
+    axes.set_title("E on validation, and the balanced accuracy at the end", loc="left")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path)
 
 
