@@ -28,13 +28,13 @@ class Caller:
     """Options of the program that trains one or several runs.
 
     Args:
-        go_on: the command that resumes after an interruption.
+        resume_command: the command that resumes after an interruption.
         stop: shared by all runs, so that no signal between two of them is lost.
         watch: see `Run`.
         silent: print nothing.
     """
 
-    go_on: str
+    resume_command: str
     stop: StopRequest = field(default_factory=StopRequest)
     watch: Callable[[dict[str, Any]], None] | None = None
     silent: bool = False
@@ -50,12 +50,12 @@ class Outcome:
 
 
 def train_run(
-    settings: Settings, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
+    settings: Settings, path: Path, is_resumed: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
     """Train to the last epoch; if that fails, print why.
 
     Args:
-        is_old: whether to resume the run in the folder; rank 0 decides.
+        is_resumed: whether to resume the run in the folder; rank 0 decides.
 
     Raises:
         UserError: the settings, the pictures or the folder cannot be used.
@@ -66,14 +66,16 @@ def train_run(
     with folder.in_use() if processes.is_first else nullcontext():
         try:
             with processes.name_the_lost():
-                is_old = processes.send(is_old)
+                is_resumed = processes.broadcast(is_resumed)
                 stop = caller.stop.install()
-                if is_old and processes.send(processes.is_first and is_finished(folder, settings)):
+                if is_resumed and processes.broadcast(
+                    processes.is_first and is_finished(folder, settings)
+                ):
                     num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
                     console.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
                     return Outcome(EXIT_DONE)
                 config = to_yaml(settings)
-                if processes.is_first and not is_old:
+                if processes.is_first and not is_resumed:
                     folder.create(config)
                 with stop.raising():
                     run, data = begin(settings, folder, processes, caller, console)
@@ -83,7 +85,7 @@ def train_run(
         except Interrupted as interrupted:
             is_saved = folder.last.exists()
             what = f"saved in {folder.last}" if is_saved else "there is nothing to save yet"
-            console.line(f"{interrupted}: {what}; resume with: {caller.go_on}")
+            console.line(f"{interrupted}: {what}; resume with: {caller.resume_command}")
             return Outcome(interrupted.exit_status)
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -112,7 +114,7 @@ def begin(
 
 def check_same_pictures(data: Data, processes: Processes) -> None:
     """Raise UserError on all processes if one has other pictures than rank 0."""
-    differs = processes.send(data.fingerprint) != data.fingerprint
+    differs = processes.broadcast(data.fingerprint) != data.fingerprint
     if any(processes.add_numbers([float(differs)])):
         raise UserError(
             "the processes have different pictures: all need the same files in data.root"

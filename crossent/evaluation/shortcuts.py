@@ -1,6 +1,6 @@
 """The shortcut test: the accuracy that remains when the middle of the pictures is covered.
 
-A model may have learned the background of its pictures, which is not the same in other pictures.
+A model may have learned the backgrounds of its pictures, which differ in other pictures.
 Source: Ribeiro et al. 2016, "Why should I trust you?", section 6.4.
 """
 

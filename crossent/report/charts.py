@@ -157,7 +157,7 @@ def draw_epochs(axes: Any, curves: Sequence[Curve]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def count_correct(axes: Any) -> None:
+def format_accuracy_axis(axes: Any) -> None:
     axes.set(ylabel="correct predictions", ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
@@ -168,7 +168,7 @@ def chart_of_accuracy(epochs: Sequence[Record]) -> Chart:
 
     def draw(axes: Any) -> None:
         draw_epochs(axes, [(1, train, TRAIN), (1, val, VAL)])
-        count_correct(axes)
+        format_accuracy_axis(axes)
 
     sentence = (
         f"Accuracy on validation is {val[-1]:.1%} after epoch {len(val)}; the highest is "
@@ -186,7 +186,7 @@ def chart_of_reliability(calibration: Calibration) -> Chart:
         style = {"color": COLOURS["second"], "fmt": "o", "markersize": 4, "elinewidth": 1}
         axes.errorbar(x, correct, [correct - low, high - correct], label="model", **style)
         axes.set(xlabel="confidence, the largest y", xlim=(0, 1))
-        count_correct(axes)
+        format_accuracy_axis(axes)
 
     means = np.average(x, weights=count), np.average(correct, weights=count)
     sentence = (

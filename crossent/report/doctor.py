@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crossent.files import write_text
-from crossent.report.page import Thumbnail, make_environment, make_thumbnail, small
+from crossent.report.page import Thumbnail, load_small, make_environment, make_thumbnail
 from data.decode import UnusableImage
 
 
@@ -32,7 +32,7 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
         pictures = []
         for name in names:
             with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
-                pictures.append(make_thumbnail(small(root / name), name))
+                pictures.append(make_thumbnail(load_small(root / name), name))
         return pictures
 
     html = (

@@ -47,7 +47,7 @@ def readable(value: object) -> object:
     return re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\ufffd", value)
 
 
-def small(path: Path) -> Image.Image:
+def load_small(path: Path) -> Image.Image:
     """Return a small picture in the shape of its file.
 
     Raises:

@@ -18,7 +18,7 @@ from crossent.evaluation.shortcuts import cover_middle, mean_colour
 from crossent.files import write_atomic
 from crossent.inference.heatmap import evidence, in_shape
 from crossent.model_file import Classifier
-from crossent.report.page import SIDE, Thumbnail, make_thumbnail, small
+from crossent.report.page import SIDE, Thumbnail, load_small, make_thumbnail
 from crossent.training.distributed import ALONE
 from data.decode import UnusableImage
 from data.images import Data, ImageSet, printable
@@ -51,7 +51,7 @@ class Gallery(NamedTuple):
         """Return a small picture in the shape of its file; if that cannot be read, a square."""
         if self.root is not None:
             with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
-                return small(Path(self.root) / self.image_set.names[row])
+                return load_small(Path(self.root) / self.image_set.names[row])
         return in_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
     def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:

@@ -38,10 +38,10 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         dtype = self.weight.dtype  # float32, also where autocast makes x bfloat16
         z = x.to(dtype)
-        mean, var, num_places = global_statistics(z)
+        mean, var, count = global_statistics(z)
         assert self.num_batches_tracked is not None and self.momentum is not None
         assert self.running_mean is not None and self.running_var is not None
-        unbiased = var * (num_places / (num_places - 1))
+        unbiased = var * (count / (count - 1))
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean.detach().to(dtype), self.momentum)
         self.running_var.lerp_(unbiased.detach().to(dtype), self.momentum)
@@ -57,9 +57,9 @@ def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     var, mean = (t.double() for t in torch.var_mean(x, dim=(0, 2, 3), correction=0))
     own = torch.cat([mean, var + mean.square(), mean.new_ones(1)]) * (x.numel() // x.shape[1])
-    mean, mean_square, num_places = Sum.apply(own).split([len(mean), len(mean), 1])
-    mean = mean / num_places
-    return mean, (mean_square / num_places - mean.square()).clamp(min=0), num_places
+    mean, mean_square, count = Sum.apply(own).split([len(mean), len(mean), 1])
+    mean = mean / count
+    return mean, (mean_square / count - mean.square()).clamp(min=0), count
 
 
 def use_global_batch_norm(model: nn.Module) -> None:

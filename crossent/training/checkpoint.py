@@ -52,7 +52,7 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     """
     # Rank 0 sends it: another machine may not see the disk.
     found = read_checkpoint(path) if trainer.processes.is_first else None
-    tensors, header = trainer.processes.send(found)
+    tensors, header = trainer.processes.broadcast(found)
     check_same_data(path, header, description)
     groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for full_name, tensor in tensors.items():

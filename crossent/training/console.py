@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from crossent.errors import leave_reader
+from crossent.errors import discard_output
 from crossent.evaluation.intervals import wilson
 from data.advice import plural
 from data.images import Data
@@ -31,7 +31,7 @@ class Console:
             sys.stdout.flush()
         except BrokenPipeError:  # the run continues without a reader
             self.silent = True
-            leave_reader()
+            discard_output()
 
     def data(self, data: Data) -> None:
         """Print the number of pictures, the warnings, and the files that cannot be used."""

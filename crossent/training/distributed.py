@@ -74,7 +74,7 @@ class Processes:
         rows[self.rank] = tensor
         return self.total(rows)  # each row is 0 on the other processes
 
-    def send(self, content: Any) -> Any:
+    def broadcast(self, content: Any) -> Any:
         """Return the content of rank 0 on all processes."""
         box = [content]
         if self.size > 1:

@@ -52,18 +52,18 @@ class Run:
 
     def start_or_resume(self) -> None:
         """Resume from the checkpoint, or start if rank 0 finds none."""
-        is_old = self.processes.send(self.folder.last.exists())
+        is_resumed = self.processes.broadcast(self.folder.last.exists())
         if self.processes.is_first:
-            self.note_environment(is_old)
+            self.note_environment(is_resumed)
             self.folder.list_unusable(self.unusable)
-        self.resume() if is_old else self.start()
+        self.resume() if is_resumed else self.start()
 
-    def note_environment(self, is_old: bool) -> None:
+    def note_environment(self, is_resumed: bool) -> None:
         """Write environment.json; warn of changes since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
         environment |= {"processes": self.processes.size, "sums": self.processes.sums}
-        if is_old:
+        if is_resumed:
             for change in changes(read_json(self.folder.environment), environment):
                 self.console.line(f"warning: {change}: the results are equal up to rounding only")
         write_json(self.folder.environment, environment)
