@@ -1,4 +1,4 @@
-"""Train one run: in a new folder, or from its last checkpoint."""
+"""Train one run, new or from its last checkpoint; or try one step or learning rates."""
 
 import sys
 from collections.abc import Callable
@@ -25,11 +25,11 @@ from data.images import Data
 
 @dataclass(frozen=True)
 class Caller:
-    """Options of the program that trains one or several runs.
+    """What the calling program passes to each run that it trains.
 
     Args:
-        resume_command: the command that resumes after an interruption.
-        stop: shared by all runs, so that no signal between two of them is lost.
+        resume_command: the command to print after an interruption.
+        stop: shared by all runs, so that no signal between two runs is lost.
         watch: see `Run`.
         silent: print nothing.
     """
@@ -42,7 +42,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The exit status of a training and, if it was completed now, the run and its data."""
+    """The exit status of a training and, if this call completed it, the run and its data."""
 
     status: int
     run: Run | None = None
@@ -52,7 +52,7 @@ class Outcome:
 def train_run(
     settings: Settings, path: Path, is_resumed: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
-    """Train to the last epoch; if that fails, print why.
+    """Train to the last epoch; if training stops early, print why.
 
     Args:
         is_resumed: whether to resume the run in the folder; rank 0 decides.
@@ -96,9 +96,9 @@ def train_run(
 def begin(
     settings: Settings, folder: RunFolder, processes: Processes, caller: Caller, console: Console
 ) -> tuple[Run, Data]:
-    """Prepare everything before the first step; a signal interrupts this, since nothing is lost."""
+    """Prepare everything before the first step; a signal ends this at once, as nothing is lost."""
     stopwatch = Stopwatch()
-    data = make_data(settings)  # the cache has a lock: only one process decodes
+    data = make_data(settings)  # the cache has a lock, so that only one process decodes
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
     stopwatch("decode")
@@ -113,7 +113,7 @@ def begin(
 
 
 def check_same_pictures(data: Data, processes: Processes) -> None:
-    """Raise UserError on all processes if one has other pictures than rank 0."""
+    """Raise UserError on all processes if the pictures of one differ from those of rank 0."""
     differs = processes.broadcast(data.fingerprint) != data.fingerprint
     if any(processes.add_numbers([float(differs)])):
         raise UserError(
@@ -122,7 +122,7 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
-    """Do one step, which shows mistakes before a long run; or suggest a learning rate."""
+    """Train for one step, to find mistakes before a long run; or suggest a learning rate."""
     data = make_data(settings)
     Console(silent=not processes.is_first).data(data)
     trainer = make_trainer(settings, data, processes)
@@ -140,6 +140,6 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
 
 
 def training_seconds(settings: Settings) -> float:
-    """Estimate how long all epochs take, from a few steps and a validation."""
+    """Estimate how many seconds all epochs take, from a few steps and a validation."""
     trainer = make_trainer(settings, make_data(settings), load_weights=False)
     return settings.train.epochs * seconds_per_epoch(trainer)

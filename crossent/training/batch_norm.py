@@ -1,4 +1,4 @@
-"""Batch normalisation: its running statistics, and its statistics over the global batch.
+"""Batch normalisation: plain means in its running statistics, and the global batch's statistics.
 
 If each process normalised with its own samples, the results would depend on the number of
 processes. torch.nn.SyncBatchNorm does not run on a CPU.
@@ -15,7 +15,7 @@ MOMENTUM = 0.1  # share of the last batch in the running statistics: torch's def
 
 
 class Sum(torch.autograd.Function):
-    """The sum over all processes. Its derivative is one too: each process has a part of E."""
+    """The sum over all processes. So is its derivative, because each process has a part of E."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (C,), variance (C,) and number N H W (1,), over the samples of all processes.
+    """Return mean (C,), variance (C,) and count N H W (1,), over the samples of all processes.
 
     Sums are float64, so that the difference of two large sums has the accuracy of float32.
     """
@@ -63,7 +63,7 @@ def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def use_global_batch_norm(model: nn.Module) -> None:
-    """Turn every nn.BatchNorm2d of a model into a GlobalBatchNorm2d with the same parameters."""
+    """Make every nn.BatchNorm2d of a model a GlobalBatchNorm2d, in place."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d
@@ -72,9 +72,9 @@ def use_global_batch_norm(model: nn.Module) -> None:
 def set_momentum(model: nn.Module, step: int) -> None:
     """Make the running statistics plain means at first: momentum 1/n at batch n, at least 0.1.
 
-    With 0.1 from the start, the initial mean 0 and variance 1 still count after a short first
-    epoch, and E on validation is above ln K. Do not use it with pretrained statistics: the first
-    batch replaces them.
+    With 0.1 from the start, the initial mean 0 and variance 1 would still count after a short first
+    epoch, and E on validation would be above ln K. Not for pretrained statistics: the first batch
+    would replace them.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -60,7 +60,7 @@ class Console:
             self.line("warning: E does not start at ln K: the untrained model prefers some class")
 
     def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
-        """Print the row of an epoch."""
+        """Print the row of an epoch; `left_s` is the estimated time to the end, in seconds."""
         train, val = record["train"], record["val"]
         self.line(ROW.format(
             f"{record['epoch']}/{epochs}", short(train["E"]), short(val["E"]),
@@ -97,7 +97,7 @@ class EventLog:
     def add(self, record: dict[str, Any]) -> None:
         """Write the numbers of one line of metrics.jsonl.
 
-        The first line of a process makes TensorBoard ignore older entries from its epoch on.
+        The first one makes TensorBoard ignore entries of earlier processes from its epoch on.
         """
         if record["kind"] == "end":
             return

@@ -1,4 +1,4 @@
-"""A whole run: epochs, the log, checkpoints, the best model."""
+"""A whole run: its epochs, log, checkpoints and best model."""
 
 import math
 import signal
@@ -44,7 +44,7 @@ class Run:
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     events: EventLog | None = None  # for TensorBoard
-    saved: float = field(default_factory=time.perf_counter)  # when
+    saved_at: float = field(default_factory=time.perf_counter)  # seconds on this clock
 
     @property
     def processes(self) -> Processes:
@@ -72,7 +72,7 @@ class Run:
         """Evaluate the untrained model and write the first line of the log."""
         trainer, class_names = self.trainer, self.description["class_names"]
         if self.processes.is_first:
-            self.folder.keep_records(0)  # drop those of a process killed before its checkpoint
+            self.folder.keep_records(0)  # drop lines of a process killed before a checkpoint
         E, baseline = trainer.validate().means()["E"], math.log(len(class_names))
         self.console.untrained(E, baseline, len(class_names))
         num_train, num_val = len(trainer.batches.image_set), len(trainer.evaluator.image_set)
@@ -85,19 +85,19 @@ class Run:
         self.save()
 
     def resume(self) -> None:
-        """Load the last checkpoint, and drop what was logged after it."""
+        """Load the last checkpoint, and drop the lines that were logged after it."""
         trainer = self.trainer
         header = load_checkpoint(self.folder.last, trainer, self.description)
         progress = trainer.progress = Progress.from_dict(header["progress"])
         if progress.done and progress.epoch < self.epochs:
-            progress.done = False  # more epochs are requested: drop the last line, of the end
+            progress.done = False  # more epochs are requested: drop the line "end"
             progress.num_records -= 1
         for phase, seconds in progress.time_s.items():
             trainer.stopwatch.seconds[phase] += seconds
         if self.processes.is_first:
             self.folder.keep_records(progress.num_records)
         else:
-            progress.train = Totals()  # rank 0 alone keeps the sums so far
+            progress.train = Totals()  # only rank 0 keeps the sums so far
             trainer.losses.zero_()
 
     def fit(self) -> None:
@@ -167,9 +167,9 @@ class Run:
         return record
 
     def save_or_stop(self) -> None:
-        """Save if a checkpoint is due, or stop after a signal; all processes do the same."""
+        """Save if a checkpoint is due, or stop after a signal; all processes do so together."""
         every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
-        by_time = every_s is not None and time.perf_counter() - self.saved > every_s
+        by_time = every_s is not None and time.perf_counter() - self.saved_at > every_s
         by_steps = every_steps is not None and self.trainer.step % every_steps == 0
         is_due = self.processes.is_first and (by_time or by_steps)
         save, stop = self.processes.add_numbers([is_due, self.stop.signum is not None])
@@ -179,7 +179,7 @@ class Run:
             self.save()
 
     def keep_best(self, record: dict[str, Any]) -> None:
-        """Write model.safetensors if this epoch is the best so far, or if the last one is kept."""
+        """Write model.safetensors if this epoch is the best so far, or if `keeps_last`."""
         trainer, progress, E = self.trainer, self.trainer.progress, record["val"]["E"]
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
@@ -217,5 +217,5 @@ class Run:
         if self.processes.is_first:
             fsync(self.folder.metrics)  # the checkpoint counts its lines
             save_checkpoint(self.folder.last, trainer, generators, losses, header)
-        self.saved = time.perf_counter()
+        self.saved_at = time.perf_counter()
         trainer.stopwatch("checkpoint")

@@ -1,4 +1,4 @@
-"""A step, an epoch and a validation; `run.py` adds the log, checkpoints and the best model."""
+"""Train: a step, an epoch, a validation; `run.py` adds the log, checkpoints and the best model."""
 
 import math
 import time
@@ -22,10 +22,10 @@ from data.batches import Batch, TrainBatches
 from data.sampler import Ids
 from models.head import train_mode
 
-# Logits to collect before they are counted: counting at each step would take 1.3 ms of a step of
-# 25 ms on a CPU, and would wait for a GPU.
+# Logits to collect before they are counted: counting after each step would take 1.3 ms of a step of
+# 25 ms on a CPU, and would have to wait for a GPU.
 MAX_UNCOUNTED = 1 << 18
-GRAIN = 2.0**-20  # nats; sums of its multiples are exact, so their order does not matter
+GRAIN = 2.0**-20  # nats; sums of multiples of this are exact, so their order does not matter
 NUM_TIMED = 12  # steps that measure the speed
 NUM_IGNORED = 2  # steps before them, in which libraries choose their kernels
 STEP_PHASES = ("wait", "augment", "forward+backward")
@@ -50,7 +50,7 @@ class Stopwatch:
 
 @dataclass
 class Progress:
-    """How far a run has come: what a checkpoint needs beside tensors and generators."""
+    """How far a run has come: what a checkpoint contains besides tensors and generators."""
 
     epoch: int = 0  # finished epochs
     batch: int = 0  # finished steps of the current epoch
@@ -77,7 +77,7 @@ class Trainer:
     criterion: TrainingLoss
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
-    evaluator: Evaluator  # on the validation pictures; knows device and precision
+    evaluator: Evaluator  # on the validation pictures; has the device and the precision
     schedule: Schedule
     processes: Processes = ALONE
     average: WeightAverage | None = None  # if there is one, its model is evaluated
@@ -102,7 +102,7 @@ class Trainer:
         return self.progress.epoch * len(self.batches) + self.progress.batch
 
     def train_step(self, batch: Batch, lr: float | None = None) -> None:
-        """Do one step of SGD along the negative gradient of E, the article's (5.2).
+        """Train for one step: SGD along the negative gradient of E, the article's (5.2).
 
         Raises:
             NotFinite: the loss or the gradient is not finite; the weights have not changed.
@@ -136,7 +136,7 @@ class Trainer:
             self.count_answers()
 
     def share_of(self, batch: Batch) -> Tensor | float:
-        """Return the weight of this process's part, as a share of that of the whole batch."""
+        """Return the total weight of this process's samples, as a share of the whole batch's."""
         if self.processes.size == 1:
             return 1.0
         own = self.criterion.weights(batch.target).sum()
@@ -148,7 +148,7 @@ class Trainer:
         return batch.sample_ids[part.start : part.stop]
 
     def count_answers(self) -> None:
-        """Add the last steps to the totals, and to the losses per picture for unmixed labels."""
+        """Add the last steps to the totals, and to the losses per picture with unmixed labels."""
         if not self.uncounted:
             return
         ids, logits, targets = zip(*self.uncounted, strict=True)
@@ -176,7 +176,7 @@ class Trainer:
             self.stopwatch("rest")
 
     def validate(self) -> Totals:
-        """Return the sums over the validation pictures; each is counted by one process."""
+        """Return the sums over the validation pictures; one process evaluates each picture."""
         self.stopwatch("rest")
         self.answers = torch.zeros(len(self.evaluator.image_set), 2, dtype=torch.float64)
         totals = self.evaluator(self.evaluated, self.answers)
@@ -221,7 +221,7 @@ def in_grains(values: Tensor) -> Tensor:
 
 
 def seconds_per_epoch(trainer: Trainer) -> float:
-    """Return the seconds per epoch, from a few steps and a validation.
+    """Estimate the seconds per epoch, from a few steps and a validation.
 
     Do not use the trainer afterwards.
     """

@@ -179,7 +179,7 @@ def test_pictures_and_labels_are_those_of_training(mixup):
     words.append(f"train.mixup={mixup}")
     settings, data = load_settings(None, words).settings, make_data()
     batch = next(make_batches(settings, data, CPU, ALONE).epoch(0))
-    shown = first_batch(settings, data, most=5)
+    shown = first_batch(settings, data, limit=5)
     assert len(shown) == 5
     for (image, caption), images, target in zip(shown, batch.images, batch.target, strict=False):
         seen = images.permute(1, 2, 0).numpy() * settings.data.std + settings.data.mean
