@@ -1,7 +1,7 @@
 """Train an image classifier: python train.py [-c CONFIG.yaml] [section.key=value ...]
 
-Without arguments, the settings are those of configs/default.yaml: a model for drawings, which the
-program generates. `--print-config` shows every setting, its value and its origin.
+Without arguments, the program trains with configs/default.yaml, on drawings that it generates.
+`--print-config` shows every setting, its value and its origin.
 """
 
 import argparse

@@ -142,7 +142,7 @@ def make_data(settings: Settings) -> Data:
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
-    """Return the preprocessing from the settings; null is the default of training from scratch."""
+    """Return the preprocessing in the settings; null stands for the default without weights."""
     data, default = settings.data, Preprocessing(64)
     return Preprocessing(
         data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
@@ -222,9 +222,7 @@ def class_weights(settings: Settings, data: Data) -> Tensor | None:
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
-    """Return SGD, with the learning rate `optim.body_lr` x `optim.lr` for the body.
-
-    Frozen parameters are left out.
+    """Return SGD for the parameters that are not frozen; the body has the rate lr x body_lr.
 
     Weight decay acts on matrices and kernels, not on biases and scales.
     """

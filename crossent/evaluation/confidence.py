@@ -90,7 +90,7 @@ def reliability(outputs: Outputs) -> Floats:
 
 @dataclass(frozen=True)
 class Kept:
-    """The result on N pictures if only predictions above a threshold of confidence are kept."""
+    """The result on N pictures if only predictions with at least some confidence are kept."""
 
     threshold: float  # the lowest confidence that is kept
     coverage: float  # share of the pictures that are kept

@@ -15,7 +15,7 @@ MOMENTUM = 0.1  # share of the last batch in the running statistics: torch's def
 
 
 class Sum(torch.autograd.Function):
-    """The sum over all processes. So is its derivative, because each process has a part of E."""
+    """The sum over all processes; its derivative is also one, as each process has a part of E."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
