@@ -123,7 +123,7 @@ def make_trainer(
 
 
 def make_data(settings: Settings) -> Data:
-    """Load the training pictures (see `size_to_train`) and the validation pictures."""
+    """Load the training pictures (see `size_to_train`) and validation pictures, with warnings."""
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size, share, workers = size_to_train(size), data.val_fraction, data.workers
     if data.source == "drawings":

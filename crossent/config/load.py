@@ -104,7 +104,7 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
 
 
 def saved_settings(path: Path) -> Settings:
-    """Return the settings in the config.yaml of a run; raise UserError with one line for mistakes.
+    """Return the settings in the config.yaml of a run; a UserError has all mistakes in one line.
 
     The file has every setting: if another version of crossent wrote it, some may not exist here.
     """

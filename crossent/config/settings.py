@@ -148,14 +148,14 @@ class ModelSettings(Section):
     name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
-    weights: PathText | None = setting(None, "a run, or DEFAULT: published; null: from scratch")
+    weights: PathText | None = setting(None, "DEFAULT (published) or a run; null: from scratch")
 
 
 class LossSettings(Section):
     """The loss E."""
 
     label_smoothing: float = setting(0.0, "share of the label spread over all classes", ge=0, lt=1)
-    class_weights: Weights = setting("none", "balanced: all classes weigh the same; or a list")
+    class_weights: Weights = setting("none", "balanced: rare classes weigh more; or a list")
 
 
 class OptimSettings(Section):
@@ -179,9 +179,7 @@ class TrainSettings(Section):
     """How long to train, in what batches, on what device."""
 
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
-    ema: Positive | None = setting(
-        0.3, "half-life of the average of the weights, epochs; null: off"
-    )
+    ema: Positive | None = setting(0.3, "half-life in the weight average, epochs; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     freeze: bool = setting(False, "true: train only the last layer")

@@ -1,4 +1,4 @@
-"""Calibration (is the model correct as often as it is confident?) and selective prediction.
+"""Calibration (is confidence the share of correct predictions?) and selective prediction.
 
 Sources: Guo et al. 2017, "On calibration of modern neural networks"; Geifman & El-Yaniv 2017,
 "Selective classification for deep neural networks".

@@ -47,7 +47,7 @@ class Group:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write the settings and the list of runs; raise UserError if the folder is in use."""
+        """Write the settings and the list of runs; raise UserError if the folder is taken."""
         check_unused(self.path)
         if num_seeds:  # all with the same split, for comparison
             self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)

@@ -1,6 +1,6 @@
 """Predictions for pictures: in your own program, or one line per file as text, JSON or CSV.
 
-For one line per file, files are decoded on all cores while the model computes.
+The function `predict` decodes files on all cores while the model computes; `Model` does not.
 """
 
 import csv
@@ -238,7 +238,7 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
     try:
         kept = keep_with_accuracy(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:
-        raise UserError(f"--accuracy {accuracy:g}: {error}; choose a lower one") from None
+        raise UserError(f"--accuracy {accuracy:g}: {error}; choose a lower accuracy") from None
     _, low, high = kept.interval
     print(
         f"an answer is sure if y is at least {kept.threshold:.4f}: {kept.num_kept} of "

@@ -1,9 +1,9 @@
 """The sums of `cross_entropy.py` on the CPU, in blocks of samples that fit into the cache.
 
-Memory access takes most of the time. torch writes and reads three tensors as large as
-the logits: the log-probabilities, their gradient and the gradient of the logits. Here the losses
-and the gradient of a block are computed while it is in the cache: each block is read once, and its
-gradient is written once.
+Memory access takes most of the time. torch writes and reads three tensors as large as the logits:
+the log-probabilities, their gradient and the gradient of the logits. Here the losses and the
+gradient of a block are computed while the block is in the cache: it is read once, and its gradient
+is written once.
 """
 
 from collections.abc import Callable

@@ -39,15 +39,14 @@ def cross_entropy(
 
     The arguments (except two deprecated ones) and results are those of
     `torch.nn.functional.cross_entropy`; results are nan where torch's are. Half precision is
-    computed in float32 and rounded once.
-    Unlike in torch, an ignored sample has the gradient 0 even if it contains a nan, the gradient
-    with respect to `weight` exists for class indices too, a negative `label_smoothing` is refused,
-    and `weight` may have another dtype than `input`.
+    computed in float32 and rounded once. Unlike in torch, an ignored sample has the gradient 0 even
+    if it contains a nan, the gradient with respect to `weight` exists for class indices too, a
+    negative `label_smoothing` is refused, and `weight` may have another dtype than `input`.
 
     Args:
         input: logits z, any real number, not probabilities.
         target: class indices (int64 or uint8), or class probabilities (floating point).
-        weight: weight w of each class; None for 1.
+        weight: weight w of each class; None for all 1.
         ignore_index: class index of samples to ignore.
         reduction: "mean", "sum" or "none" (E_n).
         label_smoothing: share s of the label spread evenly over all classes, from 0 to 1.
@@ -61,7 +60,7 @@ def cross_entropy(
 
     Raises:
         ValueError: target has another batch size; reduction is unknown.
-        RuntimeError: another shape, a dtype or label_smoothing is not one of the above.
+        RuntimeError: another shape, a dtype or label_smoothing does not fit.
         IndexError: a class index is neither a class nor ignore_index.
         NotImplementedError: input is not floating point.
         TypeError: an argument is not a tensor.

@@ -29,7 +29,7 @@ def test_bins_against_scikit_learn():
 
 @pytest.mark.parametrize(
     ("sharpness", "verdict"),
-    [(0.2, "is underconfident"), (1.0, "can be chance"), (3.0, "is overconfident")],
+    [(0.2, "is underconfident"), (1.0, "may be due to chance"), (3.0, "is overconfident")],
 )
 def test_a_model_of_too_much_or_too_little_confidence_is_told(sharpness, verdict):
     found = calibrate(make_outputs(num=1500, sharpness=sharpness))
