@@ -206,7 +206,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
 
 
 def class_weights(settings: Settings, data: Data) -> Tensor | None:
-    """Return the class weights (K,), or None; `balanced` gives all classes the same total."""
+    """Return class weights (K,), or None; `balanced` gives each class the same total weight."""
     setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None
@@ -236,7 +236,7 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
             groups.setdefault((decay, share), group)["params"].append(parameter)
     return SGD(
         list(groups.values()),
-        lr=optim.lr,  # Trainer.train_step sets that of the schedule
+        lr=optim.lr,  # the peak; Trainer.train_step sets the rate of each step
         momentum=optim.momentum,
         nesterov=optim.nesterov and optim.momentum > 0,
         foreach=True,  # fused=True would misread momentum whose memory layout differs

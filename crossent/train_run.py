@@ -14,7 +14,7 @@ from crossent.files import write_text
 from crossent.resume import is_finished
 from crossent.training.console import Console
 from crossent.training.distributed import ALONE, Processes, WorkerLost
-from crossent.training.find_lr import E_of_step, draw_rates, find_lr, suggest_lr
+from crossent.training.find_lr import do_step, draw_rates, find_lr, suggest_lr
 from crossent.training.not_finite import NotFinite
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
@@ -127,7 +127,7 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
     Console(silent=not processes.is_first).data(data)
     trainer = make_trainer(settings, data, processes)
     if not wants_lr:
-        E = E_of_step(trainer, next(trainer.batches.epoch(0)))
+        E = do_step(trainer, next(trainer.batches.epoch(0)))
         if processes.is_first:
             print(f"one step done: E = {E:.4f}; nothing was kept")
         return

@@ -59,7 +59,7 @@ def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int)
 
 
 def train(arguments: Sequence[str], folder: RunFolder, kill_after_s: float | None = None) -> None:
-    """Start or resume a training; wait for its end, or kill it so long after it began.
+    """Start or resume a training; wait for its end, or kill it `kill_after_s` after its beginning.
 
     Raises:
         UserError: the training failed; the message has its last line.

@@ -53,7 +53,7 @@ def calibrate(outputs: Outputs) -> Calibration:
 
     Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
     """
-    confidence, bins, num = outputs.confidence, in_bin(outputs), len(outputs)
+    confidence, bins, num = outputs.confidence, one_hot_bins(outputs), len(outputs)
 
     def ECE(right: Bools) -> float:
         return float(np.abs((confidence - right) @ bins).sum() / num)
@@ -68,7 +68,7 @@ def calibrate(outputs: Outputs) -> Calibration:
     )
 
 
-def in_bin(outputs: Outputs) -> Floats:
+def one_hot_bins(outputs: Outputs) -> Floats:
     """Return (N, bins) one-hot: one bin per tenth of the confidence; exactly 1 is in the last."""
     index = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     return np.asarray(np.eye(NUM_BINS)[index])
@@ -81,7 +81,7 @@ def reliability(outputs: Outputs) -> Floats:
         returns (bins, 5): confidence, number, accuracy and the two ends of its interval.
     """
     rows = []
-    for members in in_bin(outputs).T.astype(bool):
+    for members in one_hot_bins(outputs).T.astype(bool):
         if count := int(members.sum()):
             accuracy = wilson(int(outputs.right[members].sum()), count)
             rows.append([outputs.confidence[members].mean(), count, *accuracy])
@@ -160,7 +160,7 @@ def keep_with_accuracy(curve: Sequence[Sequence[float]], num_images: int, accura
     best = max(points, key=lambda point: point.interval.low)
     needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # by Wilson's interval for n of n
     raise ValueError(
-        f"no threshold has an accuracy whose 95 % interval begins at {accuracy:.1%} or above; even "
-        f"without a mistake, this takes {needed} pictures. Of {num_images} in validation, the "
+        f"no threshold has an accuracy whose 95 % interval begins at {accuracy:.1%} or above: even "
+        f"without a mistake, this takes {needed} pictures; of {num_images} in validation, the "
         f"{best.num_kept} most confident have {best.interval.text('.1%')}"
     )

@@ -20,7 +20,7 @@ from crossent.build import make_data, make_trainer
 from crossent.config import Settings, with_values
 from crossent.evaluation.intervals import Floats
 from crossent.training.console import LN_K_TOLERANCE
-from crossent.training.find_lr import E_of_step, endless_batches
+from crossent.training.find_lr import do_step, endless_batches
 from crossent.training.not_finite import NotFinite
 from crossent.training.trainer import Trainer
 from data.batches import Batch
@@ -141,7 +141,7 @@ def train_steps(
     """Train until the steps or the seconds are used up; yield the number and E of each step."""
     deadline = time.perf_counter() + max_seconds
     for step, batch in enumerate(islice(batches, MAX_STEPS), start=1):
-        yield step, E_of_step(trainer, batch)
+        yield step, do_step(trainer, batch)
         if time.perf_counter() > deadline:
             return
 

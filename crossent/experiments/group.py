@@ -59,7 +59,7 @@ class Group:
         write_text(self.config, to_yaml(settings))
         write_json(self.facts, {"kind": self.kind, "runs": self.variants})
 
-    def keep_config(self, settings: Settings) -> None:
+    def store_config(self, settings: Settings) -> None:
         """Store the settings of a resumed group; raise UserError if they change its result."""
         refused = refused_differences(load_settings(self.config).settings, settings)
         if refused:
@@ -96,7 +96,7 @@ def train_group(settings: Settings, path: Path, is_resumed: bool, num_seeds: int
     line = Console().line
     with RunFolder(path).in_use():
         if is_resumed:
-            group.keep_config(settings)
+            group.store_config(settings)
         else:
             group.create(settings, num_seeds)
         for name, own in group.variants.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 from crossent.errors import UserError
 from crossent.inference.explain import MAX_ROWS, explain, in_words
-from crossent.inference.heatmap import evidence, in_shape
+from crossent.inference.heatmap import evidence, to_shape
 from crossent.inference.paths import validation_files
 from crossent.model_file import Classifier
 from data.decode import inspect
@@ -112,7 +112,7 @@ def answer(classifier: Classifier, path: str | None, label: str | None, language
         return [None, None, f"{printable(name)} cannot be used: {reason}. Please try another one."]
     found = inspect(path, [classifier.preprocessing.image_size, SIDE])
     small, large = found.pixels
-    picture = in_shape(large, found.facts.width, found.facts.height, SIDE)
+    picture = to_shape(large, found.facts.width, found.facts.height, SIDE)
     heat_map = evidence(classifier, small, e.class_names.index(e.label), picture)
     return [dict(zip(e.class_names, e.probs, strict=True)), heat_map, in_words(e, language)]
 

@@ -77,7 +77,7 @@ def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Tensor | None:
     return heat / heat.max().clamp(min=1e-30)
 
 
-def in_shape(pixels: Pixels, width: int, height: int, side: int) -> Image.Image:
+def to_shape(pixels: Pixels, width: int, height: int, side: int) -> Image.Image:
     """Stretch a square picture to the proportions width : height, with `side` the longer side.
 
     The shorter side has at least a quarter as many pixels.

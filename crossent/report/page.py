@@ -1,4 +1,4 @@
-"""Parts of a page that is one file: the jinja2 templates, and thumbnails inside the page."""
+"""Parts of a self-contained page: the jinja2 templates, and thumbnails inside the page."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 from tqdm import tqdm
 
-from crossent.inference.heatmap import in_shape
+from crossent.inference.heatmap import to_shape
 from data.decode import inspect
 
 SIDE = 144  # pixels, the longer side of a thumbnail
@@ -54,7 +54,7 @@ def load_small(path: Path) -> Image.Image:
         UnusableImage: the file is not a picture, or there is none.
     """
     found = inspect(path, [SIDE])
-    return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
+    return to_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
 
 
 def make_thumbnail(picture: Image.Image, caption: str, alt: str = "") -> Thumbnail:

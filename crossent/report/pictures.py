@@ -16,7 +16,7 @@ from crossent.config import Settings
 from crossent.evaluation.scores import Outputs
 from crossent.evaluation.shortcuts import cover_middle, mean_colour
 from crossent.files import write_atomic
-from crossent.inference.heatmap import evidence, in_shape
+from crossent.inference.heatmap import evidence, to_shape
 from crossent.model_file import Classifier
 from crossent.report.page import SIDE, Thumbnail, load_small, make_thumbnail
 from crossent.training.distributed import ALONE
@@ -52,7 +52,7 @@ class Gallery(NamedTuple):
         if self.root is not None:
             with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
                 return load_small(Path(self.root) / self.image_set.names[row])
-        return in_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
+        return to_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
     def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:
         name = printable(self.image_set.names[row])
@@ -89,7 +89,7 @@ class Gallery(NamedTuple):
         images = cover_middle(self.image_set.images[rows], mean_colour(self.image_set))
         labels = [self.classifier.class_names[k] for k in outputs.labels[rows]]
         shown = zip(images, labels, strict=True)
-        return [make_thumbnail(in_shape(pixels, 1, 1, SIDE), label) for pixels, label in shown]
+        return [make_thumbnail(to_shape(pixels, 1, 1, SIDE), label) for pixels, label in shown]
 
     def suspect(self, row: int, mean_loss: float) -> Thumbnail:
         """Return a training picture with its label, the prediction of the model and its mean E."""

@@ -133,7 +133,7 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
 
 
 def suspects(gallery: Gallery, folder: RunFolder) -> dict[str, Any]:
-    """Return the training pictures whose mean E over all epochs is above ln K, a uniform guess.
+    """Return the training pictures whose mean E over all epochs exceeds that of a uniform guess.
 
     Source: the idea of Huang et al. 2019, "O2U-Net: a simple noisy label detection approach".
     """

@@ -1,4 +1,4 @@
-"""Batch normalisation: plain means in its running statistics, and the global batch's statistics.
+"""Batch normalisation: its running statistics, and its statistics over the global batch.
 
 If each process normalised with its own samples, the results would depend on the number of
 processes. torch.nn.SyncBatchNorm does not run on a CPU.

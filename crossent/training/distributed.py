@@ -81,7 +81,7 @@ class Processes:
             dist.broadcast_object_list(box)
         return box[0]
 
-    def note_step(self, step: int) -> None:
+    def record_step(self, step: int) -> None:
         """Store which step this process is at, for `name_the_lost` in the others."""
         if self.store is not None:
             self.store.set(f"step of rank {self.rank}", str(step))

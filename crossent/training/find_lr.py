@@ -32,7 +32,7 @@ def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
     rates = np.geomspace(LOWEST, HIGHEST, NUM_STEPS).tolist()
     for lr, batch in zip(rates, endless_batches(trainer), strict=False):
         try:
-            mean = SMOOTHING * mean + (1 - SMOOTHING) * E_of_step(trainer, batch, lr)
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * do_step(trainer, batch, lr)
         except NotFinite:
             break
         lrs.append(lr)
@@ -72,7 +72,7 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
         yield from trainer.batches.epoch(epoch)
 
 
-def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
+def do_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
     """Train for one step; return E of the batch over all processes, before the weights change."""
     before = trainer.train_totals()
     trainer.train_step(batch, lr)

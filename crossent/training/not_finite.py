@@ -61,10 +61,10 @@ def find_cause(trainer: "Trainer", batch: Batch) -> str:
     layer, losses = run_again(trainer, batch)  # always: the other processes wait for this one in it
     if weight := first_not_finite(dict(trainer.model.named_parameters())):
         return f"The weight {weight} was not finite before the step"
-    if names := names_of_bad(trainer, batch, batch.images.flatten(1)):
+    if names := names_of_not_finite(trainer, batch, batch.images.flatten(1)):
         return f"The pixels of {names} are not finite: look there first"
     where = f"The output of {layer} is the first that is not finite" if layer else ""
-    if names := names_of_bad(trainer, batch, losses[:, None]):
+    if names := names_of_not_finite(trainer, batch, losses[:, None]):
         where = where or "All layers are finite"
         return f"{where}; the loss is not finite for {names}"
     if gradient := first_not_finite(dict(reversed(gradients.items()))):
@@ -90,7 +90,7 @@ def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
     return next(iter(bad), None), losses
 
 
-def names_of_bad(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
+def names_of_not_finite(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
     """Return the names of the pictures whose numbers (B, any) are not all finite."""
     bad = ~torch.isfinite(numbers).all(dim=1)
     if bad.all():

@@ -54,11 +54,11 @@ class Run:
         """Resume from the checkpoint, or start if rank 0 finds none."""
         is_resumed = self.processes.broadcast(self.folder.last.exists())
         if self.processes.is_first:
-            self.note_environment(is_resumed)
+            self.write_environment(is_resumed)
             self.folder.list_unusable(self.unusable)
         self.resume() if is_resumed else self.start()
 
-    def note_environment(self, is_resumed: bool) -> None:
+    def write_environment(self, is_resumed: bool) -> None:
         """Write environment.json; warn of changes since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = current_environment(evaluator.device, evaluator.precision, fingerprint)

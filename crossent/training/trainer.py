@@ -1,4 +1,4 @@
-"""Train: a step, an epoch, a validation; `run.py` adds the log, checkpoints and the best model."""
+"""The trainer: a step, an epoch, a validation; `run.py` adds log, checkpoints and best model."""
 
 import math
 import time
@@ -84,7 +84,7 @@ class Trainer:
     is_pretrained: bool = False  # whether the model started from the weights of another one
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     progress: Progress = field(default_factory=Progress)
-    answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
+    answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last `validate`
     losses: Tensor = field(init=False)  # (2, N) per picture: the sum of its losses, their number
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
 
@@ -122,7 +122,7 @@ class Trainer:
         learning = (p for group in self.optimizer.param_groups for p in group["params"])
         loss, gradients = loss.detach(), [p.grad for p in learning if p.grad is not None]
         if self.processes.size > 1:
-            self.processes.note_step(self.step)
+            self.processes.record_step(self.step)
             self.processes.add_all([*gradients, loss])
         norm = torch.nn.utils.get_total_norm(gradients)
         if not torch.isfinite(loss + norm):
@@ -133,7 +133,7 @@ class Trainer:
             self.average.update(self.model, self.step)
         self.uncounted.append((self.own_ids(batch), logits.detach(), batch.target))
         if len(self.uncounted) * logits.numel() >= MAX_UNCOUNTED:
-            self.count_answers()
+            self.count_steps()
 
     def share_of(self, batch: Batch) -> Tensor | float:
         """Return the total weight of this process's samples, as a share of the whole batch's."""
@@ -147,14 +147,14 @@ class Trainer:
         part = self.processes.part_of(len(batch.sample_ids))
         return batch.sample_ids[part.start : part.stop]
 
-    def count_answers(self) -> None:
+    def count_steps(self) -> None:
         """Add the last steps to the totals, and to the losses per picture with unmixed labels."""
         if not self.uncounted:
             return
         ids, logits, targets = zip(*self.uncounted, strict=True)
         self.uncounted.clear()
         own, z = np.concatenate(ids), torch.cat(logits).cpu().double()  # Apple's mps has no double
-        self.progress.train.add(*sum_answers(z, torch.cat(targets).cpu()), len(own))
+        self.progress.train.add(*sum_E_and_correct(z, torch.cat(targets).cpu()), len(own))
         labels = torch.from_numpy(self.batches.image_set.labels[own])
         losses = in_grains(cross_entropy(z, labels, reduction="none"))
         both = torch.stack([losses, torch.ones_like(losses)])
@@ -162,7 +162,7 @@ class Trainer:
 
     def train_totals(self) -> Totals:
         """Return the sums of the current epoch over all processes."""
-        self.count_answers()
+        self.count_steps()
         return Totals(*self.processes.add_numbers(self.progress.train.numbers()))
 
     def train_epoch(self) -> Iterator[None]:
@@ -203,7 +203,7 @@ class Trainer:
         return record
 
 
-def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
+def sum_E_and_correct(logits: Tensor, target: Tensor) -> tuple[float, float]:
     """Return the sum of E, without smoothing and weights, and the number of correct predictions.
 
     With mixup the target (B, K) is soft: a prediction of class k counts as t_k.
