@@ -25,7 +25,7 @@ from data.images import Data
 
 @dataclass(frozen=True)
 class Caller:
-    """What the calling program passes to each run that it trains.
+    """Options that the calling program passes to each run that it trains.
 
     Args:
         resume_command: the command to print after an interruption.

@@ -117,7 +117,7 @@ def test_a_damaged_model_is_refused_by_name(smoke_run, tmp_path, name):
 def test_lines_of_the_log_that_are_missing_are_noticed(stopped):
     stopped.metrics.write_text("")
     said = the_line(stopped.path.parent, "--resume", stopped.path)
-    assert f"{stopped.metrics} has 0 whole lines" in said
+    assert f"{stopped.metrics} has 0 complete lines" in said
 
 
 @pytest.mark.parametrize(

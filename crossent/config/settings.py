@@ -176,7 +176,7 @@ class ScheduleSettings(Section):
 
 
 class TrainSettings(Section):
-    """How long to train, in what batches, on what device."""
+    """The length of the training, its batches and its device."""
 
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
     ema: Positive | None = setting(0.3, "half-life in the weight average, epochs; null: off")

@@ -26,7 +26,7 @@ SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for secti
 
 
 class SweepSettings(Section):
-    """How to search a space."""
+    """The strategy and the length of a sweep."""
 
     strategy: Literal["grid", "random", "tpe"] = setting("tpe", "tpe: near the best trials so far")
     trials: int | None = setting(None, "null: all of a grid, else 20", ge=1, le=100_000)

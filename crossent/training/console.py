@@ -88,7 +88,7 @@ def short(E: float) -> str:
 
 
 class EventLog:
-    """RUN/tensorboard: the numbers of metrics.jsonl, with epochs as TensorBoard's steps."""
+    """The log for TensorBoard: the numbers of metrics.jsonl, with epochs as steps."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

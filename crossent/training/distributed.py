@@ -22,7 +22,7 @@ ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")
 
 
 class WorkerLost(RuntimeError):
-    """Another process did not answer in time, or has ended."""
+    """The loss of another process, which did not answer in time or has ended."""
 
 
 def add_up(tensor: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ MAX_NAMES = 5  # pictures
 
 
 class NotFinite(ArithmeticError):
-    """A number is infinite or NaN; the message says where, why and what to try."""
+    """An infinite number or a NaN in training; the message says where, why and what to try."""
 
 
 def explain_step(

@@ -12,7 +12,7 @@ from crossent.loss import CrossEntropyLoss, cross_entropy
 
 
 class TrainingLoss(CrossEntropyLoss):
-    """sum_n w_n E_n / sum_n w_n over a batch, with w_n the class weight of the label of sample n.
+    """The mean sum_n w_n E_n / sum_n w_n over a batch, with w_n the class weight of sample n.
 
     torch's class weights also multiply the uniform part of a smoothed label, so that with very
     unequal weights a wrong class has the smallest loss. Here each E_n has its minimum at its label,

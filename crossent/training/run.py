@@ -23,7 +23,7 @@ from data.images import Unusable
 
 
 class Pruned(Exception):
-    """Raised by `Run.watch` to end a run."""
+    """The early end of a run, which `Run.watch` raises."""
 
 
 @dataclass

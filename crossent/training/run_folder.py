@@ -115,8 +115,8 @@ class RunFolder:
         records = self.records()
         if len(records) < count:
             raise UserError(
-                f"{self.metrics} has {len(records)} whole lines, but {self.last} needs {count}; "
-                "restore the file that belongs to it"
+                f"{self.metrics} has {len(records)} complete lines, but {self.last} needs {count}; "
+                "restore the metrics.jsonl that belongs to this checkpoint"
             )
         write_text(self.metrics, "".join(json.dumps(r) + "\n" for r in records[:count]))
 

@@ -50,7 +50,7 @@ class Stopwatch:
 
 @dataclass
 class Progress:
-    """How far a run has come: what a checkpoint contains besides tensors and generators."""
+    """The progress of a run: what a checkpoint contains besides tensors and generators."""
 
     epoch: int = 0  # finished epochs
     batch: int = 0  # finished steps of the current epoch
