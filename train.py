@@ -1,6 +1,6 @@
 """Train an image classifier: python train.py [-c CONFIG.yaml] [section.key=value ...]
 
-Without arguments it trains configs/default.yaml on drawings that it makes itself.
+Without arguments, the program trains with configs/default.yaml, on drawings that it generates.
 `--print-config` shows every setting, its value and its origin.
 """
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:  # torch takes seconds to import, --help does not need it
     from crossent.training.distributed import Processes
 
 
-def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
-    text = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python train.py", description=__doc__, formatter_class=text)
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python train.py", description=__doc__, formatter_class=raw)
     add = parser.add_argument
-    add("-c", "--config", metavar="CONFIG.yaml", type=Path, help="settings to start from")
+    add("-c", "--config", metavar="CONFIG.yaml", type=Path, help="the config file")
     add("overrides", nargs="*", metavar="section.key=value", help="settings to change")
     add("--seeds", metavar="N", type=int, help="train N times, with seed, seed + 1, ...")
     add("--print-config", action="store_true", help="print all settings, then stop")
-    add("--dry-run", action="store_true", help="do one step, keep nothing")
+    add("--dry-run", action="store_true", help="train for one step, keep nothing")
     add("--find-lr", action="store_true", help="try learning rates, draw lr-finder.png")
-    add("--preview", action="store_true", help="draw a batch in preview.png")
+    add("--preview", action="store_true", help="draw the first batch: preview.png")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--out", metavar="RUN", type=Path, help="folder of the new run")
     add("--resume", metavar="RUN", type=Path, help="continue a run or a group of runs")
-    # intermixed: a setting may come after --out RUN
-    args, unknown = parser.parse_known_intermixed_args(words)
+    # intermixed, so that a setting may follow an option such as --out RUN
+    args, unknown = parser.parse_known_intermixed_args(argv)
     for word in args.overrides:
         if "=" not in word and word.endswith((".yaml", ".yml")):
             raise UserError(f"{word} is not a setting; did you mean -c {word}?")
@@ -50,8 +50,8 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def main(words: Sequence[str]) -> int:
-    args = parse_arguments(words)
+def main(argv: Sequence[str]) -> int:
+    args = parse_arguments(argv)
     from crossent.config import load_settings, render
     from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
@@ -74,10 +74,10 @@ def main(words: Sequence[str]) -> int:
         if args.dry_run or args.find_lr:
             try_out(settings, processes, args.find_lr)
             return EXIT_DONE
-        path, is_old = run_path(args)
+        path, is_resumed = run_path(args)
         if not is_group:
-            return train(settings, path, is_old, processes)
-        status = train_group(settings, path, is_old, args.seeds)
+            return train(settings, path, is_resumed, processes)
+        status = train_group(settings, path, is_resumed, args.seeds)
         if status == EXIT_DONE:
             from crossent.report.charts import draw_curves  # imports matplotlib
 
@@ -103,7 +103,7 @@ def config_of(args: argparse.Namespace) -> "Path | Settings | None":
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
-    """Return the folder of the run, and whether to resume the run in it.
+    """Return the run folder, and whether to resume the run in it.
 
     If a process is killed, torchrun restarts all processes; they resume from the last checkpoint.
     """
@@ -118,15 +118,15 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
     return args.out, restarted and (args.out / "config.yaml").exists()
 
 
-def train(settings: "Settings", path: Path, is_old: bool, processes: "Processes") -> int:
-    """Train a run, then draw its curve and write its report; return the exit status."""
+def train(settings: "Settings", path: Path, is_resumed: bool, processes: "Processes") -> int:
+    """Train one run, then draw its curve and write its report; return the exit status."""
     from crossent.report.charts import draw_curve
     from crossent.report.report import write_report
     from crossent.train_run import Caller, train_run
     from crossent.training.signals import Interrupted
 
     caller = Caller(f"python train.py --resume {path}")
-    outcome = train_run(settings, path, is_old, caller, processes)
+    outcome = train_run(settings, path, is_resumed, caller, processes)
     status, run = outcome.status, outcome.run
     if run is not None and processes.is_first:
         try:
@@ -139,7 +139,7 @@ def train(settings: "Settings", path: Path, is_old: bool, processes: "Processes"
             print(f"{stop}: the run is saved; write its report: python -m crossent report {path}")
             status = stop.exit_status
     if run is not None:
-        processes.wait_for_all("finished")  # closing a connection early aborts the others
+        processes.wait_for_all("finished")  # ending early would abort the other processes
     return status
 
 

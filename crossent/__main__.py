@@ -1,6 +1,6 @@
 """python -m crossent COMMAND: everything except training, which train.py does.
 
-Each command is a function. Its docstring is its help; heavy imports are inside the function.
+Each command is a function, whose docstring is the help text. Heavy imports are inside functions.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def argument(*names: str, **options: Any) -> Argument:
 
 
 def command(*arguments: Argument) -> Callable[[Function], Function]:
-    """Register a function as a command: it takes `arguments` by name, and may return a status."""
+    """Register a function as a command: it takes `arguments` by name, may return an exit status."""
 
     def register(function: Function) -> Function:
         name = function.__name__.replace("_", "-")
@@ -45,10 +45,8 @@ def command(*arguments: Argument) -> Callable[[Function], Function]:
 
 
 RUN = argument("run", type=Path, metavar="RUN", help="a run folder, or its model file")
-CONFIG = argument(
-    "-c", "--config", type=Path, metavar="CONFIG.yaml", help="settings of the training"
-)
-OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value", help="other settings")
+CONFIG = argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="the config file")
+OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
 DATA = argument("--data", metavar="DIR", help="measure on DIR/CLASS/*.jpg instead")
 JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
 DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
@@ -72,7 +70,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
     pictures = data_to_evaluate(classifier, data, overrides)
     findings = examine(classifier, pictures.val)
     names, unusable = classifier.class_names, [asdict(file) for file in pictures.unusable]
-    warnings = pictures.warnings if data else []  # training has printed those of the run
+    warnings = pictures.warnings if data else []  # training already printed the run's own
     if data and classifier.trained_on is None:
         warnings.append("this old model file does not say which pictures it was trained on")
     facts = findings.to_dict(names) | {"unusable": unusable, "warnings": warnings}
@@ -84,7 +82,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
     DATA, JSON, DEVICE,
 )  # fmt: skip
 def compare(words: list[str], data: str | None, as_json: bool, device: str) -> None:
-    """compare runs: which is better, and whether the difference can be chance"""
+    """compare runs: which is better, and whether the difference may be due to chance"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
@@ -95,10 +93,10 @@ def compare(words: list[str], data: str | None, as_json: bool, device: str) -> N
 
 
 @command(
-    argument("-c", "--config", type=Path, metavar="SWEEP.yaml", help="what to try"),
+    argument("-c", "--config", type=Path, metavar="SWEEP.yaml", help="the settings to try"),
     argument("--resume", metavar="FOLDER", type=Path, help="continue a sweep"),
     OVERRIDES,
-    argument("--out", metavar="FOLDER", type=Path, help="folder of the sweep to make"),
+    argument("--out", metavar="FOLDER", type=Path, help="folder of the new sweep"),
 )
 def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | None) -> int:
     """try settings in many runs, and show which are better"""
@@ -111,7 +109,7 @@ def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | N
 
 @command(RUN, OVERRIDES, DEVICE)
 def report(run: Path, overrides: list[str], device: str) -> None:
-    """write report.html of a run: everything about it on one page"""
+    """write report.html of a run: all its results on one page"""
     from crossent.device import choose_device
     from crossent.report.report import write_report
     from crossent.training.run_folder import RunFolder
@@ -127,7 +125,7 @@ def report(run: Path, overrides: list[str], device: str) -> None:
     argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
-    argument("--accuracy", type=float, metavar="A", help='"not sure" where accuracy is below A'),
+    argument("--accuracy", type=float, metavar="A", help='say "not sure" to reach accuracy A'),
     DEVICE,
 )  # fmt: skip
 def predict(
@@ -179,7 +177,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
         try:
             found["training_s"] = training_seconds(settings)
         except UserError as error:
-            found["repairs"] = found["repairs"] or [str(error)]  # of the settings
+            found["repairs"] = found["repairs"] or [str(error)]  # mistakes in the settings
     print(to_json(found, indent=2) if as_json else page(found))
     if html:
         from crossent.report.doctor import write_page
@@ -236,9 +234,9 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
     num_images, difference = export(classifier, path, data, opset)
     print(
-        f"{path}: compared with predict on {num_images} pictures: the same class on all, "
-        f"probabilities differ by {difference:.1e} at most; "
-        f"it needs onnxruntime {ONNXRUNTIME[opset]} or later"
+        f"{path} is written; compared with predict on {num_images} pictures: the same class on "
+        f"all, probabilities differ by {difference:.1e} at most; "
+        f"the file needs onnxruntime {ONNXRUNTIME[opset]} or later"
     )
 
 
@@ -269,16 +267,16 @@ def explain(
     print(in_words(explanation, language))
 
 
-def main(words: Sequence[str]) -> int:
-    name, *words = words or ["--help"]
+def main(argv: Sequence[str]) -> int:
+    name, *arguments = argv or ["--help"]
     if name not in COMMANDS:
         parser = argparse.ArgumentParser(PROGRAM, description=(__doc__ or "").partition("\n")[0])
         commands = parser.add_subparsers(metavar="COMMAND", required=True)
-        for known, its in COMMANDS.items():
-            commands.add_parser(known, help=its.description)
+        for known, its_parser in COMMANDS.items():
+            commands.add_parser(known, help=its_parser.description)
         parser.parse_args([name])  # exits, with the list or an error
-    # intermixed: options may come between arguments: explain RUN --label fox IMAGE
-    args = vars(COMMANDS[name].parse_intermixed_args(words))
+    # intermixed, so that options may stand between arguments: explain RUN --label fox IMAGE
+    args = vars(COMMANDS[name].parse_intermixed_args(arguments))
     return args.pop("function")(**args) or EXIT_DONE
 
 

@@ -1,4 +1,4 @@
-"""Build the parts of a run from its settings; the parts themselves take plain arguments only."""
+"""Build the parts of a run from its settings; the parts themselves take only plain arguments."""
 
 import os
 from base64 import b64encode
@@ -84,7 +84,7 @@ def make_trainer(
     load_weights: bool = True,
     stopwatch: Stopwatch | None = None,
 ) -> Trainer:
-    """Return a trainer at the beginning of a run.
+    """Return a trainer before its first step.
 
     Args:
         load_weights: whether to read `model.weights`; rank 0 decides. False when a run is resumed.
@@ -93,9 +93,9 @@ def make_trainer(
     set_up(train.threads)
     device = choose_device(train.device)
     precision = choose_precision(train.precision, device)
-    torch.manual_seed(settings.seed)  # the first weights: the same in all processes
+    torch.manual_seed(settings.seed)  # the same initial weights in all processes
     model = make_model(settings, len(data.class_names))
-    if processes.send(load_weights) and settings.model.weights is not None:
+    if processes.broadcast(load_weights) and settings.model.weights is not None:
         load_body(model, read_pretrained(settings.model.weights, settings.model.name))
     model = prepare(model, device)
     if processes.size > 1:
@@ -123,7 +123,7 @@ def make_trainer(
 
 
 def make_data(settings: Settings) -> Data:
-    """Load the pictures for training, which are larger, and for validation, with warnings."""
+    """Load the training pictures (see `size_to_train`) and validation pictures, with warnings."""
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
     train_size, share, workers = size_to_train(size), data.val_fraction, data.workers
     if data.source == "drawings":
@@ -142,7 +142,7 @@ def make_data(settings: Settings) -> Data:
 
 
 def preprocessing_of(settings: Settings) -> Preprocessing:
-    """Return the preprocessing in the settings; null means that of a model from scratch."""
+    """Return the preprocessing in the settings; null stands for the default without weights."""
     data, default = settings.data, Preprocessing(64)
     return Preprocessing(
         data.image_size or default.image_size, data.mean or default.mean, data.std or default.std
@@ -181,7 +181,7 @@ def model_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def make_model(settings: Settings, num_classes: int) -> nn.Module:
-    """Return the untrained model; with `train.freeze` only its head can learn.
+    """Return the untrained model; with `train.freeze`, training changes only its head.
 
     Raises:
         UserError: there is no such model, or it cannot take pictures of this size.
@@ -192,7 +192,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
     except ValueError as error:
         raise UserError(f"model.name: {error}") from None
     try:
-        with torch.no_grad():  # one black picture; in `eval` no layer changes its state
+        with torch.no_grad():  # one picture of zeros; in `eval` mode no layer changes its state
             model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
@@ -206,7 +206,7 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
 
 
 def class_weights(settings: Settings, data: Data) -> Tensor | None:
-    """Return the weights of the classes, (K,), or None; with `balanced` all count equally."""
+    """Return class weights (K,), or None; `balanced` gives each class the same total weight."""
     setting, num_classes = settings.loss.class_weights, len(data.class_names)
     if setting == "none":
         return None
@@ -222,7 +222,7 @@ def class_weights(settings: Settings, data: Data) -> Tensor | None:
 
 
 def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
-    """Return SGD with `optim.body_lr` for the body; frozen parameters are left out.
+    """Return SGD for the parameters that are not frozen; the body has the rate lr x body_lr.
 
     Weight decay acts on matrices and kernels, not on biases and scales.
     """
@@ -236,7 +236,7 @@ def make_optimizer(settings: Settings, model: nn.Module) -> SGD:
             groups.setdefault((decay, share), group)["params"].append(parameter)
     return SGD(
         list(groups.values()),
-        lr=optim.lr,  # until Trainer.train_step sets that of the schedule
+        lr=optim.lr,  # the peak; Trainer.train_step sets the rate of each step
         momentum=optim.momentum,
         nesterov=optim.nesterov and optim.momentum > 0,
         foreach=True,  # fused=True would misread momentum whose memory layout differs
@@ -253,7 +253,7 @@ def data_to_evaluate(
 
     Raises:
         UserError: the pictures of the run have changed or moved; or the other folder has a class
-            that the model does not know, or no pictures.
+            that the model does not have, or no pictures.
     """
     old = settings_from_dict(classifier.header["settings"], "the model")
     settings = with_moved_pictures(old, overrides)
@@ -262,17 +262,17 @@ def data_to_evaluate(
         decoding = Decoding(data.cache, data.cache_dir, data.workers)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
-    place = data.labels or data.root or ""
-    if data.source == "folder" and not os.path.exists(place):
+    path = data.labels or data.root or ""
+    if data.source == "folder" and not os.path.exists(path):
         where = "data.root=FOLDER" if data.labels is None else "data.labels=FILE"
         raise UserError(
-            f"{place}: the pictures of the run are gone; if they have moved, add {where}"
+            f"{path}: the pictures of the run are gone; if they have moved, add {where}"
         )
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
-            "the pictures have changed since this model was trained: "
-            "name a folder of other pictures with --data"
+            "the pictures have changed since this model was trained; "
+            "to measure on other pictures, add --data DIR"
         )
     return found
 
@@ -281,5 +281,5 @@ def with_moved_pictures(old: Settings, overrides: Sequence[str]) -> Settings:
     """Return the settings of a run, with overrides that do not change its result."""
     settings = load_settings(old, overrides).settings
     if refused := refused_differences(old, settings):
-        raise UserError(f"these settings would change the pictures: {'; '.join(refused)}")
+        raise UserError(f"these settings cannot be changed here: {'; '.join(refused)}")
     return settings

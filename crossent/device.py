@@ -47,7 +47,7 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context of a forward pass, which with bf16 computes safe operations in bf16."""
+    """Return the context of a forward pass; with bf16, operations that tolerate it use bf16."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
@@ -88,7 +88,7 @@ def generator_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_generators(states: dict[str, Tensor], device: torch.device) -> None:
-    """Restore the states of the generators, except those of a device that is not in use now."""
+    """Restore the states of the generators, except that of a device that is not in use now."""
     for name, state in states.items():
         state = state.clone()  # torch reads from the start of the storage, not of the row
         if name == "cpu":

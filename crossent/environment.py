@@ -34,7 +34,7 @@ def current_environment(
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return one line per change that may change the last bits of a sum: "threads: 2 -> 4"."""
+    """Return one line per difference that may change the last bits of a sum: "threads: 2 -> 4"."""
     before, now = (
         {key: e[key] for key in KEYS if key in e} | e.get("packages", {}) for e in (old, new)
     )
@@ -43,7 +43,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def git_revision() -> str | None:
-    """Return the commit of this program, with "+changes" if files differ; None without git."""
+    """Return the commit of this program, with "+changes" if files differ; None if there is none."""
     words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
     root = Path(__file__).resolve().parents[1]
     try:

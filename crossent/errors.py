@@ -1,4 +1,4 @@
-"""Exit statuses, the error for a user's mistake, and the end of a command."""
+"""Exit statuses, the error for a user's mistake, and the function that runs a command."""
 
 import io
 import os
@@ -18,9 +18,9 @@ UserError = DataError
 
 def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Call `main` and return the exit status; print the user's mistake as one sentence."""
-    # Set this before torch is imported. Its threads then wait actively for some 0.1 ms before they
+    # Set this before torch is imported. Its OpenMP threads then spin for some 0.1 ms before they
     # sleep, longer than most pauses between two operations of a step. Sleeping at once makes a step
-    # a fifth slower; waiting for ever, the default, takes the cores from other processes.
+    # a fifth slower; the default, 30 times as many spins, takes the cores from other processes.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not show Japanese
@@ -31,7 +31,7 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER
     except BrokenPipeError:
-        leave_reader()
+        discard_output()
         return EXIT_DONE
     except OSError as error:
         if not error.filename:  # a mistake in the program
@@ -43,6 +43,6 @@ def run_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
         return EXIT_CTRL_C
 
 
-def leave_reader() -> None:
+def discard_output() -> None:
     """Discard further output, because the reader of a pipe, such as head, has ended."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

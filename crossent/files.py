@@ -13,7 +13,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     leaves the old file or the new one.
 
     Raises:
-        OSError: the disk is full, the folder is missing, ...; it names `path`.
+        OSError: the disk is full, the folder is missing, ...; the error names `path`.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:

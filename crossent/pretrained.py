@@ -20,7 +20,7 @@ FOLLOWED = ("data.image_size", "data.mean", "data.std", "model.name", "model.wid
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights by name, and the values of `FOLLOWED` that they need."""
+    """Weights by name, and those of the settings `FOLLOWED` that they need."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -28,7 +28,7 @@ class PretrainedWeights:
 
 
 def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
-    """Read what `model.weights` names.
+    """Read the weights that `model.weights` names.
 
     Args:
         weights: DEFAULT for the weights that the authors of the model publish; a run folder or its
@@ -84,9 +84,9 @@ def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
 
 
 def follow_weights(settings: Settings, kept: Collection[str] = FIELDS) -> Settings:
-    """Take settings of `FOLLOWED` that are null, or not in `kept`, from `model.weights`.
+    """Set the settings of `FOLLOWED` that are null, or not in `kept`, to what the weights need.
 
-    The settings are then complete: a resumed run does not need the file of the weights.
+    Without weights, null becomes the default. A resumed run does not need the file of the weights.
     """
     values, weights = flat_values(settings), settings.model.weights
     names = [n for n in FOLLOWED if values[n] is None or (weights and n not in kept)]

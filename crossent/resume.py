@@ -5,9 +5,9 @@ from crossent.errors import UserError
 from crossent.training.checkpoint import read_checkpoint
 from crossent.training.run_folder import RunFolder
 
-# These do not change the result: another path to the same pictures (their fingerprint is checked),
-# how often to save, and the machine, which changes only the last bits.
-FREE = {
+# Settings that do not change the result: the path of the same pictures (their fingerprint is
+# checked), how often to save, and the machine, which changes only the last bits.
+MAY_DIFFER = {
     "data.root", "data.labels", "data.workers", "data.cache", "data.cache_dir", "data.on_bad",
     "train.checkpoint_every", "train.device", "train.threads", "train.timeout_s",
 }  # fmt: skip
@@ -42,6 +42,6 @@ def refused_differences(old: Settings, new: Settings) -> list[str]:
         name = line.partition(":")[0]
         if name == "train.epochs" and new.train.epochs < old.train.epochs:
             refused.append(f"{line} (it may only be raised)")
-        elif name not in {"train.epochs", *FREE}:
+        elif name not in {"train.epochs", *MAY_DIFFER}:
             refused.append(line)
     return refused

@@ -99,7 +99,7 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raise UserError if a number is infinite or NaN."""
     name = first_not_finite(tensors)
     if name:
-        raise UserError(f"{path} cannot be used: {name} holds numbers that are not finite")
+        raise UserError(f"{path} cannot be used: {name} contains numbers that are not finite")
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:

@@ -1,4 +1,4 @@
-"""Train one run: in a new folder, or from its last checkpoint."""
+"""Train one run, new or from its last checkpoint; or try one step or learning rates."""
 
 import sys
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from crossent.files import write_text
 from crossent.resume import is_finished
 from crossent.training.console import Console
 from crossent.training.distributed import ALONE, Processes, WorkerLost
-from crossent.training.find_lr import E_of_step, draw_rates, find_lr, suggest_lr
+from crossent.training.find_lr import do_step, draw_rates, find_lr, suggest_lr
 from crossent.training.not_finite import NotFinite
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
@@ -25,16 +25,16 @@ from data.images import Data
 
 @dataclass(frozen=True)
 class Caller:
-    """Options of the program that trains one or several runs.
+    """Options that the calling program passes to each run that it trains.
 
     Args:
-        go_on: the command that resumes after an interruption.
-        stop: shared by all runs, so that no signal between two of them is lost.
+        resume_command: the command to print after an interruption.
+        stop: shared by all runs, so that no signal between two runs is lost.
         watch: see `Run`.
         silent: print nothing.
     """
 
-    go_on: str
+    resume_command: str
     stop: StopRequest = field(default_factory=StopRequest)
     watch: Callable[[dict[str, Any]], None] | None = None
     silent: bool = False
@@ -42,7 +42,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The exit status of a training and, if it was completed now, the run and its data."""
+    """The exit status of a training and, if this call completed it, the run and its data."""
 
     status: int
     run: Run | None = None
@@ -50,12 +50,12 @@ class Outcome:
 
 
 def train_run(
-    settings: Settings, path: Path, is_old: bool, caller: Caller, processes: Processes = ALONE
+    settings: Settings, path: Path, is_resumed: bool, caller: Caller, processes: Processes = ALONE
 ) -> Outcome:
-    """Train to the last epoch; if that fails, print why.
+    """Train to the last epoch; if training stops early, print why.
 
     Args:
-        is_old: whether to resume the run in the folder; rank 0 decides.
+        is_resumed: whether to resume the run in the folder; rank 0 decides.
 
     Raises:
         UserError: the settings, the pictures or the folder cannot be used.
@@ -66,14 +66,16 @@ def train_run(
     with folder.in_use() if processes.is_first else nullcontext():
         try:
             with processes.name_the_lost():
-                is_old = processes.send(is_old)
+                is_resumed = processes.broadcast(is_resumed)
                 stop = caller.stop.install()
-                if is_old and processes.send(processes.is_first and is_finished(folder, settings)):
+                if is_resumed and processes.broadcast(
+                    processes.is_first and is_finished(folder, settings)
+                ):
                     num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
                     console.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
                     return Outcome(EXIT_DONE)
                 config = to_yaml(settings)
-                if processes.is_first and not is_old:
+                if processes.is_first and not is_resumed:
                     folder.create(config)
                 with stop.raising():
                     run, data = begin(settings, folder, processes, caller, console)
@@ -83,7 +85,7 @@ def train_run(
         except Interrupted as interrupted:
             is_saved = folder.last.exists()
             what = f"saved in {folder.last}" if is_saved else "there is nothing to save yet"
-            console.line(f"{interrupted}: {what}; resume with: {caller.go_on}")
+            console.line(f"{interrupted}: {what}; resume with: {caller.resume_command}")
             return Outcome(interrupted.exit_status)
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -94,9 +96,9 @@ def train_run(
 def begin(
     settings: Settings, folder: RunFolder, processes: Processes, caller: Caller, console: Console
 ) -> tuple[Run, Data]:
-    """Prepare everything before the first step; a signal interrupts this, since nothing is lost."""
+    """Prepare everything before the first step; a signal ends this at once, as nothing is lost."""
     stopwatch = Stopwatch()
-    data = make_data(settings)  # the cache has a lock: only one process decodes
+    data = make_data(settings)  # the cache has a lock, so that only one process decodes
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
     stopwatch("decode")
@@ -111,8 +113,8 @@ def begin(
 
 
 def check_same_pictures(data: Data, processes: Processes) -> None:
-    """Raise UserError on all processes if one has other pictures than rank 0."""
-    differs = processes.send(data.fingerprint) != data.fingerprint
+    """Raise UserError on all processes if the pictures of one differ from those of rank 0."""
+    differs = processes.broadcast(data.fingerprint) != data.fingerprint
     if any(processes.add_numbers([float(differs)])):
         raise UserError(
             "the processes have different pictures: all need the same files in data.root"
@@ -120,12 +122,12 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
 
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
-    """Do one step, which shows mistakes before a long run; or suggest a learning rate."""
+    """Train for one step, to find mistakes before a long run; or suggest a learning rate."""
     data = make_data(settings)
     Console(silent=not processes.is_first).data(data)
     trainer = make_trainer(settings, data, processes)
     if not wants_lr:
-        E = E_of_step(trainer, next(trainer.batches.epoch(0)))
+        E = do_step(trainer, next(trainer.batches.epoch(0)))
         if processes.is_first:
             print(f"one step done: E = {E:.4f}; nothing was kept")
         return
@@ -138,6 +140,6 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
 
 
 def training_seconds(settings: Settings) -> float:
-    """Estimate how long all epochs take, from a few steps and a validation."""
+    """Estimate how many seconds all epochs take, from a few steps and a validation."""
     trainer = make_trainer(settings, make_data(settings), load_weights=False)
     return settings.train.epochs * seconds_per_epoch(trainer)

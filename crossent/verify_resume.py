@@ -1,7 +1,7 @@
 """Test with the user's config that a killed and resumed run gives the same bytes.
 
 One training runs without interruption. A second one is killed at random moments and resumed each
-time. At the end both are compared.
+time. Both results are compared.
 """
 
 import random
@@ -40,42 +40,42 @@ def verify_resume(config: Path | None, overrides: Sequence[str], num_kills: int)
         raise UserError(f"--kills {num_kills}: expected 1 or more")
     if settings.data.folds is not None and settings.data.fold is None:
         raise UserError("verify-resume takes one run: choose a fold, such as data.fold=1")
-    words = [*(["-c", str(config)] if config else []), *overrides]
+    arguments = [*(["-c", str(config)] if config else []), *overrides]
     with tempfile.TemporaryDirectory(prefix="crossent-verify-") as temporary:
         straight, killed = (RunFolder(Path(temporary, name)) for name in ("straight", "killed"))
-        train(words, straight)
+        train(arguments, straight)
         training_s = straight.last.stat().st_mtime - began(straight)
         print(f"uninterrupted: {training_s:.1f} s", flush=True)
         for number in range(1, num_kills + 1):
             delay_s = random.uniform(0, training_s / num_kills)  # the sum is below training_s
-            train(words, killed, delay_s)
+            train(arguments, killed, delay_s)
             epochs = sum(record["kind"] == "epoch" for record in killed.records())
             what = f"{delay_s:.2f} s after the start; {epochs} epochs are done"
             print(f"kill {number} of {num_kills}: {what}", flush=True)
-        train(words, killed)
+        train(arguments, killed)
         difference = first_difference(straight, killed)
     print(f"FAIL: {difference}" if difference else "PASS: the same tensors, the same lines")
     return EXIT_DIFFERENT if difference else EXIT_DONE
 
 
-def train(words: Sequence[str], folder: RunFolder, kill_after_s: float | None = None) -> None:
-    """Start or resume a training; wait for its end, or kill it.
+def train(arguments: Sequence[str], folder: RunFolder, kill_after_s: float | None = None) -> None:
+    """Start or resume a training; wait for its end, or kill it `kill_after_s` after its beginning.
 
     Raises:
         UserError: the training failed; the message has its last line.
     """
     begun, error = began(folder), ""
-    words = ["--resume"] if folder.config.exists() else [*words, "--out"]
+    arguments = ["--resume"] if folder.config.exists() else [*arguments, "--out"]
     with subprocess.Popen(
-        [sys.executable, TRAIN, *words, folder.path],
+        [sys.executable, TRAIN, *arguments, folder.path],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
             while kill_after_s and process.poll() is None and began(folder) == begun:
-                time.sleep(POLL_S)  # it imports and decodes
+                time.sleep(POLL_S)  # until it has imported and decoded
             _, error = process.communicate(timeout=kill_after_s)
         except subprocess.TimeoutExpired:
-            pass  # it is time to kill it
+            pass  # kill the training now
         finally:
             process.kill()  # also if this process is interrupted
     if process.returncode not in (EXIT_DONE, -SIGKILL if kill_after_s else EXIT_DONE):
@@ -101,5 +101,5 @@ def first_difference(first: RunFolder, second: RunFolder) -> str | None:
 
 
 def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl without what depends on the clock."""
+    """Return the lines of metrics.jsonl without the values that depend on the clock."""
     return [{k: v for k, v in line.items() if k not in TIMES} for line in records]

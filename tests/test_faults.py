@@ -79,8 +79,8 @@ DAMAGES = {
     "other kind": (("kind", "other"), "is not a checkpoint but a file of kind 'other'"),
     "lacks a weight": ((HEAD, None), "another model: head.weight is missing in the file"),
     "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) in the file and (3,) in"),
-    "NaN weight": ((HEAD, float("nan")), f"{HEAD} holds numbers that are not finite"),
-    "infinite momentum": ((MOMENTUM, float("inf")), f"{MOMENTUM} holds numbers that are not"),
+    "NaN weight": ((HEAD, float("nan")), f"{HEAD} contains numbers that are not finite"),
+    "infinite momentum": ((MOMENTUM, float("inf")), f"{MOMENTUM} contains numbers that are not"),
     "classes": (
         ("class_names", ["dog", "no", "wolf"]),
         "other classes (['dog', 'no', 'wolf'], now",
@@ -89,7 +89,7 @@ DAMAGES = {
 }
 MODEL_DAMAGES = {
     "a checkpoint": (("kind", "checkpoint"), "is not a model file but one of kind 'checkpoint'"),
-    "NaN weight": (("head.bias", float("nan")), "head.bias holds numbers that are not"),
+    "NaN weight": (("head.bias", float("nan")), "head.bias contains numbers that are not"),
     "classes": (("class_names", ["dog", "fox"]), "head.weight is (3, 64) in the file and (2, 64)"),
 }
 
@@ -117,7 +117,7 @@ def test_a_damaged_model_is_refused_by_name(smoke_run, tmp_path, name):
 def test_lines_of_the_log_that_are_missing_are_noticed(stopped):
     stopped.metrics.write_text("")
     said = the_line(stopped.path.parent, "--resume", stopped.path)
-    assert f"{stopped.metrics} has 0 whole lines" in said
+    assert f"{stopped.metrics} has 0 complete lines" in said
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ MAX_DEPTH = 20  # a config has 3
 MAX_ALIGNED = 44  # a long path must not push every comment off the screen
 
 # The core schema of YAML 1.2 (chapter 10.3.2) without octal and hexadecimal numbers. PyYAML's own
-# is that of YAML 1.1, where `no` is a boolean, `1e-3` a string and `12:30` the number 750.
+# schema is that of YAML 1.1, where `no` is a boolean, `1e-3` a string and `12:30` the number 750.
 CORE_SCHEMA = {
     "null": r"|~|null|Null|NULL",
     "bool": r"true|True|TRUE|false|False|FALSE",
@@ -41,7 +41,7 @@ CORE_SCHEMA = {
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
     r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
 }
-# Characters that JSON does not escape, and YAML changes or refuses.
+# Characters that JSON does not escape, but that YAML changes or refuses.
 TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 Problem = tuple[int, str]  # a line, and what is wrong there
 
@@ -63,7 +63,8 @@ class Loaded:
     """The settings of a run, and the origin of each value.
 
     `origins` has every dotted name: {"optim.lr": "configs/photos.yaml:14", "seed": "default"}.
-    `kept` names the settings given together with `model.weights` or later: they do not follow it.
+    `kept` names the settings given in the layer of `model.weights` or later: they override what
+    the weights need.
     """
 
     settings: Settings
@@ -103,9 +104,9 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
 
 
 def saved_settings(path: Path) -> Settings:
-    """Return the settings in the config.yaml of a run; raise UserError with one line if it cannot.
+    """Return the settings in the config.yaml of a run; a UserError has all mistakes in one line.
 
-    It has every setting, so another version of crossent may have written one that is gone.
+    The file has every setting: if another version of crossent wrote it, some may not exist here.
     """
     try:
         return load_settings(path).settings
@@ -159,7 +160,7 @@ def to_yaml(values: Settings | Mapping[str, Any], comments: Mapping[str, str] | 
 
 
 def format_value(value: Any) -> str:
-    """Return a value as one line of YAML: as JSON, but a word without quotes.
+    """Return a value as one line of YAML: in JSON's syntax, but words without quotes.
 
     Example:
         >>> format_value("../photos"), format_value(("1e3", 1000.0, None, True))
@@ -182,7 +183,7 @@ def differences(a: Settings, b: Settings) -> list[str]:
 def file_layers(
     path: str, mistakes: list[str], sections: Collection[str] = SECTIONS
 ) -> list[Layer]:
-    """Read a config and the files that it starts from; return the last `base` first.
+    """Read a config and its chain of `base` files; return their layers, the last `base` first.
 
     Args:
         mistakes: one line is added per mistake.
@@ -236,15 +237,16 @@ def argument_layer(overrides: Sequence[str], mistakes: list[str]) -> Layer:
 def merge(layers: Iterable[Layer]) -> Layer:
     """Return the last value of each name.
 
-    A layer that sets data.root or data.labels, but not data.source, changes drawings to folder.
+    A layer with data.root or data.labels, but no data.source, changes the source from drawings to
+    folder.
     """
     given: Layer = {}
     for layer in layers:
         given |= layer
-        places = [layer[n] for n in ("data.labels", "data.root") if n in layer]
+        paths = [layer[n] for n in ("data.labels", "data.root") if n in layer]
         is_drawn = "data.source" not in given or given["data.source"].value == "drawings"
-        if is_drawn and "data.source" not in layer and any(p.value is not None for p in places):
-            given["data.source"] = Given("folder", places[0].origin)
+        if is_drawn and "data.source" not in layer and any(p.value is not None for p in paths):
+            given["data.source"] = Given("folder", paths[0].origin)
     return given
 
 
@@ -252,7 +254,7 @@ def check(model: type[Model], given: Mapping[str, Given]) -> tuple[Model | None,
     """Validate values; return the model, and one line per mistake with its origin."""
     known = list(fields_of(model))
     sections = {name.rpartition(".")[0] for name in known}
-    # pydantic gets unknown keys of a section too; it then does not look for contradictions there
+    # pydantic gets unknown keys too; it does not look for contradictions in a section with one
     names = [n for n in given if n.rpartition(".")[0] in sections and n not in sections]
     settings, wrong = None, {}
     try:
@@ -264,7 +266,7 @@ def check(model: type[Model], given: Mapping[str, Given]) -> tuple[Model | None,
 
 
 def in_words(error: ValidationError) -> dict[str, str]:
-    """Return by name a sentence for each setting that is wrong or contradicts another one."""
+    """Return a sentence for each setting that is wrong or contradicts another one, by name."""
     found = {}
     for item in error.errors(include_url=False):
         name, text = ".".join(map(str, item["loc"][:2])), item["msg"].removeprefix("Value error, ")
@@ -307,7 +309,7 @@ def shorten(text: str, limit: int = 60) -> str:
 
 
 def read_yaml(text: str) -> tuple[yaml.Node | None, list[Problem]]:
-    """Read one document; return its node, None if there is none, and the problems."""
+    """Parse one document; return its node (None if it is empty or invalid) and the problems."""
     if len(text) > MAX_CHARS:
         return None, [(1, f"is larger than {MAX_CHARS // 1000} kB, too large for a config")]
     try:
@@ -351,7 +353,7 @@ def flatten(
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's loader, which refuses what a config does not need; it collects `problems`."""
+    """PyYAML's safe loader; it also refuses what a config does not need, and lists `problems`."""
 
     def __init__(self, text: str) -> None:
         self.problems: list[Problem] = []

@@ -11,11 +11,11 @@ from pydantic.fields import FieldInfo
 
 
 def expect(words: str) -> WrapValidator:
-    """Replace pydantic's errors (a union has one per type) by one with these words."""
+    """Replace pydantic's errors (a union gives one per type) by a single one with these words."""
 
-    def validate(value: Any, pydantic_s: Callable[[Any], Any]) -> Any:
+    def validate(value: Any, handler: Callable[[Any], Any]) -> Any:
         try:
-            return pydantic_s(value)
+            return handler(value)
         except ValueError:
             raise ValueError(f"Input should be {words}") from None
 
@@ -31,7 +31,7 @@ def known_model(name: str) -> str:
     """Refuse a name that is neither one of our models nor of the form LIBRARY/NAME."""
     if name == "small_cnn" or name.startswith(("torchvision/", "timm/")):
         return name
-    from models import MODELS, libraries  # takes seconds: not for the default
+    from models import MODELS, libraries  # takes seconds; the default needs no import
 
     if name in MODELS:
         return name
@@ -81,7 +81,7 @@ Every = Annotated[
 
 
 class Section(BaseModel):
-    """Settings that belong together. Unknown names, nan, and `3.0` or `true` for 3 are refused."""
+    """A group of settings. Unknown names, nan, inf, and `3.0` or `true` for 3 are refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
@@ -103,7 +103,7 @@ class DataSettings(Section):
     fold: int | None = setting(None, "train only this fold, counted from 1", ge=1, le=100)
     seed: Seed | None = setting(None, "seed of the split and the drawings; null: as seed")
     num_images: int = setting(3000, "drawings for training and validation", ge=6, le=1_000_000)
-    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: all classes equally")
+    sampling: Literal["natural", "balanced"] = setting("natural", "balanced: classes equally often")
     workers: int | None = setting(None, "processes that decode; null: one per CPU", ge=1, le=1024)
     cache: bool = setting(True, "keep decoded pictures on the disk for the next run")
     cache_dir: PathText | None = setting(None, "folder of the cache; null: the user's cache folder")
@@ -148,14 +148,14 @@ class ModelSettings(Section):
     name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
-    weights: PathText | None = setting(None, "DEFAULT or a run; null: from scratch")
+    weights: PathText | None = setting(None, "DEFAULT (published) or a run; null: from scratch")
 
 
 class LossSettings(Section):
     """The loss E."""
 
     label_smoothing: float = setting(0.0, "share of the label spread over all classes", ge=0, lt=1)
-    class_weights: Weights = setting("none", "balanced: rare classes weigh more; or one per class")
+    class_weights: Weights = setting("none", "balanced: rare classes weigh more; or a list")
 
 
 class OptimSettings(Section):
@@ -163,7 +163,7 @@ class OptimSettings(Section):
 
     lr: Positive = setting(0.07, "peak learning rate")
     body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
-    momentum: float = setting(0.9, "share of the last step in the next one", ge=0, lt=1)
+    momentum: float = setting(0.9, "share of the previous step in the next one", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "strength of the L2 penalty on the weights", ge=0)
     nesterov: bool = setting(True, "Nesterov's momentum: look one step ahead")
 
@@ -176,10 +176,10 @@ class ScheduleSettings(Section):
 
 
 class TrainSettings(Section):
-    """How long to train, in what batches, on what device."""
+    """The length of the training, its batches and its device."""
 
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
-    ema: Positive | None = setting(0.3, "half-life of the mean of the weights, epochs; null: off")
+    ema: Positive | None = setting(0.3, "half-life in the weight average, epochs; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     freeze: bool = setting(False, "true: train only the last layer")
@@ -236,7 +236,7 @@ def flat_values(settings: Settings) -> dict[str, Any]:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by dotted name in the form that pydantic reads: {"seed": 0, "data": {...}}."""
+    """Convert values by dotted name to the form that pydantic reads: {"seed": 0, "data": {...}}."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, _, key = name.rpartition(".")
@@ -248,6 +248,6 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """Return the settings with some of them changed, by dotted name.
 
     Raises:
-        ValidationError: a value is out of range, not known, or contradicts another one.
+        ValidationError: a value is out of range or contradicts another one, or a name is unknown.
     """
     return Settings.model_validate(nested({**flat_values(settings), **values}))

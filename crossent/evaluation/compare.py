@@ -12,7 +12,7 @@ from crossent.evaluation.scores import Ints, Outputs
 
 @dataclass(frozen=True)
 class Side:
-    """A run, or several runs with the same settings and other seeds, on the same pictures."""
+    """A run, or several runs that differ only in their seeds, on the same pictures."""
 
     name: str
     runs: Sequence[Outputs]
@@ -63,11 +63,11 @@ def compare(first: Side, second: Side) -> Comparison:
     Differences are taken picture by picture, so the difficulty of a picture cancels. For two single
     runs, the interval of the accuracy follows from the numbers of pictures gained and lost.
     """
-    was, now = first.right.mean(axis=0), second.right.mean(axis=0)  # (N,)
-    gained = np.flatnonzero((now > 0.5) & (was <= 0.5))
-    lost = np.flatnonzero((now <= 0.5) & (was > 0.5))
+    by_first, by_second = first.right.mean(axis=0), second.right.mean(axis=0)  # (N,)
+    gained = np.flatnonzero((by_second > 0.5) & (by_first <= 0.5))
+    lost = np.flatnonzero((by_second <= 0.5) & (by_first > 0.5))
     if len(first.runs) == len(second.runs) == 1:
-        accuracy = paired_interval(len(gained), len(lost), len(was))
+        accuracy = paired_interval(len(gained), len(lost), len(by_first))
     else:
         accuracy = paired_bootstrap(first.right, second.right)
     return Comparison(
@@ -81,10 +81,10 @@ def compare(first: Side, second: Side) -> Comparison:
 
 
 def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
-    """Return the difference of two accuracies on the same pictures.
+    """Return the difference of two accuracies on the same pictures, with its interval.
 
     This is the normal interval with half a picture added to each of the four cells, which makes it
-    valid for few pictures too. Otherwise two runs that agree everywhere would have 0 to 0.
+    valid for few pictures too. Otherwise the interval of two runs that agree would be 0 to 0.
     Source: Agresti & Min 2005, "Simple improved confidence intervals for comparing matched
     proportions".
     """
@@ -97,7 +97,7 @@ def paired_interval(gained: int, lost: int, num_images: int) -> Interval:
 def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
     """Return the mean of the second (R', N) minus that of the first (R, N).
 
-    Both pictures and runs are resampled.
+    Pictures are resampled; `deviations` draws the error of having few runs.
     """
     differences = second.mean(axis=0) - first.mean(axis=0)
     blocks = [counts @ differences for counts in resamples(len(differences), seed)]
@@ -109,10 +109,10 @@ def paired_bootstrap(first: Floats, second: Floats, seed: int = 0) -> Interval:
 def deviations(sides: Sequence[Floats], num_draws: int, rng: np.random.Generator) -> Floats:
     """Draw the error (num_draws,) that few runs add to the difference of two sides (R, N).
 
-    The error is t sqrt(v), with v the sum of s^2 / R over the sides and t from Student's
-    distribution, because each s is measured on R runs only. (Resampling R runs would give too small
-    an interval.) The degrees of freedom are Welch's, v^2 / sum((s^2 / R)^2 / (R - 1)). A single run
-    adds no error.
+    The error is t sqrt(v). v is the sum of s^2 / R over the sides, with s the standard deviation of
+    the means of a side's runs. t has Student's distribution, because each s comes from R runs only.
+    (Resampling R runs would give too small an interval.) The degrees of freedom are Welch's,
+    v^2 / sum((s^2 / R)^2 / (R - 1)). A single run adds no error.
 
     Source: Welch 1947, "The generalization of 'Student's' problem when several different
     population variances are involved".

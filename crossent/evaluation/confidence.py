@@ -1,4 +1,4 @@
-"""Calibration: is the model correct as often as its confidence says? Which predictions to keep?
+"""Calibration (is confidence the share of correct predictions?) and selective prediction.
 
 Sources: Guo et al. 2017, "On calibration of modern neural networks"; Geifman & El-Yaniv 2017,
 "Selective classification for deep neural networks".
@@ -24,7 +24,7 @@ Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as 
 class Calibration:
     """The expected calibration error (ECE), and the bins that it comes from.
 
-    ECE = sum over the bins of (pictures in it / N) |mean confidence - accuracy|
+    ECE = sum over the bins of (pictures in the bin / N) |mean confidence - accuracy|
     """
 
     error: float  # ECE
@@ -37,9 +37,9 @@ class Calibration:
 
     @property
     def verdict(self) -> str:
-        """What the error says about the model."""
+        """What the error means for the model."""
         if self.error <= self.by_chance.high:
-            return "the difference can be chance"
+            return "the difference may be due to chance"
         confidence, count, accuracy, *_ = self.bins.T
         is_over = confidence @ count > accuracy @ count
         return f"the model is {'overconfident' if is_over else 'underconfident'}"
@@ -48,12 +48,12 @@ class Calibration:
 def calibrate(outputs: Outputs) -> Calibration:
     """Measure the calibration.
 
-    Even a calibrated model has an ECE above 0. Its mean and range come from predictions that are
-    drawn to be correct with probability y.
+    Even a calibrated model has an ECE above 0. The mean and range of that ECE are simulated: each
+    prediction is correct with a probability equal to its confidence.
 
     Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
     """
-    confidence, bins, num = outputs.confidence, in_bin(outputs), len(outputs)
+    confidence, bins, num = outputs.confidence, one_hot_bins(outputs), len(outputs)
 
     def ECE(right: Bools) -> float:
         return float(np.abs((confidence - right) @ bins).sum() / num)
@@ -68,7 +68,7 @@ def calibrate(outputs: Outputs) -> Calibration:
     )
 
 
-def in_bin(outputs: Outputs) -> Floats:
+def one_hot_bins(outputs: Outputs) -> Floats:
     """Return (N, bins) one-hot: one bin per tenth of the confidence; exactly 1 is in the last."""
     index = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     return np.asarray(np.eye(NUM_BINS)[index])
@@ -81,7 +81,7 @@ def reliability(outputs: Outputs) -> Floats:
         returns (bins, 5): confidence, number, accuracy and the two ends of its interval.
     """
     rows = []
-    for members in in_bin(outputs).T.astype(bool):
+    for members in one_hot_bins(outputs).T.astype(bool):
         if count := int(members.sum()):
             accuracy = wilson(int(outputs.right[members].sum()), count)
             rows.append([outputs.confidence[members].mean(), count, *accuracy])
@@ -90,7 +90,7 @@ def reliability(outputs: Outputs) -> Floats:
 
 @dataclass(frozen=True)
 class Kept:
-    """The result on N pictures if only predictions of at least some confidence are kept."""
+    """The result on N pictures if only predictions with at least some confidence are kept."""
 
     threshold: float  # the lowest confidence that is kept
     coverage: float  # share of the pictures that are kept
@@ -113,7 +113,7 @@ def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> 
     Equally confident predictions are kept or left out together. A model file contains this curve.
 
     Args:
-        num_points: the maximum length; a longer curve is reduced to evenly spaced points.
+        num_points: the maximum length; a longer curve is thinned to evenly spaced points.
 
     Shape:
         confidence (N,) the largest y of each picture, right (N,); N at least 1.
@@ -132,13 +132,13 @@ def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> 
 
 
 def keep_shares(outputs: Outputs) -> dict[float, Kept]:
-    """Return the result of keeping at least each of SHARES of the pictures."""
+    """Return, for each of SHARES, the result of keeping at least this share of the pictures."""
     num = len(outputs)
     curve = rejection_curve(outputs.confidence, outputs.right, num)
     return {s: next(Kept(*p, num) for p in curve if p[1] >= s - 1e-9) for s in SHARES}
 
 
-def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Kept:
+def keep_with_accuracy(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Kept:
     """Return the threshold that keeps the most pictures with at least this accuracy.
 
     The lower end of the 95 % interval must reach the accuracy. The measured accuracy itself is
@@ -149,7 +149,7 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
         accuracy: the accuracy to promise, above 0 and below 1.
 
     Raises:
-        ValueError: no threshold reached this accuracy.
+        ValueError: the accuracy is out of range, or no threshold reaches it.
     """
     if not 0 < accuracy < 1:
         raise ValueError(f"accuracy is {accuracy:g}; expected a share above 0 and below 1")
@@ -161,6 +161,6 @@ def keep_promise(curve: Sequence[Sequence[float]], num_images: int, accuracy: fl
     needed = math.ceil(Z**2 * accuracy / (1 - accuracy))  # by Wilson's interval for n of n
     raise ValueError(
         f"no threshold has an accuracy whose 95 % interval begins at {accuracy:.1%} or above: even "
-        f"without a mistake that takes {needed} pictures; of {num_images} in validation, the "
+        f"without a mistake, this takes {needed} pictures; of {num_images} in validation, the "
         f"{best.num_kept} most confident have {best.interval.text('.1%')}"
     )

@@ -1,4 +1,4 @@
-"""Run a model over pictures without training it."""
+"""Evaluate a model on pictures, without training it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Evaluator:
     """The pictures to evaluate on, the device and the precision, but not the model.
 
     Args:
-        rows: the pictures that this process evaluates; None is all.
+        rows: the pictures that this process evaluates; None for all.
     """
 
     image_set: ImageSet
@@ -68,8 +68,8 @@ class Evaluator:
         """Sum up correct predictions and the plain cross-entropy, without smoothing or weights.
 
         Args:
-            answers: (N, 2) float64 on the CPU, for a rejection curve. For each picture of this
-                process, the largest y and whether the prediction is correct are written into it.
+            answers: (N, 2) float64 on the CPU, for a rejection curve. The rows of this process's
+                pictures are filled with the largest y, and 1 if the prediction is correct.
         """
         totals = Totals()
         for batch, logits in self.logits(model):

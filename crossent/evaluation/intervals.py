@@ -17,7 +17,7 @@ MAX_NUMBERS = 2_000_000  # in a block of resamples: 16 MB
 
 
 class Interval(NamedTuple):
-    """A number, and a range that contains the true one in 95 of 100 such measurements."""
+    """A measured value, and a range that contains the true value in 95 of 100 measurements."""
 
     value: float
     low: float
@@ -31,27 +31,27 @@ class Interval(NamedTuple):
         """Return the value and its interval, such as "0.842 (0.801 to 0.876)"."""
         if math.isnan(self.value):
             return "-"
-        return f"{shown(self.value, form)} ({self.range(form)})"
+        return f"{format_number(self.value, form)} ({self.range(form)})"
 
     def range(self, form: str) -> str:
         """Return the interval alone, such as "0.801 to 0.876"."""
-        return f"{shown(self.low, form)} to {shown(self.high, form)}"
+        return f"{format_number(self.low, form)} to {format_number(self.high, form)}"
 
     def within(self, low: float, high: float) -> "Interval":
         """Clip the interval to possible values, such as 0 to 1 for a share."""
         return Interval(self.value, max(low, self.low), min(high, self.high))
 
 
-def shown(value: float, form: str) -> str:
-    """Format a number, briefly if it is huge, as E is after a training that diverged."""
+def format_number(value: float, form: str) -> str:
+    """Format a number, in few digits if it is huge, as E is after training diverged."""
     return f"{value:{form}}" if abs(value) < HUGE else f"{value:.3g}"
 
 
 def wilson(successes: int, count: int) -> Interval:
     """Return the share of successes, such as an accuracy, with Wilson's interval.
 
-    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). It is valid near 0 and 1 and
-    for few pictures, too. Without pictures it is nan.
+    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). The interval is valid near 0
+    and 1 and for few pictures, too. Without pictures it is nan.
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 
     Example:
@@ -67,19 +67,19 @@ def wilson(successes: int, count: int) -> Interval:
     return Interval(share, min(max(0.0, low), share), max(min(1.0, high), share))
 
 
-def f1_interval(right: int, pictures: int, answers: int) -> Interval:
-    """Return F1 = 2 right / (pictures + answers) of a class.
+def f1_interval(right: int, pictures: int, predictions: int) -> Interval:
+    """Return F1 = 2 right / (pictures + predictions) of a class, with its interval.
 
-    n = pictures + answers - right pictures are of the class or predicted as the class. A share g =
+    n = pictures + predictions - right pictures are of the class or predicted as it. A share g =
     right / n of them is both, and F1 = 2 g / (1 + g). So Wilson's interval of g gives that of F1.
     For right = 0 the bootstrap's interval would be 0 to 0.
 
     Args:
         right: pictures of the class that are predicted correctly.
         pictures: pictures of the class.
-        answers: predictions of the class.
+        predictions: predictions of the class.
     """
-    share = wilson(right, pictures + answers - right)
+    share = wilson(right, pictures + predictions - right)
     return Interval(*(2 * g / (1 + g) for g in share))
 
 
@@ -102,11 +102,11 @@ def resamples(num_pictures: int, seed: int = 0) -> Iterator[Floats]:
 def bootstrap(statistic: Callable[[Floats], Floats], num_pictures: int) -> list[Interval]:
     """Return percentile intervals of numbers that are computed from all pictures.
 
-    The intervals say how much the numbers of this model would vary with other pictures of the same
-    kind. They do not say how much they would vary with another training.
+    The intervals show how much the numbers of this model would vary with other pictures of the same
+    kind, not how much they would vary from one training to another.
 
     Args:
-        statistic: computes (B, M) numbers, given how often each picture counts, (B, N).
+        statistic: returns M numbers (B, M), given how often each picture counts (B, N).
 
     Returns:
         M intervals around the numbers of the original pictures.

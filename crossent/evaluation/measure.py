@@ -27,7 +27,7 @@ class Findings:
     coverage: dict[float, Kept]  # by the share of the pictures that is kept
     shortcuts: Shortcuts
     num_seen: int  # pictures that the model was trained on
-    everything: Outputs  # including those
+    everything: Outputs  # for all pictures, including those
 
     @property
     def warning(self) -> str | None:
@@ -132,12 +132,12 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
         f"Calibration error {calibration.error:.3f}; a perfectly calibrated model would show "
         f"{calibration.by_chance.text('.3f')} on this many pictures: {calibration.verdict}"
     )
-    shares = [["most confident", "accuracy", "confidence from"]]
+    shares = [["most confident", "accuracy", "lowest confidence"]]
     for share, kept in findings.coverage.items():
         shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
     most_frequent = class_names[findings.scores.support.argmax()]
     views = [
-        ["what is seen", "accuracy"],
+        ["visible part", "accuracy"],
         ["only the border", shortcuts.border.text(".1%")],
         [f"(always {most_frequent})", f"{shortcuts.guess:.1%}"],
     ]

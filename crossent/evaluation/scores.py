@@ -96,7 +96,7 @@ class Scores:
         return sorted(pairs, key=lambda pair: -pair[2])
 
     def to_dict(self, class_names: list[str]) -> dict[str, Any]:
-        """Return the numbers as `evaluate --json` prints them; one that does not exist is null."""
+        """Return the numbers as `evaluate --json` prints them; undefined ones are None."""
         columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
         per_class: dict[str, dict[str, Any]] = {}
         for k, name in enumerate(class_names):
@@ -114,7 +114,7 @@ class Scores:
 
 
 def score(outputs: Outputs) -> Scores:
-    """Compute all numbers, with Wilson's intervals for shares and the bootstrap's for means."""
+    """Compute all scores, with Wilson's intervals for shares and the bootstrap's for means."""
     num_classes = outputs.logits.shape[1]
     pairs = outputs.labels * num_classes + outputs.predicted
     confusion = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -129,7 +129,7 @@ def score(outputs: Outputs) -> Scores:
     return Scores(
         E=E,
         accuracy=wilson(int(outputs.right.sum()), len(outputs)),
-        precision=[wilson(right, answers) for right, _, answers in by_class],
+        precision=[wilson(right, predictions) for right, _, predictions in by_class],
         recall=[wilson(right, pictures) for right, pictures, _ in by_class],
         f1=[f1_interval(*numbers) for numbers in by_class],
         balanced_accuracy=balanced_accuracy,

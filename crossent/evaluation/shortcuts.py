@@ -1,6 +1,6 @@
 """The shortcut test: the accuracy that remains when the middle of the pictures is covered.
 
-A model may have learned the background of its pictures, which is not the same in other pictures.
+A model may have learned the backgrounds of its pictures, which differ in other pictures.
 Source: Ribeiro et al. 2016, "Why should I trust you?", section 6.4.
 """
 
@@ -51,7 +51,7 @@ def cover_middle(images: Pixels, colour: Pixels) -> Pixels:
     Shape:
         images: (N, S, S, 3); colour: (3,); returns (N, S, S, 3).
     """
-    return np.where(is_middle(images.shape[1])[:, :, None], colour, images)
+    return np.where(middle_mask(images.shape[1])[:, :, None], colour, images)
 
 
 def look_for_shortcuts(classifier: Classifier, image_set: ImageSet) -> Shortcuts:
@@ -72,8 +72,8 @@ def mean_colour(image_set: ImageSet) -> Pixels:
     return np.asarray(np.mean(means, axis=0).round(), np.uint8)
 
 
-def is_middle(size: int) -> npt.NDArray[np.bool_]:
-    """Return (S, S), True in the middle square, which has half of the area."""
+def middle_mask(size: int) -> npt.NDArray[np.bool_]:
+    """Return a mask (S, S), True in the middle square, which has half of the area."""
     margin = round(size * (1 - math.sqrt(0.5)) / 2)
     middle = np.zeros((size, size), bool)
     middle[margin : size - margin, margin : size - margin] = True

@@ -2,7 +2,7 @@
 
 a few steps       everything can be built, E starts at ln K, every weight gets a gradient
 one batch         a batch that is repeated is learned: E goes to 0, also in validation
-shuffled labels   random labels teach nothing: E on validation stays at the entropy of the classes
+shuffled labels   nothing can be learned: E on validation stays at the entropy of the classes
 """
 
 import math
@@ -20,7 +20,7 @@ from crossent.build import make_data, make_trainer
 from crossent.config import Settings, with_values
 from crossent.evaluation.intervals import Floats
 from crossent.training.console import LN_K_TOLERANCE
-from crossent.training.find_lr import E_of_step, endless_batches
+from crossent.training.find_lr import do_step, endless_batches
 from crossent.training.not_finite import NotFinite
 from crossent.training.trainer import Trainer
 from data.batches import Batch
@@ -31,8 +31,8 @@ MAX_STEPS = 150
 LOOK_EVERY = 10  # steps: the statistics of batch normalisation follow the weights with a delay
 NUM_LEARNED = 16  # pictures of the one batch
 LEARNED = 0.05  # nats: the predictions are correct and confident
-LEARNED_IN_VAL = 0.5  # nats: higher, as Pillow and not the augmentation resizes these pictures
-Z_CHANCE = 3.3  # one in a thousand such controls fails by chance
+LEARNED_IN_VAL = 0.5  # nats: higher, because Pillow, not the augmentation, resizes the pictures
+Z_CHANCE = 3.3  # standard deviations: fewer than one in a thousand controls fail by chance
 PLAIN: dict[str, Any] = {
     "data.crop": 1.0, "data.aspect": 1.0, "data.flip": 0.0, "data.rotation": 0.0,
     "data.brightness": 0.0, "data.contrast": 0.0, "data.saturation": 0.0,
@@ -94,16 +94,16 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
     for step, E in train_steps(trainer, repeat(batch), max_seconds):
         if step % LOOK_EVERY == 0 and E < LEARNED and E_in_val() < LEARNED_IN_VAL:
             break
-    seen = E_in_val()
+    E_val = E_in_val()
     text = (
         f"{size} pictures, {step} steps: E = {E:.4f}, expected below {LEARNED}; "
-        f"in validation {seen:.4f}, expected below {LEARNED_IN_VAL}"
+        f"in validation {E_val:.4f}, expected below {LEARNED_IN_VAL}"
     )
     if E >= LEARNED:
         text += "; a larger optim.lr may help, or more --seconds"
-    elif seen >= LEARNED_IN_VAL:
+    elif E_val >= LEARNED_IN_VAL:
         text += "; training and validation do not see the same pictures with the same labels"
-    return E < LEARNED and seen < LEARNED_IN_VAL, text
+    return E < LEARNED and E_val < LEARNED_IN_VAL, text
 
 
 def shuffled_labels(settings: Settings, data: Data, max_seconds: float) -> Verdict:
@@ -113,7 +113,7 @@ def shuffled_labels(settings: Settings, data: Data, max_seconds: float) -> Verdi
     num_steps = sum(1 for _ in train_steps(trainer, endless_batches(trainer), max_seconds))
     losses = losses_of(trainer, data.val)
     shares = np.bincount(data.val.labels) / len(losses)
-    guessed = -np.log(shares[data.val.labels])  # (N,) E of a model that knows only the shares
+    guessed = -np.log(shares[data.val.labels])  # (N,) E of predicting the shares of the classes
     # differences per picture, so that unequal classes do not widen the margin
     chance = Z_CHANCE * (guessed - losses).std() / math.sqrt(len(losses))
     E, entropy = losses.mean(), guessed.mean()
@@ -141,7 +141,7 @@ def train_steps(
     """Train until the steps or the seconds are used up; yield the number and E of each step."""
     deadline = time.perf_counter() + max_seconds
     for step, batch in enumerate(islice(batches, MAX_STEPS), start=1):
-        yield step, E_of_step(trainer, batch)
+        yield step, do_step(trainer, batch)
         if time.perf_counter() > deadline:
             return
 

@@ -48,7 +48,7 @@ def compare_runs(
     warning, num_all = "", len(runs[0].outputs)
     new = reduce(np.intersect1d, [run.new for run in runs])
     if num_seen := num_all - len(new):
-        what = "numbers say nothing about new pictures"
+        what = "these numbers say nothing about new pictures"
         if len(new):
             what, sides = "they are left out", [[r.take(new) for r in side] for side in sides]
         warning = (

@@ -47,7 +47,7 @@ class Group:
         return [self.path / name for name in self.variants]
 
     def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write what to train to the folder; raise UserError if it is already used."""
+        """Write the settings and the list of runs; raise UserError if the folder is taken."""
         check_unused(self.path)
         if num_seeds:  # all with the same split, for comparison
             self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
@@ -59,8 +59,8 @@ class Group:
         write_text(self.config, to_yaml(settings))
         write_json(self.facts, {"kind": self.kind, "runs": self.variants})
 
-    def keep_config(self, settings: Settings) -> None:
-        """Store the settings, unless they would change the results so far."""
+    def store_config(self, settings: Settings) -> None:
+        """Store the settings of a resumed group; raise UserError if they change its result."""
         refused = refused_differences(load_settings(self.config).settings, settings)
         if refused:
             raise UserError(
@@ -88,15 +88,15 @@ def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) 
     return is_group
 
 
-def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | None) -> int:
+def train_group(settings: Settings, path: Path, is_resumed: bool, num_seeds: int | None) -> int:
     """Train all runs of a group and summarise their results; return the exit status."""
     from crossent.train_run import Caller, train_run  # here, to keep other imports short
 
     group, caller = Group(path), Caller(f"python train.py --resume {path}")
     line = Console().line
     with RunFolder(path).in_use():
-        if is_old:
-            group.keep_config(settings)
+        if is_resumed:
+            group.store_config(settings)
         else:
             group.create(settings, num_seeds)
         for name, own in group.variants.items():
@@ -110,7 +110,7 @@ def train_group(settings: Settings, path: Path, is_old: bool, num_seeds: int | N
             with caller.stop.install().raising():
                 line(summarise(group, choose_device(settings.train.device)))
         except Interrupted as interrupted:
-            line(f"{interrupted}: everything is saved; resume with: {caller.go_on}")
+            line(f"{interrupted}: everything is saved; resume with: {caller.resume_command}")
             return interrupted.exit_status
     line(f"see {group.curves} and {group.summary}")
     return EXIT_DONE
@@ -159,14 +159,14 @@ def measure_run(
     data = data_to_evaluate(classifier, data_root, overrides)
     settings = Settings.model_validate(classifier.header["settings"])
     key: object = data.fingerprint
-    if data_root is None and settings.data.source == "drawings":  # the same in any size
+    if data_root is None and settings.data.source == "drawings":  # equal at any size
         key = (settings.data_seed, settings.data.num_images, settings.data.val_fraction)
     outputs, new = outputs_of(classifier, data.val), new_rows(classifier, data.val)
     return Measured(name, classifier.class_names, data.val.names, outputs, new, settings, key)
 
 
 def pooled(name: str, runs: Sequence[Measured]) -> Measured:
-    """Join the folds of a cross-validation: each picture is predicted by the model without it."""
+    """Join the folds, so that each picture has the prediction of the model trained without it."""
     logits = np.concatenate([run.outputs.logits for run in runs])
     labels = np.concatenate([run.outputs.labels for run in runs])
     return replace(
@@ -188,7 +188,7 @@ def summarise(group: Group, device: torch.device) -> str:
         title = "Each picture was predicted by the model that was trained without it."
         text, facts = f"{title}\n\n{tables(scores, class_names)}", scores.to_dict(class_names)
     else:
-        text, facts = about_seeds([run.outputs for run in runs])
+        text, facts = summarise_seeds([run.outputs for run in runs])
     rows, of_each = [[group.kind.rstrip("s"), "pictures", "accuracy", "E"]], []
     for run in runs:
         num, (accuracy, E) = len(run.outputs), run.outputs.means
@@ -198,7 +198,7 @@ def summarise(group: Group, device: torch.device) -> str:
     return f"{text}\n\n{align(rows)}"
 
 
-def about_seeds(runs: Sequence[Outputs]) -> tuple[str, dict[str, Any]]:
+def summarise_seeds(runs: Sequence[Outputs]) -> tuple[str, dict[str, Any]]:
     """Return mean and standard deviation over the seeds, as a table and as facts for JSON."""
     side, facts = Side("", runs), {}
     rows = [["", "mean", "standard deviation", "95 % interval, over seeds and pictures"]]

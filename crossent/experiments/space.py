@@ -17,7 +17,7 @@ from crossent.config.load import Given
 from crossent.config.settings import SECTIONS, Section, setting
 from crossent.errors import UserError
 
-# These decide which pictures validate, so trials could not be compared.
+# These change the validation pictures, so trials that differ in them could not be compared.
 FIXED = {
     "data.source", "data.root", "data.labels", "data.group", "data.num_images", "data.on_bad",
     "data.val_fraction", "data.folds", "data.fold", "data.seed",
@@ -26,12 +26,12 @@ SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for secti
 
 
 class SweepSettings(Section):
-    """How to search a space."""
+    """The strategy and the length of a sweep."""
 
-    strategy: Literal["grid", "random", "tpe"] = setting("tpe", "tpe: near the best so far")
+    strategy: Literal["grid", "random", "tpe"] = setting("tpe", "tpe: near the best trials so far")
     trials: int | None = setting(None, "null: all of a grid, else 20", ge=1, le=100_000)
     seed: int = setting(0, "seed of the values that are tried", ge=0, le=2**32 - 1)
-    prune: bool = setting(True, "stop a trial that is worse than most were at that epoch")
+    prune: bool = setting(True, "stop a trial worse than three of four complete ones at its epoch")
 
 
 class SweepFile(Settings):
@@ -42,7 +42,7 @@ class SweepFile(Settings):
 
 @dataclass(frozen=True)
 class Sweep:
-    """The settings that all trials share, and by dotted name a list or a range of values to try."""
+    """The settings that all trials share, and the values to try: lists or ranges by dotted name."""
 
     settings: Settings
     plan: SweepSettings

@@ -1,6 +1,6 @@
 """A sweep: many runs with different settings, to find those with the smallest E on validation.
 
-SWEEP/sweep.yaml   what is tried          SWEEP/trial-001, ...   ordinary run folders
+SWEEP/sweep.yaml   settings to try        SWEEP/trial-001, ...   ordinary run folders
 SWEEP/study.db     optuna's storage       SWEEP/trials.csv, best.yaml, *.png   the results
 """
 
@@ -66,7 +66,7 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
             with caller.stop.raising():
                 print(report_trials(study, folder, sweep))
         except Interrupted as interrupted:
-            print(f"{interrupted}: everything is saved; resume with: {caller.go_on}")
+            print(f"{interrupted}: everything is saved; resume with: {caller.resume_command}")
             return interrupted.exit_status
     if not any(trial.state == TrialState.COMPLETE for trial in ended(study)):
         raise UserError(f"no trial of {folder} was completed; trials.csv says why")
@@ -79,7 +79,7 @@ def settings_of(sweep: Sweep, params: dict[str, Any]) -> Settings:
 
 
 def last_tries(study: optuna.Study) -> dict[str, FrozenTrial]:
-    """Return optuna's trials by folder; of repeated ones only the last."""
+    """Return the last of optuna's trials in each folder; each retry is a new trial for optuna."""
     trials = study.get_trials(deepcopy=False)
     return {t.user_attrs["folder"]: t for t in trials if "folder" in t.user_attrs}
 
@@ -90,7 +90,7 @@ def ended(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def row_of(trial: FrozenTrial) -> dict[str, Any]:
-    """Return the result and the values of a trial: a row of trials.csv."""
+    """Return the result and the values of a trial, as a row of trials.csv."""
     row = {"trial": trial.user_attrs["folder"], "state": STATES[trial.state], "E": trial.value}
     row |= {"accuracy": trial.user_attrs.get("accuracy"), "epoch": trial.last_step, **trial.params}
     if trial.state == TrialState.FAIL:
@@ -98,8 +98,8 @@ def row_of(trial: FrozenTrial) -> dict[str, Any]:
     return row
 
 
-def shown(value: Any) -> str:
-    """Return a value in few characters."""
+def format_short(value: Any) -> str:
+    """Format a value in few characters."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else format_value(value)
@@ -109,7 +109,8 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
     """Open the study in the folder, or create it; repeat the trials of a dead process."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    # optuna's usual limit, the median, would stop most trials, as the later ones get better.
+    # optuna's usual limit, the median, would stop most trials: only complete trials count for it,
+    # and those are the better ones.
     first_epoch = max(1, sweep.settings.train.epochs // 3)
     study = optuna.create_study(
         study_name="sweep",
@@ -136,12 +137,12 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
     """Train the missing trials one after the other; a trial that fails does not end the sweep."""
 
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
-        print("  ".join(f"{n}={shown(v)}" for n, v in row_of(trial).items()), flush=True)
+        print("  ".join(f"{n}={format_short(v)}" for n, v in row_of(trial).items()), flush=True)
 
     missing = sweep.num_trials - len(ended(study))
     if missing > 0:
         objective = partial(train_trial, folder, sweep, caller)
-        # gc: the next trial needs the memory of one that ran out of memory
+        # gc: free the memory of a trial that ran out of memory
         options: dict[str, Any] = {"catch": (Exception,), "gc_after_trial": True}
         study.optimize(objective, n_trials=missing, callbacks=[tell], **options)
 
@@ -193,7 +194,7 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     writer.writerows(rows)
     write_text(folder / "trials.csv", text.getvalue())
     states = ", ".join(f"{n} {state}" for state, n in Counter(r["state"] for r in rows).items())
-    table = align([header, *([shown(r[name]) for name in header] for r in rows[:MAX_ROWS])])
+    table = align([header, *([format_short(r[name]) for name in header] for r in rows[:MAX_ROWS])])
     parts = [f"{len(rows)} trials: {states}\n\n{table}"]
     done = [str(folder / row["trial"]) for row in rows if row["state"] == "done"]
     if done:

@@ -14,7 +14,7 @@ from typing import Any
 
 from crossent.errors import UserError
 from crossent.inference.explain import MAX_ROWS, explain, in_words
-from crossent.inference.heatmap import evidence, in_shape
+from crossent.inference.heatmap import evidence, to_shape
 from crossent.inference.paths import validation_files
 from crossent.model_file import Classifier
 from data.decode import inspect
@@ -33,7 +33,7 @@ def serve(classifier: Classifier) -> None:
         UserError: gradio is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="crossent-demo-") as folder:
-        # gradio reads these when it is imported: where uploads are stored, and no reports
+        # gradio reads these when it is imported: where to store uploads; send no reports
         os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False")
         os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", GRADIO_RUN_HISTORY="False")
         try:
@@ -64,8 +64,8 @@ def make_page(classifier: Classifier, examples: Sequence[str]) -> Any:
     languages = [("English", "en"), ("日本語", "ja")]
     names, metrics = classifier.class_names, classifier.header["metrics"]
     size = classifier.preprocessing.image_size
-    # Take the path, because gradio would decode the file without our limits. Replaced in the class,
-    # because gradio makes a new component for an example.
+    # Pass the path, because gradio would decode the file without our limits. The method is replaced
+    # in the class, because gradio makes a new component for an example.
     gr.Image.preprocess = lambda self, upload: upload.path if upload else None
     return gr.Interface(
         lambda path, label, language: answer(classifier, path, label, language),
@@ -99,8 +99,8 @@ def answer(classifier: Classifier, path: str | None, label: str | None, language
     """Return y by class name, the heat map and the derivation, or a sentence with the reason.
 
     Args:
-        path: of an uploaded file; None if there is no picture.
-        label: the true class; None takes the predicted one.
+        path: the uploaded file; None if there is no picture.
+        label: the true class; None for the predicted one.
     """
     if path is None:
         return [None, None, WELCOME]
@@ -112,7 +112,7 @@ def answer(classifier: Classifier, path: str | None, label: str | None, language
         return [None, None, f"{printable(name)} cannot be used: {reason}. Please try another one."]
     found = inspect(path, [classifier.preprocessing.image_size, SIDE])
     small, large = found.pixels
-    picture = in_shape(large, found.facts.width, found.facts.height, SIDE)
+    picture = to_shape(large, found.facts.width, found.facts.height, SIDE)
     heat_map = evidence(classifier, small, e.class_names.index(e.label), picture)
     return [dict(zip(e.class_names, e.probs, strict=True)), heat_map, in_words(e, language)]
 
@@ -123,5 +123,5 @@ def own_examples(classifier: Classifier, folder: Path) -> list[str]:
         paths = validation_files(classifier, folder)
     except UserError:
         return []
-    paths = [path for path in paths if printable(path) == path]  # JSON cannot hold the others
+    paths = [path for path in paths if printable(path) == path]  # JSON cannot encode the others
     return paths[:: -(-len(paths) // NUM_EXAMPLES) or 1]

@@ -25,7 +25,7 @@ class Explanation:
     Args:
         probs: y, in the order of the class names.
         label: the true class.
-        label_is_given: False if nobody named the true class, and the predicted one is used.
+        label_is_given: False if the true class is not known, so that the predicted one is used.
     """
 
     path: str
@@ -68,14 +68,14 @@ def explain(classifier: Classifier, path: str, label: str | None = None) -> Expl
     """Return the prediction for one picture file, with the true class.
 
     Args:
-        label: the true class; None takes the predicted one.
+        label: the true class; None for the predicted one.
 
     Raises:
-        UserError: the file is not a picture, or the model does not know the label.
+        UserError: the file is not a picture, or the label is not a class of the model.
     """
     names = classifier.class_names
     if label not in (None, *names):  # before the slow part
-        raise UserError(f"--label {label}: the model knows only {', '.join(names)}")
+        raise UserError(f"--label {label}: the classes of the model are {', '.join(names)}")
     (answer,) = predict(classifier, [path])
     if answer.label is None:
         raise UserError(f"{path}: {answer.error}")

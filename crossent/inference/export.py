@@ -1,7 +1,7 @@
-"""A trained model as one file for other programs: a uint8 picture in, probabilities out.
+"""Export a trained model as one file for other programs: uint8 picture in, probabilities out.
 
 An exported model must see the same pixels as in training, so it contains Pillow's BILINEAR resize,
-to the bit. ONNX's own Resize differs between runtimes, so this one is two matrix products.
+exact to the bit. ONNX's own Resize differs between runtimes; here it is two matrix products.
 """
 
 import copy
@@ -46,7 +46,7 @@ class Deployed(nn.Module):
     def __init__(self, model: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.size = preprocessing.image_size
-        # torch.export knows one memory format only
+        # torch.export supports only one memory format
         self.model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
         self.scale, self.shift = preprocessing.scale_and_shift(torch.device("cpu"))
 
@@ -58,9 +58,9 @@ class Deployed(nn.Module):
 def resize(images: Tensor, size: int) -> Tensor:
     """Stretch pictures of any size to a square, as `data.decode.decode` does.
 
-    Two passes, each rounded to whole numbers. Pillow takes the horizontal one first; from version
-    13 it takes the vertical one first if the height shrinks more than twice as much as the width,
-    in pixels. Source: Pillow's Resample.c, whose results a test compares.
+    Two passes, each rounded to whole numbers. Pillow does the horizontal one first; from version 13
+    it does the vertical one first if the height shrinks by more than twice as many pixels as the
+    width. Source: Pillow's Resample.c; a test compares the results.
 
     Shape:
         (N, H, W, 3) uint8 to (N, size, size, 3) float32 with whole numbers from 0 to 255.
@@ -81,7 +81,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def triangle_weights(num_pixels: int, size: int, dim: int) -> Tensor:
-    """Return the weight of each pixel of a line in each pixel of the result.
+    """Return the weight of each old pixel of a line in each new pixel.
 
     The weights are a triangle around the centre of the new pixel. It extends by the width of a new
     pixel to both sides, or by that of an old pixel if this is larger.
@@ -89,8 +89,8 @@ def triangle_weights(num_pixels: int, size: int, dim: int) -> Tensor:
     Shape:
         float64: (size, num_pixels) for dim = 1, (num_pixels, size) for dim = 0.
     """
-    # Tensors, not Python numbers, for all that depends on the picture's size: it is known only when
-    # the export runs, and ONNX would divide Python numbers in float32.
+    # Tensors, not Python numbers, for all that depends on the picture's size, which is known only
+    # when the exported model runs: ONNX would divide Python numbers in float32.
     scale = torch.full((), num_pixels, dtype=torch.float64) / size
     support = scale.clamp(min=1)
     old = torch.arange(num_pixels, dtype=torch.float64) + 0.5
@@ -111,14 +111,14 @@ def export(
 
     Args:
         classifier: the trained model, on the CPU.
-        data: a folder of pictures for the comparison; None takes validation pictures of the run.
+        data: a folder of pictures for the comparison; None for validation pictures of the run.
         opset: a key of `ONNXRUNTIME`.
 
     Returns:
-        the number of pictures, and the largest difference of a probability.
+        the number of pictures, and the largest difference between two probabilities.
 
     Raises:
-        UserError: the predictions differ, or there are no pictures; nothing is written.
+        UserError: the predictions differ, or there are no pictures; no file is written.
     """
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: no such folder")
@@ -136,7 +136,7 @@ def export(
 
 
 def metadata(classifier: Classifier) -> dict[str, str]:
-    """Return what another program needs to know, as text: ONNX stores no other metadata."""
+    """Return what another program needs to know as text, the only metadata that ONNX stores."""
     header = classifier.header
     drafted = 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
     return {
@@ -160,13 +160,13 @@ def to_onnx(
     import onnx
     import onnxruntime
 
-    is_open = torch.export.Dim.DYNAMIC
+    dynamic = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
         module.eval(),
-        # torch.export would take a size of 1 for a constant
+        # torch.export would treat a size of 1 as a constant
         (torch.zeros(2, 70, 50, 3, dtype=torch.uint8),),
         dynamo=True,
-        dynamic_shapes=({0: is_open, 1: is_open, 2: is_open},),
+        dynamic_shapes=({0: dynamic, 1: dynamic, 2: dynamic},),
         input_names=["images"],
         output_names=["probs"],
         opset_version=opset,

@@ -1,4 +1,4 @@
-"""Where the model looked: Grad-CAM through the gradient y - t of our own loss, and its picture.
+"""Grad-CAM heat maps: where a picture has evidence for a class, by the gradient y - t of our loss.
 
 Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based
 localization".
@@ -24,7 +24,7 @@ def evidence(
 ) -> Image.Image | None:
     """Return the picture, darkened where there is no evidence for class k.
 
-    Return None if the map is dark or bright everywhere.
+    Return None if there is no map, or if it is dark or bright almost everywhere.
 
     Args:
         pixels: the picture in the model's size, (S, S, 3).
@@ -37,7 +37,7 @@ def evidence(
     mask = mask.resize(picture.size, Image.Resampling.BILINEAR)
     dark = picture.convert("L").point(lambda value: value * DIM).convert("RGB")
     lit = Image.composite(picture, dark, mask)
-    # An outline where the heat is one half, which can be seen on dark pictures too.
+    # An outline where the heat is one half, so that it can be seen on dark pictures too.
     hot = mask.point(lambda value: 255 if value > 127 else 0)
     lit.paste(OUTLINE, mask=ImageChops.subtract(hot, hot.filter(ImageFilter.MinFilter(3))))
     return lit
@@ -46,8 +46,8 @@ def evidence(
 def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Tensor | None:
     """Return where on a picture the evidence for class k is; None if the model has no feature map.
 
-    A is the last feature map, and E is the loss with class k as the label (dE/dz = y - t). Channel
-    c has as weight the mean of -dE/dA_c over the map: how fast E falls when the channel rises.
+    A is the last feature map, and E is the loss with class k as the label (dE/dz = y - t). The
+    weight of channel c is the mean of -dE/dA_c over the map: how fast E falls as the channel rises.
 
     Shape:
         pixels (S, S, 3); returns (h, w) from 0 to 1, the size of A.
@@ -77,10 +77,10 @@ def grad_cam(classifier: Classifier, pixels: Pixels, k: int) -> Tensor | None:
     return heat / heat.max().clamp(min=1e-30)
 
 
-def in_shape(pixels: Pixels, width: int, height: int, side: int) -> Image.Image:
-    """Return square pixels in the shape of width to height, the longer side `side` pixels long.
+def to_shape(pixels: Pixels, width: int, height: int, side: int) -> Image.Image:
+    """Stretch a square picture to the proportions width : height, with `side` the longer side.
 
-    The shorter side has at least a quarter of that.
+    The shorter side has at least a quarter as many pixels.
     """
     scale = side / max(width, height)
     size = (max(side // 4, round(width * scale)), max(side // 4, round(height * scale)))

@@ -1,4 +1,4 @@
-"""Files to predict: named, in a folder, or the validation pictures of a run."""
+"""Find the files to predict: named ones, those in a folder, or a run's validation pictures."""
 
 import os
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ def find_pictures(arguments: Sequence[str]) -> list[str]:
     """Return the paths of all files that the arguments name, in their order.
 
     Args:
-        arguments: files, or folders: the files that training would read, sorted by name.
+        arguments: files and folders; of a folder, the files that training would read, by name.
 
     Raises:
-        UserError: an argument names no file.
+        UserError: an argument is neither a file nor a folder with files.
     """
     paths: list[str] = []
     for name in arguments:
@@ -49,7 +49,7 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
         folder: where to write the pictures of a run on drawings.
 
     Raises:
-        UserError: the pictures are not files or were removed; or another version made the settings.
+        UserError: the pictures are not files or were removed; or another version wrote the model.
     """
     settings = settings_from_dict(classifier.header["settings"], "the model")
     data = settings.data
@@ -61,5 +61,5 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
             Image.fromarray(draw(settings.data_seed, index, DRAWING_SIDE)).save(paths[-1])
         return paths
     if data.source != "folder" or data.folder is None:
-        raise UserError(f"data.source={data.source} has no files to show")
+        raise UserError(f"the pictures of data.source={data.source} are not files")
     return [os.path.join(data.folder, name) for name in make_data(settings).val.names]

@@ -1,6 +1,6 @@
 """Predictions for pictures: in your own program, or one line per file as text, JSON or CSV.
 
-For the lines, files are decoded on all cores while the model computes.
+The function `predict` decodes files on all cores while the model computes; `Model` does not.
 """
 
 import csv
@@ -21,7 +21,7 @@ from PIL import Image
 
 from crossent.device import choose_device, choose_precision
 from crossent.errors import UserError
-from crossent.evaluation.confidence import keep_promise
+from crossent.evaluation.confidence import keep_with_accuracy
 from crossent.model_file import Classifier, load_model
 from data.decode import Inspection, UnusableImage, decode
 from data.decode_pool import decode_in_order
@@ -51,9 +51,9 @@ class Answer:
 def predict(classifier: Classifier, paths: Sequence[str]) -> Generator[Answer, None, None]:
     """Yield the answer for each path, in their order.
 
-    Files are decoded in other processes with the limits of training, so that a file that crashes a
-    decoder or never ends fails alone. At most `WINDOW` pictures and a batch are in memory.
-    y is in float64: in float32 it may round to 0, where E is infinite.
+    Files are decoded in other processes with the limits of training, so that a file on which a
+    decoder crashes or never ends fails alone. At most `WINDOW` pictures and a batch are in memory.
+    y is float64: in float32 it may round to 0, which makes E infinite.
     """
     decoded = decode_in_order(paths, [classifier.preprocessing.image_size], WINDOW)
     found = zip(decoded, paths, strict=True)
@@ -97,10 +97,10 @@ class Model:
         """Return the answer for one picture, or for each in a list, decoded as in training.
 
         Args:
-            pictures: a path, an image of Pillow, an (H, W, 3) uint8 array; or a list of them.
+            pictures: a path, a Pillow image, an (H, W, 3) uint8 array; or a list of them.
 
         Raises:
-            ValueError: a picture cannot be used; with its path and the reason.
+            ValueError: a picture cannot be used; the message has its path and the reason.
         """
         if not isinstance(pictures, list | tuple):
             return self.predict([cast(Picture, pictures)])[0]
@@ -114,7 +114,7 @@ class Model:
 
     def _decode(self, picture: Picture) -> Pixels:
         if not isinstance(picture, str | Path | Image.Image | np.ndarray):
-            kinds = "a path, an image of Pillow, an (H, W, 3) uint8 array, or a list of them"
+            kinds = "a path, a Pillow image, an (H, W, 3) uint8 array, or a list of them"
             raise UserError(f"expected {kinds}; got {type(picture).__name__}")
         file = picture if isinstance(picture, str | Path) else as_file(picture)
         try:
@@ -166,7 +166,7 @@ def print_predictions(
     Args:
         form: "text", "json" or "csv".
         top: the number of classes to show as text.
-        accuracy: the accuracy to promise for all answers but those that are "not sure".
+        accuracy: the accuracy to promise for all answers except those that are "not sure".
 
     Raises:
         UserError: the accuracy cannot be promised, or no file could be used.
@@ -197,7 +197,7 @@ def print_predictions(
 
 
 def print_row(answer: Answer, label: str | None, class_names: Sequence[str]) -> None:
-    """Print a row of the CSV; text that a spreadsheet would run as a formula is quoted."""
+    """Print a row of the CSV, with ' before text that a spreadsheet would run as a formula."""
     texts = [printable(answer.path), label or ""]
     safe = [f"'{text}" if text.startswith(("=", "+", "-", "@")) else text for text in texts]
     probs = [answer.probs.get(name, "") for name in class_names]
@@ -205,7 +205,7 @@ def print_row(answer: Answer, label: str | None, class_names: Sequence[str]) -> 
 
 
 def as_json(answer: Answer, is_sure: bool | None) -> str:
-    """Return a line that any terminal can print and from which a program gets the exact path."""
+    """Return a line that any terminal can print and from which a program reads the exact path."""
     fields: dict[str, object] = {"path": answer.path}
     if answer.error:
         fields["error"] = answer.error
@@ -227,7 +227,7 @@ def as_text(answer: Answer, is_sure: bool | None, top: int) -> str:
 
 
 def threshold_for(classifier: Classifier, accuracy: float) -> float:
-    """Return the smallest y of a sure answer, and print the validation results for it.
+    """Return the lowest confidence of a sure answer; print its validation results.
 
     Raises:
         UserError: the model has no rejection curve, or the accuracy cannot be promised.
@@ -236,15 +236,15 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
     if "rejection" not in metrics:
         raise UserError("--accuracy: this model was stored without a rejection curve; train again")
     try:
-        promise = keep_promise(metrics["rejection"], metrics["num_images"], accuracy)
+        kept = keep_with_accuracy(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:
-        raise UserError(f"--accuracy {accuracy:g}: {error}; ask for less") from None
-    _, low, high = promise.interval
+        raise UserError(f"--accuracy {accuracy:g}: {error}; choose a lower accuracy") from None
+    _, low, high = kept.interval
     print(
-        f"an answer is sure if y is at least {promise.threshold:.4f}: {promise.num_kept} of "
-        f"{promise.num_images} validation pictures ({promise.coverage:.0%}) had such an answer, "
-        f"and {promise.accuracy:.1%} of these were correct (95 % interval {low:.1%} to "
+        f"an answer is sure if y is at least {kept.threshold:.4f}: {kept.num_kept} of "
+        f"{kept.num_images} validation pictures ({kept.coverage:.0%}) had such an answer, "
+        f"and {kept.accuracy:.1%} of these were correct (95 % interval {low:.1%} to "
         f"{high:.1%}); nothing is promised for other kinds of pictures",
         file=sys.stderr,
     )
-    return promise.threshold
+    return kept.threshold

@@ -1,4 +1,4 @@
-"""The arguments of a cross-entropy: checks with torch's exception types; the coefficients c_nk."""
+"""Checks of the arguments, with torch's exception types, and the coefficients c_nk."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ def check_arguments(
     reduction: str,
     label_smoothing: float,
 ) -> None:
-    """Raise what `crossent.cross_entropy` documents; the values of target are not checked."""
+    """Raise the errors that `cross_entropy` documents; the values of target are not checked."""
     for name, value in (("input", input), ("target", target), ("weight", weight)):
         if not isinstance(value, Tensor) and not (name == "weight" and value is None):
             raise TypeError(f"{name} is a {type(value).__name__}; expected a torch.Tensor")
@@ -71,8 +71,8 @@ def coefficient(label: Tensor, weight: Tensor | None, label_smoothing: float) ->
 def out_of_range(target: Tensor, num_classes: int, ignore_index: int) -> IndexError:
     """Return the error for the first class index in target that is not a class."""
     wrong = (target != ignore_index) & ((target < 0) | (target >= num_classes))
-    place = wrong.nonzero()[0].tolist()
+    first = wrong.nonzero()[0].tolist()
     return IndexError(
-        f"target{place or ''} is {int(target[tuple(place)])}; expected a class index from 0 to"
+        f"target{first or ''} is {int(target[tuple(first)])}; expected a class index from 0 to"
         f" {num_classes - 1} or ignore_index ({ignore_index})"
     )

@@ -25,8 +25,8 @@ def log_likelihood(probs: Sequence[float], target: Sequence[float], unit: str = 
     """Return log L = sum_k t_k log y_k, equation (5.1), with 0 log 0 = 0.
 
     Args:
-        probs: prediction y, from 0 to 1 each.
-        target: label t, 0 or more each.
+        probs: prediction y, each from 0 to 1.
+        target: label t, each 0 or more.
         unit: "nats", "bits" or "dits": the logarithm to base e, 2 or 10.
 
     Returns:
@@ -57,7 +57,7 @@ def cross_entropy(probs: Sequence[float], target: Sequence[float], unit: str = "
 
 
 def perplexity(nats: float) -> float:
-    """Return exp(E): K for a uniform prediction over K classes, 1 for a certain, correct one."""
+    """Return exp(E): K for a uniform prediction over K classes, 1 for a certain and correct one."""
     return math.exp(nats)
 
 

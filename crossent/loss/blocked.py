@@ -1,9 +1,9 @@
 """The sums of `cross_entropy.py` on the CPU, in blocks of samples that fit into the cache.
 
-Reading and writing memory takes most of the time. torch writes and reads three tensors as large as
-the logits: the log-probabilities, their gradient and the gradient of the logits. Here the losses
-and the gradient of a block are computed while it is in the cache: each block is read once, and its
-gradient is written once.
+Memory access takes most of the time. torch writes and reads three tensors as large as the logits:
+the log-probabilities, their gradient and the gradient of the logits. Here the losses and the
+gradient of a block are computed while the block is in the cache: it is read once, and its gradient
+is written once.
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ def can_be_blocked(logits: Tensor, target: Tensor, weight: Tensor | None) -> boo
 class BlockedLoss(torch.autograd.Function):
     """The cross-entropy of checked arguments, with its derivative with respect to the logits.
 
-    Forward computes the gradient. Backward multiplies it in place and returns it without keeping
-    it. A second backward through a retained graph computes the same bits by the same operations.
+    Forward computes the gradient; backward multiplies it in place, returns it and does not keep it.
+    A second backward through a retained graph computes the same bits by the same operations.
     `plain` is the same loss in operations that can be differentiated twice.
     """
 
@@ -91,7 +91,7 @@ def blocked_cross_entropy(
     scale = norm.reciprocal() if reduction == "mean" else torch.ones_like(norm)
     losses = torch.empty(logits[:, :1].shape, dtype=exact)
     in_place = gradient is not None and gradient.dtype == exact
-    # Every block uses the same buffers: new memory would take longer than all computations.
+    # All blocks use the same buffers: getting new memory would take longer than all computations.
     raised, room = torch.empty(0, dtype=exact), torch.empty(0, dtype=exact)
     num_rows = max(1, BLOCK * len(logits) // max(1, logits.numel()))
     for start in range(0, len(logits), num_rows):
@@ -111,9 +111,9 @@ def blocked_cross_entropy(
 
 
 class Label(NamedTuple):
-    """The coefficients of samples: c_nk = dense_nk, plus own_n for the class of a class index.
+    """The coefficients of samples: c_nk = dense_nk, plus own_n if k is the class index.
 
-    For probabilities, only `dense` is given, and `_fill` computes its sum.
+    For probabilities, only `dense` is given, and `_fill` computes its sum over the classes.
     """
 
     dense: Tensor | None  # (N, K, ...); None: 0

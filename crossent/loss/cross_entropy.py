@@ -6,8 +6,8 @@ All cases are one sum. With y = softmax(z) and a coefficient c_nk for each class
     dE_n/dz_nk = y_nk sum_j c_nj - c_nk   = y_nk - t_nk, when the label sums to 1
     dE_n/dc_nk = -log y_nk
 
-A class index is the label with a 1 in its place; label smoothing moves the label towards 1/K;
-class weights multiply it. GPUs use this version; on a CPU `blocked.py` computes the sums faster.
+A class index k is the label with t_k = 1 and 0 elsewhere; label smoothing moves the label towards
+1/K; class weights multiply it. GPUs use this version; on a CPU `blocked.py` is faster.
 """
 
 import math
@@ -30,37 +30,37 @@ def cross_entropy(
 ) -> Tensor:
     """Return the cross-entropy E between labels and the softmax of logits, averaged over samples.
 
-    With y = softmax(z), the label t (a class index k stands for the t with a 1 in place k), label
-    smoothing s and class weights w:
+    With y = softmax(z), the label t (a class index k is the label with t_k = 1 and 0 elsewhere),
+    label smoothing s and class weights w:
 
         E_n = -sum_k w_k ((1 - s) t_nk + s/K) log y_nk
         E   = sum_n E_n / N                        for probabilities
         E   = sum_n E_n / sum_n w_{target n}       for class indices, over those not ignored
 
-    The arguments and results are those of `torch.nn.functional.cross_entropy` (without the two it
-    deprecated), nan where torch's are. Half precision is computed in float32 and rounded once.
-    Unlike in torch, an ignored sample has the gradient 0 even if it contains a nan, the gradient
-    with respect to `weight` exists for class indices too, a negative `label_smoothing` is refused,
-    and `weight` may have another dtype than `input`.
+    The arguments (except two deprecated ones) and results are those of
+    `torch.nn.functional.cross_entropy`; results are nan where torch's are. Half precision is
+    computed in float32 and rounded once. Unlike in torch, an ignored sample has the gradient 0 even
+    if it contains a nan, the gradient with respect to `weight` exists for class indices too, a
+    negative `label_smoothing` is refused, and `weight` may have another dtype than `input`.
 
     Args:
         input: logits z, any real number, not probabilities.
         target: class indices (int64 or uint8), or class probabilities (floating point).
-        weight: weight w of each class; None is 1 for all.
+        weight: weight w of each class; None for all 1.
         ignore_index: class index of samples to ignore.
         reduction: "mean", "sum" or "none" (E_n).
         label_smoothing: share s of the label spread evenly over all classes, from 0 to 1.
 
     Shape:
-        input (K,), (N, K) or (N, K, d1, ...); target the same without K, or the same; weight (K,);
-        the result () or, for "none", the shape of class indices.
+        input (K,), (N, K) or (N, K, d1, ...); target: the same without K for class indices, the
+        same for probabilities; weight (K,); the result () or, for "none", the input's without K.
 
     Returns:
         E in nats, differentiable twice and in forward mode.
 
     Raises:
         ValueError: target has another batch size; reduction is unknown.
-        RuntimeError: another shape, dtype or label_smoothing does not fit.
+        RuntimeError: another shape, a dtype or label_smoothing does not fit.
         IndexError: a class index is neither a class nor ignore_index.
         NotImplementedError: input is not floating point.
         TypeError: an argument is not a tensor.

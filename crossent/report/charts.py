@@ -1,6 +1,6 @@
 """Matplotlib charts: a PNG, or an SVG that takes its colours from the page.
 
-The same function draws E over the epochs for E-curve.png, the report and a group of runs.
+The same function draws E against the epochs for E-curve.png, the report and a group of runs.
 """
 
 import io
@@ -24,7 +24,7 @@ from crossent.training.run_folder import RunFolder
 Options = dict[str, Any]  # keyword arguments of matplotlib
 Record = dict[str, Any]  # a line of metrics.jsonl
 Curve = tuple[int, Sequence[float], Options]  # the first epoch (0: untrained), values, style
-# From Okabe and Ito, whose colours differ for colour-blind readers too.
+# Based on the palette of Okabe and Ito, whose colours differ for colour-blind readers too.
 # In an SVG each becomes var(--name), which page.html defines for light and for dark pages.
 COLOURS = {
     "ink": "#1c1c1c", "soft": "#5c5c5c", "rule": "#d9d9d6", "first": "#0067a5", "second": "#c04a00",
@@ -43,7 +43,7 @@ STYLE: Any = {
 
 
 class Chart(NamedTuple):
-    """A drawing with its title, and a sentence with its content for those who cannot see it."""
+    """A drawing with its title, and a sentence with its content for readers who cannot see it."""
 
     title: str
     svg: Markup
@@ -53,7 +53,7 @@ class Chart(NamedTuple):
 def draw_file(
     draw: Callable[[Any], None], size: tuple[float, float], salt: str, **options: Any
 ) -> bytes:
-    """Return the image file of what `draw` draws in axes, with the legend above them.
+    """Return an image file with what `draw` draws in axes, and the legend above them.
 
     Args:
         size: width and height in inches.
@@ -70,7 +70,7 @@ def draw_file(
 
 
 def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
-    """Draw a chart for a page: the same bytes each time, and all ids on the page differ."""
+    """Draw a chart for a page: the same bytes each time, and ids that no other chart has."""
     no_date = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     file = draw_file(draw, (4.6, 2.7), title, format="svg", transparent=True, metadata=no_date)
     svg = re.sub(r'<g id="[^"]*">', "<g>", file[file.index(b"<svg") :].decode())
@@ -81,17 +81,17 @@ def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
 
 
 def draw_curve(records: list[Record], path: Path, keeps_last: bool = False) -> None:
-    """Write E on train and validation over the epochs as a PNG.
+    """Write E on train and validation against the epochs as a PNG.
 
     Args:
-        records: the lines of metrics.jsonl, a "start" first.
+        records: the lines of metrics.jsonl, "start" first.
         keeps_last: see `Run`; the epoch of the kept model is marked.
     """
     write_png(path, records[0], curves_of(records, keeps_last))
 
 
 def draw_curves(path: Path) -> None:
-    """Write E on validation over the epochs of a group: a thin line per run, and their mean."""
+    """Write E on validation of a group as a PNG: a thin line per run, and their mean."""
     group = Group(path)
     logs = [RunFolder(run).records() for run in group.runs]
     runs = [E_on_val(log) for log in logs]
@@ -120,7 +120,7 @@ def chart_of_E(records: list[Record], keeps_last: bool = False) -> Chart:
 
 
 def curves_of(records: list[Record], keeps_last: bool) -> list[Curve]:
-    """Return train, validation, and the point of the epoch whose model is kept."""
+    """Return E on train, E on validation, and the point of the epoch whose model is kept."""
     val = E_on_val(records)
     train = [r["train"]["E"] for r in records if r["kind"] == "epoch"]
     if not train:
@@ -157,7 +157,7 @@ def draw_epochs(axes: Any, curves: Sequence[Curve]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def count_correct(axes: Any) -> None:
+def format_accuracy_axis(axes: Any) -> None:
     axes.set(ylabel="correct predictions", ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
@@ -168,7 +168,7 @@ def chart_of_accuracy(epochs: Sequence[Record]) -> Chart:
 
     def draw(axes: Any) -> None:
         draw_epochs(axes, [(1, train, TRAIN), (1, val, VAL)])
-        count_correct(axes)
+        format_accuracy_axis(axes)
 
     sentence = (
         f"Accuracy on validation is {val[-1]:.1%} after epoch {len(val)}; the highest is "
@@ -178,7 +178,7 @@ def chart_of_accuracy(epochs: Sequence[Record]) -> Chart:
 
 
 def chart_of_reliability(calibration: Calibration) -> Chart:
-    """Draw the share of correct predictions against their confidence."""
+    """Draw the share of correct predictions against the confidence."""
     x, count, correct, low, high = calibration.bins.T
 
     def draw(axes: Any) -> None:
@@ -186,7 +186,7 @@ def chart_of_reliability(calibration: Calibration) -> Chart:
         style = {"color": COLOURS["second"], "fmt": "o", "markersize": 4, "elinewidth": 1}
         axes.errorbar(x, correct, [correct - low, high - correct], label="model", **style)
         axes.set(xlabel="confidence, the largest y", xlim=(0, 1))
-        count_correct(axes)
+        format_accuracy_axis(axes)
 
     means = np.average(x, weights=count), np.average(correct, weights=count)
     sentence = (

@@ -1,4 +1,4 @@
-"""doctor --html: the findings of the doctor on one page with thumbnails."""
+"""The page of doctor --html: the findings of the doctor, with thumbnails."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crossent.files import write_text
-from crossent.report.page import Thumbnail, make_environment, make_thumbnail, small
+from crossent.report.page import Thumbnail, load_small, make_environment, make_thumbnail
 from data.decode import UnusableImage
 
 
@@ -14,7 +14,7 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
     """Write the page.
 
     Args:
-        found: as from `data.doctor.examine`.
+        found: from `data.doctor.examine`.
     """
     root = Path(found["root"])
     pairs = sorted(found["duplicates"], key=lambda p: (-p["across_splits"], -p["across_classes"]))
@@ -32,7 +32,7 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
         pictures = []
         for name in names:
             with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
-                pictures.append(make_thumbnail(small(root / name), name))
+                pictures.append(make_thumbnail(load_small(root / name), name))
         return pictures
 
     html = (
@@ -50,7 +50,7 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
 
 
 def in_words(pair: Mapping[str, Any]) -> str:
-    """Return in what way two files are equal, and whether they differ in split or label."""
+    """Describe in what way two files are equal, and whether they differ in split or label."""
     text = "the same file" if pair["kind"] == "same" else "nearly the same picture"
     text += ", in train and val" if pair["across_splits"] else ""
     return text + (", under two labels" if pair["across_classes"] else "")

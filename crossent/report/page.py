@@ -1,4 +1,4 @@
-"""The parts of a page in one file: jinja2 templates, and small JPEGs inside the page."""
+"""Parts of a self-contained page: the jinja2 templates, and thumbnails inside the page."""
 
 import base64
 import io
@@ -11,14 +11,14 @@ from markupsafe import Markup
 from PIL import Image
 from tqdm import tqdm
 
-from crossent.inference.heatmap import in_shape
+from crossent.inference.heatmap import to_shape
 from data.decode import inspect
 
 SIDE = 144  # pixels, the longer side of a thumbnail
 
 
 class Thumbnail(NamedTuple):
-    """A picture as a data URI, with its caption and a text for those who cannot see it."""
+    """A picture as a data URI, with its caption and an alternative text."""
 
     uri: str
     size: tuple[int, int]
@@ -27,7 +27,7 @@ class Thumbnail(NamedTuple):
 
 
 def make_environment() -> Environment:
-    """Return the environment of all templates, which escapes all inserted text."""
+    """Return the jinja2 environment of all templates; it escapes all inserted text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -41,20 +41,20 @@ def make_environment() -> Environment:
 
 
 def readable(value: object) -> object:
-    """Replace in a text what HTML does not allow: control characters and lone surrogates."""
+    """Replace characters that HTML does not allow: control characters and lone surrogates."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "\ufffd", value)
 
 
-def small(path: Path) -> Image.Image:
-    """Return a small picture in the shape of its file.
+def load_small(path: Path) -> Image.Image:
+    """Return a small version of a picture file, with its proportions.
 
     Raises:
         UnusableImage: the file is not a picture, or there is none.
     """
     found = inspect(path, [SIDE])
-    return in_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
+    return to_shape(found.pixels[0], found.facts.width, found.facts.height, SIDE)
 
 
 def make_thumbnail(picture: Image.Image, caption: str, alt: str = "") -> Thumbnail:

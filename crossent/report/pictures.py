@@ -1,4 +1,4 @@
-"""Pictures of a run: its mistakes and where the model looked, and a batch as the model sees it."""
+"""Pictures of a run: mistakes, heat maps, doubtful labels, and a batch as the model sees it."""
 
 import math
 from contextlib import suppress
@@ -16,9 +16,9 @@ from crossent.config import Settings
 from crossent.evaluation.scores import Outputs
 from crossent.evaluation.shortcuts import cover_middle, mean_colour
 from crossent.files import write_atomic
-from crossent.inference.heatmap import evidence, in_shape
+from crossent.inference.heatmap import evidence, to_shape
 from crossent.model_file import Classifier
-from crossent.report.page import SIDE, Thumbnail, make_thumbnail, small
+from crossent.report.page import SIDE, Thumbnail, load_small, make_thumbnail
 from crossent.training.distributed import ALONE
 from data.decode import UnusableImage
 from data.images import Data, ImageSet, printable
@@ -28,7 +28,7 @@ COLUMNS, ROWS = 8, 4  # of preview.png
 
 
 class Card(NamedTuple):
-    """A picture in detail."""
+    """A picture with its heat maps, prediction and E."""
 
     title: str
     name: str
@@ -37,7 +37,7 @@ class Card(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Pictures of one split and the model that predicts them.
+    """The pictures of one split, and the model that predicts them.
 
     Args:
         root: the folder that the pictures' names are relative to; None if they are not files.
@@ -48,18 +48,18 @@ class Gallery(NamedTuple):
     root: str | None
 
     def original(self, row: int) -> Image.Image:
-        """Return a small picture in the shape of its file; if that cannot be read, a square."""
+        """Return a small version of the picture; a square if its file cannot be read."""
         if self.root is not None:
             with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
-                return small(Path(self.root) / self.image_set.names[row])
-        return in_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
+                return load_small(Path(self.root) / self.image_set.names[row])
+        return to_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
     def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:
         name = printable(self.image_set.names[row])
         return make_thumbnail(self.original(row), caption, f"{alt}: {name}")
 
     def card(self, outputs: Outputs, row: int) -> Card:
-        """Return the heat maps of a picture for the label and the prediction, and its E."""
+        """Return a picture with its E and the heat maps for the prediction and the label."""
         name, names = printable(self.image_set.names[row]), self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
@@ -76,7 +76,7 @@ class Gallery(NamedTuple):
         return Card(title, name, views, f"y = {outputs.confidence[row]:.2f}; {equation}")
 
     def confused(self, outputs: Outputs, true: int, predicted: int) -> list[Thumbnail]:
-        """Return some pictures of one class predicted as another, the largest E first."""
+        """Return some pictures of class `true` predicted as `predicted`, the largest E first."""
         rows = np.flatnonzero((outputs.labels == true) & (outputs.predicted == predicted))
         worst = rows[np.argsort(-outputs.losses[rows])][:NUM_EXAMPLES]
         names = self.classifier.class_names
@@ -84,12 +84,12 @@ class Gallery(NamedTuple):
         return [self.thumbnail(row, f"y = {outputs.confidence[row]:.2f}", alt) for row in worst]
 
     def covered(self, outputs: Outputs) -> list[Thumbnail]:
-        """Return the pictures with the smallest E as the background test shows them."""
+        """Return the pictures with the smallest E, with the middle covered as in `shortcuts`."""
         rows = np.argsort(outputs.losses, kind="stable")[:NUM_EXAMPLES]
         images = cover_middle(self.image_set.images[rows], mean_colour(self.image_set))
         labels = [self.classifier.class_names[k] for k in outputs.labels[rows]]
         shown = zip(images, labels, strict=True)
-        return [make_thumbnail(in_shape(pixels, 1, 1, SIDE), label) for pixels, label in shown]
+        return [make_thumbnail(to_shape(pixels, 1, 1, SIDE), label) for pixels, label in shown]
 
     def suspect(self, row: int, mean_loss: float) -> Thumbnail:
         """Return a training picture with its label, the prediction of the model and its mean E."""
@@ -103,18 +103,18 @@ class Gallery(NamedTuple):
         return self.thumbnail(row, text, label)
 
 
-def first_batch(settings: Settings, data: Data, most: int) -> list[tuple[Image.Image, str]]:
-    """Return pictures of the first training batch with their labels in words.
+def first_batch(settings: Settings, data: Data, limit: int) -> list[tuple[Image.Image, str]]:
+    """Return up to `limit` pictures of the first training batch, with their labels in words.
 
-    They reveal a wrong label, a crop without the object or too strong a mixup before hours of
-    training.
+    Before hours of training, they reveal wrong labels, crops without the object and too strong a
+    mixup.
     """
     batches = make_batches(settings, data, torch.device("cpu"), ALONE)
     batch = next(batches.epoch(0))
     scale, shift = batches.preprocessing.scale_and_shift(batches.device)
-    pixels = (batch.images[:most].permute(0, 2, 3, 1) - shift) / scale  # (B, S, S, 3)
+    pixels = (batch.images[:limit].permute(0, 2, 3, 1) - shift) / scale  # (B, S, S, 3)
     images = pixels.round().clamp(0, 255).byte().numpy()
-    captions = [in_words(target, data.class_names) for target in batch.target[:most]]
+    captions = [in_words(target, data.class_names) for target in batch.target[:limit]]
     return list(zip(map(Image.fromarray, images), captions, strict=True))
 
 

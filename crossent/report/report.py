@@ -1,4 +1,4 @@
-"""report.html: a run on one page, which needs no server and no network."""
+"""Write report.html: a run on one page, which needs no server and no network."""
 
 import csv
 import io
@@ -38,10 +38,10 @@ def write_report(
     data: Data | None = None,
     overrides: Sequence[str] = (),
 ) -> None:
-    """Write RUN/report.html from the files in the folder, also while the run trains.
+    """Write RUN/report.html from the files in the folder, even while the run is training.
 
     Args:
-        data: the pictures, if the caller has them already; else they are loaded again.
+        data: the pictures of the run; None to load them.
         overrides: where the pictures are now, such as data.root=FOLDER.
 
     Raises:
@@ -57,7 +57,7 @@ def write_report(
 def contents(
     folder: RunFolder, device: torch.device, data: Data | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the variables of the template; None or empty for what does not exist yet."""
+    """Return the variables of the template; what does not exist yet is None or empty."""
     settings = with_moved_pictures(saved_settings(folder.config), overrides)
     environment = read_json(folder.environment)
     problem = ""
@@ -113,7 +113,7 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
     """Return the numbers and pictures of a model on the validation pictures.
 
     Args:
-        root: the folder of the pictures, if they are files.
+        root: the folder that the pictures' names are relative to; None if they are not files.
     """
     found = examine(classifier, data.val)
     gallery = Gallery(found.image_set, classifier, root)
@@ -133,7 +133,7 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
 
 
 def suspects(gallery: Gallery, folder: RunFolder) -> dict[str, Any]:
-    """Return the training pictures whose mean E over all epochs is above ln K, a uniform guess's.
+    """Return the training pictures whose mean E over all epochs exceeds that of a uniform guess.
 
     Source: the idea of Huang et al. 2019, "O2U-Net: a simple noisy label detection approach".
     """
@@ -148,7 +148,7 @@ def suspects(gallery: Gallery, folder: RunFolder) -> dict[str, Any]:
 
 
 def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None, str]:
-    """Load the pictures, if they are still those of the run; else return the reason."""
+    """Load the pictures of the run; return None and the reason if that is not possible."""
     try:
         data = make_data(settings)
     except UserError as error:

@@ -15,7 +15,7 @@ MOMENTUM = 0.1  # share of the last batch in the running statistics: torch's def
 
 
 class Sum(torch.autograd.Function):
-    """The sum over all processes. Its derivative is one too: each process has a part of E."""
+    """The sum over all processes; its derivative is also one, as each process has a part of E."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
@@ -38,10 +38,10 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         dtype = self.weight.dtype  # float32, also where autocast makes x bfloat16
         z = x.to(dtype)
-        mean, var, num_places = global_statistics(z)
+        mean, var, count = global_statistics(z)
         assert self.num_batches_tracked is not None and self.momentum is not None
         assert self.running_mean is not None and self.running_var is not None
-        unbiased = var * (num_places / (num_places - 1))
+        unbiased = var * (count / (count - 1))
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean.detach().to(dtype), self.momentum)
         self.running_var.lerp_(unbiased.detach().to(dtype), self.momentum)
@@ -51,19 +51,19 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (C,), variance (C,) and number N H W (1,), over the samples of all processes.
+    """Return mean (C,), variance (C,) and count N H W (1,), over the samples of all processes.
 
     Sums are float64, so that the difference of two large sums has the accuracy of float32.
     """
     var, mean = (t.double() for t in torch.var_mean(x, dim=(0, 2, 3), correction=0))
     own = torch.cat([mean, var + mean.square(), mean.new_ones(1)]) * (x.numel() // x.shape[1])
-    mean, mean_square, num_places = Sum.apply(own).split([len(mean), len(mean), 1])
-    mean = mean / num_places
-    return mean, (mean_square / num_places - mean.square()).clamp(min=0), num_places
+    mean, mean_square, count = Sum.apply(own).split([len(mean), len(mean), 1])
+    mean = mean / count
+    return mean, (mean_square / count - mean.square()).clamp(min=0), count
 
 
 def use_global_batch_norm(model: nn.Module) -> None:
-    """Turn every nn.BatchNorm2d of a model into a GlobalBatchNorm2d with the same parameters."""
+    """Make every nn.BatchNorm2d of a model a GlobalBatchNorm2d, in place."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d
@@ -72,9 +72,9 @@ def use_global_batch_norm(model: nn.Module) -> None:
 def set_momentum(model: nn.Module, step: int) -> None:
     """Make the running statistics plain means at first: momentum 1/n at batch n, at least 0.1.
 
-    With 0.1 from the start, the initial mean 0 and variance 1 still count after a short first
-    epoch, and E on validation is above ln K. Do not use it with pretrained statistics: the first
-    batch replaces them.
+    With 0.1 from the start, the initial mean 0 and variance 1 would still count after a short first
+    epoch, and E on validation would be above ln K. Not for pretrained statistics: the first batch
+    would replace them.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -26,7 +26,7 @@ def save_checkpoint(
 
     Args:
         generators: states of the random generators, one row per process.
-        losses: (2, N) of all processes, as in `Trainer`.
+        losses: (2, N) as in `Trainer`, summed over all processes.
     """
     model = trainer.model
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -45,14 +45,14 @@ def save_checkpoint(
 def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -> dict[str, Any]:
     """Restore a trainer's state and return the header.
 
-    Each process takes the random generators of its rank; without such a row it keeps its own.
+    Each process restores the random generators of its rank; a new rank keeps its own.
 
     Raises:
-        UserError: the file is damaged, of another model or other pictures, or holds a NaN.
+        UserError: the file is damaged, of another model or other pictures, or contains a NaN.
     """
-    # Rank 0 sends it: another machine may not see the disk.
+    # Rank 0 sends the content, because another machine may not see its disk.
     found = read_checkpoint(path) if trainer.processes.is_first else None
-    tensors, header = trainer.processes.send(found)
+    tensors, header = trainer.processes.broadcast(found)
     check_same_data(path, header, description)
     groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for full_name, tensor in tensors.items():

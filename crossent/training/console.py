@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from crossent.errors import leave_reader
+from crossent.errors import discard_output
 from crossent.evaluation.intervals import wilson
 from data.advice import plural
 from data.images import Data
@@ -31,7 +31,7 @@ class Console:
             sys.stdout.flush()
         except BrokenPipeError:  # the run continues without a reader
             self.silent = True
-            leave_reader()
+            discard_output()
 
     def data(self, data: Data) -> None:
         """Print the number of pictures, the warnings, and the files that cannot be used."""
@@ -60,7 +60,7 @@ class Console:
             self.line("warning: E does not start at ln K: the untrained model prefers some class")
 
     def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
-        """Print the row of an epoch."""
+        """Print the row of an epoch; `left_s` is the estimated time to the end, in seconds."""
         train, val = record["train"], record["val"]
         self.line(ROW.format(
             f"{record['epoch']}/{epochs}", short(train["E"]), short(val["E"]),
@@ -88,7 +88,7 @@ def short(E: float) -> str:
 
 
 class EventLog:
-    """RUN/tensorboard: the numbers of metrics.jsonl, with epochs as TensorBoard's steps."""
+    """The log for TensorBoard: the numbers of metrics.jsonl, with epochs as steps."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -97,7 +97,7 @@ class EventLog:
     def add(self, record: dict[str, Any]) -> None:
         """Write the numbers of one line of metrics.jsonl.
 
-        The first line of a process makes TensorBoard ignore older entries from its epoch on.
+        The first one makes TensorBoard ignore entries of earlier processes from its epoch on.
         """
         if record["kind"] == "end":
             return

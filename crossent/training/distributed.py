@@ -22,7 +22,7 @@ ABOUT_WAITING = ("timed out", "timeout", "connection", "peer", "gloo")
 
 
 class WorkerLost(RuntimeError):
-    """Another process did not answer in time, or has ended."""
+    """The loss of another process, which did not answer in time or has ended."""
 
 
 def add_up(tensor: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class Processes:
 
     rank: int = 0
     size: int = 1
-    sums: str = "one process"  # or the backend: gloo or nccl, whose sums differ in the last bits
+    sums: str = "one process"  # or the backend, gloo or nccl: their sums differ in the last bits
     store: Store | None = None  # key-value store that the processes share
     timeout_s: float = 600.0
 
@@ -47,7 +47,7 @@ class Processes:
         return self.rank == 0
 
     def part_of(self, num_items: int) -> range:
-        """Return this process's share of `num_items`, in equal parts up to one item."""
+        """Return the indices of this process's part of `num_items`; parts differ by one at most."""
         first, last = (num_items * rank // self.size for rank in (self.rank, self.rank + 1))
         return range(first, last)
 
@@ -74,20 +74,20 @@ class Processes:
         rows[self.rank] = tensor
         return self.total(rows)  # each row is 0 on the other processes
 
-    def send(self, content: Any) -> Any:
+    def broadcast(self, content: Any) -> Any:
         """Return the content of rank 0 on all processes."""
         box = [content]
         if self.size > 1:
             dist.broadcast_object_list(box)
         return box[0]
 
-    def note_step(self, step: int) -> None:
-        """Store which step this process begins, for `name_the_lost` in the others."""
+    def record_step(self, step: int) -> None:
+        """Store which step this process is at, for `name_the_lost` in the others."""
         if self.store is not None:
             self.store.set(f"step of rank {self.rank}", str(step))
 
     def wait_for_all(self, what: str) -> None:
-        """Wait until all processes have done something; a collective would time out."""
+        """Wait until all processes have called this with `what`; a collective would time out."""
         if self.store is not None:
             self.store.set(f"rank {self.rank} has {what}", "")
             self.store.wait([f"rank {rank} has {what}" for rank in range(self.size)], FOREVER)
@@ -123,7 +123,7 @@ def leave_at_once(status: int) -> NoReturn:
 
 @contextmanager
 def join_processes(timeout_s: float, device: str = "auto") -> Iterator[Processes]:
-    """Join the other processes that torchrun has started, for the block.
+    """Connect to the other processes that torchrun has started, for the `with` block.
 
     Raises:
         UserError: the others cannot be reached, or there is no GPU for this process.

@@ -1,4 +1,4 @@
-"""The learning-rate finder: train with growing rates, and find where E falls fastest."""
+"""The learning-rate finder: train with growing learning rates, and find where E falls fastest."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -16,11 +16,11 @@ from models.head import train_mode
 NUM_STEPS = 100
 LOWEST, HIGHEST = 1e-4, 10.0
 SMOOTHING = 0.9  # share of the previous mean in the running mean of E
-EXPLODED = 2.0  # times the smallest E: larger rates are not tried
+EXPLODED = 2.0  # stop when E exceeds the smallest E times this
 
 
 def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
-    """Train for up to 100 steps with growing rates; do not use the trainer afterwards.
+    """Train for up to NUM_STEPS steps with growing rates; do not use the trainer afterwards.
 
     Source of the running mean's correction: Kingma & Ba 2015, "Adam", section 3.
 
@@ -32,7 +32,7 @@ def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
     rates = np.geomspace(LOWEST, HIGHEST, NUM_STEPS).tolist()
     for lr, batch in zip(rates, endless_batches(trainer), strict=False):
         try:
-            mean = SMOOTHING * mean + (1 - SMOOTHING) * E_of_step(trainer, batch, lr)
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * do_step(trainer, batch, lr)
         except NotFinite:
             break
         lrs.append(lr)
@@ -43,7 +43,7 @@ def find_lr(trainer: Trainer) -> tuple[list[float], list[float]]:
 
 
 def suggest_lr(lrs: Sequence[float], Es: Sequence[float]) -> float:
-    """Return the rate where E falls fastest as a function of log lr; raise UserError if nowhere.
+    """Return the rate where E falls fastest against log lr; raise UserError if E did not fall.
 
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
     """
@@ -72,8 +72,8 @@ def endless_batches(trainer: Trainer) -> Iterator[Batch]:
         yield from trainer.batches.epoch(epoch)
 
 
-def E_of_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
-    """Do a step; return E of the batch over all processes, before the weights change."""
+def do_step(trainer: Trainer, batch: Batch, lr: float | None = None) -> float:
+    """Train for one step; return E of the batch over all processes, before the weights change."""
     before = trainer.train_totals()
     trainer.train_step(batch, lr)
     after = trainer.train_totals()

@@ -1,4 +1,4 @@
-"""A loss that is infinite or NaN: find the first such number, and say what to try."""
+"""Explain a loss that is infinite or NaN: find the first such number, and say what to try."""
 
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,16 @@ MAX_NAMES = 5  # pictures
 
 
 class NotFinite(ArithmeticError):
-    """A number is infinite or NaN; the message says where, why and what to try."""
+    """An infinite number or a NaN in training; the message says where, why and what to try."""
 
 
 def explain_step(
     trainer: "Trainer", batch: Batch, generators: dict[str, Tensor], loss: Tensor, norm: Tensor
 ) -> str:
-    """Explain in one line why a step failed; each process looks at its part of the batch.
+    """Explain in one line why a step failed; each process examines its part of the batch.
 
     Args:
-        generators: states of the random generators before the step, to repeat its dropout.
+        generators: states of the random generators before the step, for the same dropout.
     """
     set_generators(generators, trainer.evaluator.device)
     what = f"the loss is {loss:g} and the norm of the gradient {norm:g}"
@@ -43,7 +43,7 @@ def explain_validation(trainer: "Trainer", E: float) -> str:
 
 
 def explain(trainer: "Trainer", what: str) -> str:
-    """Return `what` with the place where it happened, and what to try with these settings."""
+    """Return `what` with the epoch and step where it happened, and the settings to try."""
     rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
     schedule, lr = trainer.schedule, trainer.optimizer.param_groups[0]["lr"]
     tries = ["train.precision=fp32"] if trainer.evaluator.precision == "bf16" else []
@@ -56,15 +56,15 @@ def explain(trainer: "Trainer", what: str) -> str:
 
 
 def find_cause(trainer: "Trainer", batch: Batch) -> str:
-    """Run the batch again and name the first thing that is not finite."""
+    """Run the batch again; name the first weight, picture, layer or gradient that is not finite."""
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
-    layer, losses = run_again(trainer, batch)  # always, as other processes wait in it
+    layer, losses = run_again(trainer, batch)  # always: the other processes wait for this one in it
     if weight := first_not_finite(dict(trainer.model.named_parameters())):
         return f"The weight {weight} was not finite before the step"
-    if names := names_of_bad(trainer, batch, batch.images.flatten(1)):
+    if names := names_of_not_finite(trainer, batch, batch.images.flatten(1)):
         return f"The pixels of {names} are not finite: look there first"
     where = f"The output of {layer} is the first that is not finite" if layer else ""
-    if names := names_of_bad(trainer, batch, losses[:, None]):
+    if names := names_of_not_finite(trainer, batch, losses[:, None]):
         where = where or "All layers are finite"
         return f"{where}; the loss is not finite for {names}"
     if gradient := first_not_finite(dict(reversed(gradients.items()))):
@@ -90,7 +90,7 @@ def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
     return next(iter(bad), None), losses
 
 
-def names_of_bad(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
+def names_of_not_finite(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
     """Return the names of the pictures whose numbers (B, any) are not all finite."""
     bad = ~torch.isfinite(numbers).all(dim=1)
     if bad.all():

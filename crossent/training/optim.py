@@ -1,4 +1,4 @@
-"""The loss, SGD, its learning rate, and an average of the weights."""
+"""The training loss, SGD, its learning-rate schedule, and an average of the weights."""
 
 import copy
 import math
@@ -12,11 +12,11 @@ from crossent.loss import CrossEntropyLoss, cross_entropy
 
 
 class TrainingLoss(CrossEntropyLoss):
-    """sum_n w_n E_n / sum_n w_n over a batch, with w_n the class weight of the label of sample n.
+    """The mean sum_n w_n E_n / sum_n w_n over a batch, with w_n the class weight of sample n.
 
-    torch's class weights also multiply the uniform part of a smoothed label, so that with large
-    weights a wrong class has the smallest loss. Here each E_n has its minimum at its label, for any
-    weights. A label mixed by mixup has the mean weight of its classes.
+    torch's class weights also multiply the uniform part of a smoothed label, so that with very
+    unequal weights a wrong class has the smallest loss. Here each E_n has its minimum at its label,
+    for any weights. A label mixed by mixup has the mean weight of its classes.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class TrainingLoss(CrossEntropyLoss):
 class SGD(torch.optim.SGD):
     """torch.optim.SGD without its wrappers for torch.compile; the arithmetic is the same.
 
-    At their first call the wrappers import the compiler, which takes 0.75 s.
+    When they are first called, the wrappers import the compiler, which takes 0.75 s.
     """
 
     add_param_group = unwrap(torch.optim.SGD.add_param_group)
@@ -49,7 +49,7 @@ class SGD(torch.optim.SGD):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then half a cosine down to a share of the peak.
+    """A linear warm-up, then half a cosine down to a share of the peak.
 
     Source: Loshchilov & Hutter 2017, "SGDR", equation (5), without restarts.
     """
@@ -74,7 +74,7 @@ class WeightAverage:
 
     At first this is the plain mean of all steps, without the untrained weights; later it is an
     exponential mean, in which the weights of a step count half as much after `half_life` steps.
-    Statistics of batch normalisation are averaged too; counters are copied.
+    The statistics of batch normalisation are averaged too; counters are copied.
     Source: Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging".
     """
 

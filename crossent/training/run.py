@@ -1,4 +1,4 @@
-"""A whole run: epochs, the log, checkpoints, the best model."""
+"""A whole run: its epochs, log, checkpoints and best model."""
 
 import math
 import signal
@@ -23,7 +23,7 @@ from data.images import Unusable
 
 
 class Pruned(Exception):
-    """Raised by `Run.watch` to end a run."""
+    """The early end of a run, which `Run.watch` raises."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Run:
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     events: EventLog | None = None  # for TensorBoard
-    saved: float = field(default_factory=time.perf_counter)  # when
+    saved_at: float = field(default_factory=time.perf_counter)  # seconds on this clock
 
     @property
     def processes(self) -> Processes:
@@ -52,18 +52,18 @@ class Run:
 
     def start_or_resume(self) -> None:
         """Resume from the checkpoint, or start if rank 0 finds none."""
-        is_old = self.processes.send(self.folder.last.exists())
+        is_resumed = self.processes.broadcast(self.folder.last.exists())
         if self.processes.is_first:
-            self.note_environment(is_old)
+            self.write_environment(is_resumed)
             self.folder.list_unusable(self.unusable)
-        self.resume() if is_old else self.start()
+        self.resume() if is_resumed else self.start()
 
-    def note_environment(self, is_old: bool) -> None:
+    def write_environment(self, is_resumed: bool) -> None:
         """Write environment.json; warn of changes since the run was stopped."""
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
         environment |= {"processes": self.processes.size, "sums": self.processes.sums}
-        if is_old:
+        if is_resumed:
             for change in changes(read_json(self.folder.environment), environment):
                 self.console.line(f"warning: {change}: the results are equal up to rounding only")
         write_json(self.folder.environment, environment)
@@ -72,7 +72,7 @@ class Run:
         """Evaluate the untrained model and write the first line of the log."""
         trainer, class_names = self.trainer, self.description["class_names"]
         if self.processes.is_first:
-            self.folder.keep_records(0)  # drop those of a process killed before its checkpoint
+            self.folder.keep_records(0)  # drop lines of a process killed before a checkpoint
         E, baseline = trainer.validate().means()["E"], math.log(len(class_names))
         self.console.untrained(E, baseline, len(class_names))
         num_train, num_val = len(trainer.batches.image_set), len(trainer.evaluator.image_set)
@@ -85,19 +85,19 @@ class Run:
         self.save()
 
     def resume(self) -> None:
-        """Load the last checkpoint, and drop what was logged after it."""
+        """Load the last checkpoint, and drop the lines that were logged after it."""
         trainer = self.trainer
         header = load_checkpoint(self.folder.last, trainer, self.description)
         progress = trainer.progress = Progress.from_dict(header["progress"])
         if progress.done and progress.epoch < self.epochs:
-            progress.done = False  # more epochs are requested: drop the last line, of the end
+            progress.done = False  # more epochs are requested: drop the line "end"
             progress.num_records -= 1
         for phase, seconds in progress.time_s.items():
             trainer.stopwatch.seconds[phase] += seconds
         if self.processes.is_first:
             self.folder.keep_records(progress.num_records)
         else:
-            progress.train = Totals()  # rank 0 alone keeps the sums so far
+            progress.train = Totals()  # only rank 0 keeps the sums so far
             trainer.losses.zero_()
 
     def fit(self) -> None:
@@ -167,9 +167,9 @@ class Run:
         return record
 
     def save_or_stop(self) -> None:
-        """Save if a checkpoint is due, or stop after a signal; all processes do the same."""
+        """Save if a checkpoint is due, or stop after a signal; all processes do so together."""
         every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
-        by_time = every_s is not None and time.perf_counter() - self.saved > every_s
+        by_time = every_s is not None and time.perf_counter() - self.saved_at > every_s
         by_steps = every_steps is not None and self.trainer.step % every_steps == 0
         is_due = self.processes.is_first and (by_time or by_steps)
         save, stop = self.processes.add_numbers([is_due, self.stop.signum is not None])
@@ -179,7 +179,7 @@ class Run:
             self.save()
 
     def keep_best(self, record: dict[str, Any]) -> None:
-        """Write model.safetensors if this epoch is the best so far, or if the last one is kept."""
+        """Write model.safetensors if this epoch is the best so far, or if `keeps_last`."""
         trainer, progress, E = self.trainer, self.trainer.progress, record["val"]["E"]
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
@@ -217,5 +217,5 @@ class Run:
         if self.processes.is_first:
             fsync(self.folder.metrics)  # the checkpoint counts its lines
             save_checkpoint(self.folder.last, trainer, generators, losses, header)
-        self.saved = time.perf_counter()
+        self.saved_at = time.perf_counter()
         trainer.stopwatch("checkpoint")

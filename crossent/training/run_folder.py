@@ -15,7 +15,8 @@ from crossent.errors import UserError
 from crossent.files import write_text
 from data.images import Unusable
 
-WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}  # file systems
+# errors of a file system that has no locks
+WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
 class RunFolder:
@@ -35,7 +36,7 @@ class RunFolder:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Make the folder and lock it for the block; raise UserError if it is in use.
+        """Make the folder and lock it for the `with` block; raise UserError if it is in use.
 
         After an error before the first checkpoint, a new folder is removed, so that the corrected
         command can use the same name. After a signal it stays, for --resume.
@@ -56,7 +57,7 @@ class RunFolder:
             words = f"cannot be locked ({error.strerror}): do not start a second training in it"
             print(f"warning: {self.path} {words}", file=sys.stderr)
         try:
-            for temporary in self.path.glob(".*.tmp"):  # killed processes have left them
+            for temporary in self.path.glob(".*.tmp"):  # left by killed processes
                 temporary.unlink()
             yield
         except Exception:
@@ -87,7 +88,7 @@ class RunFolder:
             raise UserError(f"{self.path} {words}")
 
     def list_unusable(self, unusable: Sequence[Unusable]) -> None:
-        """Write each file that was left out, and the reason."""
+        """Write unusable.csv: each file that was left out, and the reason."""
         text = io.StringIO()
         rows = [("path", "reason"), *((bad.path, bad.reason) for bad in unusable)]
         csv.writer(text, lineterminator="\n").writerows(rows)
@@ -99,11 +100,11 @@ class RunFolder:
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(line)
-        except OSError as error:  # that of a full disk names no file
+        except OSError as error:  # the error of a full disk names no file
             raise OSError(error.errno, error.strerror, str(self.metrics)) from error
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl, without a last one that a kill cut off."""
+        """Return the lines of metrics.jsonl, without a last line that a kill cut off."""
         if not self.metrics.exists():
             return []
         text = self.metrics.read_text(encoding="utf-8")
@@ -114,8 +115,8 @@ class RunFolder:
         records = self.records()
         if len(records) < count:
             raise UserError(
-                f"{self.metrics} has {len(records)} whole lines, but {self.last} needs {count}; "
-                "restore the file that belongs to it"
+                f"{self.metrics} has {len(records)} complete lines, but {self.last} needs {count}; "
+                "restore the metrics.jsonl that belongs to this checkpoint"
             )
         write_text(self.metrics, "".join(json.dumps(r) + "\n" for r in records[:count]))
 

@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal arrived. It is not an Exception, so `except Exception` does not catch it."""
+    """The arrival of a signal. It is not an Exception, so `except Exception` does not catch it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -23,7 +23,7 @@ class Interrupted(BaseException):
 
 
 class StopRequest:
-    """The first signal; a second one ends the process at once.
+    """A request to stop, by the first signal; a second one ends the process at once.
 
     A closed terminal sends SIGHUP twice, from the kernel and from the shell: that counts as one.
     """
@@ -54,7 +54,7 @@ class StopRequest:
 
     @contextmanager
     def raising(self) -> Iterator[None]:
-        """Raise Interrupted on a signal in the block or before it."""
+        """Raise Interrupted on a signal in the `with` block or before it."""
         self.raises = True
         try:
             if self.signum is not None:

@@ -1,4 +1,4 @@
-"""A step, an epoch and a validation; `run.py` adds the log, checkpoints and the best model."""
+"""The trainer: a step, an epoch, a validation; `run.py` adds log, checkpoints and best model."""
 
 import math
 import time
@@ -22,10 +22,10 @@ from data.batches import Batch, TrainBatches
 from data.sampler import Ids
 from models.head import train_mode
 
-# Logits to collect before they are counted: counting at each step would take 1.3 ms of a step of
-# 25 ms on a CPU, and would wait for a GPU.
+# Logits to collect before they are counted: counting after each step would take 1.3 ms of a step of
+# 25 ms on a CPU, and would have to wait for a GPU.
 MAX_UNCOUNTED = 1 << 18
-GRAIN = 2.0**-20  # nats; sums of its multiples are exact, so their order does not matter
+GRAIN = 2.0**-20  # nats; sums of multiples of this are exact, so their order does not matter
 NUM_TIMED = 12  # steps that measure the speed
 NUM_IGNORED = 2  # steps before them, in which libraries choose their kernels
 STEP_PHASES = ("wait", "augment", "forward+backward")
@@ -50,7 +50,7 @@ class Stopwatch:
 
 @dataclass
 class Progress:
-    """How far a run has come: what a checkpoint needs beside tensors and generators."""
+    """The progress of a run: what a checkpoint contains besides tensors and generators."""
 
     epoch: int = 0  # finished epochs
     batch: int = 0  # finished steps of the current epoch
@@ -77,14 +77,14 @@ class Trainer:
     criterion: TrainingLoss
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
-    evaluator: Evaluator  # on the validation pictures; knows device and precision
+    evaluator: Evaluator  # on the validation pictures; has the device and the precision
     schedule: Schedule
     processes: Processes = ALONE
     average: WeightAverage | None = None  # if there is one, its model is evaluated
     is_pretrained: bool = False  # whether the model started from the weights of another one
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     progress: Progress = field(default_factory=Progress)
-    answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last validation
+    answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last `validate`
     losses: Tensor = field(init=False)  # (2, N) per picture: the sum of its losses, their number
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
 
@@ -102,7 +102,7 @@ class Trainer:
         return self.progress.epoch * len(self.batches) + self.progress.batch
 
     def train_step(self, batch: Batch, lr: float | None = None) -> None:
-        """Do one step of SGD along the negative gradient of E, the article's (5.2).
+        """Train for one step: SGD along the negative gradient of E, the article's (5.2).
 
         Raises:
             NotFinite: the loss or the gradient is not finite; the weights have not changed.
@@ -122,7 +122,7 @@ class Trainer:
         learning = (p for group in self.optimizer.param_groups for p in group["params"])
         loss, gradients = loss.detach(), [p.grad for p in learning if p.grad is not None]
         if self.processes.size > 1:
-            self.processes.note_step(self.step)
+            self.processes.record_step(self.step)
             self.processes.add_all([*gradients, loss])
         norm = torch.nn.utils.get_total_norm(gradients)
         if not torch.isfinite(loss + norm):
@@ -133,10 +133,10 @@ class Trainer:
             self.average.update(self.model, self.step)
         self.uncounted.append((self.own_ids(batch), logits.detach(), batch.target))
         if len(self.uncounted) * logits.numel() >= MAX_UNCOUNTED:
-            self.count_answers()
+            self.count_steps()
 
     def share_of(self, batch: Batch) -> Tensor | float:
-        """Return the weight of this process's part, as a share of that of the whole batch."""
+        """Return the total weight of this process's samples, as a share of the whole batch's."""
         if self.processes.size == 1:
             return 1.0
         own = self.criterion.weights(batch.target).sum()
@@ -147,14 +147,14 @@ class Trainer:
         part = self.processes.part_of(len(batch.sample_ids))
         return batch.sample_ids[part.start : part.stop]
 
-    def count_answers(self) -> None:
-        """Add the last steps to the totals, and to the losses per picture for unmixed labels."""
+    def count_steps(self) -> None:
+        """Add the last steps to the totals, and to the losses per picture with unmixed labels."""
         if not self.uncounted:
             return
         ids, logits, targets = zip(*self.uncounted, strict=True)
         self.uncounted.clear()
         own, z = np.concatenate(ids), torch.cat(logits).cpu().double()  # Apple's mps has no double
-        self.progress.train.add(*sum_answers(z, torch.cat(targets).cpu()), len(own))
+        self.progress.train.add(*sum_E_and_correct(z, torch.cat(targets).cpu()), len(own))
         labels = torch.from_numpy(self.batches.image_set.labels[own])
         losses = in_grains(cross_entropy(z, labels, reduction="none"))
         both = torch.stack([losses, torch.ones_like(losses)])
@@ -162,7 +162,7 @@ class Trainer:
 
     def train_totals(self) -> Totals:
         """Return the sums of the current epoch over all processes."""
-        self.count_answers()
+        self.count_steps()
         return Totals(*self.processes.add_numbers(self.progress.train.numbers()))
 
     def train_epoch(self) -> Iterator[None]:
@@ -176,7 +176,7 @@ class Trainer:
             self.stopwatch("rest")
 
     def validate(self) -> Totals:
-        """Return the sums over the validation pictures; each is counted by one process."""
+        """Return the sums over the validation pictures; one process evaluates each picture."""
         self.stopwatch("rest")
         self.answers = torch.zeros(len(self.evaluator.image_set), 2, dtype=torch.float64)
         totals = self.evaluator(self.evaluated, self.answers)
@@ -203,7 +203,7 @@ class Trainer:
         return record
 
 
-def sum_answers(logits: Tensor, target: Tensor) -> tuple[float, float]:
+def sum_E_and_correct(logits: Tensor, target: Tensor) -> tuple[float, float]:
     """Return the sum of E, without smoothing and weights, and the number of correct predictions.
 
     With mixup the target (B, K) is soft: a prediction of class k counts as t_k.
@@ -221,7 +221,7 @@ def in_grains(values: Tensor) -> Tensor:
 
 
 def seconds_per_epoch(trainer: Trainer) -> float:
-    """Return the seconds per epoch, from a few steps and a validation.
+    """Estimate the seconds per epoch, from a few steps and a validation.
 
     Do not use the trainer afterwards.
     """

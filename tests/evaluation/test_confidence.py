@@ -8,8 +8,8 @@ from sklearn.calibration import calibration_curve
 
 from crossent.evaluation.confidence import (
     calibrate,
-    keep_promise,
     keep_shares,
+    keep_with_accuracy,
     rejection_curve,
     reliability,
 )
@@ -29,7 +29,7 @@ def test_bins_against_scikit_learn():
 
 @pytest.mark.parametrize(
     ("sharpness", "verdict"),
-    [(0.2, "is underconfident"), (1.0, "can be chance"), (3.0, "is overconfident")],
+    [(0.2, "is underconfident"), (1.0, "may be due to chance"), (3.0, "is overconfident")],
 )
 def test_a_model_of_too_much_or_too_little_confidence_is_told(sharpness, verdict):
     found = calibrate(make_outputs(num=1500, sharpness=sharpness))
@@ -76,12 +76,12 @@ def test_the_promise_keeps_as_many_as_the_lower_end_of_the_interval_allows():
     right = np.arange(400) < 200
     right[200:240:2] = True
     curve = rejection_curve(confidence, right, 400)
-    promise = keep_promise(curve, 400, accuracy=0.95)
+    promise = keep_with_accuracy(curve, 400, accuracy=0.95)
     assert promise.interval.low >= 0.95 and promise.accuracy > 0.97
     assert promise.threshold == confidence[promise.num_kept - 1]
     for more in range(promise.num_kept + 1, 401):
         assert wilson(right[:more].sum(), more).low < 0.95
-    assert keep_promise(curve, 400, accuracy=0.9).num_kept > promise.num_kept
+    assert keep_with_accuracy(curve, 400, accuracy=0.9).num_kept > promise.num_kept
 
 
 def test_the_promise_is_kept_on_other_pictures():
@@ -91,7 +91,7 @@ def test_the_promise_is_kept_on_other_pictures():
         rng = np.random.default_rng(seed)
         confidence = rng.uniform(0.5, 1, 1000)  # calibrated
         curve = rejection_curve(confidence, rng.random(1000) < confidence)
-        threshold = keep_promise(curve, 1000, accuracy=0.8).threshold
+        threshold = keep_with_accuracy(curve, 1000, accuracy=0.8).threshold
         kept.append((threshold + 1) / 2 >= 0.8)  # the true accuracy above the threshold
     assert np.mean(kept) > 0.9
 
@@ -100,11 +100,11 @@ def test_a_promise_that_cannot_be_kept_is_refused():
     """Wilson's interval of 35 right answers of 35 begins at 35 / (35 + 1.96^2) = 0.9011."""
     confidence = np.linspace(1, 0.5, 35)
     right = rejection_curve(confidence, np.ones(35, bool))
-    assert keep_promise(right, 35, 0.9).num_kept == 35
+    assert keep_with_accuracy(right, 35, 0.9).num_kept == 35
     with pytest.raises(ValueError, match=r"takes 35 pictures; of 34 in validation"):
-        keep_promise(right[:34], 34, 0.9)
+        keep_with_accuracy(right[:34], 34, 0.9)
     with pytest.raises(ValueError, match="expected a share above 0 and below 1"):
-        keep_promise(right, 35, 1.0)
+        keep_with_accuracy(right, 35, 1.0)
     half_right = rejection_curve(confidence, np.arange(35) % 2 == 0)
     with pytest.raises(ValueError, match=r"the 35 most confident have 51.4% \(35.6%"):
-        keep_promise(half_right, 35, 0.9)
+        keep_with_accuracy(half_right, 35, 0.9)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from crossent.evaluation.shortcuts import cover_middle, is_middle, look_for_shortcuts
+from crossent.evaluation.shortcuts import cover_middle, look_for_shortcuts, middle_mask
 from crossent.model_file import Classifier
 from data.images import ImageSet
 from data.preprocess import Preprocessing
@@ -27,7 +27,7 @@ class LooksAt(nn.Module):
 @pytest.mark.parametrize("at_the_border", [True, False])
 def test_a_model_that_looks_at_the_border_is_found_and_no_other(at_the_border):
     """Pictures of class 1 are bright everywhere."""
-    model, cpu = LooksAt(is_middle(SIZE) ^ at_the_border), torch.device("cpu")
+    model, cpu = LooksAt(middle_mask(SIZE) ^ at_the_border), torch.device("cpu")
     classifier = Classifier(model, ["dog", "wolf"], Preprocessing(SIZE), "fp32", cpu, {})
     labels = np.arange(NUM) % 2
     images = np.random.default_rng(0).integers(80, 120, (NUM, SIZE, SIZE, 3))

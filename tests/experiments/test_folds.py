@@ -128,7 +128,7 @@ def test_a_finished_group_goes_on_only_in_ways_that_all_runs_allow(group, tmp_pa
     shutil.copytree(group[0], path)
     for word, reason in {"optim.lr=0.2": "optim.lr: 0.03 -> 0.2", "data.folds=3": "2 -> 3"}.items():
         with pytest.raises(UserError, match=reason):
-            Group(path).keep_config(load_settings(Group(path).config, [word]).settings)
+            Group(path).store_config(load_settings(Group(path).config, [word]).settings)
     assert (path / "group.yaml").read_bytes() == (group[0] / "group.yaml").read_bytes()
     with pytest.raises(UserError, match=f"is a group of runs; name one, such as {path / FOLDS[0]}"):
         main(["evaluate", str(path)])

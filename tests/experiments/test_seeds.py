@@ -7,7 +7,7 @@ import pytest
 
 from crossent.evaluation.scores import Outputs
 from crossent.experiments.compare import compare_runs
-from crossent.experiments.group import about_seeds
+from crossent.experiments.group import summarise_seeds
 from tests.experiments.parts import answers
 from tests.forked import Command
 from tests.training.parts import CPU
@@ -49,7 +49,7 @@ def test_mean_and_standard_deviation(group):
 def test_the_interval_of_a_share_stays_between_0_and_1():
     """Two seeds that differ much have a wide interval: Student's t of one degree of freedom."""
     right = np.array([[1] * 9 + [0], [1] * 4 + [0] * 6])
-    text, facts = about_seeds([Outputs(np.eye(2)[1 - r], np.zeros(10, int)) for r in right])
+    text, facts = summarise_seeds([Outputs(np.eye(2)[1 - r], np.zeros(10, int)) for r in right])
     assert facts["accuracy"]["mean"] == {"value": 0.65, "low": 0.0, "high": 1.0}
     assert "0.0% to 100.0%" in text and facts["E"]["mean"]["low"] >= 0
 

@@ -37,9 +37,9 @@ def make_sweep(space=SPACE, data=None, **plan):
 def pretend(E_of):
     """Return a training whose E on validation is E_of(settings, epoch)."""
 
-    def train_one(settings, path, is_old, caller):
+    def train_one(settings, path, is_resumed, caller):
         folder = RunFolder(path)
-        if not is_old:
+        if not is_resumed:
             folder.create(to_yaml(settings))
         for epoch in range(1, EPOCHS + 1):
             E = E_of(settings, epoch)

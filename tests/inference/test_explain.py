@@ -84,7 +84,7 @@ def test_the_command_explains_a_picture(crossent, run_path, classifier, picture)
         (["{run}", "{page}"], "HTML"),
         (["{run}"], "IMAGE is missing"),
         (["--label", "fox"], "RUN and --label need it"),
-        (["{run}", "{page}", "--label", "bear"], "the model knows only dog, fox, wolf"),
+        (["{run}", "{page}", "--label", "bear"], "the classes of the model are dog, fox, wolf"),
     ],
 )
 def test_mistakes_are_sentences(crossent, run_path, pictures, words, message):

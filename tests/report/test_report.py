@@ -12,7 +12,7 @@ from crossent.build import make_batches
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.evaluation.scores import Outputs
-from crossent.inference.heatmap import in_shape
+from crossent.inference.heatmap import to_shape
 from crossent.model_file import Classifier
 from crossent.report.page import make_environment
 from crossent.report.pictures import Gallery, first_batch, in_words
@@ -167,7 +167,7 @@ def test_pictures_have_the_shape_of_their_file_if_it_can_be_read(tmp_path):
     gallery = Gallery(image_set, None, str(tmp_path))
     wide = gallery.original(0)
     assert wide.size == (144, 48) and wide.getpixel((0, 0)) == (200, 30, 40)
-    assert in_shape(image_set.images[0], 10000, 1, 144).size == (144, 36), "a sliver"
+    assert to_shape(image_set.images[0], 10000, 1, 144).size == (144, 36), "a sliver"
     for row, name in enumerate(unreadable, 1):  # the pixels that the model sees are shown instead
         pixels = Image.fromarray(image_set.images[row])
         assert gallery.original(row) == pixels.resize((144, 144), Image.Resampling.BICUBIC), name
@@ -179,7 +179,7 @@ def test_pictures_and_labels_are_those_of_training(mixup):
     words.append(f"train.mixup={mixup}")
     settings, data = load_settings(None, words).settings, make_data()
     batch = next(make_batches(settings, data, CPU, ALONE).epoch(0))
-    shown = first_batch(settings, data, most=5)
+    shown = first_batch(settings, data, limit=5)
     assert len(shown) == 5
     for (image, caption), images, target in zip(shown, batch.images, batch.target, strict=False):
         seen = images.permute(1, 2, 0).numpy() * settings.data.std + settings.data.mean

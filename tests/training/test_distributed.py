@@ -86,7 +86,7 @@ def test_each_process_gets_the_checkpoint_and_explains_what_is_not_finite(of_two
 
 
 def test_processes_with_different_pictures_are_told(monkeypatch):
-    monkeypatch.setattr(Processes, "send", lambda self, content: "of rank 0")
+    monkeypatch.setattr(Processes, "broadcast", lambda self, content: "of rank 0")
     monkeypatch.setattr(Processes, "add_numbers", lambda self, numbers: numbers)
     nothing = ImageSet(np.zeros((0, 8, 8, 3), np.uint8), np.zeros(0, np.int64), [])
     data = Data(nothing, nothing, ["dog"], "of rank 1")

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossent.training.trainer import Trainer, in_grains, seconds_per_epoch, sum_answers
+from crossent.training.trainer import Trainer, in_grains, seconds_per_epoch, sum_E_and_correct
 from tests.training.parts import make_trainer
 
 
@@ -52,7 +52,7 @@ def test_sums_of_soft_targets_count_the_share_of_the_answer():
     for target, right in ((soft, 0.7 + 0.6), (torch.tensor([0, 2]), 1)):
         E = F.cross_entropy(logits, target, reduction="sum").item()
         # rounded to 2^-20 a sample
-        assert sum_answers(logits, target) == pytest.approx((E, right), abs=1e-6)
+        assert sum_E_and_correct(logits, target) == pytest.approx((E, right), abs=1e-6)
 
 
 def test_each_picture_has_the_sum_of_its_own_losses():
@@ -68,7 +68,7 @@ def test_each_picture_has_the_sum_of_its_own_losses():
         for logits, sample in zip(seen.pop(), batch.sample_ids, strict=True):
             expected[0, sample] += F.cross_entropy(logits.double(), labels[sample])
             expected[1, sample] += 1
-    trainer.count_answers()
+    trainer.count_steps()
     torch.testing.assert_close(trainer.losses, expected, rtol=0, atol=1e-5)
     assert expected[1].max() > 1, "balanced sampling shows some sample twice"
 
