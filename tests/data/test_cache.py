@@ -201,7 +201,7 @@ def test_a_cache_that_cannot_be_written_costs_speed_and_one_warning(
     after = load(animals, kept)
     same(before, after)
     (warning,) = set(after.warnings) - set(before.warnings)
-    assert re.search(f"cannot be kept .*{mishap}", warning) and "\n" not in warning
+    assert re.search(f"cannot be cached .*{mishap}", warning) and "\n" not in warning
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -235,7 +235,7 @@ def test_for_evaluation_classes_are_matched_by_name(animals):
     assert np.bincount(data.val.labels, minlength=4).tolist() == [0, 0, 8, 4]
     assert data.class_names == ["cat", "dog", "fox", "wolf"]
     assert data.warnings[0].endswith("no pictures of cat and dog")
-    with pytest.raises(DataError, match="the model knows dog and fox, not wolf"):
+    with pytest.raises(DataError, match="the model has classes dog and fox, not wolf"):
         load_folder_for_evaluation(animals, ["dog", "fox"], 16, UNCACHED)
 
 

@@ -77,7 +77,7 @@ MISTAKES = {
         "path,label,split", [f"{NAMES[0]},a,train", f"{NAMES[1]},b,"]
     ),
     "labels.csv: every row has split test": ("path,label,split", [f"{NAMES[0]},a,test"]),
-    "labels.csv:3: unexpected end of data; a quote": ("path,label", [f"{NAMES[0]},a", '"b,c']),
+    "labels.csv:3: unexpected end of data; a closing": ("path,label", [f"{NAMES[0]},a", '"b,c']),
     "class a has no usable picture to train on (all of its pictures are in val)": (
         "path,label,split", [f"{NAMES[n]},{('a,val', 'b,train')[n % 2]}" for n in range(4)]
     ),
