@@ -63,8 +63,8 @@ def about_training(train: Mapping[str, int], num_corrections: int, from_scratch:
         )
     if from_scratch and sum(train.values()) < MANY_PICTURES * len(train):
         sentences.append(
-            f"fewer than {MANY_PICTURES:,} pictures per class on average: consider ImageNet weights,"
-            " -c configs/pretrained.yaml (with 400 photographs, accuracy was 96% instead of 75%)"
+            f"fewer than {MANY_PICTURES:,} pictures per class on average: consider"
+            " ImageNet weights: -c configs/pretrained.yaml (400 photographs: accuracy 96%, not 75%)"
         )
     return sentences
 
