@@ -1,4 +1,4 @@
-"""Pictures in a table."""
+"""Pictures listed in a table."""
 
 import os
 
@@ -37,7 +37,7 @@ def test_paths_are_relative_to_the_table(table, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_spreadsheets_separate_with_other_signs_too(table, separator):
+def test_semicolons_and_tabs_separate_too(table, separator):
     rows = [separator.join((name, "a, b" if n % 2 else "c")) for n, name in enumerate(NAMES)]
     assert load(table(f"path{separator}label", rows)).class_names == ["a, b", "c"]
 
@@ -87,7 +87,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("message", MISTAKES)
-def test_mistakes_are_told_with_their_line(table, message):
+def test_mistakes_name_their_line(table, message):
     header, rows = MISTAKES[message]
     path = table(header, [row.replace("\udcff", "é") for row in rows], "latin-1")
     with pytest.raises(DataError) as error:
