@@ -87,12 +87,12 @@ def class_name(name: str) -> str:
 def _checked(root: str | Path) -> Path:
     if not Path(root).is_dir():
         what = "a file" if Path(root).exists() else "no such folder"
-        raise DataError(f"{root}: {what}; data.root is the folder that holds the classes")
+        raise DataError(f"{root}: {what}; data.root is the folder of the classes")
     return Path(os.path.abspath(root))
 
 
 def _split_folders(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Return the folders that hold classes, each with its split, and notes about the others."""
+    """Return the folders that contain the classes, each with its split, and notes about others."""
     found: dict[str, str] = {}
     folders, _ = _entries(root)
     for name in folders:
@@ -103,7 +103,7 @@ def _split_folders(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     rest = [name for name in folders if name not in found.values()]
     if found and not rest and "train" not in found:
         names = " and ".join(found.values())
-        raise DataError(f"{root}: found {names} but no train; expected root/train/CLASS beside it")
+        raise DataError(f"{root}: found {names} but no train; expected also root/train/CLASS")
     if "train" not in found or (rest and len(found) == 1):
         return [(root, "")], []
     notes = [f"{name} is not used" for name in [*rest, found.get("test")] if name]
@@ -146,7 +146,7 @@ def _list_classes(root: Path, splits: Sequence[tuple[Path, str]], group: str | N
 
 
 def _check_classes(root: Path, parent: Path, group: str | None) -> None:
-    """Refuse folders that hold the classes instead of being the classes."""
+    """Refuse folders that contain the classes and are not classes themselves."""
     names, _ = _entries(parent)
     if len(names) == 1:  # `list_pictures` refuses a single class
         inner = parent / names[0]
@@ -154,7 +154,7 @@ def _check_classes(root: Path, parent: Path, group: str | None) -> None:
             inner = inner / inside[0]
         if inside:
             raise DataError(
-                f"{root}: holds one folder; set data.root={inner}, which has {some(inside)}"
+                f"{root}: has only one folder; set data.root={inner}, which has {some(inside)}"
             )
         return
     inside_of = {

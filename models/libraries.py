@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.head import head_name
 
 LIBRARIES = ("torchvision", "timm")
-# Models that do not end in a linear layer, have a second output, or rename published weights.
+# Models whose end is no linear layer, with a second output, or whose weights have old names.
 UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
 RGB = tuple[float, float, float]
 
@@ -116,4 +116,4 @@ def read_pth(path: Path) -> dict[str, Tensor]:
         return {n: t.detach() for n, t in torch.load(path, "cpu", weights_only=True).items()}
     except Exception as error:  # of many types: pickle's, zipfile's, torch's own
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
-        raise ValueError(f"{path} is damaged or holds more than tensors ({reason})") from None
+        raise ValueError(f"{path} is damaged or contains more than tensors ({reason})") from None

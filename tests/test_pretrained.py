@@ -163,7 +163,7 @@ class Evil:
 def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match=r"evil.pth is damaged or holds more than tensors"):
+    with pytest.raises(ValueError, match=r"evil.pth is damaged or contains more than tensors"):
         libraries.read_pth(tmp_path / "evil.pth")
     assert not (tmp_path / "executed").exists()
 

@@ -129,7 +129,7 @@ MISTAKES = {  # the message for a folder with these files
     "2023 and 2024 share folders called dog and fox": [
         f"train/{year}/{name}/{year}.jpg" for year in (2023, 2024) for name in ("dog", "fox", year)
     ],
-    "one folder; set data.root=.*/pets/all, which has cat and dog": [
+    "only one folder; set data.root=.*/pets/all, which has cat and dog": [
         "pets/all/dog/1.jpg", "pets/all/cat/2.jpg"
     ],
 }  # fmt: skip
