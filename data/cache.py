@@ -67,10 +67,7 @@ def decode_table(
             cache = _Cache(Path(decoding.cache_dir or default_cache_dir()) / name, sizes)
             cache.fill(table, decoding.num_workers)
             return cache.rows(), cache.found, []
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # RuntimeError: no home folder, or filelock finds no locks
+        except (OSError, RuntimeError) as error:  # RuntimeError: no home, or no locks (filelock)
             warnings.append(
                 f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be cached ({error}),"
                 " so each start decodes them again: free some space, or set data.cache_dir"
@@ -188,9 +185,7 @@ class _Cache:
                         pixels.write(b"".join(image.tobytes() for image in images))
                         words = list(astuple(verdict))
                     self.found[file.key] = verdict, row
-                    if not words[0].startswith(
-                        "unreadable"
-                    ):  # may change while the key stays the same
+                    if not words[0].startswith("unreadable"):  # could change without the key
                         # the line break comes first, because a kill may have cut the last line
                         lines.append("\n" + json.dumps([*file.key, row, *words]))
                     if time.monotonic() - committed > SECONDS_PER_COMMIT:

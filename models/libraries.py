@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.head import head_name
 
 LIBRARIES = ("torchvision", "timm")
-# Models whose end is no linear layer, with a second output, or whose weights have old names.
+# Models without a final linear layer, with a second output, or with old names of their weights.
 UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
 RGB = tuple[float, float, float]
 
