@@ -239,11 +239,11 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
 
 def _has_end(jpeg: bytes) -> bool:
     """Return whether an end marker follows the segments; a thumbnail in one has its own marker."""
-    place = 2
-    while jpeg[place : place + 1] == b"\xff" and jpeg[place + 1 : place + 2] != b"\xda":
-        is_filled = jpeg[place + 1 : place + 2] == b"\xff"
-        place += 1 if is_filled else 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
-    return jpeg.find(b"\xff\xd9", place) >= 0
+    offset = 2
+    while jpeg[offset : offset + 1] == b"\xff" and jpeg[offset + 1 : offset + 2] != b"\xda":
+        is_filled = jpeg[offset + 1 : offset + 2] == b"\xff"
+        offset += 1 if is_filled else 2 + int.from_bytes(jpeg[offset + 2 : offset + 4], "big")
+    return jpeg.find(b"\xff\xd9", offset) >= 0
 
 
 def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:

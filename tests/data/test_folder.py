@@ -75,7 +75,7 @@ def test_the_split_depends_on_seed_and_content_only(animals):
     after = load(animals)
     assert_same(before, after)
     assert before.val.names != after.val.names
-    (animals / "dog" / "new.jpg").write_bytes(encoded(scene(999)))  # moves hardly any
+    (animals / "dog" / "new.jpg").write_bytes(encoded(scene(999)))  # the others hardly move
     assert len(set(after.val.names) ^ set(load(animals).val.names)) <= 2
 
 
