@@ -2,9 +2,9 @@
 
     python -m benchmarks.accuracy [FOLDER] [--seconds 120] [--rounds 2] [--picture FILE]
 
-Each contender first trains for three epochs, which show how many epochs the time allows; then it
-trains that many. The last epoch counts, not the best one. Each round validates on another of five
-folds, and near-duplicates stay together.
+Each contender first trains for three epochs, to find the number of epochs that the time allows, and
+then for that number. The last epoch counts, not the best one. Each round validates on another of
+five folds; near-duplicates are in one fold.
 """
 
 import json
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def train(name: str, photos: Path, fold: int, seconds: float) -> Curve:
-    """Train for as many epochs as the time allows; pretrained.yaml keeps its few epochs."""
+    """Train for as many epochs as the time allows, or for the few epochs of pretrained.yaml."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         if name not in CONFIGS:
@@ -101,8 +101,8 @@ def draw(results: dict[str, list[Curve]], path: Path) -> None:
     axes = figure.subplots()
     for number, (name, curves) in enumerate(results.items()):
         accuracy = median(curve[-1][1]["balanced_accuracy"] for curve in curves)
-        for place, curve in enumerate(curves):
-            label = f"{name}: {accuracy:.0%}" if place == 0 else None
+        for index, curve in enumerate(curves):
+            label = f"{name}: {accuracy:.0%}" if index == 0 else None
             seconds, Es = [end for end, _ in curve], [val["E"] for _, val in curve]
             axes.plot(seconds, Es, color=f"C{number}", linewidth=1.5, label=label)
     axes.set(xlabel="seconds from the start of the program", ylabel="E on validation, nats")

@@ -25,9 +25,9 @@ INSTALLED = [name for name, (package, *_) in CONTENDERS.items() if find_spec(pac
 
 
 def split(folder: Path, into: Path, fold: int = 1) -> Path:
-    """Link one fold for validation and the others for training; near-duplicates stay together."""
-    how = Split(1 / NUM_FOLDS, seed=0, num_folds=NUM_FOLDS, fold=fold)
-    data = load_folder(folder, IMAGE_SIZE, how, IMAGE_SIZE, "skip", Decoding(use_cache=False))
+    """Link the files of one fold into val, the others into train; near-duplicates stay together."""
+    options = Split(1 / NUM_FOLDS, seed=0, num_folds=NUM_FOLDS, fold=fold)
+    data = load_folder(folder, IMAGE_SIZE, options, IMAGE_SIZE, "skip", Decoding(use_cache=False))
     for side, image_set in (("train", data.train), ("val", data.val)):
         for name in image_set.names:
             link = into / side / name
@@ -56,6 +56,6 @@ def origins(module: str, wanted: list[str]) -> str:
     """Return the contenders that are missing, if any, and the origin of the numbers."""
     missing = [name for name in wanted if name not in INSTALLED]
     packages = {CONTENDERS[name][0] for name in wanted if name in INSTALLED} - {"torch"}
-    how = "pip install -r requirements-bench.txt, in a separate environment"
-    note = f"Not installed, left out: {'; '.join(missing)} ({how}).\n\n" if missing else ""
+    hint = "pip install -r requirements-bench.txt, in a separate environment"
+    note = f"Not installed, left out: {'; '.join(missing)} ({hint}).\n\n" if missing else ""
     return note + origin(module, *sorted(packages))

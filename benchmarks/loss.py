@@ -3,7 +3,7 @@
     python -m benchmarks.loss                     every case, some minutes
     python -m benchmarks.loss --shapes 128x3 --dtypes float32 --labels hard
 
-Both take turns in one run, so other load of the machine affects both. A ratio is ours / torch's.
+The two take turns in one run, so other load of the machine affects both. A ratio is ours / torch's.
 """
 
 from collections.abc import Callable
@@ -45,14 +45,14 @@ def step(loss: Callable[..., Tensor], inputs: Inputs) -> None:
 
 
 def milliseconds(loss: Callable[..., Tensor], inputs: Inputs) -> float:
-    """Return the time of a step, measured over several if it is short."""
+    """Return the time of a step in ms, measured over several steps if it is short."""
     variables = {"step": step, "loss": loss, "inputs": inputs}
     timer = Timer("step(loss, inputs)", globals=variables, num_threads=2)
     return timer.blocked_autorange(min_run_time=2e-3).median * 1e3
 
 
 def extra_mb(loss: Callable[..., Tensor], inputs: Inputs) -> float:
-    """Return the peak memory of a step beyond logits, target and gradient (on Linux)."""
+    """Return the peak memory in MB of a step beyond logits, target and gradient (on Linux)."""
     inputs[0].grad = None
     Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from now on
     before = peak_mb()

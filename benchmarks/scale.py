@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def size(args: argparse.Namespace, folder: Path) -> str:
-    """Measure the first start on a folder of pictures, a start with its cache, and an epoch."""
+    """Measure a first start on a folder, a second one with its cache, and the speed of an epoch."""
     found: dict[str, list[list[float]]] = {}
     roots = {f"{num:,}": make_pictures(folder / str(num), num) for num in args.sizes}
     for name in in_turn(list(roots), args.rounds):
@@ -58,7 +58,7 @@ def size(args: argparse.Namespace, folder: Path) -> str:
 
 
 def make_pictures(root: Path, num_images: int) -> Path:
-    """Make different JPEGs of 24 x 24 pixels."""
+    """Make JPEGs of 24 x 24 pixels, no two alike."""
     random = np.random.default_rng(0)
     for number in range(num_images):
         path = root / "abc"[number % 3] / f"{number}.jpg"
@@ -90,7 +90,7 @@ def start(args: argparse.Namespace, folder: Path) -> str:
     """Measure --help, and the start up to the first step, of one checkout or of two in turn."""
     checkouts = {"s": ROOT} | ({"other checkout, s": args.against} if args.against else {})
     found: dict[str, dict[str, list[float]]] = {}
-    for whose in in_turn(list(checkouts), args.rounds):
+    for checkout in in_turn(list(checkouts), args.rounds):
         step = ["train.py", "--dry-run", "data.source=folder", f"data.root={args.folder.resolve()}"]
         step += [f"data.cache_dir={tempfile.mkdtemp(dir=folder)}", *args.words]
         for name, words in {
@@ -99,8 +99,8 @@ def start(args: argparse.Namespace, folder: Path) -> str:
             "first step, decoding the pictures": step,
             "first step, pictures decoded before": step,
         }.items():
-            done = watch(words, checkouts[whose].resolve())
-            found.setdefault(name, {}).setdefault(whose, []).append(done.seconds)
+            done = watch(words, checkouts[checkout].resolve())
+            found.setdefault(name, {}).setdefault(checkout, []).append(done.seconds)
     rows = []
     for name, both in found.items():
         ratios = [ratio(*both.values())] if args.against else []

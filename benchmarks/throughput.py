@@ -5,7 +5,7 @@
 
 Every contender is a separate process; they run in turn, `--rounds` times. Those that are not
 installed are left out and listed: install requirements-bench.txt in a separate environment, and run
-this there. crossent is train.py as a user calls it, measured from its metrics.jsonl.
+this benchmark there. crossent is train.py as a user calls it, measured from its metrics.jsonl.
 """
 
 import tempfile
@@ -54,8 +54,8 @@ def run(name: str, pictures: Path, against: Path | None, epochs: int) -> Watched
         return contest.run(name, pictures, epochs)
     checkout = against.resolve() if against and name.startswith(OTHER) else ROOT
     with tempfile.TemporaryDirectory() as out:
-        kept = "there" if name.startswith(OTHER) else "here"
-        cache = pictures.parent / kept if name.endswith(WARM) else out
+        checkout_cache = "cache-other" if name.startswith(OTHER) else "cache"
+        cache = pictures.parent / checkout_cache if name.endswith(WARM) else out
         return contest.run_crossent(
             pictures, Path(out, "run"), "data.source=folder", f"data.cache_dir={cache}",
             f"data.image_size={IMAGE_SIZE}", f"train.batch_size={BATCH_SIZE}",

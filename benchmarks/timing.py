@@ -1,4 +1,4 @@
-"""Functions for all benchmarks: measure a command, and format the numbers."""
+"""Functions that the benchmarks share: measure a command, and format the numbers."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT.parent / "shared" / "photos_full"
-LOOK_S, MEMORY_S = 0.01, 0.5  # between two looks at metrics.jsonl, and two at the memory
+LOOK_S, MEMORY_S = 0.01, 0.5  # between two readings of metrics.jsonl, and of the memory
 NOTE = "A cell is the median of the rounds, with the smallest and the largest in brackets."
 
 
@@ -44,7 +44,7 @@ class Watched:
 
 
 def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None) -> Watched:
-    """Run python with these words in a checkout, and watch its memory and its metrics.jsonl.
+    """Run python with the arguments `words`, and watch its memory and its metrics.jsonl.
 
     The command is only observed, so any program that writes such lines can be compared.
     """
@@ -54,7 +54,7 @@ def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None
         start = time.monotonic()
         process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
         is_running = True
-        while is_running:  # the last look at its files is after its end
+        while is_running:  # the last reading is after its end
             is_running = process.poll() is None
             if metrics is not None and metrics.exists():  # its last line may be incomplete
                 lines = metrics.read_text(encoding="utf-8").split("\n")[len(done.records) : -1]
@@ -80,7 +80,7 @@ def memory_mb(pid: int) -> float:
     try:
         lines = (process / "smaps_rollup").read_text().splitlines()
         tasks = [task.read_text() for task in process.glob("task/*/children")]
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return 0.0
     kinds = ("Pss_Anon:", "Pss_Shmem:")  # in units of 1,024 bytes
     own = sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(kinds))
@@ -95,7 +95,7 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def in_turn(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Yield the names round by round, every second round backwards: a drift affects all equally."""
+    """Yield the names round by round, every second round backwards, so that a drift affects all."""
     for number in range(rounds):
         for name in names if number % 2 == 0 else reversed(names):
             print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
@@ -121,7 +121,7 @@ def spreads(
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
-    """Return the spread of the ratios, each of two numbers of the same round.
+    """Return the spread of the ratios of values to base, round by round.
 
     >>> ratio([2, 4, 9], [1, 1, 3])
     '3.00 (2.00 to 4.00)'

@@ -2,4 +2,4 @@
 
 
 class DataError(ValueError):
-    """The pictures cannot be used as they are; the message says why and what to do."""
+    """An error of the user's pictures; the message says what is wrong and what to do."""

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-MAX_RATIO = 2.0  # of class sizes; beyond it a model favours the larger class
+MAX_RATIO = 2.0  # of class sizes; above it, a model favours the larger class
 MAX_RATIO_PRETRAINED = 10.0  # at 3.0, balanced sampling did not help (docs/LOG.md, 2026-11-28)
 MIN_TRAIN_PICTURES = 20  # per class
 MIN_VAL_PICTURES = 5  # per class; with fewer, its recall is mostly chance
@@ -26,8 +26,8 @@ def some(names: Sequence[str]) -> str:
 
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
-    """Warn about classes with few pictures for training or validation."""
-    if len(train) < 2 or not any(train.values()):  # there is nothing to train
+    """Return a warning about classes with few pictures for training, and one for validation."""
+    if len(train) < 2 or not any(train.values()):  # an evaluation has no training pictures
         return []
     sentences = []
     for counts, fewest, what, advice in (
@@ -42,7 +42,7 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
 
 
 def about_training(train: Mapping[str, int], num_corrections: int, from_scratch: bool) -> list[str]:
-    """Warn if the settings do not suit the sizes of the classes.
+    """Return warnings if the settings do not suit the sizes of the classes.
 
     Args:
         num_corrections: the number of settings that correct unequal class sizes.
@@ -65,14 +65,14 @@ def about_training(train: Mapping[str, int], num_corrections: int, from_scratch:
         )
     if from_scratch and sum(train.values()) < MANY_PICTURES * len(train):
         sentences.append(
-            f"fewer than {MANY_PICTURES:,} pictures per class: -c configs/pretrained.yaml starts"
-            " from ImageNet weights; with 400 photographs, accuracy was 96% instead of 75%"
+            f"fewer than {MANY_PICTURES:,} pictures per class on average: consider"
+            " ImageNet weights: -c configs/pretrained.yaml (400 photographs: accuracy 96%, not 75%)"
         )
     return sentences
 
 
 def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:
-    """Suggest `data.group` where folders or numbered names look like frames of videos.
+    """Return a suggestion of `data.group` if folders or numbered names look like videos.
 
     Args:
         files: label and path of each file without a group.

@@ -22,19 +22,19 @@ GREY = (0.299, 0.587, 0.114)  # luma of RGB, ITU-R BT.601
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much a training picture may change; the defaults change nothing."""
+    """The limits of the random changes of a training picture; the defaults change nothing."""
 
     crop: float = 1.0  # smallest share of the area that a crop keeps
     aspect: float = 1.0  # largest ratio by which a crop is stretched
     flip: float = 0.0  # probability of mirroring left and right
     rotation: float = 0.0  # largest angle in degrees, in both directions
     brightness: float = 0.0  # largest relative change of the pixels
-    contrast: float = 0.0  # the same for the difference of each pixel to the mean grey
-    saturation: float = 0.0  # the same for the difference of each pixel to its grey
+    contrast: float = 0.0  # the same for the difference between each pixel and the mean grey
+    saturation: float = 0.0  # the same for the difference between each pixel and its grey
     mixup: float = 0.0  # alpha of Beta(alpha, alpha); 0 mixes nothing
 
     def draw(self, seed: int, epoch: int, num_slots: int) -> tuple[Floats, Floats]:
-        """Draw all random numbers of an epoch; row i belongs to slot i.
+        """Draw all random numbers of an epoch; row i belongs to slot i of `EpochSampler`.
 
         Shape:
             returns (M, NUM_DRAWS) in [0, 1), and (M,) in [1/2, 1]: the picture's share in mixup.
@@ -47,58 +47,58 @@ class Augmentation:
         return uniform, np.maximum(lam, 1 - lam).astype(np.float32)
 
     def changes(self, uniform: Tensor) -> "Changes":
-        """Return the changes that the random numbers (M, NUM_DRAWS) stand for."""
-        return Changes(crop_matrices(uniform, self), *colour_matrices(uniform, self))
+        """Convert random numbers (M, NUM_DRAWS) to the changes of M pictures."""
+        return Changes(affine_matrices(uniform, self), *colour_matrices(uniform, self))
 
 
 class Changes(NamedTuple):
     """The changes of M pictures, one row per picture."""
 
-    place: Tensor  # (M, 2, 3), see `crop_matrices`
+    affine: Tensor  # (M, 2, 3), see `affine_matrices`
     colour: Tensor  # (M, 3, 3), see `colour_matrices`
-    fade: Tensor  # (M, 1)
+    mean_weight: Tensor  # (M, 1), see `colour_matrices`
 
 
 def augment(images: Tensor, changes: Changes, preprocessing: Preprocessing) -> Tensor:
-    """Crop, stretch, mirror, turn, change colours and normalise, with one resampling.
+    """Crop, stretch, mirror, rotate, change colours and normalise, with one resampling.
 
     Shape:
         (N, S, S, 3) uint8 to (N, 3, image_size, image_size) float32, channels last in memory.
     """
-    grid = places_to_read(changes.place, preprocessing.image_size)
+    grid = sampling_grid(changes.affine, preprocessing.image_size)
     pixels = images.permute(0, 3, 1, 2).float()
     pixels = F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
     flat = pixels.flatten(2)  # (N, 3, size * size)
     scale, offset = preprocessing.scale_and_shift(images.device)
     grey = flat.mean(dim=2) @ torch.tensor(GREY, device=images.device)  # (N,)
-    shift = changes.fade * grey.unsqueeze(1)  # (N, 1)
+    shift = changes.mean_weight * grey.unsqueeze(1)  # (N, 1)
     changed = torch.baddbmm(
         (shift * scale + offset).unsqueeze(2), scale.view(3, 1) * changes.colour, flat
     )  # (N, 3, size * size)
     return changed.view_as(pixels).contiguous(memory_format=torch.channels_last)
 
 
-def places_to_read(matrices: Tensor, size: int) -> Tensor:
-    """Return (N, size, size, 2): the (x, y) that each pixel of the result is read from.
+def sampling_grid(matrices: Tensor, size: int) -> Tensor:
+    """Return (N, size, size, 2): the (x, y) in the picture of each pixel of the result.
 
     The same as F.affine_grid for matrices (N, 2, 3), but several times faster.
     """
-    places = matrices.flatten(0, 1) @ pixel_places(size, matrices.device)  # (2 N, size * size)
-    return places.view(-1, 2, size, size).permute(0, 2, 3, 1)
+    grid = matrices.flatten(0, 1) @ pixel_centres(size, matrices.device)  # (2 N, size * size)
+    return grid.view(-1, 2, size, size).permute(0, 2, 3, 1)
 
 
 @lru_cache(maxsize=4)
-def pixel_places(size: int, device: torch.device) -> Tensor:
+def pixel_centres(size: int, device: torch.device) -> Tensor:
     """Return (3, size * size): the centre (x, y, 1) of each pixel, from -1 to 1."""
     centre = (2 * torch.arange(size, device=device) + 1) / size - 1
     y, x = torch.meshgrid(centre, centre, indexing="ij")
     return torch.stack([x, y, torch.ones_like(x)]).flatten(1)
 
 
-def crop_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
+def affine_matrices(uniform: Tensor, augmentation: Augmentation) -> Tensor:
     """Return (N, 2, 3): maps from (x, y) in the result to (x, y) in the picture, from -1 to 1.
 
-    The crop has half sides (w, h) around its centre (x, y), and is turned around it by the angle.
+    The crop has the centre (x, y) and half sides (w, h), and is rotated around its centre.
     """
     a = augmentation
     area, aspect, x, y, mirror, angle = uniform[:, :6].unbind(1)
@@ -118,7 +118,7 @@ def colour_matrices(uniform: Tensor, augmentation: Augmentation) -> tuple[Tensor
 
     The change is x -> b (m + c (g(x) + s (x - g(x)) - m)), where g(x) is the grey of a pixel x, m
     the grey of the mean colour of the picture, and b, c and s are factors around 1. So x is
-    multiplied by the first result, m by the second, b (1 - c).
+    multiplied by the first result, and m by the second, b (1 - c).
     """
     limits = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     factors = 1 + (2 * uniform[:, 6:9] - 1) * torch.tensor(limits, device=uniform.device)

@@ -40,7 +40,7 @@ class TrainBatches:
     augmentation: Augmentation
     preprocessing: Preprocessing
     device: torch.device
-    rank: int = 0  # this process makes its own part of every batch
+    rank: int = 0  # of this process, which makes its own part of every batch
     num_ranks: int = 1  # processes
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class TrainBatches:
             yield Batch(images, target, sample_ids[batch])
 
     def own_part(self, slots: Ids) -> Ids:
-        """Return this process's part of a batch, with one slot more for mixup.
+        """Return the slots of this process in a batch and, for mixup, the next one.
 
         Mixup blends each sample with the next one of the whole batch.
         """

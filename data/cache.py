@@ -1,4 +1,4 @@
-"""Decode every file once, and keep the pixels: one memory-mapped array per root and sizes.
+"""Decode every file once, and cache the pixels: one memory-mapped array per root and sizes.
 
     CACHE_DIR/<hash of root and decoder>-<sizes>/
         index.jsonl   a header, then one line per file: its facts, or why it cannot be used
@@ -6,9 +6,9 @@
         lock          held while files are decoded
 
 A file is decoded again if its path, size or time of change differ. So only new pictures are
-decoded, and a killed run continues where it was. Rows are only appended, and they are on the disk
-before the lines that name them. The cache starts again once fewer than half of its rows are in
-use. Each version of the decoder has its own folder.
+decoded, and a killed run continues where it stopped. Rows are only appended, and are on the disk
+before the lines that name them. The cache is replaced by an empty one once fewer than half of its
+rows are in use. Each version of the decoder has its own folder.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from data.decode import DECODER, Facts, Inspection
 from data.decode_pool import decode_in_order
 from data.images import File, FileTable, Key, Pixels, UnusableImage
 
-SECONDS_PER_COMMIT = 2.0  # a killed run loses at most so much decoding
+SECONDS_PER_COMMIT = 2.0  # a killed run loses at most this much decoding
 
 Verdict = Facts | UnusableImage
 Found = dict[Key, tuple[Verdict, int]]  # the verdict on each file, and its row or -1
@@ -39,7 +39,7 @@ Rows = npt.NDArray[Any]  # (R,) with a (S, S, 3) uint8 field per size, named "64
 
 @dataclass(frozen=True)
 class Decoding:
-    """How files are decoded."""
+    """The options of decoding."""
 
     use_cache: bool = True  # False: decode into memory and write nothing
     cache_dir: str | Path | None = None  # None: `default_cache_dir()`
@@ -67,9 +67,9 @@ def decode_table(
             cache = _Cache(Path(decoding.cache_dir or default_cache_dir()) / name, sizes)
             cache.fill(table, decoding.num_workers)
             return cache.rows(), cache.found, []
-        except (OSError, RuntimeError) as error:  # the latter: no home, or (filelock) no locks
+        except (OSError, RuntimeError) as error:  # RuntimeError: no home, or no locks (filelock)
             warnings.append(
-                f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be kept ({error}),"
+                f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be cached ({error}),"
                 " so each start decodes them again: free some space, or set data.cache_dir"
             )
     pixels, found = np.empty(len(table.files), _row_type(sizes)), {}
@@ -100,11 +100,11 @@ def _row_type(sizes: Sequence[int]) -> np.dtype[Any]:
 
 @dataclass
 class _Cache:
-    """The part of a cache folder that has been read or written."""
+    """The contents of a cache folder, as last read or written."""
 
     folder: Path
     sizes: Sequence[int]
-    pixels: str = ""  # name of a file
+    pixels: str = ""  # name of the file of the pixels
     num_rows: int = 0
     found: Found = field(default_factory=dict)
 
@@ -128,7 +128,7 @@ class _Cache:
             self.pixels, self.num_rows, self.found = pixels, num_rows, found
 
     def fill(self, table: FileTable, num_workers: int | None) -> None:
-        """Read the cache, and decode what it lacks."""
+        """Read the cache, and decode the files that it lacks."""
         self.read()
         if all(file.key in self.found for file in table.files):
             return
@@ -150,7 +150,7 @@ class _Cache:
         return np.memmap(path, _row_type(self.sizes), "r", shape=(self.num_rows,))
 
     def _start(self) -> None:
-        """Replace the cache by an empty one. Runs that have mapped the old one keep it."""
+        """Replace the cache by an empty one. Runs that have mapped the old file keep its pixels."""
         self.pixels, self.num_rows, self.found = f"pixels-{uuid4().hex[:8]}", 0, {}
         (self.folder / self.pixels).touch()
         (self.folder / "index.tmp").write_text(json.dumps({"pixels": self.pixels}))
@@ -160,7 +160,7 @@ class _Cache:
                 old.unlink()
 
     def _add(self, decoded: Iterator[tuple[File, Verdict, list[Pixels]]]) -> None:
-        """Keep the verdicts and pixels of more files."""
+        """Append the verdicts and pixels of more files."""
         lines: list[str] = []
         with (
             open(self.folder / self.pixels, "r+b") as pixels,
@@ -185,7 +185,7 @@ class _Cache:
                         pixels.write(b"".join(image.tobytes() for image in images))
                         words = list(astuple(verdict))
                     self.found[file.key] = verdict, row
-                    if not words[0].startswith("unreadable"):  # may change, but not the key
+                    if not words[0].startswith("unreadable"):  # could change without the key
                         # the line break comes first, because a kill may have cut the last line
                         lines.append("\n" + json.dumps([*file.key, row, *words]))
                     if time.monotonic() - committed > SECONDS_PER_COMMIT:

@@ -2,8 +2,8 @@
 
 CIFAR-10 has dogs but neither foxes nor wolves, CIFAR-100 has foxes and wolves but no dogs.
 
-torchvision downloads the archives and reads them with pickle, which could run code from them. It
-first compares each file with the checksum in its own source.
+torchvision downloads the archives and reads them with pickle, which can run code from a file. It
+first compares the checksum of each file with the one in its source code.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
@@ -29,7 +29,7 @@ ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 def load_cifar(
     root: str | Path | None, image_size: int = 32, seed: int = 0, train_size: int | None = None
 ) -> Data:
-    """Load three classes of CIFAR-10 and CIFAR-100, which are downloaded if they are missing.
+    """Load three classes of CIFAR-10 and CIFAR-100; download the archives if they are missing.
 
     The test pictures of CIFAR are the validation pictures. Rows are ordered by content.
 
@@ -61,7 +61,7 @@ def load_cifar(
 
 
 def _open(root: Path, is_train: bool) -> list[Any]:
-    from torchvision.datasets import CIFAR10, CIFAR100  # imports torch: seconds
+    from torchvision.datasets import CIFAR10, CIFAR100  # takes seconds: imports torch
 
     try:
         with redirect_stdout(io.StringIO()):  # torchvision prints its attempts

@@ -1,4 +1,4 @@
-"""Conversion of any colours in a file to sRGB with 8 bits per sample."""
+"""Conversion of the colours in a file to sRGB with 8 bits per sample."""
 
 import io
 from contextlib import suppress
@@ -13,7 +13,7 @@ BACKGROUND = (255, 255, 255)  # behind transparent parts: white, as in a browser
 SRGB = ImageCms.createProfile("sRGB")
 MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour space of a profile: Pillow's mode
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")
-SAME = 3  # levels; a profile that changes no colour by more counts as sRGB
+SAME = 3  # levels of 255; a profile that changes no colour by more counts as sRGB
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:

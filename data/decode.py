@@ -26,7 +26,7 @@ from data.images import Pixels, UnusableImage
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
-# The key of cached pixels and facts. Increase the number when a change of this file changes them.
+# Part of the cache key. Increase the number when a change of this file changes pixels or facts.
 # The version of Pillow also determines the versions of libjpeg, libwebp and so on.
 DECODER = f"crossent-4 pillow-{PIL.__version__}"
 
@@ -42,17 +42,17 @@ with suppress(ImportError):
 Image.init()
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 FORMATS += tuple(name for name in ("AVIF", "HEIF") if name in Image.OPEN)
-HASH_SIDE = 256  # the difference hash is that of a picture decoded for this size
+HASH_SIDE = 256  # pixels; the picture is decoded for this size to compute its difference hash
 
-MAX_FILE_BYTES = 256 * 2**20  # the largest photographs have about 100 MB
-MAX_SIDES_RATIO = 50  # panoramas have up to 20
+MAX_FILE_BYTES = 256 * 2**20  # the largest photographs take about 100 MB
+MAX_SIDES_RATIO = 50  # panoramas reach 20
 MAX_MEMORY_BYTES = 640 * 2**20  # for decoding one picture, as estimated from its header
 
 Source = str | Path | bytes
 TRUNCATED = "truncated: the end of the file is missing"
 
 # Patterns of the first bytes of files that cannot be opened, each with the reason.
-_IMPOSTORS = (
+_CANNOT_BE_OPENED = (
     (rb"version https://git-lfs", "a git-lfs pointer, not the picture: run `git lfs pull`"),
     (rb"\s*<(!doctype )?html", "not a picture but HTML: the download got a web page"),
     (rb"\s*(<\?xml|<svg)", "an SVG drawing or other XML, which has no pixels: export PNG"),
@@ -80,7 +80,7 @@ _process_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The facts about a usable file, without its pixels."""
+    """The properties of a usable file, without its pixels."""
 
     sha256: str  # of the content, hex
     difference_hash: int  # 128 bits
@@ -159,7 +159,7 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
 
 
 def _read(source: Source) -> bytes:
-    """Read a file once, so that hash and pixels are of the same content."""
+    """Return the content of a file, read once, so that hash and pixels belong together."""
     if isinstance(source, bytes):
         return source
     try:
@@ -174,7 +174,7 @@ def _read(source: Source) -> bytes:
             return file.read(status.st_size)
     except UnusableImage:
         raise
-    except (OSError, ValueError) as error:  # the latter for a zero byte in the name
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error
         raise UnusableImage(f"unreadable: {reason}") from None
 
@@ -218,8 +218,8 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
     if content.startswith(b"\x89PNG"):  # load() does not check the checksums of pixels
         with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
             png.verify()
-    # libjpeg can halve a JPEG while it decodes; the sides stay at least twice the size. Sizes up to
-    # HASH_SIDE share one decoding with the hash. Other formats are decoded once, in full size.
+    # libjpeg can halve the sides of a JPEG while decoding; they stay at least twice the size. Sizes
+    # up to HASH_SIDE share one decoding with the hash. Other formats are decoded once, unreduced.
     has_scales = content.startswith(b"\xff\xd8")
     side_of = {size: 2 * max(size, HASH_SIDE) if has_scales else 0 for size in (HASH_SIDE, *sizes)}
     decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
@@ -238,12 +238,12 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
 
 
 def _has_end(jpeg: bytes) -> bool:
-    """Return whether the end marker follows the segments, of which one may hold a thumbnail."""
-    place = 2
-    while jpeg[place : place + 1] == b"\xff" and jpeg[place + 1 : place + 2] != b"\xda":
-        is_filled = jpeg[place + 1 : place + 2] == b"\xff"
-        place += 1 if is_filled else 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
-    return jpeg.find(b"\xff\xd9", place) >= 0
+    """Return whether an end marker follows the segments; a thumbnail in one has its own marker."""
+    offset = 2
+    while jpeg[offset : offset + 1] == b"\xff" and jpeg[offset + 1 : offset + 2] != b"\xda":
+        is_filled = jpeg[offset + 1 : offset + 2] == b"\xff"
+        offset += 1 if is_filled else 2 + int.from_bytes(jpeg[offset + 2 : offset + 4], "big")
+    return jpeg.find(b"\xff\xd9", offset) >= 0
 
 
 def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:
@@ -285,7 +285,7 @@ def _orientation(image: Image.Image) -> int:
 def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         flags = re.IGNORECASE | re.DOTALL
-        return next(what for start, what in _IMPOSTORS if re.match(start, content, flags))
+        return next(what for start, what in _CANNOT_BE_OPENED if re.match(start, content, flags))
     if isinstance(error, MemoryError):
         return "too large: decoding takes too much memory"
     if "truncated" in str(error).lower():

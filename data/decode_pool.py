@@ -46,20 +46,20 @@ def decode_in_order(
     num_workers = num_workers or num_cpus()
     window = window or 16 * num_workers
     todo = iter(paths)
-    in_hand = deque(islice(todo, window))
-    while in_hand:
+    pending = deque(islice(todo, window))
+    while pending:
         try:
-            yield from _decode(in_hand, todo, sizes, num_workers)
-        except BrokenProcessPool:  # one of the files in progress has ended its worker
+            yield from _decode(pending, todo, sizes, num_workers)
+        except BrokenProcessPool:  # one of the files in progress has crashed its worker
             if window > 1:  # decode them one by one to find out which
-                suspects = list(in_hand)
-                in_hand.clear()
+                suspects = list(pending)
+                pending.clear()
                 yield from decode_in_order(suspects, sizes, window=1)
             else:
                 _check_workers_start()
-                in_hand.popleft()
+                pending.popleft()
                 yield UnusableImage(f"crashes the decoder, or takes over {SECONDS_PER_FILE:.0f} s")
-        in_hand.extend(islice(todo, window - len(in_hand)))
+        pending.extend(islice(todo, window - len(pending)))
 
 
 def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
@@ -80,17 +80,17 @@ def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
 
 
 def _decode(
-    in_hand: deque[str], todo: Iterator[str], sizes: Sequence[int], num_workers: int
+    pending: deque[str], todo: Iterator[str], sizes: Sequence[int], num_workers: int
 ) -> Iterator[Result]:
     """Yield the results of the files in progress, and replace each by the next file."""
-    with start_workers(min(num_workers, len(in_hand))) as pool:
-        futures = deque(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE) for path in in_hand)
+    with start_workers(min(num_workers, len(pending))) as pool:
+        futures = deque(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE) for path in pending)
         while futures:
             result = futures.popleft().result()
-            in_hand.popleft()
+            pending.popleft()
             yield result
             for path in islice(todo, 1):
-                in_hand.append(path)
+                pending.append(path)
                 futures.append(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE))
 
 
@@ -124,7 +124,7 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _check_workers_start() -> None:
-    """Raise RuntimeError if workers cannot start at all: no file is to blame for that."""
+    """Raise RuntimeError if no worker can start, so that no file is blamed."""
     try:
         with start_workers(1) as pool:
             pool.submit(os.getpid).result()
@@ -133,7 +133,7 @@ def _check_workers_start() -> None:
 
 
 def _start_worker(memory_limit_bytes: int) -> None:
-    """Prepare this process to decode hostile files."""
+    """Prepare this worker process to decode hostile files."""
     os.setsid()  # Linux shares a busy CPU equally between sessions
     threading.Thread(target=_end_with_parent, daemon=True).start()
     ours = os.dup(2)  # libtiff writes its warnings to descriptor 2

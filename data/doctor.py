@@ -1,4 +1,4 @@
-"""The check of every file before training: what cannot be used, what leaks, what is odd."""
+"""The check of all files before training: unusable and odd ones, duplicates, leaks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ def examine(
         image_size, split, decoding, group: those of the training.
 
     Returns:
-        the findings, in JSON types. There is nothing to repair if `repairs` is empty.
+        the findings, in JSON types. `repairs` lists what must be repaired before training.
 
     Raises:
         DataError: there is no such folder.

@@ -30,7 +30,7 @@ Words = npt.NDArray[np.uint64]
 
 
 def difference_hash(image: Image.Image) -> int:
-    """Return 128 bits that stay nearly the same when a picture is resized or saved anew.
+    """Return 128 bits that stay nearly the same when a picture is resized or saved again.
 
     The picture becomes a grid of 9 x 9 grey cells. For each of the first 8 x 8 cells, one bit says
     whether the cell to its right is lighter, and another bit whether the cell below is lighter.
@@ -65,9 +65,9 @@ def duplicate_pairs(sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
         >>> duplicate_pairs(["a", "b", "c"], hashes).tolist()
         [[0, 1]]
     """
-    telling = [i for i, h in enumerate(hashes) if _MIN_BITS_SET <= h.bit_count() <= _MAX_BITS_SET]
-    equal = np.array(telling, np.int64)[_neighbours([hashes[i] for i in telling])]
-    index_of = {hashes[index]: index for index in reversed(telling)}  # the first of equals
+    kept = [i for i, h in enumerate(hashes) if _MIN_BITS_SET <= h.bit_count() <= _MAX_BITS_SET]
+    equal = np.array(kept, np.int64)[_neighbours([hashes[i] for i in kept])]
+    index_of = {hashes[index]: index for index in reversed(kept)}  # the first of equals
     indices = np.array(list(index_of.values()), np.int64)
     content = b"".join(h.to_bytes(NUM_BITS // 8, "big") for h in index_of)
     words = np.frombuffer(content, np.uint64).reshape(-1, 2)
@@ -91,7 +91,7 @@ def prints_of(sha256s: Sequence[str], hashes: Sequence[int]) -> bytes:
 
 
 def seen_before(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
-    """Return (N,) whether each of the N new files shows the same picture as an old one, or nearly.
+    """Return (N,) bool: whether each new file shows the same picture as an old one, or nearly.
 
     Args:
         old, new: as from `prints_of`.

@@ -12,8 +12,8 @@ from data import DataError
 from data.advice import plural, some
 from data.images import File, FileTable, Unusable, printable
 
-# Files that operating systems and tools leave. Names that start with a dot are skipped too.
-_DEBRIS = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
+# Files and folders that systems and tools create. Names that start with a dot are skipped too.
+_SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
 # Files that people keep beside their pictures. They are counted, not reported as damaged.
 _SIDECARS = frozenset(
     ".txt .md .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .html .htm .pdf .doc .docx .py"
@@ -42,17 +42,17 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     """
     root = _checked(root)
     try:
-        places, notes = _places(root)
-        table = _list_classes(root, places, group)
+        splits, notes = _split_folders(root)
+        table = _list_classes(root, splits, group)
         if to_train:
-            _check_classes(root, places[0][0], group)
+            _check_classes(root, splits[0][0], group)
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({error.strerror})") from error
     return replace(table, warnings=[*notes, *table.warnings, *about_groups(table.files, group)])
 
 
 def list_files(root: str | Path) -> FileTable:
-    """Find every file below a root, with any names of folders."""
+    """Find every file below a root, whatever its folders are called."""
     root = _checked(root)
     return _search(root, [NO_CLASS], [(root, 0, "train")])
 
@@ -82,19 +82,19 @@ def about_groups(files: Sequence[File], group: str | None) -> list[str]:
 
 
 def class_name(name: str) -> str:
-    """Return a class name in one Unicode form (NFC): many letters can be written in two ways."""
+    """Return a class name in Unicode form NFC: many letters can be written in two ways."""
     return printable(unicodedata.normalize("NFC", name))
 
 
 def _checked(root: str | Path) -> Path:
     if not Path(root).is_dir():
         what = "a file" if Path(root).exists() else "no such folder"
-        raise DataError(f"{root}: {what}; data.root is the folder that holds the classes")
+        raise DataError(f"{root}: {what}; data.root is the folder of the classes")
     return Path(os.path.abspath(root))
 
 
-def _places(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Return the folders that hold classes, each with its split, and notes about the others."""
+def _split_folders(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Return the folders that contain the classes, each with its split, and notes about others."""
     found: dict[str, str] = {}
     folders, _ = _entries(root)
     for name in folders:
@@ -105,7 +105,7 @@ def _places(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     rest = [name for name in folders if name not in found.values()]
     if found and not rest and "train" not in found:
         names = " and ".join(found.values())
-        raise DataError(f"{root}: found {names} but no train; expected root/train/CLASS beside it")
+        raise DataError(f"{root}: found {names} but no train; expected also root/train/CLASS")
     if "train" not in found or (rest and len(found) == 1):
         return [(root, "")], []
     notes = [f"{name} is not used" for name in [*rest, found.get("test")] if name]
@@ -117,24 +117,24 @@ def _places(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     return [(root / found[split], split) for split in ("train", "val")], notes
 
 
-def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | None) -> FileTable:
-    class_names = sorted({class_name(name) for name in _entries(places[0][0])[0]})
+def _list_classes(root: Path, splits: Sequence[tuple[Path, str]], group: str | None) -> FileTable:
+    class_names = sorted({class_name(name) for name in _entries(splits[0][0])[0]})
     if not class_names:
         raise DataError(
             f"{root}: has no folders; expected a folder for each class, root/CLASS/*.jpg, or a"
             " table with data.labels=FILE.csv"
         )
     searched, num_beside, spellings = [], 0, set()
-    for place, split in places:
-        folders, beside = _entries(place)
+    for parent, split in splits:
+        folders, beside = _entries(parent)
         num_beside += len(beside)
         for name in folders:
             if class_name(name) not in class_names:
                 raise DataError(
-                    f"{place / name}: train has no class of that name, only {some(class_names)};"
+                    f"{parent / name}: train has no class of that name, only {some(class_names)};"
                     " rename the folder, or add the class to train"
                 )
-            searched.append((place / name, class_names.index(class_name(name)), split))
+            searched.append((parent / name, class_names.index(class_name(name)), split))
         spellings.update(folders)
     table = _search(root, class_names, searched, group)
     if num_beside:
@@ -147,20 +147,20 @@ def _list_classes(root: Path, places: Sequence[tuple[Path, str]], group: str | N
     return table
 
 
-def _check_classes(root: Path, place: Path, group: str | None) -> None:
-    """Refuse folders that hold the classes instead of being the classes."""
-    names, _ = _entries(place)
+def _check_classes(root: Path, parent: Path, group: str | None) -> None:
+    """Refuse folders that contain the classes and are not classes themselves."""
+    names, _ = _entries(parent)
     if len(names) == 1:  # `load_folder` refuses a single class
-        inner = place / names[0]
+        inner = parent / names[0]
         while len(inside := _folders_in(inner)) == 1:
             inner = inner / inside[0]
         if inside:
             raise DataError(
-                f"{root}: holds one folder; set data.root={inner}, which has {some(inside)}"
+                f"{root}: has only one folder; set data.root={inner}, which has {some(inside)}"
             )
         return
     inside_of = {
-        name: {class_name(sub).casefold() for sub in _folders_in(place / name)} for name in names
+        name: {class_name(sub).casefold() for sub in _folders_in(parent / name)} for name in names
     }
     holders = Counter(sub for inside in inside_of.values() for sub in inside)
     common = sorted(sub for sub, num in holders.items() if num >= max(2, len(names) / 2))
@@ -169,7 +169,7 @@ def _check_classes(root: Path, place: Path, group: str | None) -> None:
         raise DataError(
             f"{root}: {some(names)} share folders called {some(common)}. Which are the classes? If"
             f" {some(common)}: move their pictures together, or set data.root to one folder, such"
-            f" as {place / names[0]}; if {some(names)}: set data.group=folder"
+            f" as {parent / names[0]}; if {some(names)}: set data.group=folder"
         )
 
 
@@ -191,7 +191,7 @@ def _folders_in(root: Path) -> list[str]:
 
 
 def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in _DEBRIS
+    return not name.startswith(".") and name.lower() not in _SYSTEM_FILES
 
 
 def _suffix(name: str) -> str:
@@ -201,10 +201,10 @@ def _suffix(name: str) -> str:
 def _search(
     root: Path,
     class_names: list[str],
-    places: Sequence[tuple[Path, int, str]],
+    class_folders: Sequence[tuple[Path, int, str]],
     group: str | None = None,
 ) -> FileTable:
-    """Search `places`, each with its label and split; follow links, but search a folder once."""
+    """Search folders, each with its label and split; follow links, but search no folder twice."""
     files: list[File] = []
     unusable: list[Unusable] = []
     sidecars: Counter[str] = Counter()
@@ -215,12 +215,12 @@ def _search(
     def cannot_read(error: OSError) -> None:
         leave_out(error.filename, f"unreadable folder: {error.strerror}")
 
-    for place, label, split in places:
-        above = map(os.stat, (*place.parents, *Path(os.path.realpath(place)).parents))
+    for top, label, split in class_folders:
+        above = map(os.stat, (*top.parents, *Path(os.path.realpath(top)).parents))
         seen = dict.fromkeys(
             ((up.st_dev, up.st_ino) for up in above), "a link to a folder above it"
         )
-        for folder, folders, names in os.walk(place, onerror=cannot_read, followlinks=True):
+        for folder, folders, names in os.walk(top, onerror=cannot_read, followlinks=True):
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:
                 leave_out(folder, seen[status.st_dev, status.st_ino])
@@ -228,14 +228,15 @@ def _search(
                 continue
             seen[status.st_dev, status.st_ino] = "a link to a folder that was searched already"
             folders[:] = filter(_is_visible, folders)
-            inside = os.path.relpath(folder, place).partition(os.sep)[0].removeprefix(".")
+            inside = os.path.relpath(folder, top).partition(os.sep)[0].removeprefix(".")
             for name in filter(_is_visible, names):
                 if _suffix(name) in _SIDECARS:
                     sidecars[_suffix(name)] += 1
                 else:
                     path = os.path.join(folder, name)[len(os.path.join(root, "")) :]
-                    of = group_of(path, inside, group)
-                    files.append(File(path, label, split, of, *stamp(os.path.join(root, path))))
+                    group_name = group_of(path, inside, group)
+                    size_and_time = stamp(os.path.join(root, path))
+                    files.append(File(path, label, split, group_name, *size_and_time))
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))

@@ -1,4 +1,4 @@
-"""Types: the files of a data set, and its decoded pictures."""
+"""The types for the files of a data set and for its decoded pictures."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ Key = tuple[str, int, int]  # path, size and time of change, which identify the 
 
 
 class UnusableImage(ValueError):
-    """A file cannot be decoded; the message is the reason, without the path."""
+    """An error: a file cannot be decoded. The message is the reason, without the path."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class File:
     label: int  # an index into the class names
     split: str = ""  # "train" or "val"; "" if the split is to be drawn
     group: str = ""  # files of one group stay in the same split; "" is no group
-    num_bytes: int = -1  # -1 if it could not be read
+    num_bytes: int = -1  # -1 if the file could not be read
     changed_ns: int = -1  # the later of mtime and ctime: `mv` and `cp -p` keep the mtime
 
     @property
@@ -112,7 +112,7 @@ class Data:
     fingerprint: str  # SHA-256 (hex) over the content and the label of every picture, in order
     unusable: list[Unusable] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # one sentence each
-    summary: str = ""  # the findings of the doctor in one line
+    summary: str = ""  # one line: pictures, classes, splits, unusable files, duplicates
 
 
 def size_to_train(image_size: int) -> int:

@@ -1,4 +1,4 @@
-"""Your own pictures in a table: a CSV file with path and label, optionally split and group."""
+"""Your own pictures, listed in a CSV table: path and label, optionally split and group."""
 
 import csv
 import os
@@ -76,7 +76,7 @@ def list_pictures(root: str | Path, group: str | None = None, to_train: bool = T
 
 
 def _mistake(root: Path, row: Row, first_line: int, first: Row) -> str:
-    """Return what is wrong in a row, or "". `first` is the first row with the same path."""
+    """Return the mistake in a row, or "". `first` is the first row with the same path."""
     if not (row["path"] and row["label"]):
         return "expected a path and a label"
     if not os.path.lexists(root / row["path"]):
@@ -116,7 +116,7 @@ def _read(path: str | Path) -> list[tuple[int, Row]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except csv.Error as error:
-        where = f"{path}:{reader.line_num + 1}"  # the row after the last good one
-        raise DataError(f"{where}: {error}; a quote may lack its end") from error
+        where = f"{path}:{reader.line_num + 1}"  # the line after the last one that was read
+        raise DataError(f"{where}: {error}; a closing quote may be missing") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read as UTF-8 ({error})") from error

@@ -32,11 +32,11 @@ from data.split import draw_folds, split_train_val
 
 @dataclass(frozen=True)
 class Split:
-    """How to split the pictures if the table does not."""
+    """The split into train and val, for a table without one."""
 
     val_fraction: float  # share of each class for validation, above 0 and below 1
     seed: int
-    num_folds: int | None = None  # if given, fold `fold` of this many validates instead
+    num_folds: int | None = None  # if given, fold `fold` of this many is val instead
     fold: int = 1
 
 
@@ -62,7 +62,7 @@ def load_folder(
         group: which pictures stay in the same split, as in `list_folder`.
 
     Raises:
-        DataError: what is wrong with the folder, in one sentence.
+        DataError: the mistake in the folder, in one sentence.
     """
     table = list_pictures(root, group)
     if len(table.class_names) < 2:
@@ -86,11 +86,11 @@ def load_folder_for_evaluation(
     """Load all pictures of a folder, or of its val folder, as validation pictures of a model.
 
     Raises:
-        DataError: as in `load_folder`; or the folder has a class that the model does not know.
+        DataError: as in `load_folder`; or the folder has a class that the model does not have.
     """
     table = list_pictures(root, to_train=False)
     if unknown := [name for name in table.class_names if name not in class_names]:
-        raise DataError(f"{root}: the model knows {some(class_names)}, not {some(unknown)}")
+        raise DataError(f"{root}: the model has classes {some(class_names)}, not {some(unknown)}")
     has_val = any(file.split == "val" for file in table.files)
     files = [
         replace(file, split="val", label=class_names.index(table.class_names[file.label]))
@@ -112,7 +112,7 @@ class Catalog:
     files: list[File]
     facts: list[Facts]
     splits: list[str]  # "train" or "val"
-    pairs: Pairs  # (P, 2) indices of files that show the same picture
+    pairs: Pairs  # (P, 2) indices of files that show (nearly) the same picture
     unusable: list[Unusable]
 
     @classmethod
@@ -130,8 +130,8 @@ class Catalog:
 
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of files of each class in a split."""
-        labels = zip(self.files, self.splits, strict=True)
-        counts = Counter(file.label for file, of in labels if of == split)
+        files = zip(self.files, self.splits, strict=True)
+        counts = Counter(file.label for file, own_split in files if own_split == split)
         return {name: counts[label] for label, name in enumerate(self.table.class_names)}
 
     def across(self, i: int, j: int) -> tuple[bool, bool]:
@@ -139,7 +139,7 @@ class Catalog:
         return self.files[i].label != self.files[j].label, self.splits[i] != self.splits[j]
 
     def lacks(self) -> list[str]:
-        """Return what is missing for training."""
+        """Return what is missing for training, one sentence each."""
         found = []
         in_val = self.counts("val")
         for name, count in self.counts("train").items():
@@ -151,14 +151,14 @@ class Catalog:
                     f" ({_named(bad) or others}): add some, or remove the class"
                 )
         if "val" not in self.splits and self.files:
-            why = "add different ones (near-duplicates and groups stay together; train comes first)"
+            why = "add different ones (train gets the first; duplicates and groups stay together)"
             if self.files[0].split:
                 why = "val has no usable picture; add some of every class, or remove val"
             found.append(f"no picture is left for validation: {why}")
         return found
 
     def advice(self) -> tuple[list[str], list[str]]:
-        """Return what must be repaired, and what is good to know."""
+        """Return what must be repaired, and notes."""
         pairs = [self.across(i, j) for i, j in self.pairs.tolist()]
         repairs, notes = [], about_classes(self.counts("train"), self.counts("val"))
         if num := sum(labels for labels, _ in pairs):
@@ -168,7 +168,7 @@ class Catalog:
         if num := pairs.count((False, False)):
             notes.append(f"{plural(num, 'pair')} of duplicates in one class and split")
         groups = set(zip((file.group for file in self.files), self.splits, strict=True))
-        in_train, in_val = ({g for g, of in groups if of == split} for split in ("train", "val"))
+        in_train, in_val = ({g for g, own in groups if own == split} for split in ("train", "val"))
         if parted := sorted(in_train & in_val - {""}):
             repairs.append(f"{plural(len(parted), 'group')} in both train and val: {some(parted)}")
         return repairs, notes
@@ -185,7 +185,7 @@ def _load(
         raise DataError(f"{table.root}: no usable picture ({reasons})")
     sets, content = [], {}
     for side, size in zip(("train", "val"), sizes, strict=True):
-        indices = [i for i, of in enumerate(catalog.splits) if of == side]
+        indices = [i for i, split_name in enumerate(catalog.splits) if split_name == side]
         files, facts = [catalog.files[i] for i in indices], [catalog.facts[i] for i in indices]
         rows = np.array([found[file.key][1] for file in files], np.int64)
         images = cast(Pixels, PictureRows(pixels[str(size)], rows))
@@ -232,7 +232,7 @@ def _splits(
 
 
 def _named(unusable: Sequence[Unusable]) -> str:
-    """Name a few files for each of the first few reasons."""
+    """Return the first few reasons, each with the names of a few files."""
     paths: dict[str, list[str]] = {}
     for one in unusable:
         paths.setdefault(one.reason, []).append(one.path)

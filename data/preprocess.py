@@ -20,7 +20,7 @@ class Preprocessing:
         """Return (pixel / 255 - mean) / std: (N, S, S, 3) uint8 to (N, 3, S, S) float32."""
         return normalised(images, *self.scale_and_shift(images.device))
 
-    @lru_cache(maxsize=4)  # noqa: B019 - a few numbers that every batch needs
+    @lru_cache(maxsize=4)  # noqa: B019 - the cache keeps only a few small tensors
     def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return scale (3,) and shift (3,): pixel * scale + shift is the normalised pixel.
 

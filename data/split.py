@@ -1,7 +1,7 @@
 """The split into train and val, a function of the content of the files and the seed.
 
 Groups of files are ordered by SHA-256(seed, smallest hash in the group). So names and the order of
-the files do not matter, and a new picture moves hardly any other to another split.
+the files do not matter, and a new picture hardly changes the split of the others.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The models: a plain dict of names. A new model is one file and one line."""
+"""The models by name. A new model is one file, and one entry in `MODELS`."""
 
 import difflib
 import inspect
@@ -26,13 +26,13 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     Args:
         name: a key of `MODELS`, "torchvision/resnet18" or "timm/resnet18".
         num_classes: K.
-        arguments: those of `arguments_of`.
+        arguments: width and dropout, if the model takes them (see `arguments_of`).
 
     Shape:
         the model maps (N, 3, S, S) float to (N, K) float32 logits.
 
     Raises:
-        ValueError: the name is not known, with the nearest known name.
+        ValueError: the name is not known; the message suggests known ones.
     """
     if name in MODELS:
         return MODELS[name](num_classes=num_classes, **arguments)

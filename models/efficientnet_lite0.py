@@ -24,14 +24,14 @@ GROUPS = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # what the published weights were trained with
+IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # of the training of the published weights
 
 
 class ConvNorm(nn.Module):
     """A convolution, batch normalisation and ReLU6.
 
     In evaluation mode, which a frozen body uses too, the normalisation is folded into the weights
-    of the convolution: separately it would take a third of the time.
+    of the convolution: a separate normalisation would take a third of the time.
     """
 
     def __init__(

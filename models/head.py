@@ -46,7 +46,7 @@ def replace_head(model: nn.Module, num_classes: int, dropout: float = 0.0) -> No
 
 
 def is_of_head(model: nn.Module, name: str) -> bool:
-    """Return whether a parameter or buffer of that name belongs to the head."""
+    """Return whether the parameter or buffer `name` belongs to the head."""
     return name.startswith(f"{head_name(model)}.")
 
 
@@ -57,7 +57,7 @@ def freeze_body(model: nn.Module) -> None:
 
 
 def train_mode(model: nn.Module) -> None:
-    """Call `model.train()`, but keep a frozen body, with its batch normalisation, as in `eval`."""
+    """Call `model.train()`, but keep a frozen body and its batch normalisation in `eval`."""
     model.train()
     if not all(parameter.requires_grad for parameter in model.parameters()):
         model.eval()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.head import head_name
 
 LIBRARIES = ("torchvision", "timm")
-# Models without a linear layer at the end, with a second output, or with other names of weights.
+# Models without a final linear layer, with a second output, or with old names of their weights.
 UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
 RGB = tuple[float, float, float]
 
@@ -23,7 +23,7 @@ class Published:
     """The weights that `model.weights=DEFAULT` names, and the preprocessing they need."""
 
     image_size: int  # pixels, both sides
-    mean: RGB  # of values from 0 to 1; the same for std
+    mean: RGB  # of pixels from 0 to 1; the same for std
     std: RGB
     load: Callable[[], dict[str, Tensor]]  # raises ValueError if they cannot be loaded
 
@@ -72,7 +72,7 @@ def published_by(library: str, name: str) -> Published:
 
 
 def download(url: str) -> dict[str, Tensor]:
-    """Return weights of torchvision, downloaded once and stored in torch's own folder.
+    """Return weights of torchvision, downloaded once and stored in the cache folder of torch.
 
     Raises:
         ValueError: they cannot be downloaded; the message says which file to put where.
@@ -106,8 +106,8 @@ def load_timm(name: str) -> dict[str, Tensor]:
 def read_pth(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a .pth file, the format in which many weights are published.
 
-    No other function reads a pickle. torch's restricted reader, `weights_only`, builds tensors and
-    containers and calls nothing else. This program never writes a pickle.
+    No other function of ours reads a pickle. torch's restricted reader, `weights_only`, builds
+    tensors and containers and calls nothing else. This program never writes a pickle.
 
     Raises:
         ValueError: the file is damaged, or contains more than tensors by name.
@@ -116,4 +116,4 @@ def read_pth(path: Path) -> dict[str, Tensor]:
         return {n: t.detach() for n, t in torch.load(path, "cpu", weights_only=True).items()}
     except Exception as error:  # of many types: pickle's, zipfile's, torch's own
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
-        raise ValueError(f"{path} is damaged or holds more than tensors ({reason})") from None
+        raise ValueError(f"{path} is damaged or contains more than tensors ({reason})") from None

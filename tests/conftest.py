@@ -11,7 +11,7 @@ from tests.report.browser import Browser, find_browser, skip_but_not_in_ci
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Use one thread: several do not help with tiny tensors, and on a busy machine they wait."""
+    """Use one thread: with tiny tensors, several only wait for each other."""
     torch.set_num_threads(1)
 
 
@@ -53,7 +53,7 @@ def smoke_output(smoke_path):
 
 @pytest.fixture(scope="session")
 def smoke_run(smoke_path, smoke_output):
-    """Return the folder of this run; tests read or copy it, but do not change it."""
+    """Return the folder of that run; tests read or copy it, but do not change it."""
     from crossent.training.run_folder import RunFolder
 
     return RunFolder(smoke_path)

@@ -1,4 +1,4 @@
-"""Let something happen to a training at an exact place and step, by wrapping a function there."""
+"""Interrupt a training at an exact point of the code and an exact step, by wrapping a function."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from crossent.evaluation.evaluate import Evaluator
 from crossent.report import report
 from crossent.training import run, run_folder, trainer
 
-# The function, whether before or after it has done its work, and what its arguments must mention.
+# By name: owner and name of the function, before or after its call, and a word in its arguments.
 PLACES: dict[str, tuple[Any, str, str, str]] = {
     "before a step": (trainer.Trainer, "train_step", "before", ""),
     "after a step": (trainer.Trainer, "train_step", "after", ""),
@@ -18,7 +18,7 @@ PLACES: dict[str, tuple[Any, str, str, str]] = {
     "after the best model": (run, "write_model", "after", ""),
     "before the line of an epoch": (run_folder.RunFolder, "append", "before", "'epoch'"),
     "after the line of an epoch": (run_folder.RunFolder, "append", "after", "'epoch'"),
-    # the temporary file is there
+    # the temporary file is written
     "in the middle of a save": (os, "replace", "before", "last.safetensors"),
     "after a save": (os, "replace", "after", "last.safetensors"),
     "after the first line": (run_folder.RunFolder, "append", "after", "'start'"),
@@ -28,7 +28,7 @@ PLACES: dict[str, tuple[Any, str, str, str]] = {
 
 
 def arm(place: str, step: int, happen: Callable[[], object]) -> None:
-    """Let something happen at a place, each time it is reached after `step` steps of the run."""
+    """Call `happen` each time the run reaches the place, from `step` steps on."""
     step_of = watch_steps()
     owner, name, moment, mention = PLACES[place]
     function = getattr(owner, name)
@@ -45,7 +45,7 @@ def arm(place: str, step: int, happen: Callable[[], object]) -> None:
 
 
 def watch_steps() -> Callable[[], int]:
-    """Count the steps of the run, with those before a resume; -1 until the first is done."""
+    """Return a function that counts the steps, also those before a resume; -1 before the first."""
     steps = -1
     train_step, resume = trainer.Trainer.train_step, run.Run.resume
 

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.forked"])
 NUMBERS = itertools.count()
-FEW_BYTES = 5_000  # a file of a tiny run may be this long, but no checkpoint is
+FEW_BYTES = 5_000  # enough for each file of a tiny run except a checkpoint
 SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
 
 
@@ -60,10 +60,10 @@ MISHAPS: dict[str, Callable[[Path], None]] = {
 
 @dataclass(frozen=True)
 class Mishap:
-    """What happens to a process, once: at a place of `tests.drill`, from a step on."""
+    """An event that happens to a process once: at a place of `tests.drill`, from a step on."""
 
     what: str  # a key of `MISHAPS`
-    place: str
+    place: str  # a key of `drill.PLACES`
     step: int = 1
 
     def arm(self, run: Path) -> None:
@@ -71,10 +71,10 @@ class Mishap:
         drill.arm(self.place, self.step, lambda: mishaps.pop()(run) if mishaps else None)
 
 
-def live(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
-    """Start or resume a run of `parts`."""
+def train_tiny(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
+    """Start or resume the run that `make_run` makes."""
     torch.set_num_threads(1)
-    torch.manual_seed(4711)  # not the state of the run, which a resume has to restore
+    torch.manual_seed(4711)  # another state than that of the run, which a resume must restore
     if mishap:
         mishap.arm(run)
     tiny = make_run(run, half_life=4, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
@@ -107,7 +107,7 @@ def crossent_or_train(words: Sequence[object]) -> tuple[Callable[[Sequence[str]]
 
 
 def start_run(path: Path, mishap: Mishap | None = None, every: int | None = None) -> BaseProcess:
-    process = CONTEXT.Process(target=live, args=(path, mishap, every))
+    process = CONTEXT.Process(target=train_tiny, args=(path, mishap, every))
     process.start()
     return process
 
@@ -119,7 +119,7 @@ def end_of(process: BaseProcess, timeout_s: float = 60) -> int | None:
 
 
 class Command:
-    """A command as a user types it; the last word is the folder of the run."""
+    """A running command, as a user types it; the last word is the folder of the run."""
 
     def __init__(
         self, folder: Path, *words: object, mishap: Mishap | None = None, **environment: str
@@ -134,7 +134,7 @@ class Command:
         self.process.start()
 
     def end(self, status: int, timeout_s: float = 60) -> tuple[str, str]:
-        """Wait for its end; return what it has printed to standard output and error."""
+        """Wait for the end of the command; return its standard output and standard error."""
         code = end_of(self.process, timeout_s)
         out, err = (path.read_text(encoding="utf-8") for path in self.files)
         assert code == status, f"exit status {code}\n{out}{err}"

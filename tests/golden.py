@@ -11,7 +11,7 @@ NUM_STEPS = 12
 
 
 def losses() -> list[float]:
-    """Return E of the first training steps, with everything random: float32, one thread."""
+    """Return E of the first training steps: float32, one thread, dropout, mixup, augmentation."""
     torch.set_num_threads(1)
     trainer = make_trainer()
     trainer.model.train()
@@ -25,7 +25,7 @@ def losses() -> list[float]:
 
 
 def read() -> tuple[str, list[float]]:
-    """Return the version of torch that made the losses, and the losses."""
+    """Return the golden losses, after the version of torch that computed them."""
     first, *rest = PATH.read_text().splitlines()
     return first.removeprefix("# torch "), [float(line) for line in rest]
 

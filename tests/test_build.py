@@ -22,7 +22,7 @@ def test_a_model_that_cannot_take_pictures_of_this_size_is_refused(name):
 
 
 def test_an_installation_is_found_beside_a_folder_of_its_name(tmp_path):
-    """In the folder above a checkout, its name comes first in sys.path, without an __init__.py."""
+    """In the folder above a checkout, sys.path first has the checkout, without an __init__.py."""
     (tmp_path / "crossent").symlink_to(Path(crossent.__file__).parents[1])
     code = "import crossent; print(callable(crossent.load))"
     done = subprocess.run(

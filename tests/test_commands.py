@@ -19,7 +19,7 @@ NAMES = ["dog", "fox", "wolf"]
 
 
 def python(program, **environment):
-    """Return what a new interpreter prints: it shows what is imported."""
+    """Return what a program prints in a new interpreter, which has imported nothing else."""
     return subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}, check=True,
@@ -51,7 +51,7 @@ def in_process(capsys):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A dog, two foxes, a wolf, and a file that is no picture."""
+    """Make a dog, two foxes, a wolf, and a file that is no picture."""
     folder = make_files(
         tmp_path / "pictures", ["dog/d.jpg", "fox/a.jpg", "wolf/c.jpg", "fox/b.jpg"]
     )
@@ -251,7 +251,7 @@ def test_without_a_command_all_are_listed(in_process, capsys):
 
 
 def test_help_and_settings_need_no_heavy_import():
-    """So --help answers in under half a second; unlike the time, imports can be tested."""
+    """So --help answers in under half a second; a test of the imports needs no clock."""
     program = (
         "import contextlib, runpy, sys\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'pydantic'}\n"

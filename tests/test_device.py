@@ -1,4 +1,4 @@
-"""A device that cannot be used is one line of error, also with `auto`."""
+"""A device that cannot be used is reported in one line, also with `auto`."""
 
 import pytest
 import torch

@@ -16,8 +16,8 @@ from tests.forked import SMOKE, Command, Mishap
 
 
 @pytest.fixture(scope="module")
-def two_steps(tmp_path_factory):
-    """A run that was stopped after its second step."""
+def one_step(tmp_path_factory):
+    """Return a run that was stopped after its first step."""
     folder = tmp_path_factory.mktemp("stopped")
     mishap = Mishap("SIGTERM", "after a step")
     Command(folder, *SMOKE, "--out", folder / "run", mishap=mishap).end(143)
@@ -25,14 +25,14 @@ def two_steps(tmp_path_factory):
 
 
 @pytest.fixture
-def stopped(two_steps, tmp_path):
-    """A copy of it, to be damaged."""
-    shutil.copytree(two_steps, tmp_path / "run")
+def stopped(one_step, tmp_path):
+    """Return a copy of the run, to be damaged."""
+    shutil.copytree(one_step, tmp_path / "run")
     return RunFolder(tmp_path / "run")
 
 
 def the_line(folder, *words, mishap=None):
-    """Return the one line of error of a command that ends with status 2."""
+    """Return the error, one line, of a command that ends with status 2."""
     _, err = Command(folder, *words, mishap=mishap).end(2)
     assert err.count("\n") == 1 and err.startswith("error: "), err
     return err
@@ -41,8 +41,8 @@ def the_line(folder, *words, mishap=None):
 def test_a_full_disk_leaves_the_old_checkpoint(smoke_run, tmp_path):
     run = RunFolder(tmp_path / "run")
     mishap = Mishap("disk full", "after a step", step=3)
-    said = the_line(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
-    assert f"{run.last}: cannot be written: File too large" in said
+    message = the_line(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
+    assert f"{run.last}: cannot be written: File too large" in message
     progress = read_tensors(run.last)[1]["progress"]
     assert (progress["epoch"], progress["batch"]) in [(0, 2), (1, 0)]
     assert not list(run.path.glob(".*.tmp"))
@@ -53,11 +53,11 @@ def test_a_full_disk_leaves_the_old_checkpoint(smoke_run, tmp_path):
 def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path):
     run = tmp_path / "run"
     mishap = Mishap("folder removed", "after a step")
-    said = the_line(tmp_path, *SMOKE, "--out", run, mishap=mishap)
-    assert f"{run / 'metrics.jsonl'}: No such file" in said
+    message = the_line(tmp_path, *SMOKE, "--out", run, mishap=mishap)
+    assert f"{run / 'metrics.jsonl'}: No such file" in message
     run.touch()
-    said = the_line(tmp_path, *SMOKE, "--out", run / "below")
-    assert f"{run / 'below'} cannot be created: Not a directory" in said
+    message = the_line(tmp_path, *SMOKE, "--out", run / "below")
+    assert f"{run / 'below'} cannot be created: Not a directory" in message
 
 
 def damage(path, name, value):
@@ -99,8 +99,8 @@ def test_a_damaged_checkpoint_is_refused_by_name(stopped, name):
     change, reason = DAMAGES[name]
     damage(stopped.last, *change)
     before = stopped.last.read_bytes()
-    said = the_line(stopped.path.parent, "--resume", stopped.path)
-    assert str(stopped.last) in said and reason in said
+    message = the_line(stopped.path.parent, "--resume", stopped.path)
+    assert str(stopped.last) in message and reason in message
     assert stopped.last.read_bytes() == before
 
 
@@ -110,18 +110,18 @@ def test_a_damaged_model_is_refused_by_name(smoke_run, tmp_path, name):
     model = tmp_path / "model.safetensors"
     shutil.copy(smoke_run.model, model)
     damage(model, *change)
-    said = the_line(tmp_path, "crossent", "evaluate", tmp_path)
-    assert str(model) in said and reason in said
+    message = the_line(tmp_path, "crossent", "evaluate", tmp_path)
+    assert str(model) in message and reason in message
 
 
 def test_lines_of_the_log_that_are_missing_are_noticed(stopped):
     stopped.metrics.write_text("")
-    said = the_line(stopped.path.parent, "--resume", stopped.path)
-    assert f"{stopped.metrics} has 0 complete lines" in said
+    message = the_line(stopped.path.parent, "--resume", stopped.path)
+    assert f"{stopped.metrics} has 0 complete lines" in message
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (UserError("mend it"), "error: mend it\n"),
         (OSError(28, "No space left", "run/a"), "error: run/a: No space left\n"),
@@ -130,16 +130,16 @@ def test_lines_of_the_log_that_are_missing_are_noticed(stopped):
     ],
     ids=["user", "file", "OSError of a library", "ValueError of a library"],
 )
-def test_only_mistakes_of_the_user_come_without_a_traceback(capsys, error, said):
+def test_only_mistakes_of_the_user_come_without_a_traceback(capsys, error, message):
     def fail(_):
         raise error
 
-    if said is None:
+    if message is None:
         with pytest.raises(type(error)):
             run_main(fail, [])
     else:
         assert run_main(fail, []) == 2
-        assert capsys.readouterr().err == said
+        assert capsys.readouterr().err == message
 
 
 def test_a_second_training_in_the_same_folder_is_refused(smoke_run, tmp_path):
@@ -151,8 +151,8 @@ def test_a_second_training_in_the_same_folder_is_refused(smoke_run, tmp_path):
         assert time.monotonic() < deadline and first.process.is_alive()
         time.sleep(0.02)
     for words in (("--resume", run.path), (*SMOKE, "--out", run.path)):
-        said = the_line(tmp_path, *words)
-        assert f"{run.path} is in use by another training; wait for its end" in said
+        message = the_line(tmp_path, *words)
+        assert f"{run.path} is in use by another training; wait for its end" in message
     os.kill(first.process.pid, signal.SIGKILL)
     first.end(-9)
     Command(tmp_path, "--resume", run.path).end(status=0)  # a killed process keeps no lock

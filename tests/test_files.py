@@ -6,7 +6,7 @@ import pytest
 from crossent.files import write_atomic, write_text
 
 
-def test_the_new_content_takes_the_place_of_the_old_or_a_failure_leaves_no_trace(tmp_path):
+def test_new_content_replaces_the_old_and_a_failure_leaves_no_trace(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old")
     write_text(path, "新しい")

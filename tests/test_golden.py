@@ -7,7 +7,7 @@ from tests import golden
 
 
 def test_losses_are_the_golden_ones_and_repeat():
-    """Other machines and versions of torch sum in another order: the losses are then close.
+    """Other machines and versions of torch sum in another order and give close losses.
 
     The first steps amplify such differences little; a change of the program is far larger.
     """

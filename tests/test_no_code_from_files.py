@@ -34,7 +34,7 @@ def names_in(node: ast.AST) -> list[str]:
 
 
 def test_the_program_runs_nothing_from_a_file():
-    """The exception is a call of torch.load, as torchvision publishes only .pth files."""
+    """The exception is one call of torch.load, because torchvision publishes only .pth files."""
     nodes = {path: [*ast.walk(ast.parse(path.read_text("utf-8")))] for path in PROGRAM}
     names = [(path, name) for path in PROGRAM for node in nodes[path] for name in names_in(node)]
     found = [(path, name) for path, name in names if FORBIDDEN.fullmatch(name)]

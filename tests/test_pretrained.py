@@ -1,4 +1,4 @@
-"""model.weights from a run, a file or torchvision: what is used of them, and what is refused."""
+"""model.weights from a run, a file or torchvision: which are used, and which are refused."""
 
 import math
 
@@ -32,7 +32,7 @@ def write(path, model, class_names, preprocessing, name, **arguments):
 
 @pytest.fixture
 def old_run(tmp_path):
-    """A run of ours with two classes and its own preprocessing."""
+    """Return a run of ours with two classes and its own preprocessing, and its model."""
     torch.manual_seed(3)
     path = tmp_path / "old"
     path.mkdir()
@@ -45,7 +45,7 @@ def old_run(tmp_path):
 
 @pytest.fixture
 def kept_weights(tmp_path, monkeypatch):
-    """Write random weights to the file where torch keeps those of a model, and return them."""
+    """Return a function that writes random weights where torch stores them, and returns them."""
 
     def keep(name):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -108,9 +108,9 @@ def test_the_sizes_that_torchvision_trained_with_are_settings():
 
 
 def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_path):
-    """MNASNet asks for the version of its layers, which no file of plain tensors has."""
+    """MNASNet needs the version of its layers, which a file of plain tensors lacks."""
     theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
-    model = build_model(name, 3)  # their 1000 classes give way to 3
+    model = build_model(name, 3)  # their head has 1,000 classes, ours 3
     load_body(model, read_pretrained("DEFAULT", name))
     write(tmp_path / "a.safetensors", model, ["a", "b", "c"], Preprocessing(64), name, dropout=0.0)
     again = load_model(tmp_path / "a.safetensors", torch.device("cpu")).model
@@ -119,8 +119,8 @@ def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_
         assert torch.equal(tensor, expected), key
 
 
-def test_finetuning_starts_from_the_file_where_torch_keeps_it(kept_weights, tmp_path):
-    """All layers of a model of torchvision learn; only the weights of the file are not real."""
+def test_finetuning_starts_from_the_file_that_torch_has_stored(kept_weights, tmp_path):
+    """All layers of a model of torchvision are trained, from random weights in the file."""
     theirs = kept_weights("shufflenet_v2_x0_5")
     make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
     run = tmp_path / "run"
@@ -152,7 +152,7 @@ def test_without_a_network_the_message_says_where_to_put_the_file(tmp_path, monk
 
 
 class Evil:
-    """A pickle of this would run a command."""
+    """An object whose pickle runs a command when it is loaded."""
 
     def __reduce__(self):
         import os
@@ -163,7 +163,7 @@ class Evil:
 def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match=r"evil.pth is damaged or holds more than tensors"):
+    with pytest.raises(ValueError, match=r"evil.pth is damaged or contains more than tensors"):
         libraries.read_pth(tmp_path / "evil.pth")
     assert not (tmp_path / "executed").exists()
 
@@ -203,5 +203,5 @@ def test_the_body_learns_at_its_own_rate_or_not_at_all():
         assert rates[id(parameter)] == (1.0 if name.startswith("head") else 0.1)
     frozen = settings_of(train={"freeze": True}, model={"width": 4})
     model = make_model(frozen, 3)
-    held = [p for group in make_optimizer(frozen, model).param_groups for p in group["params"]]
-    assert {id(p) for p in held} == {id(p) for p in model.head.parameters()}
+    trained = [p for group in make_optimizer(frozen, model).param_groups for p in group["params"]]
+    assert {id(p) for p in trained} == {id(p) for p in model.head.parameters()}

@@ -21,7 +21,7 @@ NUM_DRAWINGS, SIZE = 90, 160  # at 224 pixels it would take long
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The run, and its folder of drawings."""
+    """Return the run, and its folder of drawings."""
     root = tmp_path_factory.mktemp("pretrained")
     for index in range(NUM_DRAWINGS):
         path = root / "pictures" / CLASS_NAMES[label(index)] / f"{index}.png"
@@ -61,8 +61,8 @@ def test_its_model_works_in_other_commands(trained, crossent):
     first = next(iter((pictures / "fox").iterdir()))
     answer = json.loads(crossent("predict", run, first, "--json"))
     assert sum(answer["probs"].values()) == pytest.approx(1, abs=1e-6)
-    told = crossent("explain", run, first, "--label=fox")
-    assert "dE/dz_k = y_k - t_k" in told
+    text = crossent("explain", run, first, "--label=fox")
+    assert "dE/dz_k = y_k - t_k" in text
     heat = grad_cam(load_model(run, torch.device("cpu")), draw(0, 1, SIZE), 1)
     assert heat.shape == (SIZE // 32, SIZE // 32) and heat.max() == 1
 
@@ -70,6 +70,6 @@ def test_its_model_works_in_other_commands(trained, crossent):
 @pytest.mark.slow
 def test_its_export_agrees(trained, crossent):
     run, _ = trained
-    said = crossent("export", run)
-    assert "the same class on all" in said
-    assert float(said.partition("differ by ")[2].split()[0]) < 1e-4
+    text = crossent("export", run)
+    assert "the same class on all" in text
+    assert float(text.partition("differ by ")[2].split()[0]) < 1e-4

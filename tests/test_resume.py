@@ -1,4 +1,4 @@
-"""Resume a run: with which settings, from which folder; and verify-resume."""
+"""Resume a run: which settings may differ, which folders are refused; and verify-resume."""
 
 import shutil
 import subprocess
@@ -75,8 +75,8 @@ def test_files_of_another_version_are_refused_in_one_sentence(copy, capsys, comm
     assert "was written by a version of crossent with other settings" in refusal(words)
     config = copy.config.read_text()
     copy.config.write_text(f"{config}  minutes: null\n  patience: null\n  keep: best\n")
-    said = refusal(words if command == "resume" else ["report"])
-    assert "train.keep is not a setting" in said and "another version of crossent" in said
+    line = refusal(words if command == "resume" else ["report"])
+    assert "train.keep is not a setting" in line and "another version of crossent" in line
 
 
 def test_what_cannot_be_resumed_is_refused(copy, tmp_path, capsys):
@@ -113,7 +113,7 @@ def test_changes_of_the_machine_are_listed():
 
 
 class Forked:
-    """A subprocess.Popen for train.py that forks instead of importing torch."""
+    """A replacement of subprocess.Popen for train.py: a fork, which need not import torch."""
 
     def __init__(self, words, **_):
         assert words[:2] == [sys.executable, ROOT / "train.py"]
@@ -165,7 +165,7 @@ def test_verify_resume_kills_and_passes(verify):
         ("seed=1", "the training ended with status 2"),
     ],
 )
-def test_verify_resume_says_why_it_cannot_compare(verify, word, reason):
+def test_verify_resume_reports_why_it_cannot_compare(verify, word, reason):
     err = verify("data.root=/missing", word, status=2).err
     assert reason in err and err.count("\n") == 1
 

@@ -1,4 +1,4 @@
-"""A signal at any moment: the run is saved, the place is printed, the exit status is right."""
+"""A signal at any moment: the run is saved, its folder is printed, the exit status is right."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
         ("in the middle of a save", 1, "SIGHUP"),
     ],
 )
-def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step, name):
+def test_a_signal_anywhere_saves_the_run_and_prints_where(smoke_run, tmp_path, place, step, name):
     run = RunFolder(tmp_path / "run")
     stopped = Command(tmp_path, *SMOKE, "--out", run.path, mishap=Mishap(name, place, step))
     out, err = stopped.end(STATUS[name])
@@ -37,7 +37,7 @@ def test_a_signal_anywhere_saves_and_says_where(smoke_run, tmp_path, place, step
     assert first_difference(smoke_run, run) is None
 
 
-def test_nohup_keeps_sighup_and_a_lost_terminal_is_no_error():
+def test_nohup_keeps_sighup_and_losing_the_terminal_is_no_error():
     program = (
         "import os, signal\n"
         "from crossent.training.signals import StopRequest\n"
@@ -78,14 +78,14 @@ def test_a_run_goes_on_without_a_reader_of_its_output_and_without_a_compiler(tmp
     assert run.report.exists()
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path):
+def test_a_second_signal_ends_the_program_at_once(tmp_path):
     mishap = Mishap("SIGTERM twice", "in the middle of a save")
     out, err = Command(tmp_path, *SMOKE, "--out", tmp_path / "run", mishap=mishap).end(143)
     assert "saved in" not in out
     assert err == ""
 
 
-def test_a_signal_while_the_report_is_written_ends_it(tmp_path):
+def test_a_signal_while_the_report_is_written_ends_the_program(tmp_path):
     mishap = Mishap("SIGINT", "before the report")
     words = (*SMOKE, "train.epochs=1", "--out", tmp_path / "run")
     out, _ = Command(tmp_path, *words, mishap=mishap).end(130)
@@ -112,5 +112,5 @@ def test_a_signal_while_drawing_ends_the_workers(tmp_path):
     assert err == ""
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < deadline, "a worker has outlived its training"
+        assert time.monotonic() < deadline, "a worker is still running after its training has ended"
         time.sleep(0.05)

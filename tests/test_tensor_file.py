@@ -35,9 +35,9 @@ def test_round_trip_is_exact(path):
 
 def test_any_flipped_bit_or_lost_end_is_refused(path):
     content, rng = path.read_bytes(), random.Random(0)
-    for place in rng.sample(range(8 * len(content)), 200):
+    for bit in rng.sample(range(8 * len(content)), 200):
         damaged = bytearray(content)
-        damaged[place // 8] ^= 1 << place % 8
+        damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"tensors\.safetensors"):
             read_tensors(path)

@@ -14,7 +14,7 @@ from crossent.device import choose_precision
 from models import build_model
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-HAS_BF16 = choose_precision("auto", torch.device("cpu")) == "bf16"  # elsewhere it takes longer
+HAS_BF16 = choose_precision("auto", torch.device("cpu")) == "bf16"  # on other CPUs bf16 is slower
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
 IMAGE_SIZE, BATCH_SIZE, NUM_WORKERS = 64, 32, 2
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -25,7 +25,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path, self.epoch = path, 0
-        self.answers: list[tuple[Tensor, Tensor]] = []  # logits and labels of a validation
+        self.answers: list[tuple[Tensor, Tensor]] = []  # logits and labels of one validation
 
     def epoch_begins(self) -> None:
         self.began = time.perf_counter()
@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("root", type=Path, help="a folder with train/CLASS and val/CLASS")
     parser.add_argument("metrics", type=Path, help="the log to write")
     parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--tuned", action="store_true", help="with the usual accelerations")
+    parser.add_argument("--tuned", action="store_true", help="use the usual accelerations")
     return parser.parse_args()
 
 
@@ -83,8 +83,8 @@ def train(
     """Train and validate as PyTorch's tutorials do.
 
     Args:
-        next_epoch: sets the learning rate of an epoch, counted from 0, after the first.
-        fast: with channels_last, and bf16 where the CPU multiplies it.
+        next_epoch: called after each epoch with the number of the next one, to set its rate.
+        fast: use channels_last, and bf16 if the CPU computes in it.
     """
     layout = torch.channels_last if fast else torch.contiguous_format
     bf16 = torch.autocast("cpu", torch.bfloat16, enabled=fast and HAS_BF16)

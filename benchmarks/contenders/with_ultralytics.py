@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-CONFIG = tempfile.TemporaryDirectory()  # instead of the user's own
+CONFIG = tempfile.TemporaryDirectory()  # so that the user's own is not used
 os.environ |= {"YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": CONFIG.name}
 
 import torch  # noqa: E402

@@ -33,7 +33,7 @@ HANGING = {"dog": 0, "fox": -20, "wolf": -55}  # angle of the tail of a standing
 class Pose(NamedTuple):
     """The positions of the parts of a body; y in trunk heights, from the trunk's lower edge."""
 
-    room: tuple[float, float, float]  # left, right and height in bodies, for the scale
+    room: tuple[float, float, float]  # left, right and height in body lengths; sets the scale
     ground: tuple[float, float]  # range of y of the feet in the picture
     tall: tuple[float, float, float]  # height of the trunk: constant + leg + depth
     trunk: Points

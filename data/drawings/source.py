@@ -11,7 +11,7 @@ from data.drawings.scene import draw, label
 from data.drawings.species import CLASS_NAMES
 from data.images import Data, ImageSet
 
-FEW = 150  # drawings per worker at least; a worker takes 0.2 s to start
+FEW = 150  # at least so many drawings per worker, which takes 0.2 s to start
 
 
 def load_drawings(

@@ -21,7 +21,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def mistakes(write, tmp_path, monkeypatch):
-    """Return the lines of the error for fox.yaml, seen from its own folder."""
+    """Return the lines of the error for fox.yaml, loaded from its own folder."""
 
     def mistakes(content="", overrides=()):
         write(content)

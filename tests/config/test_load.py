@@ -18,10 +18,10 @@ from crossent.errors import UserError
 from models import MODELS
 
 
-def test_the_default_config_is_found_from_anywhere_and_says_what_the_schema_says(
+def test_the_default_config_is_found_from_anywhere_and_has_the_defaults_of_the_schema(
     tmp_path, monkeypatch
 ):
-    """A config without `base:` then gets the same job."""
+    """So a config without `base:` gets the same settings."""
     monkeypatch.chdir(tmp_path)
     loaded = load_settings(None)
     assert loaded.origins["optim.lr"].startswith(f"{DEFAULT_CONFIG}:")
@@ -66,21 +66,21 @@ def test_base_is_relative_to_the_file_that_names_it_or_to_the_home_folder(write,
     assert settings.data.root == f"{home}/pictures"
 
 
-@pytest.mark.parametrize("place", ["data.root=/pictures", "data.labels=/labels.csv"])
-def test_a_place_of_pictures_replaces_drawings_by_a_folder(write, place):
-    name, _, path = place.partition("=")
+@pytest.mark.parametrize("argument", ["data.root=/pictures", "data.labels=/labels.csv"])
+def test_data_root_and_data_labels_replace_drawings_by_a_folder(write, argument):
+    name, _, path = argument.partition("=")
     for config in (None, write("optim:\n  lr: 0.1")):  # with and without a source in the file
-        loaded = load_settings(config, [place])
+        loaded = load_settings(config, [argument])
         values = flat_values(loaded.settings)
         assert (values["data.source"], values[name]) == ("folder", path)
-        assert loaded.origins["data.source"] == loaded.origins[name] == f"argument {place}"
+        assert loaded.origins["data.source"] == loaded.origins[name] == f"argument {argument}"
     inherits = write(f"base: fox.yaml\ndata:\n  {name[5:]}: {path}", "own.yaml")
     loaded = load_settings(inherits)
     found = loaded.settings.data.source, loaded.origins["data.source"]
     assert found == ("folder", f"{inherits}:3")
 
 
-def test_a_place_of_pictures_leaves_a_source_that_is_given_with_it_or_is_not_drawings(write):
+def test_data_root_keeps_a_source_that_is_given_with_it_or_is_not_drawings(write):
     cifar = load_settings(write("data: {source: cifar}"), ["data.root=/archives"]).settings
     assert cifar.data.source == "cifar"
     assert load_settings(None, ["data.root=null"]).settings == Settings()
@@ -129,7 +129,7 @@ def test_a_circle_of_bases_is_refused(mistakes, write):
 
 
 @pytest.mark.parametrize("path", ["nowhere.yaml", "a\0b", "x" * 5000, "\ud800", "/proc/self/mem"])
-def test_a_file_that_cannot_be_read_is_one_line(path):
+def test_a_file_that_cannot_be_read_is_reported_in_one_line(path):
     """Even root cannot read the first byte of a process's memory."""
     with pytest.raises(UserError) as caught:
         load_settings(path)
@@ -145,7 +145,7 @@ def test_a_file_that_cannot_be_read_is_one_line(path):
         ([], " must be a valid dictionary or instance of Settings; got []"),
     ],
 )
-def test_settings_of_another_version_are_one_sentence(values, reason):
+def test_settings_of_another_version_are_refused_in_one_sentence(values, reason):
     with pytest.raises(UserError) as caught:
         settings_from_dict(values, "runs/old/model.safetensors")
     start = "runs/old/model.safetensors was written by a version of crossent with other settings ("

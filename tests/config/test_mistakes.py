@@ -1,4 +1,4 @@
-"""All mistakes are reported at once: the place, what was expected and given, the nearest name."""
+"""All mistakes are reported at once, each with its line, the expected and the given value."""
 
 import re
 
@@ -97,11 +97,13 @@ def test_all_mistakes_in_files_and_arguments_come_at_once(mistakes, write):
     write("train:\n  epochs: 0", "base.yaml")
     content = "base: base.yaml\noptim:\n  lr: -1\n  lrr: 1\n  lrr: 2\nsedes: {a: 1, b: 2}"
     lines = mistakes(content, ["model.width=0", "nonsense", "model.with=1"])
-    assert mistakes("- seed: 1") == [
-        "fox.yaml:1: expected settings such as seed: 1, one key per line"
-    ]
-    places = sorted(line.partition(" ")[0] for line in lines)
-    assert places == ["argument"] * 3 + ["base.yaml:2:", *(f"fox.yaml:{n}:" for n in (3, 5, 5, 6))]
+    origins = sorted(line.partition(" ")[0] for line in lines)
+    assert origins == ["argument"] * 3 + ["base.yaml:2:", *(f"fox.yaml:{n}:" for n in (3, 5, 5, 6))]
+
+
+def test_a_document_that_is_not_a_mapping(mistakes):
+    (line,) = mistakes("- seed: 1")
+    assert line == "fox.yaml:1: expected settings such as seed: 1, one key per line"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Words are those of YAML 1.2, hostile text is refused with its line, values survive writing."""
+"""YAML 1.2 values; hostile text is refused with its line; written values are read back."""
 
 import math
 import os

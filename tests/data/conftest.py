@@ -12,12 +12,12 @@ def decoded(monkeypatch):
     """Return the names of the decoded files; decode in this process, without a pool."""
     names: list[str] = []
 
-    def listen(paths, sizes, num_workers):
+    def decode_here(paths, sizes, num_workers):
         for path in paths:
             names.append(Path(path).name)
             yield try_inspect(path, sizes)
 
-    monkeypatch.setattr(cache, "decode_in_order", listen)
+    monkeypatch.setattr(cache, "decode_in_order", decode_here)
     return names
 
 

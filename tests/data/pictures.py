@@ -45,7 +45,7 @@ def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path
 
 
 def make_files(root: Path, names: Iterable[str], first_seed: int = 0) -> Path:
-    """Make pictures of these names, no two alike; "bad" ones are empty."""
+    """Make pictures of these names, no two alike; files with "bad" in their name are empty."""
     for seed, name in enumerate(names, first_seed):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"" if "bad" in name else encoded(scene(seed)))
@@ -60,13 +60,13 @@ def load(
     group: str | None = None,
     **split: Any,
 ) -> Data:
-    """Load a folder in 16 pixels, without a cache if no folder for it is given."""
+    """Load a folder at 16 pixels, without a cache if `cache_dir` is None."""
     arguments = Split(**{"val_fraction": 0.25, "seed": 0, **split})
     decoding = Decoding(cache_dir is not None, cache_dir)
     return load_folder(root, 16, arguments, train_size, on_bad, decoding, group)
 
 
-def same(one: Data, other: Data) -> None:
+def assert_same(one: Data, other: Data) -> None:
     """Assert that two data sets are equal in all but the names of the files."""
     assert one.fingerprint == other.fingerprint
     for a, b in ((one.train, other.train), (one.val, other.val)):

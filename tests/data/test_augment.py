@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.augment import NUM_DRAWS, Augmentation, augment, crop_matrices
+from data.augment import NUM_DRAWS, Augmentation, affine_matrices, augment
 from data.preprocess import Preprocessing
 
 PLAIN = Preprocessing(32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))  # pixels from 0 to 1
@@ -76,9 +76,9 @@ def test_contrast_and_saturation_by_their_definitions():
 
 
 def test_crops_stay_inside_the_picture():
-    """Only a turned crop may go over the edge."""
+    """Only a rotated crop may reach over the edge."""
     draws = torch.rand(2000, NUM_DRAWS, generator=torch.Generator().manual_seed(0))
-    matrix = crop_matrices(draws, Augmentation(crop=0.1, aspect=2.0, flip=0.5))
+    matrix = affine_matrices(draws, Augmentation(crop=0.1, aspect=2.0, flip=0.5))
     reach = matrix[:, :, 2].abs() + matrix[:, :, :2].abs().sum(2)
     assert reach.max() <= 1 + 1e-5
     area = matrix[:, 0, 0].abs() * matrix[:, 1, 1].abs()

@@ -42,7 +42,7 @@ def test_balanced_sampling_shows_classes_equally_and_samples_almost_equally():
     assert times[:7].min() == 1 and times[:7].max() == 2
     assert times[7:10].min() == 3 and times[7:10].max() == 4
     assert (times[10:] == 1).all()
-    assert order.sample_ids(1).tolist() != ids.tolist()  # others are shown once more next time
+    assert order.sample_ids(1).tolist() != ids.tolist()  # the next epoch repeats other samples
     assert sorted(np.concatenate(order.batches(0))) == list(range(30))
     lacking = EpochSampler(np.array([0, 2, 2]), 2, seed=0, balanced=True)  # no class 1
     assert sorted(lacking.sample_ids(0)) == [0, 0, 1, 2]
@@ -62,7 +62,7 @@ def train_batches(augmentation, batch_size=6, balanced=False):
 
 @pytest.mark.parametrize("balanced", [False, True], ids=["natural", "balanced"])
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
-def test_an_epoch_started_in_the_middle_goes_on_in_the_same_bits(mixup, balanced):
+def test_an_epoch_started_in_the_middle_gives_the_same_bits(mixup, balanced):
     changes = Augmentation(0.5, 1.3, 0.5, 10, 0.2, 0.2, 0.2, mixup)
     batches = train_batches(changes, balanced=balanced)
     whole, rest = list(batches.epoch(3)), list(batches.epoch(3, start=2))

@@ -1,4 +1,4 @@
-"""Decoded pixels are kept: correct if files change, complete if runs are killed or collide."""
+"""The cache: correct if files change, complete if runs are killed or run at the same time."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from data import cache
 from tests.data import pictures
-from tests.data.pictures import encoded, make_folder, same, scene
+from tests.data.pictures import assert_same, encoded, make_folder, scene
 
 NUM_BYTES = 12 * 3 * (16 * 16 + 20 * 20)  # of 12 pictures in both sizes
 
@@ -42,8 +42,8 @@ def test_the_second_start_decodes_nothing_and_reads_a_mapped_file(animals, kept,
     warm = load(animals, kept)
     assert len(decoded) == 13
     assert warm.unusable == cold.unusable
-    same(cold, warm)
-    same(cold, load(animals, None))
+    assert_same(cold, warm)
+    assert_same(cold, load(animals, None))
     assert isinstance(warm.train.images.array, np.memmap)
     assert not warm.train.images.array.flags.writeable
 
@@ -52,7 +52,7 @@ def test_folds_and_seeds_share_one_cache(animals, kept, decoded):
     for changes in ({}, {"seed": 1}, {"val_fraction": 0.5}, {"num_folds": 3, "fold": 2}):
         data = load(animals, kept, **changes)
         assert len(decoded) == 12
-        same(data, load(animals, None, **changes))
+        assert_same(data, load(animals, None, **changes))
         del decoded[12:]
     assert pixels_file(kept).stat().st_size == NUM_BYTES
 
@@ -65,12 +65,12 @@ def test_one_new_one_touched_and_one_renamed_picture_decode_three(animals, kept,
     (animals / "fox" / "002.jpg").rename(animals / "fox" / "renamed.jpg")
     data = load(animals, kept)
     assert sorted(decoded) == ["001.jpg", "new.jpg", "renamed.jpg"]
-    same(data, load(animals, None))
+    assert_same(data, load(animals, None))
     assert "fox/renamed.jpg" in {*data.train.names, *data.val.names}
 
 
-def test_two_pictures_that_change_places_are_decoded_anew(animals, kept, decoded):
-    """Their size and mtime may be equal, as in an archive, when labels are corrected."""
+def test_two_pictures_that_swap_names_are_decoded_again(animals, kept, decoded):
+    """Their size and mtime may be equal, for example if they come from an archive."""
     first, second = animals / "dog" / "001.bmp", animals / "fox" / "001.bmp"
     for number, path in enumerate((first, second)):
         path.write_bytes(encoded(scene(200 + number), "BMP"))
@@ -80,10 +80,10 @@ def test_two_pictures_that_change_places_are_decoded_anew(animals, kept, decoded
     first.rename(animals / "moved")
     second.rename(first)
     (animals / "moved").rename(second)
-    same(load(animals, kept), load(animals, None))
+    assert_same(load(animals, kept), load(animals, None))
 
 
-def test_a_cache_that_does_not_fit_any_more_is_replaced(animals, kept, decoded):
+def test_a_cache_whose_rows_are_no_longer_used_is_replaced(animals, kept, decoded):
     first = load(animals, kept)
     before = np.array(first.train.images)
     for path in animals.rglob("*.jpg"):
@@ -112,7 +112,7 @@ def test_each_version_of_the_decoder_has_its_cache(animals, kept, decoded, monke
         ("index.jsonl", lambda content: content[:-30], 1),
     ],
 )
-def test_what_is_damaged_is_decoded_anew(animals, kept, name, damage, num_decoded, decoded):
+def test_damaged_parts_are_decoded_again(animals, kept, name, damage, num_decoded, decoded):
     load(animals, kept)
     (path,) = kept.glob(f"*/{name}")
     path.write_bytes(damage(path.read_bytes()))
@@ -120,23 +120,23 @@ def test_what_is_damaged_is_decoded_anew(animals, kept, name, damage, num_decode
     (animals / "dog" / "new.jpg").write_bytes(encoded(scene(100)))
     after = load(animals, kept)
     assert len(decoded) == num_decoded + 1
-    same(after, load(animals, None))
+    assert_same(after, load(animals, None))
     del decoded[:]
-    same(after, load(animals, kept))
+    assert_same(after, load(animals, kept))
     assert decoded == []
 
 
 def test_two_runs_at_once_decode_once(animals, kept, decoded):
     with ThreadPoolExecutor(2) as pool:
-        same(*pool.map(load, [animals] * 2, [kept] * 2))
+        assert_same(*pool.map(load, [animals] * 2, [kept] * 2))
     assert len(decoded) == 12
     assert pixels_file(kept).stat().st_size == NUM_BYTES
 
 
-def test_a_decoding_that_is_killed_continues_where_it_was(
+def test_a_decoding_that_is_killed_continues_where_it_stopped(
     animals, kept, decoded, tmp_path, monkeypatch
 ):
-    """A kill leaves what is on the disk in the middle of the decoding."""
+    """A copy of the cache in the middle of the decoding is what a kill leaves."""
     decode_in_order = vars(cache)["decode_in_order"]
 
     def copy_half_way(*args, **kwargs):
@@ -150,7 +150,7 @@ def test_a_decoding_that_is_killed_continues_where_it_was(
         run.setattr(cache, "decode_in_order", copy_half_way)
         whole = load(animals, kept)
     del decoded[:]
-    same(whole, load(animals, tmp_path / "killed"))
+    assert_same(whole, load(animals, tmp_path / "killed"))
     assert len(decoded) == 12 - 7
 
 
@@ -161,7 +161,7 @@ def fail(error):
     return raise_it
 
 
-def test_a_disk_that_fills_half_way_costs_the_rest_only(animals, kept, decoded, monkeypatch):
+def test_a_disk_that_fills_up_keeps_what_was_cached_before(animals, kept, decoded, monkeypatch):
     fsync, num_left = os.fsync, [6]
 
     def fill(descriptor):
@@ -172,14 +172,14 @@ def test_a_disk_that_fills_half_way_costs_the_rest_only(animals, kept, decoded, 
         full.setattr(cache, "SECONDS_PER_COMMIT", -1.0)
         full.setattr(os, "fsync", fill)
         data = load(animals, kept)
-    same(data, load(animals, None))
+    assert_same(data, load(animals, None))
     del decoded[:]
-    same(data, load(animals, kept))
+    assert_same(data, load(animals, kept))
     assert len(decoded) == 12 - 5  # five were kept before the disk was full
 
 
 FULL = OSError(28, "No space left on device")
-MISHAPS = {  # what a warning says: what fails, and how
+MISHAPS = {  # words of the warning: the function that fails, and its error
     "No space left": ("os.fsync", FULL),
     "no locks": ("filelock.FileLock.acquire", NotImplementedError("no locks here")),
     "No locks available": ("fcntl.flock", OSError(errno.ENOLCK, "No locks available")),
@@ -199,9 +199,9 @@ def test_a_cache_that_cannot_be_written_costs_speed_and_one_warning(
         monkeypatch.delenv("HOME")
     monkeypatch.setattr(MISHAPS[mishap][0], fail(MISHAPS[mishap][1]))
     after = load(animals, kept)
-    same(before, after)
+    assert_same(before, after)
     (warning,) = set(after.warnings) - set(before.warnings)
-    assert re.search(f"cannot be kept .*{mishap}", warning) and "\n" not in warning
+    assert re.search(f"cannot be cached .*{mishap}", warning) and "\n" not in warning
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -28,7 +28,7 @@ class Archive:
 
 @pytest.fixture
 def archives(monkeypatch):
-    """20 dogs, 4 foxes and 4 wolves to train on, 6, 2 and 2 to validate; and other animals."""
+    """Provide 20 dogs, 4 foxes and 4 wolves for training, 6, 2 and 2 for validation, and others."""
 
     def ten(root, is_train, download):
         return Archive("cifar-10", "dog other " * (20 if is_train else 6), is_train)
@@ -56,7 +56,7 @@ def test_three_classes_balanced_with_the_pixels_of_the_archive(archives):
             np.testing.assert_array_equal(image, hundred.data[index])
 
 
-def test_the_seed_draws_the_dogs(archives):
+def test_the_seed_chooses_the_dogs(archives):
     loaded = [load_cifar("unused", seed=seed) for seed in (0, 0, 1, 2)]
     dogs = [frozenset(name for name in data.train.names if "dog" in name) for data in loaded]
     assert dogs[0] == dogs[1] and len(set(dogs)) > 1

@@ -106,7 +106,7 @@ def test_facts_of_a_file(tmp_path):
     assert inspect(path).facts.odd == ()
 
 
-def test_what_cannot_be_read(tmp_path):
+def test_files_that_cannot_be_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "secret.jpg").write_bytes(encoded(scene(1)))
     (tmp_path / "secret.jpg").chmod(0)
@@ -142,7 +142,7 @@ def test_transparency_shows_white(name):
 
 
 @pytest.mark.parametrize("error", [SyntaxError("x"), struct.error("x"), MemoryError()])
-def test_whatever_a_decoder_raises_is_the_files_problem(monkeypatch, error):
+def test_any_exception_of_a_decoder_makes_the_file_unusable(monkeypatch, error):
     content, raised = encoded(scene(1)), [error, KeyboardInterrupt()]
 
     def fail(*args, **kwargs):
@@ -156,7 +156,7 @@ def test_whatever_a_decoder_raises_is_the_files_problem(monkeypatch, error):
 
 
 def test_pillows_warnings_stay_inside():
-    """Also in threads: the filters are global."""
+    """Also in threads, although the filters are global."""
     content = encoded(scene(1), exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01")
     before = list(warnings.filters)
     with ThreadPoolExecutor(16) as pool:
@@ -168,7 +168,7 @@ def test_samples_without_a_range_are_refused():
     floats = Image.fromarray(np.linspace(-5, 1e6, 64, dtype=np.float32).reshape(8, 8))
     with pytest.raises(UnusableImage, match="floating-point"):
         decode(encoded(floats, "TIFF"), 8)
-    for value in (2**30, 120):  # whatever its values: the same for all files of a kind
+    for value in (2**30, 120):  # also small values: one rule for all 32-bit files
         integers = Image.fromarray(np.full((8, 8), value, np.int32))
         with pytest.raises(UnusableImage, match="32-bit"):
             decode(encoded(integers, "TIFF"), 8)
@@ -223,7 +223,7 @@ ALL_RED = {
 
 
 @pytest.mark.parametrize("name", ALL_RED)
-def test_the_first_frame_is_used_and_printers_colours_become_rgb(name):
+def test_the_first_frame_is_used_and_cmyk_becomes_rgb(name):
     inspection = inspect(ALL_RED[name], [4])
     np.testing.assert_allclose(inspection.pixels[0][0, 0], [255, 0, 0], atol=3)
     assert name.split()[0] in inspection.facts.odd
@@ -277,7 +277,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_reasons(name):
+def test_a_refused_file_has_its_reason(name):
     content, reason = REFUSED[name]
     with pytest.raises(UnusableImage, match=reason):
         decode(content, 64)

@@ -29,15 +29,15 @@ def paths(tmp_path):
 
 @pytest.fixture
 def at_start(monkeypatch, tmp_path):
-    """Let the workers run some code when they start."""
-    resource_tracker.ensure_running()  # a process of Python's own, which is not to run the code
+    """Return a function that sets the code which workers run when they start."""
+    resource_tracker.ensure_running()  # a helper process of Python, which must not run the code
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return (tmp_path / "sitecustomize.py").write_text
 
 
 @pytest.mark.slow
 def test_a_crash_and_a_hang_affect_one_file_each(paths, monkeypatch, at_start):
-    """No known file makes Pillow crash or hang, so the workers are made to."""
+    """No known file makes Pillow crash or hang, so a trap in `os.open` does."""
     at_start(
         "import os, time\n"
         "open_ = os.open\n"
@@ -55,7 +55,7 @@ def test_a_crash_and_a_hang_affect_one_file_each(paths, monkeypatch, at_start):
     assert found == {"crash.jpg": reason, "hang.jpg": reason}
 
 
-def test_workers_that_do_not_start_are_no_fault_of_a_file(paths, at_start):
+def test_workers_that_do_not_start_are_not_blamed_on_a_file(paths, at_start):
     at_start("import os; os._exit(3)\n")
     with pytest.raises(RuntimeError, match="do not start"):
         list(decode_in_order(paths, [16]))
@@ -96,8 +96,8 @@ def test_workers_end_with_their_parent(tmp_path, signum):
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     assert len(children) >= 2
     os.killpg(run.pid, signum) if signum == signal.SIGINT else run.kill()
-    _, stderr = run.communicate(timeout=60)  # at the end of all that hold the pipe
-    assert stderr.count("Traceback") <= 1  # the workers say nothing
+    _, stderr = run.communicate(timeout=60)  # waits for all processes that hold the pipe
+    assert stderr.count("Traceback") <= 1  # the workers print none
     deadline = time.monotonic() + 60
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
@@ -105,7 +105,7 @@ def test_workers_end_with_their_parent(tmp_path, signum):
 
 
 def test_workers_do_not_import_torch():
-    """Seconds and hundreds of MB each: `spawn` imports the main module, which must be light."""
+    """`spawn` imports the main module in each worker; torch would take seconds and memory."""
     code = "import runpy, sys, data.decode_pool\n"
     code += "for main in 'train.py', 'crossent/__main__.py':\n"
     code += "    runpy.run_path(main, run_name='__mp_main__')\n"
@@ -130,7 +130,7 @@ def test_num_cpus_is_the_smaller_of_affinity_and_quota(files, own, expected, tmp
     assert num_cpus(tmp_path, tmp_path / "own") == expected
 
 
-def test_workers_ignore_ctrl_c_from_their_first_moment_on():
+def test_workers_ignore_ctrl_c_from_their_start_on():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with start_workers(1) as pool:
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before

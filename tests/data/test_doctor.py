@@ -71,7 +71,7 @@ def test_one_picture_twice(split_animals, kind, copy, in_repairs, in_warnings):
     for words, sentences in ((in_repairs, "repairs"), (in_warnings, "warnings")):
         assert len(found[sentences]) == len(words)
         assert all(w in text for w, text in zip(words, found[sentences], strict=True))
-    data = load(split_animals)  # training says the same
+    data = load(split_animals)  # training gives the same warnings
     assert data.warnings == found["repairs"] + found["warnings"]
     assert data.summary.endswith("; 0 unusable, 1 pair of duplicates")
     counts = {name: list(data.val.labels).count(k) for k, name in enumerate(data.class_names)}
@@ -147,7 +147,7 @@ def test_folders_that_cannot_be_trained_on_are_examined_too(tmp_path):
         ("{c}/{c}.{n}{m}.jpg", None),
     ],
 )
-def test_series_are_reported_until_they_are_groups(tmp_path, pattern, rule):
+def test_series_are_reported_unless_they_are_groups(tmp_path, pattern, rule):
     names = [pattern.format(c=c, n=n, m=m) for c in "ab" for n in range(4) for m in range(4)]
     root = make_files(tmp_path / "root", names)
     hints = [w for w in doctor(root)["warnings"] if "look like series" in w]
@@ -164,7 +164,7 @@ PRETRAINED = "model: {name: torchvision/resnet18, weights: some.safetensors}"
 
 @pytest.mark.parametrize(("more", "image_size"), [(PRETRAINED, 224), ("", 64)])
 def test_the_command_follows_the_weights(tmp_path, monkeypatch, capsys, more, image_size):
-    """It uses their image size, and recommends them if there are none."""
+    """The doctor uses the image size of the weights, and recommends some if there are none."""
     root = make_folder(tmp_path / "animals", {"dog": 12, "fox": 8})
     data = f"data: {{source: folder, root: {root}, val_fraction: 0.25}}"
     (tmp_path / "config.yaml").write_text(f"{data}\n{more}")

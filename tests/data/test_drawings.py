@@ -23,7 +23,7 @@ def many() -> Data:
 
 
 def mean_difference(a, b) -> float:
-    """Return it in levels of 0 to 255, over all pixels and colours."""
+    """Return the mean difference in levels of 0 to 255, over all pixels and colours."""
     return float(np.abs(a.astype(float) - b.astype(float)).mean())
 
 
@@ -35,7 +35,7 @@ def test_a_drawing_is_a_function_of_seed_and_index():
     assert min(mean_difference(first, other) for other in others) > 10
 
 
-def test_the_size_changes_no_composition():
+def test_the_size_does_not_change_the_composition():
     """A large drawing, scaled down, is the small one except for grain and rounding."""
     same, other = [], []
     for index in range(12):
@@ -89,10 +89,10 @@ def test_too_few_drawings_are_refused(num_images, val_fraction, message):
         drawings.load_drawings(num_images, 64, val_fraction, seed=0)
 
 
-def test_mean_colours_do_not_tell_the_class(many):
+def test_mean_colours_do_not_predict_the_class(many):
     model = NearestCentroid().fit(many.train.images.mean(axis=(1, 2)), many.train.labels)
     accuracy = model.score(many.val.images.mean(axis=(1, 2)), many.val.labels)
-    assert accuracy < 0.5, f"the mean colour alone tells {accuracy:.1%} of the drawings"
+    assert accuracy < 0.5, f"the mean colour alone predicts {accuracy:.1%} of the drawings"
 
 
 @pytest.mark.slow
@@ -100,9 +100,9 @@ def test_a_linear_model_stays_below_75_percent(many):
     """The control for the CNN is softmax regression on the pixels, with the best penalty.
 
     With fewer pictures than pixels, the best weights under an L2 penalty are combinations of
-    the training pictures. The Cholesky factor of the products of pictures holds the pictures'
-    coordinates in an orthonormal basis of that space, so that a fit to its 960 columns is the
-    fit to 12,288 pixels.
+    the training pictures. The Cholesky factor of the matrix of inner products holds the
+    coordinates of the pictures in an orthonormal basis of that space, so that a fit to its 960
+    columns equals a fit to 12,288 pixels.
     """
     train, val = (split.images.reshape(len(split), -1) / 255.0 for split in (many.train, many.val))
     centre = train.mean(axis=0)
@@ -119,4 +119,4 @@ def test_a_linear_model_stays_below_75_percent(many):
     with threadpool_limits(1):  # more threads wait for each other on a busy machine
         best = max(accuracy(strength) for strength in (1e-3, 5e-3, 2e-2))
     assert best < 0.75, f"a linear model reaches {best:.1%}: there is little for a CNN to learn"
-    assert best > 0.45, f"a linear model reaches only {best:.1%}: is this control in order?"
+    assert best > 0.45, f"a linear model reaches only {best:.1%}: is this control correct?"

@@ -13,7 +13,7 @@ def test_difference_hash_by_hand():
     assert difference_hash(Image.new("RGB", (50, 50), "white")) == 0
 
 
-def test_the_search_finds_what_comparing_all_finds():
+def test_the_search_finds_the_same_pairs_as_comparing_all():
     random = np.random.default_rng(0)
     hashes = [int.from_bytes(random.bytes(16), "big") for _ in range(300)]
     for number in range(200):

@@ -1,4 +1,4 @@
-"""Folders of pictures: what is used, how it is split, what is left out and under which name."""
+"""Folders of pictures: which files are used, how they are split, which are left out and why."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from data.cache import Decoding
 from data.decode import decode
 from data.images import printable
 from data.load import load_folder_for_evaluation
-from tests.data.pictures import encoded, load, make_files, make_folder, same, scene
+from tests.data.pictures import assert_same, encoded, load, make_files, make_folder, scene
 
 UNCACHED = Decoding(use_cache=False)
 
@@ -41,7 +41,7 @@ def test_fingerprints_are_those_of_earlier_versions(tmp_path, changes, expected)
     assert load(tmp_path, num_folds=num_folds, **changes).fingerprint == expected
 
 
-def test_near_duplicates_stay_on_one_side(animals):
+def test_near_duplicates_stay_in_one_split(animals):
     for number in range(10):
         path = animals / "dog" / f"{number:03}.jpg"
         small = scene(number).resize((60, 40))
@@ -73,9 +73,9 @@ def test_the_split_depends_on_seed_and_content_only(animals):
     for number, path in enumerate(sorted(animals.rglob("*.jpg"), reverse=True)):
         path.rename(path.with_name(f"renamed {number}.jpeg"))
     after = load(animals)
-    same(before, after)
+    assert_same(before, after)
     assert before.val.names != after.val.names
-    (animals / "dog" / "new.jpg").write_bytes(encoded(scene(999)))  # moves hardly any other
+    (animals / "dog" / "new.jpg").write_bytes(encoded(scene(999)))  # the others hardly move
     assert len(set(after.val.names) ^ set(load(animals).val.names)) <= 2
 
 
@@ -99,7 +99,7 @@ def test_split_folders(tmp_path):
     )
 
 
-MISTAKES = {  # messages, each with the files of a folder
+MISTAKES = {  # the message for a folder with these files
     "no such folder": None,
     "a file; data.root is the folder": "",
     "expected a folder for each class": [],
@@ -129,7 +129,7 @@ MISTAKES = {  # messages, each with the files of a folder
     "2023 and 2024 share folders called dog and fox": [
         f"train/{year}/{name}/{year}.jpg" for year in (2023, 2024) for name in ("dog", "fox", year)
     ],
-    "one folder; set data.root=.*/pets/all, which has cat and dog": [
+    "only one folder; set data.root=.*/pets/all, which has cat and dog": [
         "pets/all/dog/1.jpg", "pets/all/cat/2.jpg"
     ],
 }  # fmt: skip
@@ -170,7 +170,7 @@ def test_folders_that_may_not_be_read(animals, monkeypatch):
             load(animals)
 
 
-def test_debris_is_neither_picture_nor_class(animals):
+def test_system_files_are_neither_pictures_nor_classes(animals):
     before = load(animals)
     for name in (".ipynb_checkpoints", "__MACOSX"):
         make_files(animals, [f"{name}/dog/1.jpg", f"dog/{name}/x/1.jpg"])
@@ -178,17 +178,17 @@ def test_debris_is_neither_picture_nor_class(animals):
         (animals / name).write_bytes(b"x")
     (animals / "dog" / "labels.csv").write_text("a,b")
     after = load(animals)
-    same(before, after)
+    assert_same(before, after)
     assert after.unusable == []
     assert after.warnings[0] == "1 file skipped by extension (.csv)"
 
 
-def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
+def test_links_loops_and_odd_names_are_handled_and_listed(animals, tmp_path):
     shutil.move(animals / "wolf", tmp_path / "elsewhere")
     (animals / "wolf").symlink_to(tmp_path / "elsewhere")
     make_folder(animals / "dog" / "more" / "deep", {"er": 1}, first_seed=90)
     (animals / "dog" / "loop").symlink_to(animals / "dog")
-    (animals / "dog" / "up").symlink_to(animals)  # not all pictures become dogs
+    (animals / "dog" / "up").symlink_to(animals)  # or all pictures would become dogs
     (animals / "dog" / "gone.jpg").symlink_to(animals / "nowhere")
     os.mkfifo(animals / "dog" / "pipe.jpg")
     odd_names = (b"\xff\xfe.jpg", b"line\nbreak\x1b[31m.jpg", "狼 🐺.jpg".encode())
@@ -207,7 +207,7 @@ def test_links_loops_and_odd_names_are_survived_and_named(animals, tmp_path):
     assert {"dog/\\xff\\xfe.jpg", "dog/line\\nbreak\\x1b[31m.jpg", "dog/狼 🐺.jpg"} <= names
 
 
-def test_unusable_files_are_left_out_by_name(animals, monkeypatch):
+def test_unusable_files_are_left_out_and_listed(animals, monkeypatch):
     (animals / "fox" / "page.jpg").write_bytes(b"<html>404")
     (animals / "fox" / "half.jpg").write_bytes(encoded(scene(1, 300, 200))[:-500])
     list_folder = folder.list_folder
@@ -235,7 +235,7 @@ def test_for_evaluation_classes_are_matched_by_name(animals):
     assert np.bincount(data.val.labels, minlength=4).tolist() == [0, 0, 8, 4]
     assert data.class_names == ["cat", "dog", "fox", "wolf"]
     assert data.warnings[0].endswith("no pictures of cat and dog")
-    with pytest.raises(DataError, match="the model knows dog and fox, not wolf"):
+    with pytest.raises(DataError, match="the model has classes dog and fox, not wolf"):
         load_folder_for_evaluation(animals, ["dog", "fox"], 16, UNCACHED)
 
 
@@ -294,7 +294,7 @@ def test_names_of_classes_that_are_not_utf_8_become_text(tmp_path):
 
 @pytest.mark.parametrize(("group", "part"), [("folder", 1), (r"clip\d+", 2), (r"/(clip\d+)_", 2)])
 @pytest.mark.parametrize("num_folds", [None, 3])
-def test_groups_stay_on_one_side(tmp_path, group, part, num_folds):
+def test_groups_stay_in_one_split(tmp_path, group, part, num_folds):
     names = [
         f"{name}/animal{n}/clip{n}_{frame}.jpg"
         for name in CLASSES for n in range(6) for frame in range(3)
@@ -328,7 +328,7 @@ def test_many_small_classes_are_one_warning_of_each_kind():
     ]
 
 
-def test_a_group_is_what_all_parentheses_match():
+def test_a_group_is_the_text_that_all_parentheses_match():
     groups = r"(left)|(clip[0-9]+)", r"(cam[0-9])_(clip[0-9]+)", r"clip[0-9]+"
     found = [folder.group_of("dog/cam1_clip2_003.png", "", group) for group in groups]
     assert found == ["clip2", "cam1 clip2", "clip2"]

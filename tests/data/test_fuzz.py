@@ -1,4 +1,4 @@
-"""A thousand damaged pictures: each is decoded or refused, soon and in little memory."""
+"""A thousand damaged pictures: each is decoded or refused, quickly and in little memory."""
 
 import random
 import struct
@@ -17,7 +17,7 @@ NUM_MUTANTS = 1_200
 
 
 def originals():
-    """Yield a small file of every format and of variants that use other code of a decoder."""
+    """Yield a small file of every format, and of variants that a decoder treats differently."""
     image = scene(1, 60, 44)
     film = {"save_all": True, "append_images": [scene(2, 60, 44), scene(3, 60, 44)]}
     grey16 = image.convert("L").convert("I;16")
@@ -43,7 +43,7 @@ def originals():
 
 
 def mutant(content, draw):
-    """Return the content with a few errors, as disks, networks and people make them."""
+    """Return the content with a few errors, such as those of disks and networks."""
     damaged = bytearray(content)
     for _ in range(draw.randint(1, 4)):
         at = draw.randrange(max(1, len(damaged)))
@@ -65,7 +65,7 @@ def mutant(content, draw):
 
 
 def with_right_checksums(content):
-    """Correct the checksums of a PNG, which would reject every mutant."""
+    """Correct the checksums of a PNG; with wrong ones, every mutant would be refused."""
     start = 8
     while content.startswith(b"\x89PNG\r\n\x1a\n") and start + 12 <= len(content):
         end = start + 8 + int.from_bytes(content[start : start + 4], "big")

@@ -1,4 +1,4 @@
-"""Pictures in a table."""
+"""Pictures listed in a table."""
 
 import os
 
@@ -37,7 +37,7 @@ def test_paths_are_relative_to_the_table(table, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_spreadsheets_separate_with_other_signs_too(table, separator):
+def test_semicolons_and_tabs_separate_too(table, separator):
     rows = [separator.join((name, "a, b" if n % 2 else "c")) for n, name in enumerate(NAMES)]
     assert load(table(f"path{separator}label", rows)).class_names == ["a, b", "c"]
 
@@ -77,7 +77,7 @@ MISTAKES = {
         "path,label,split", [f"{NAMES[0]},a,train", f"{NAMES[1]},b,"]
     ),
     "labels.csv: every row has split test": ("path,label,split", [f"{NAMES[0]},a,test"]),
-    "labels.csv:3: unexpected end of data; a quote": ("path,label", [f"{NAMES[0]},a", '"b,c']),
+    "labels.csv:3: unexpected end of data; a closing": ("path,label", [f"{NAMES[0]},a", '"b,c']),
     "class a has no usable picture to train on (all of its pictures are in val)": (
         "path,label,split", [f"{NAMES[n]},{('a,val', 'b,train')[n % 2]}" for n in range(4)]
     ),
@@ -87,7 +87,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("message", MISTAKES)
-def test_mistakes_are_told_with_their_line(table, message):
+def test_mistakes_name_their_line(table, message):
     header, rows = MISTAKES[message]
     path = table(header, [row.replace("\udcff", "é") for row in rows], "latin-1")
     with pytest.raises(DataError) as error:

@@ -30,7 +30,7 @@ def test_groups_stay_together_whatever_the_order_of_files(rows, num_folds, seed)
 def test_each_class_is_spread_evenly(labels, num_folds):
     folds = draw_folds(hashes(len(labels)), labels, range(len(labels)), num_folds, seed=1)
     for label in set(labels):
-        counts = Counter(fold for fold, of in zip(folds, labels, strict=True) if of == label)
+        counts = Counter(fold for fold, k in zip(folds, labels, strict=True) if k == label)
         sizes = [counts[fold] for fold in range(1, num_folds + 1)]
         assert max(sizes) - min(sizes) <= 1
 
@@ -48,7 +48,7 @@ def test_split_counts_and_stability():
     labels = [0] * 70 + [1] * 25 + [2] * 4 + [3]
     splits = split_train_val(sha256s, labels, list(range(100)), 0.2, seed=3)
     num_val = [
-        sum(s == "val" for s, at in zip(splits, labels, strict=True) if at == k) for k in range(4)
+        sum(s == "val" for s, t in zip(splits, labels, strict=True) if t == k) for k in range(4)
     ]
     assert num_val == [14, 5, 1, 0]
     backwards = split_train_val(sha256s[::-1], labels[::-1], list(range(100)), 0.2, seed=3)

@@ -6,10 +6,10 @@ from crossent.evaluation.scores import Outputs
 
 
 def make_outputs(num=300, num_classes=3, seed=0, sharpness=1.0):
-    """Draw labels from probabilities, which makes the predictions calibrated; then sharpen them.
+    """Draw labels from probabilities, so that these are calibrated; then scale the logits.
 
     Args:
-        sharpness: factor of the logits afterwards: above 1 the model is overconfident.
+        sharpness: the factor of the logits: above 1 the model is overconfident.
     """
     rng = np.random.default_rng(seed)
     logits = 1.5 * rng.normal(size=(num, num_classes))

@@ -14,13 +14,13 @@ from crossent.evaluation.scores import Outputs
 
 
 def side(name, *right):
-    """A run per row of `right`: its predictions are correct where the row is true."""
+    """Return a side with one run per row of `right`, correct where the row is true."""
     labels = np.arange(len(right[0])) % 2
     return Side(name, [Outputs(np.eye(2)[np.where(r, labels, 1 - labels)], labels) for r in right])
 
 
 def noisy(num, shares, seed):
-    """A side with one run per share, which is correct on about this share of the pictures."""
+    """Return a side with one run per share, correct on about this share of the pictures."""
     rng = np.random.default_rng(seed)
     return side("runs", *(rng.random(num) < share for share in shares))
 
@@ -37,7 +37,7 @@ def test_the_better_run_is_named():
     assert compare(side("b", now), side("a", was)).sentence == found.sentence
 
 
-def test_runs_that_cannot_be_told_apart_are_called_so():
+def test_indistinguishable_runs_are_called_so():
     a = side("a", np.arange(200) < 150)
     b = side("b", (np.arange(200) < 156) & (np.arange(200) > 3))
     found = compare(a, b)
@@ -59,7 +59,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
 
 @pytest.mark.parametrize(("num_first", "num_second"), [(4, 6), (1, 6), (1, 2)])
 def test_the_difference_of_runs_is_that_of_scipy(num_first, num_second):
-    """Where only runs differ: Welch's test; against a single run without spread, Student's."""
+    """If only runs differ: Welch's test, or Student's against a single run, which has no spread."""
     rng = np.random.default_rng(0)
     was, now = rng.normal(size=num_first), rng.normal(1, 3, size=num_second)
     found = paired_bootstrap(was[:, None] * np.ones(9), now[:, None] * np.ones(9))
@@ -72,7 +72,7 @@ def test_the_difference_of_runs_is_that_of_scipy(num_first, num_second):
 @pytest.mark.parametrize("num_runs", [3, 5])
 @pytest.mark.parametrize("of_both", [0.0, 5.0], ids=["by run", "by run and picture"])
 def test_the_interval_of_few_runs_covers_the_truth(num_runs, of_both):
-    """Draw the effects of runs, of pictures and of both: 0 is inside at least 95 times of 100."""
+    """Draw the effects of runs, of pictures and of both: 95 % of the intervals or more have 0."""
     rng = np.random.default_rng(0)
     inside = []
     for seed in range(400):

@@ -1,4 +1,4 @@
-"""Calibration and coverage: against other libraries, counted by hand; promised accuracies."""
+"""Calibration, coverage and promised accuracies, against scikit-learn and counts by hand."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_bins_against_scikit_learn():
     ("sharpness", "verdict"),
     [(0.2, "is underconfident"), (1.0, "may be due to chance"), (3.0, "is overconfident")],
 )
-def test_a_model_of_too_much_or_too_little_confidence_is_told(sharpness, verdict):
+def test_overconfident_and_underconfident_models_are_recognised(sharpness, verdict):
     found = calibrate(make_outputs(num=1500, sharpness=sharpness))
     assert (found.error > found.by_chance.high) is (sharpness != 1)
     assert verdict in found.verdict
@@ -44,7 +44,7 @@ def test_a_calibrated_model_has_the_error_of_chance():
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.4, 0.5, 0.7, 0.9, 1.0]), st.booleans()), min_size=1))
-def test_every_point_counts_the_answers_of_at_least_that_confidence(pairs):
+def test_every_point_counts_the_predictions_of_at_least_that_confidence(pairs):
     confidence, right = (np.array(column) for column in zip(*pairs, strict=True))
     curve = rejection_curve(confidence, right)
     assert [point[0] for point in curve] == sorted(set(confidence.tolist()), reverse=True)
@@ -71,7 +71,7 @@ def test_a_long_curve_is_thinned_but_keeps_its_ends():
 
 
 def test_the_promise_keeps_as_many_as_the_lower_end_of_the_interval_allows():
-    """Of 400 predictions, the 200 most confident are right, half of the next 40, and no other."""
+    """Of 400 predictions, the 200 most confident and half of the next 40 are correct."""
     confidence = np.linspace(1.0, 0.5, 400)
     right = np.arange(400) < 200
     right[200:240:2] = True
@@ -85,7 +85,7 @@ def test_the_promise_keeps_as_many_as_the_lower_end_of_the_interval_allows():
 
 
 def test_the_promise_is_kept_on_other_pictures():
-    """If the accuracy itself decided, every second promise would be broken."""
+    """With the accuracy in place of the interval's lower end, half of the promises would fail."""
     kept = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def test_the_promise_is_kept_on_other_pictures():
 
 
 def test_a_promise_that_cannot_be_kept_is_refused():
-    """Wilson's interval of 35 right answers of 35 begins at 35 / (35 + 1.96^2) = 0.9011."""
+    """Wilson's interval of 35 correct predictions of 35 begins at 35 / (35 + 1.96^2) = 0.9011."""
     confidence = np.linspace(1, 0.5, 35)
     right = rejection_curve(confidence, np.ones(35, bool))
     assert keep_with_accuracy(right, 35, 0.9).num_kept == 35

@@ -35,7 +35,7 @@ def run(root, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def other(root, tmp_path_factory):
-    """A run on the folders train and val; all pictures of val but one are in train, too."""
+    """Return a run on the folders train and val; all pictures of val but one are also in train."""
     folder = tmp_path_factory.mktemp("other")
     for split, pattern in (("train", "0[0-2]*.png"), ("val", "00*.png")):
         copied(root, folder / "data" / split, pattern)
@@ -49,7 +49,7 @@ def other(root, tmp_path_factory):
 
 @pytest.fixture
 def ask(capsys):
-    """What a command prints."""
+    """Return a function that returns what a command prints."""
 
     def ask(*words):
         assert main([str(word) for word in words]) == 0
@@ -59,7 +59,7 @@ def ask(capsys):
 
 
 def copied(root, folder, pattern="*.png", suffix=".png", but=()):
-    """The same pictures elsewhere, except those of these names; as .jpg in other bytes."""
+    """Save the pictures to `folder`, without those named in `but`; as .jpg, their bytes differ."""
     for path in root.rglob(pattern):
         copy = folder / path.relative_to(root).with_suffix(suffix)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def copied(root, folder, pattern="*.png", suffix=".png", but=()):
     return folder
 
 
-@pytest.mark.parametrize("is_copy", [False, True], ids=["the files", "saved anew"])
+@pytest.mark.parametrize("is_copy", [False, True], ids=["the files", "saved again"])
 def test_evaluate_leaves_out_the_training_pictures_and_says_so(root, run, ask, tmp_path, is_copy):
     data = copied(root, tmp_path / "copies", suffix=".jpg") if is_copy else root
     y, labels, _ = answers(run)
@@ -114,7 +114,7 @@ def test_the_report_warns_too(other):
     assert "were used in training: they are left out" in (other / "report.html").read_text()
 
 
-def test_an_older_model_file_does_not_know_its_training_pictures(root, run, ask, tmp_path):
+def test_an_older_model_file_does_not_list_its_training_pictures(root, run, ask, tmp_path):
     tensors, header = read_tensors(RunFolder(run).model)
     del header["trained_on"]
     old = tmp_path / "old.safetensors"
@@ -125,7 +125,7 @@ def test_an_older_model_file_does_not_know_its_training_pictures(root, run, ask,
         main(["evaluate", str(old)])
 
 
-def test_a_folder_of_one_class_calls_the_guess_by_its_name(root, run, ask, tmp_path):
+def test_for_a_folder_of_one_class_the_guess_is_that_class(root, run, ask, tmp_path):
     shutil.copytree(root / "fox", tmp_path / "only" / "fox")
     text = ask("evaluate", run, "--data", tmp_path / "only")
     assert "no pictures of dog" in text and re.search(r"\(always fox\) +100\.0%", text)

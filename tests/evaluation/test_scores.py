@@ -43,12 +43,12 @@ def test_means_over_the_classes_against_scikit_learn():
 
 def test_the_interval_of_F1_agrees_with_the_bootstrap():
     outputs = make_outputs(num=2000)
-    t, said = np.eye(3)[outputs.labels], np.eye(3)[outputs.predicted]
-    resampled = bootstrap(lambda c: 2 * (c @ (t * said)) / (c @ (t + said)), len(outputs))
+    t, y = np.eye(3)[outputs.labels], np.eye(3)[outputs.predicted]
+    resampled = bootstrap(lambda c: 2 * (c @ (t * y)) / (c @ (t + y)), len(outputs))
     for direct, other in zip(score(outputs).f1, resampled, strict=True):
         assert direct == pytest.approx(other, abs=0.005)
     never_found = score(Outputs(np.eye(2)[[0, 0, 0, 0]], np.array([0, 0, 1, 1]))).f1[1]
-    assert never_found.value == 0 and never_found.high > 0.5, "where the bootstrap has 0 to 0"
+    assert never_found.value == 0 and never_found.high > 0.5, "the bootstrap gives 0 to 0 here"
 
 
 def test_the_scores_of_a_resample_are_those_of_the_repeated_pictures():
@@ -87,7 +87,7 @@ def test_a_model_that_has_diverged_is_evaluated_too(E):
     json.dumps([scores.to_dict(["dog", "fox"]), calibration.to_dict()], allow_nan=False)
 
 
-def test_what_does_not_exist_is_null_in_json():
+def test_undefined_scores_are_null_in_json():
     """No picture is a fox, and none is predicted to be one."""
     outputs = Outputs(np.eye(3)[[0, 2, 0]], np.array([0, 2, 2]))
     found = json.loads(json.dumps(score(outputs).to_dict(["dog", "fox", "wolf"]), allow_nan=False))

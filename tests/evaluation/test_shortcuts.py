@@ -13,7 +13,7 @@ NUM = 40
 
 
 class LooksAt(nn.Module):
-    """Predicts class 1 if the pixels of a region are bright on average."""
+    """A model that predicts class 1 if the pixels of a region are bright on average."""
 
     def __init__(self, region):
         super().__init__()

@@ -20,24 +20,24 @@ NUM = 60
 
 
 @dataclass(frozen=True)
-class InSecond(forked.Mishap):
-    """A mishap when the run of this name has finished its first epoch."""
+class InSecondEpoch(forked.Mishap):
+    """A mishap in the second epoch of one run of a group or sweep."""
 
-    place: str  # the name of the run in its group or sweep
+    place: str  # the name of that run
 
     def arm(self, run: Path) -> None:
         happen = forked.MISHAPS[self.what]
-        second = RunFolder(run / self.place)
+        folder = RunFolder(run / self.place)
         drill.arm(
             "after a step", self.step,
-            lambda: happen(run) if len(second.records()) > 1 else None,
+            lambda: happen(run) if len(folder.records()) > 1 else None,
         )  # fmt: skip
 
 
 def draw_folder(root: Path, num: int = NUM) -> Path:
-    """Write root/CLASS/NUMBER.png; of the first drawing of each class there is a paler copy.
+    """Write root/CLASS/NUMBER.png, and a darker copy of the first drawing of each class.
 
-    So the copies are near-duplicates, not the same files.
+    The copies are near-duplicates, not equal files.
     """
     for index in range(num):
         folder = root / ["dog", "fox", "wolf"][label(index)]
@@ -58,7 +58,7 @@ def quick(root: Path, *more: str) -> list[str]:
 def answers(run: Path):
     """Return y (N, K) of a run for its validation pictures, their labels and their names.
 
-    By the model alone: nothing of what evaluates is used.
+    They are computed without `crossent.evaluation`.
     """
     classifier = load_model(run, CPU)
     data = make_data(Settings.model_validate(classifier.header["settings"])).val

@@ -38,8 +38,8 @@ def test_the_command_fails_with_status_1(tmp_path):
     assert "a larger optim.lr may help" in out
 
 
-def labels_slip_by_one(*arguments):
-    """Such labels can be learned, but validation shows other ones."""
+def shifted_pictures(*arguments):
+    """Shift the pictures by one: a batch can be learned, but validation has other labels."""
     return augment(*arguments).roll(1, 0)
 
 
@@ -48,11 +48,11 @@ def other_colours(*arguments, normalise=Preprocessing.normalise):
 
 
 def cut_gradient(model, x):
-    """The last layer alone can learn one batch, so that only the gradients show the fault."""
+    """Cut the gradient off from all layers but the last, which alone can learn one batch."""
     return model.head(model.features(x).mean(dim=(2, 3)).detach())
 
 
-def prejudiced(*arguments, **options):
+def biased_head(*arguments, **options):
     model = build_model(*arguments, **options)
     model.head.bias.data[0] = 2
     return model
@@ -70,26 +70,26 @@ def no_step(optimizer):
 @pytest.mark.parametrize(
     ("control", "target", "fault", "message"),
     [
-        ("one batch", "data.batches.augment", labels_slip_by_one, "with the same labels"),
+        ("one batch", "data.batches.augment", shifted_pictures, "with the same labels"),
         ("one batch", "data.preprocess.Preprocessing.normalise", other_colours, "same pictures"),
         ("one batch", "crossent.training.optim.SGD.step", no_step,
          f"E = {math.log(3):.4f}, expected below 0.05"),
         ("a few steps", "models.small_cnn.SmallCNN.forward", cut_gradient,
          "12 of 14 tensors have no gradient, such as features.0.0"),
-        ("a few steps", "crossent.build.build_model", prejudiced, "expected ln K"),
+        ("a few steps", "crossent.build.build_model", biased_head, "expected ln K"),
         ("shuffled labels", "crossent.build.make_batches", leaking,
          "the entropy of the classes, 1.0986, minus a margin for chance"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )  # fmt: skip
-def test_each_way_of_breaking_it_is_found_out(drawn, monkeypatch, control, target, fault, message):
+def test_each_broken_pipeline_is_detected(drawn, monkeypatch, control, target, fault, message):
     monkeypatch.setattr(target, fault)
     monkeypatch.setattr("crossent.experiments.check.MAX_STEPS", 80)
     passed, text = CONTROLS[control](SETTINGS, drawn, 60.0)
     assert not passed and message in text
 
 
-def test_a_loss_that_explodes_is_a_verdict(monkeypatch):
+def test_a_loss_that_explodes_fails_the_control(monkeypatch):
     monkeypatch.setattr("crossent.experiments.check.CONTROLS", {"one batch": CONTROLS["one batch"]})
     settings = load_settings("tests/tiny.yaml", ["train.threads=1", "optim.lr=1e38"]).settings
     ((passed, text),) = check(settings, 60.0)

@@ -23,7 +23,7 @@ from crossent.training.distributed import ALONE
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Trainer
 from crossent.verify_resume import first_difference
-from tests.experiments.parts import NUM, InSecond, answers, draw_folder, epoch_of_model, quick
+from tests.experiments.parts import NUM, InSecondEpoch, answers, draw_folder, epoch_of_model, quick
 from tests.forked import Command
 from tests.training.parts import CPU
 
@@ -54,7 +54,7 @@ def test_every_picture_is_predicted_once_beside_its_near_duplicates(group):
         assert max(counts.values()) - min(counts.values()) <= 2
 
 
-def test_the_numbers_are_those_of_all_answers_together(group):
+def test_the_numbers_are_those_of_all_predictions_together(group):
     found = json.loads((group[0] / "summary.json").read_text())
     parts = [answers(group[0] / name) for name in FOLDS]
     y, labels = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
@@ -99,7 +99,7 @@ def test_only_a_fold_keeps_its_last_model_however_E_rises(
     assert epoch_of_model(folder.path) == epoch
 
 
-def test_a_fold_alone_is_that_of_the_group(root, group, tmp_path):
+def test_a_fold_trained_alone_equals_that_of_the_group(root, group, tmp_path):
     words = ("data.folds=2", "data.fold=2", "--out", tmp_path / "alone")
     Command(tmp_path, *quick(root), *words).end(status=0)
     assert first_difference(RunFolder(group[0] / "fold-2"), RunFolder(tmp_path / "alone")) is None
@@ -108,10 +108,10 @@ def test_a_fold_alone_is_that_of_the_group(root, group, tmp_path):
 def test_killed_in_the_middle_of_a_fold_stopped_by_ctrl_c_and_resumed(root, group, tmp_path):
     path = tmp_path / "group"
     words = [*quick(root), f"data.folds={len(FOLDS)}", "train.checkpoint_every=1 steps"]
-    killed = InSecond("killed", "fold-2")
+    killed = InSecondEpoch("killed", "fold-2")
     Command(tmp_path, *words, "--out", path, mishap=killed).end(-signal.SIGKILL)
     assert not (path / "summary.json").exists()
-    stopped = InSecond("SIGINT", "fold-2")
+    stopped = InSecondEpoch("SIGINT", "fold-2")
     out, err = Command(tmp_path, "--resume", path, mishap=stopped).end(130)
     assert f"{path / 'fold-1'} is finished" in out
     saved = f"SIGINT: saved in {path / 'fold-2' / 'last.safetensors'}"
@@ -123,7 +123,7 @@ def test_killed_in_the_middle_of_a_fold_stopped_by_ctrl_c_and_resumed(root, grou
     assert (path / "summary.json").read_bytes() == (group[0] / "summary.json").read_bytes()
 
 
-def test_a_finished_group_goes_on_only_in_ways_that_all_runs_allow(group, tmp_path):
+def test_a_finished_group_resumes_only_with_settings_that_all_runs_allow(group, tmp_path):
     path = tmp_path / "group"
     shutil.copytree(group[0], path)
     for word, reason in {"optim.lr=0.2": "optim.lr: 0.03 -> 0.2", "data.folds=3": "2 -> 3"}.items():
@@ -146,7 +146,7 @@ def test_a_finished_group_goes_on_only_in_ways_that_all_runs_allow(group, tmp_pa
         compare_runs([path, path / "fold-1"], None, CPU)
 
 
-def test_after_a_mistake_the_same_folder_can_be_named_again(tmp_path):
+def test_after_a_mistake_the_same_folder_can_be_used(tmp_path):
     path, root = tmp_path / "group", draw_folder(tmp_path / "pictures", num=6)
     for where, message in ((tmp_path / "missing", "missing"), (root, "too few pictures for 20")):
         words = ("data.folds=20", "--out", path)
@@ -172,7 +172,7 @@ def settings_of(*words):
         (["data.folds=3"], None, "1", "leave out torchrun"),
     ],
 )
-def test_a_group_that_makes_no_sense(words, num_seeds, rank, message, monkeypatch):
+def test_contradictory_arguments_are_refused(words, num_seeds, rank, message, monkeypatch):
     if rank:
         monkeypatch.setitem(os.environ, "TORCHELASTIC_RUN_ID", rank)
     with pytest.raises(UserError, match=message):

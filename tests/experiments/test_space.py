@@ -95,13 +95,13 @@ def test_all_mistakes_at_once(sweep):
          "FILE:2: a trial trains one split: leave out data.folds, and run data.folds=5 "),
     ],
 )  # fmt: skip
-def test_a_mistake_of_the_whole(sweep, text, message):
+def test_a_mistake_in_the_sweep_as_a_whole(sweep, text, message):
     (found,) = mistakes(sweep(text))
     assert found.startswith(message)
 
 
 @pytest.mark.parametrize("argument", ["space.optim.lr=[0.1]", "space=3", "sweep=5"])
-def test_an_argument_that_would_say_nothing(sweep, argument):
+def test_a_section_cannot_be_an_argument(sweep, argument):
     (found,) = mistakes(sweep(HEAD + "  seed: [0, 1]\n"), argument)
     assert found.startswith(f"argument {argument}: {argument.partition('=')[0]} is ")
 

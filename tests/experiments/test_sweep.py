@@ -10,7 +10,7 @@ from crossent.experiments import sweep as sweep_module
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import SIGNALS
 from crossent.verify_resume import first_difference
-from tests.experiments.parts import InSecond
+from tests.experiments.parts import InSecondEpoch
 from tests.forked import ROOT, Command
 
 TRIALS = ("trial-001", "trial-002")
@@ -48,11 +48,11 @@ def test_a_line_per_trial_and_the_best_at_the_end(finished):
     assert f"python train.py -c {folder / 'best.yaml'} --out runs/sweep-best" in out
 
 
-def test_killed_and_stopped_and_resumed_it_has_all_its_trials(finished, config, tmp_path):
+def test_a_sweep_killed_stopped_and_resumed_has_all_its_trials(finished, config, tmp_path):
     folder = tmp_path / "sweep"
     words = ("crossent", "sweep", "-c", config, "--out", folder)
-    Command(tmp_path, *words, mishap=InSecond("killed", "trial-002")).end(-signal.SIGKILL)
-    stopped = InSecond("SIGINT", "trial-002")
+    Command(tmp_path, *words, mishap=InSecondEpoch("killed", "trial-002")).end(-signal.SIGKILL)
+    stopped = InSecondEpoch("SIGINT", "trial-002")
     out, err = Command(tmp_path, "crossent", "sweep", "--resume", folder, mishap=stopped).end(130)
     assert out.splitlines()[-1] == (
         f"SIGINT: everything is saved; resume with: python -m crossent sweep --resume {folder}"
@@ -60,12 +60,12 @@ def test_killed_and_stopped_and_resumed_it_has_all_its_trials(finished, config, 
     assert err == "" and not (folder / "trials.csv").exists()
     out, _ = Command(tmp_path, "crossent", "sweep", "--resume", folder).end(status=0)
     assert "2 trials: 2 done" in out
-    for name in TRIALS:  # the second went on from its checkpoint, twice
+    for name in TRIALS:  # the second was resumed from its checkpoint twice
         assert first_difference(RunFolder(finished[0] / name), RunFolder(folder / name)) is None
     assert {path.name for path in folder.glob("trial-*")} == set(TRIALS)
 
 
-def test_a_sweep_without_a_trial_done_does_not_end_well(config, tmp_path, monkeypatch, capsys):
+def test_a_sweep_without_a_finished_trial_fails(config, tmp_path, monkeypatch, capsys):
     def refused(*_):
         raise UserError("data.image_size is 64; vit takes 224 only")
 

@@ -1,6 +1,6 @@
 """The trials of a sweep: what is tried, how a trial ends, what a kill leaves, the results.
 
-The trials here are trained by a function that only writes what E is supposed to have been.
+A function that only writes a prescribed E per epoch replaces the training here.
 """
 
 import csv
@@ -55,7 +55,7 @@ GOOD = pretend(lambda settings, epoch: 0.2 + abs(math.log10(settings.optim.lr) +
 
 
 def in_trial(happen):
-    """Return a good training that does something else in the trials of these numbers."""
+    """Return `GOOD`, replaced by another training in the trials whose numbers `happen` has."""
     return lambda run, path, *rest: happen.get(int(path.name[-3:]), GOOD)(run, path, *rest)
 
 
@@ -99,7 +99,7 @@ def test_a_trial_has_its_settings_in_its_folder_and_E_of_the_epoch_that_is_kept(
         assert trial.value == found.optim.lr  # of its first epoch
 
 
-def test_the_seed_decides_what_is_tried_and_going_on_repeats_nothing(tmp_path):
+def test_the_seed_decides_what_is_tried_and_a_resume_repeats_nothing(tmp_path):
     first, again = (run(tmp_path / name, make_sweep()) for name in ("a", "b"))
     assert params(first) == params(again)
     assert params(run(tmp_path / "c", make_sweep(seed=1, trials=1))) != params(first)[:1]
@@ -107,7 +107,7 @@ def test_the_seed_decides_what_is_tried_and_going_on_repeats_nothing(tmp_path):
     assert more[:2] == params(again) and len({trial["optim.lr"] for trial in more}) == 4
 
 
-def test_a_grid_is_gone_through_once_also_with_kills(tmp_path):
+def test_a_grid_is_tried_once_even_after_kills(tmp_path):
     space = {"optim.lr": [0.1, 0.2], "train.ema": [None, 0.5]}
     sweep = make_sweep(space, strategy="grid", trials=None)
     with pytest.raises(Killed):
@@ -137,7 +137,7 @@ def test_a_hopeless_trial_is_stopped(tmp_path):
     assert (ended(study)[5].value, ended(study)[5].last_step) == (5.0, 1)
 
 
-def test_a_trial_that_fails_for_whatever_reason_does_not_end_the_sweep(tmp_path, capsys):
+def test_a_trial_that_fails_for_any_reason_does_not_end_the_sweep(tmp_path, capsys):
     faults = {
         "data.image_size is 64; vit takes 224 only": refused,
         # out of memory, as torch says it on a CPU
@@ -152,7 +152,7 @@ def test_a_trial_that_fails_for_whatever_reason_does_not_end_the_sweep(tmp_path,
         assert row_of(trial)["reason"].startswith(reason) and f"reason={reason}" in line
 
 
-def test_a_trial_sees_pictures_as_its_own_weights_do(tmp_path, monkeypatch):
+def test_each_trial_uses_the_preprocessing_of_its_weights(tmp_path, monkeypatch):
     def follow(settings):
         return with_values(settings, {"data.image_size": sizes[settings.model.weights]})
 

@@ -19,7 +19,7 @@ NUM_IMAGES = 60
 
 @pytest.fixture(scope="session")
 def run_path(tmp_path_factory):
-    """A run folder with nothing but its model."""
+    """Return a run folder with nothing but its model."""
     torch.manual_seed(0)
     arguments = {"width": 4, "dropout": 0.0}
     model = build_model("small_cnn", 3, **arguments).train()
@@ -53,7 +53,7 @@ def classifier(run_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Five pictures in two folders, a hidden file, and one that is no picture."""
+    """Make five pictures in two folders, a hidden file, and one that is no picture."""
     root = tmp_path / "pictures"
     for number, name in enumerate(["b/0.png", "b/1.jpg", "a/2.png", "a/3.jpg", "a/4.webp"]):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -56,7 +56,7 @@ def test_examples_are_the_runs_own_validation_pictures(classifier, tmp_path):
     assert np.array_equal(np.asarray(Image.open(drawn[-1])), draw(0, 2995, 192))
 
 
-# What follows takes a browser.
+# The tests below need the running demo, and most of them a browser.
 @pytest.fixture(scope="module")
 def address(run_path):
     python = PYTHON if PYTHON.exists() else importlib.util.find_spec("gradio") and sys.executable
@@ -100,27 +100,27 @@ def test_the_page_answers_and_is_no_wider_than_the_window(
     browser.evaluate("document.querySelectorAll('#language input')[1].click()")
     browser.wait_until(f"{TEXT}.includes('モデルの答えは')")
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    urls = [told["request"]["url"] for told in browser.told("Network.requestWillBeSent")]
+    urls = [e["request"]["url"] for e in browser.events_of("Network.requestWillBeSent")]
     assert len(urls) > 5
     assert [url for url in urls if not url.startswith((address, "data:", "blob:"))] == []
-    assert browser.told("Runtime.exceptionThrown") == []
+    assert browser.events_of("Runtime.exceptionThrown") == []
 
 
 @pytest.mark.slow
-def test_no_file_of_the_server_can_be_asked_for(address, tmp_path):
+def test_the_server_gives_no_file_that_was_not_uploaded(address, tmp_path):
     """A request made by hand, with the path of a file that was not uploaded."""
     scene(1).save(tmp_path / "private.png")
     picture = {"path": str(tmp_path / "private.png"), "meta": {"_type": "gradio.FileData"}}
-    with urlopen(f"{address}config") as answer:
-        functions = json.load(answer)["dependencies"]
-    asking = next(f["id"] for f in functions if len(f["inputs"]) == 3 and len(f["outputs"]) == 3)
-    body = {"fn_index": asking, "data": [picture, None, "en"], "session_hash": "by-hand"}
+    with urlopen(f"{address}config") as config:
+        functions = json.load(config)["dependencies"]
+    function = next(f["id"] for f in functions if len(f["inputs"]) == 3 and len(f["outputs"]) == 3)
+    body = {"fn_index": function, "data": [picture, None, "en"], "session_hash": "by-hand"}
     head = {"Content-Type": "application/json"}
     urlopen(Request(f"{address}gradio_api/queue/join", json.dumps(body).encode(), head)).close()
     with urlopen(f"{address}gradio_api/queue/data?session_hash=by-hand") as events:
-        told = events.read().decode()
-    assert "process_completed" in told and '"success":false' in told.replace(" ", "")
-    assert "private.png: one picture" not in told
+        answer = events.read().decode()
+    assert "process_completed" in answer and '"success":false' in answer.replace(" ", "")
+    assert "private.png: one picture" not in answer
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""explain: the numbers against torch, and the words around them."""
+"""explain: the numbers against torch, and the text around them."""
 
 import math
 

@@ -49,7 +49,7 @@ def test_the_resize_is_the_same_to_the_bit_in_onnx():
 
 
 def versions(proto):
-    """The opset, and the IR version, which should be the lowest that the opset allows."""
+    """Return the opset and the IR version, which should be the lowest that the opset allows."""
     ((domain, opset),) = [(opset.domain, opset.version) for opset in proto.opset_import]
     assert domain == ""
     return opset, proto.ir_version
@@ -61,7 +61,7 @@ def paths(pictures):
 
 
 def exported(classifier, difference=0.0, flip=False):
-    """The model as its export would answer, or as a wrong one would."""
+    """Return a function that computes what the export would, or a wrong export."""
     module = Deployed(classifier.model, classifier.preprocessing).eval()
     if flip:
         module.model.head.weight.data.neg_()
@@ -77,7 +77,7 @@ def test_the_comparison_leaves_out_files_that_are_no_pictures(classifier, paths)
 
 
 @pytest.mark.parametrize("wrong", [{"difference": 2e-4}, {"difference": np.nan}, {"flip": True}])
-def test_another_model_is_noticed(classifier, paths, wrong):
+def test_a_wrong_export_is_refused(classifier, paths, wrong):
     with pytest.raises(UserError, match=r"differs from the original.*nothing was written"):
         compare(classifier, exported(classifier, **wrong), paths)
 
@@ -158,8 +158,8 @@ def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp
     check = script + "\nassert not {'torch', 'crossent'} & sys.modules.keys()\n"
     command = [sys.executable, "-c", check, str(model), *map(str, paths)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    said, _ = crossent("predict", run_path, *paths, "--json")
-    for row, line in zip(result.stdout.splitlines(), said.splitlines(), strict=True):
+    predictions, _ = crossent("predict", run_path, *paths, "--json")
+    for row, line in zip(result.stdout.splitlines(), predictions.splitlines(), strict=True):
         found, expected = json.loads(row), json.loads(line)
         assert found["path"] == expected["path"] and found["label"] == expected["label"]
         assert found["probs"] == pytest.approx(expected["probs"], abs=1e-5), found["path"]

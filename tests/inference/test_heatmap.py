@@ -18,7 +18,7 @@ def classifier_of(model, size=16, num_classes=2):
 
 
 class Colours(nn.Module):
-    """Logits: how red and how blue the picture is. The feature map is the picture itself."""
+    """A model whose logits are the mean red and blue; its feature map is the picture itself."""
 
     def __init__(self):
         super().__init__()
@@ -50,7 +50,7 @@ def test_the_map_is_the_evidence_for_the_class_asked_for(k, side):
 
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0)], ids=["everywhere", "nowhere"])
-def test_a_map_that_shows_no_place_is_left_out(colour):
+def test_a_map_without_a_highlighted_place_is_left_out(colour):
     pixels = np.full((16, 16, 3), colour, np.uint8)
     assert evidence(classifier_of(Colours()), pixels, 0, Image.fromarray(pixels)) is None
 

@@ -20,7 +20,7 @@ from tests.data.pictures import SHARED, scene
 
 
 def test_files_and_folders_come_in_the_order_given(pictures):
-    """Of a folder, the files that training reads: no hidden ones and no texts."""
+    """From a folder come the files that training reads: no hidden ones and no texts."""
     (pictures / "a" / "readme.txt").touch()
     (pictures / "b").rename(pictures.parent / "elsewhere")
     (pictures / "b").symlink_to(pictures.parent / "elsewhere", target_is_directory=True)
@@ -104,7 +104,7 @@ def test_csv_has_a_row_per_file_and_no_formula(classifier, pictures, monkeypatch
     paths = ["=1+1.png", 'comma, "quoted".jpg', "@gone.png"]
     print_predictions(replace(classifier, class_names=names), paths, "csv")
     out, err = capsysbinary.readouterr()
-    assert out.startswith(b"\xef\xbb\xbf"), "or a spreadsheet takes UTF-8 for something else"
+    assert out.startswith(b"\xef\xbb\xbf"), "without it, a spreadsheet misreads UTF-8"
     text = out.decode("utf-8-sig")
     assert text.splitlines()[0] == "path,label,y_=HYPERLINK(1),y_+犬,y_-wölfe,error"
     *good, bad = csv.DictReader(io.StringIO(text))

@@ -1,4 +1,4 @@
-"""A fixture that runs a test with each version of the loss, and a comparison with torch's."""
+"""A fixture that runs a test with each version of the loss, and a comparison with torch."""
 
 from importlib import import_module
 

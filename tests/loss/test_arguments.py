@@ -7,7 +7,7 @@ from torch.nn import functional as F
 import crossent
 
 Z, T = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
-PLACES, WRONG_PLACE = torch.randn(2, 3, 4), torch.tensor([[0, 1, 2, 0], [0, -100, 0, 5]])
+PIXELS, WRONG_PIXEL = torch.randn(2, 3, 4), torch.tensor([[0, 1, 2, 0], [0, -100, 0, 5]])
 MISTAKES = {
     "list": ([[[1.0]], T], {}, "input is a list; expected a torch.Tensor"),
     "list as target": ([Z, [0, 1, 2, 0]], {}, "target is a list"),
@@ -17,7 +17,7 @@ MISTAKES = {
     "column": ([Z, T[:, None]], {}, r"\(4, 1\); expected \(4,\) class indices or \(4, 3\) pr"),
     "another batch": ([Z, T[:3]], {}, r"target has shape \(3,\); expected \(4,\) class indices"),
     "two for one sample": ([Z[0], T[:2]], {}, r"target has shape \(2,\); expected \(\)"),
-    "places": ([PLACES, torch.zeros(2, 5).long()], {}, r"expected \(2, 4\) class"),
+    "pixels": ([PIXELS, torch.zeros(2, 5).long()], {}, r"expected \(2, 4\) class"),
     "int32": ([Z, T.int()], {}, "target has dtype torch.int32; expected class indices in int64"),
     "float indices": ([Z, T.float()], {}, "target has dtype torch.float32; expected class indices"),
     "long probabilities": ([Z, torch.ones(4, 3).long()], {}, r"probabilities of shape \(4, 3\)"),
@@ -27,13 +27,13 @@ MISTAKES = {
     "soft, ignored": ([Z, Z.softmax(1)], {"ignore_index": 1}, "ignore_index is 1, but target"),
     "too large": ([Z, T + 1], {}, r"target\[2\] is 3; expected a class index from 0 to 2"),
     "negative": ([Z, T - 1], {}, r"target\[0\] is -1; expected a class index from 0 to 2"),
-    "in a place": ([PLACES, WRONG_PLACE], {}, r"target\[1, 3\] is 5; .* or ignore_index \(-100\)"),
+    "at a pixel": ([PIXELS, WRONG_PIXEL], {}, r"target\[1, 3\] is 5; .* or ignore_index \(-100\)"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "settings", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_has_torch_s_exception_and_our_sentence(arguments, settings, message, way):
-    with pytest.raises(Exception) as theirs:  # noqa: PT011  # its type is what is asked
+    with pytest.raises(Exception) as theirs:  # noqa: PT011  # only its type matters
         F.cross_entropy(*arguments, **settings)
     with pytest.raises(Exception, match=message) as ours:
         crossent.cross_entropy(*arguments, **settings)

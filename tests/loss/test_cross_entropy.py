@@ -1,4 +1,4 @@
-"""The loss against torch's own, in value and gradient, over the whole product of arguments."""
+"""Value and gradient of the loss against torch's, for every combination of arguments."""
 
 import importlib
 
@@ -88,7 +88,7 @@ def test_no_dtype_is_less_exact_than_in_torch(dtype, kind, reduction, way):
         (torch.randn(8, 3), torch.rand(3, 8).t()),
         (torch.randn(8, 3), torch.randint(3, (8,), dtype=torch.uint8)),
     ],
-    ids=["transposed", "strided", "expanded", "channels last", "strided places", "soft", "uint8"],
+    ids=["transposed", "strided", "expanded", "channels last", "strided pixels", "soft", "uint8"],
 )
 def test_any_memory_layout_gives_the_values_of_torch(logits, target, way):
     assert_like_torch(logits, target)
@@ -101,7 +101,7 @@ def test_probabilities_of_another_dtype_give_the_dtype_of_torch(dtype, target_dt
     assert_like_torch(logits, target, tolerance=2**-7)
 
 
-@pytest.mark.parametrize("shape", [(300, 4000), (2, 5, 700, 500)], ids=["rows", "places"])
+@pytest.mark.parametrize("shape", [(300, 4000), (2, 5, 700, 500)], ids=["rows", "pixels"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_many_real_blocks_agree_with_torch(shape, label_smoothing):
     torch.manual_seed(0)

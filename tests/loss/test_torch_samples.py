@@ -11,7 +11,7 @@ from tests.loss.conftest import assert_like_torch
 pytest.importorskip("expecttest", reason="torch's own samples need the package expecttest")
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # these imports use what torch itself has deprecated
+    warnings.simplefilter("ignore")  # these imports use deprecated parts of torch
     from torch.testing._internal.common_methods_invocations import op_db
     from torch.testing._internal.common_modules import module_db
 # The imports forbid this process to set flags such as cudnn.benchmark, which every training sets.

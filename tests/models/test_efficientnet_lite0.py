@@ -15,7 +15,7 @@ LITE0 = published("efficientnet_lite0")
 
 @pytest.fixture(scope="module")
 def model():
-    """The published weights with the head for the 1,000 classes of ImageNet."""
+    """Return the model with the published weights and the head for ImageNet's 1,000 classes."""
     model = build_model("efficientnet_lite0", 1000).eval()
     model.load_state_dict(LITE0.load())
     return model

@@ -72,7 +72,7 @@ def test_the_head_is_the_layer_that_torchvision_makes_for_the_classes(name):
 
 
 @pytest.mark.parametrize("name", ["small_cnn", "efficientnet_lite0", "torchvision/efficientnet_b0"])
-def test_a_frozen_body_stays_as_it_was_down_to_batch_normalisation(name):
+def test_a_frozen_body_does_not_change_nor_does_its_batch_normalisation(name):
     torch.manual_seed(0)
     model = build_model(name, 3)
     freeze_body(model)

@@ -32,7 +32,7 @@ def skip_but_not_in_ci(message: str) -> None:
 
 
 class Browser:
-    """One page. `events` has all messages of the browser since the last `open`."""
+    """A browser with one page. `events` has all its messages since the last `open`."""
 
     def __init__(self, profile: Path, timeout_s: float = 90.0) -> None:
         self.timeout_s = timeout_s
@@ -95,17 +95,17 @@ class Browser:
         return dict(json.loads(message))
 
     def open(self, page: Path | str, width: int = 1280, dark: bool = False) -> None:
-        """Load a file or an address and wait until all of it is there."""
+        """Load a file or an address and wait until it is complete."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
         self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
-        while not self.told("Page.loadEventFired"):
+        while not self.events_of("Page.loadEventFired"):
             self.events.append(self.read())
 
-    def told(self, method: str) -> list[dict[str, Any]]:
+    def events_of(self, method: str) -> list[dict[str, Any]]:
         """Return the events of one kind since `open`."""
         return [event["params"] for event in self.events if event.get("method") == method]
 

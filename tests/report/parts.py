@@ -25,7 +25,7 @@ HOSTILE = [
 
 
 def pictures(num, num_classes, seed=0, names=None):
-    """Noise, in which every class has its own colour."""
+    """Return noise in a colour of its own for each class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(num) % num_classes
     colours = np.random.default_rng(5).integers(40, 216, (num_classes, 1, 1, 3))
@@ -54,7 +54,7 @@ def epoch_record(epoch):
 
 
 def make_folder(path: Path, data: Data, epochs=3):
-    """A run after so many epochs, with its model if there is at least one."""
+    """Make the folder of a run after `epochs` epochs, with its model if there is one epoch."""
     num_classes = len(data.class_names)
     folder = RunFolder(path)
     folder.create(to_yaml(Settings(optim={"lr": 0.5})))
@@ -90,7 +90,7 @@ def make_folder(path: Path, data: Data, epochs=3):
 
 
 def make_page(path: Path, data: Data, **options):
-    """The text of the report of such a run."""
+    """Return the HTML of the report of such a run."""
     folder = make_folder(path, data, **options)
     write_report(folder, CPU, data)
     return folder.report.read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from tests.report.parts import HOSTILE, make_data, make_page
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Hostile names, a hundred classes, a run without an epoch."""
+    """Write reports with hostile names, with a hundred classes, and of a run without an epoch."""
     root = tmp_path_factory.mktemp("reports")
     make_page(root / "hostile", make_data(class_names=HOSTILE[:3], names=HOSTILE))
     make_page(root / "hundred", make_data(100, num_val=200))
@@ -22,8 +22,8 @@ def reports(tmp_path_factory):
 def test_a_page_opens_without_a_message(browser, reports, name, width):
     browser.open(reports[name], width, dark=width == 375)
     for event in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
-        assert browser.told(event) == []
-    urls = [told["request"]["url"] for told in browser.told("Network.requestWillBeSent")]
+        assert browser.events_of(event) == []
+    urls = [e["request"]["url"] for e in browser.events_of("Network.requestWillBeSent")]
     requests = [url for url in urls if not url.startswith("data:")]
     assert requests == [reports[name].resolve().as_uri()], "the page itself and nothing else"
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
@@ -35,7 +35,7 @@ def test_a_page_opens_without_a_message(browser, reports, name, width):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_both_schemes_can_be_read_and_numbers_are_one_click_away(browser, reports, dark):
-    """The contrast of text and paper, by the formula of WCAG 2, which asks for 4.5."""
+    """The contrast of text and background, as WCAG 2 defines it: 4.5 or more for text."""
     browser.open(reports["hostile"], dark=dark)
     for selector in ("body", ".note", ".chart figcaption", ".confusion td", "nav a"):
         assert contrast(browser, selector, "color") >= 4.5, selector
@@ -63,7 +63,7 @@ def contrast(browser, selector, ink):
 
 
 def luminance(colour):
-    """Of "rgb(0, 103, 165)", or of "color(srgb 0.3 0.4 0.5)", which is a mixed one."""
+    """Return the luminance of "rgb(0, 103, 165)" or "color(srgb 0.3 0.4 0.5)", a mixed colour."""
     numbers = map(float, re.findall(r"[\d.]+", colour))
     rgb = [v if "srgb" in colour else v / 255 for v in numbers]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]

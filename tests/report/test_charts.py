@@ -1,4 +1,4 @@
-"""What the charts show, read from the SVG; the PNG comes from the same function."""
+"""The contents of the charts, read from the SVG; the PNG comes from the same function."""
 
 import json
 import re
@@ -23,7 +23,7 @@ RECORDS = [START, *map(epoch_record, range(1, 6)), {"kind": "end"}]
 
 
 def line_in(chart, colour):
-    """The points of the longest path in that colour."""
+    """Return the points of the longest path in that colour."""
     paths = re.findall(r'<path d="([^"]*)"[^>]*style="[^"]*stroke: var\(--(\w+)\)', str(chart.svg))
     numbers = [re.findall(r"-?[\d.]+", d) for d, name in paths if name == colour]
     return np.array(max(numbers, key=len), float).reshape(-1, 2)
@@ -37,7 +37,7 @@ def test_the_chart_of_E_begins_untrained_and_marks_the_kept_epoch():
     chart = chart_of_E(RECORDS)
     assert len(line_in(chart, "first")) == 5
     points = line_in(chart, "second")
-    assert np.ptp(np.diff(points[:, 0])) < 0.1, "an epoch is as wide as the other"
+    assert np.ptp(np.diff(points[:, 0])) < 0.1, "all epochs are equally wide"
     E = [1.2] + [1 / epoch for epoch in range(1, 6)]
     assert np.corrcoef(points[:, 1], E)[0, 1] == pytest.approx(-1, abs=1e-4), "y goes down in SVG"
     assert "kept: epoch 5, E = 0.2000" in chart.svg and "ln 3 = 1.0986, untrained" in chart.svg
@@ -65,7 +65,7 @@ def test_any_E_can_be_drawn(E):
     assert f"{E:.4f} nats" in chart_of_E(records).sentence
 
 
-def test_the_chart_of_reliability_tells_what_was_measured():
+def test_the_chart_of_reliability_shows_what_was_measured():
     outputs = make_outputs()
     calibration = calibrate(outputs)
     chart = chart_of_reliability(calibration)

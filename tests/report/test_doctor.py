@@ -14,7 +14,7 @@ from tests.report.parts import HOSTILE, Page
 
 @pytest.fixture
 def root(tmp_path):
-    """A leak, a picture under two labels, one twice in a class, one turned, one that is none."""
+    """Make a leak, a picture under two labels, one twice in a class, a turned one and a text."""
     root = tmp_path / "pictures"
     for split, seed in (("train", 0), ("val", 90)):
         make_folder(root / split, {"dog": 6, "fox": 6}, seed)

@@ -113,7 +113,7 @@ def test_a_run_that_has_just_begun(tmp_path):
 
 
 def test_pictures_that_have_changed_since(tmp_path):
-    """The drawings of other settings do not have the fingerprint of the run."""
+    """Changed settings give other drawings, whose fingerprint is not that of the run."""
     folder = make_folder(tmp_path / "run", make_data())
     config = folder.config.read_text().replace("num_images: 3000", "num_images: 30")
     folder.config.write_text(config)
@@ -192,7 +192,7 @@ def test_pictures_and_labels_are_those_of_training(mixup):
     ("target", "words"),
     [(1, "b"), ([0, 0.004, 0.996], "c"), ([0.3, 0, 0.7], "c 70%, a 30%")],
 )
-def test_a_label_is_named_with_shares_only_if_it_is_mixed(target, words):
+def test_shares_are_shown_only_for_a_mixed_label(target, words):
     assert in_words(torch.tensor(target), ["a", "b", "c"]) == words
 
 

@@ -94,7 +94,7 @@ def make_run(
 
 
 def finished(path: Path, **options: Any) -> Run:
-    """Return such a run, trained to its end."""
+    """Return a run of `make_run`, trained to its end."""
     run = make_run(path, **options)
     run.start()
     run.fit()

@@ -1,4 +1,4 @@
-"""What each of several processes computes, to compare with one process."""
+"""Computations of each of several processes, to compare with those of one process."""
 
 import json
 import math
@@ -82,8 +82,8 @@ def explained_by_each(processes: Processes) -> int:
         trainer.train_step(next(trainer.batches.epoch(0)))
     except NotFinite as error:
         start = f"rank {processes.rank}: epoch 1, step 0: the loss is nan"
-        said = str(error).startswith(start) and "was not finite before the step" in str(error)
-        return int(processes.add_numbers([said])[0])
+        is_explained = str(error).startswith(start) and "not finite before the step" in str(error)
+        return int(processes.add_numbers([is_explained])[0])
     return 0
 
 

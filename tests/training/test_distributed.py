@@ -56,7 +56,7 @@ def test_two_processes_compute_what_one_does(of_two_processes, case, dtype):
     np.testing.assert_allclose(together["samples"], alone["samples"], rtol=tolerance, atol=1e-5)
     assert together["train"] == pytest.approx(alone["train"], rel=tolerance)
     assert together["val"] == pytest.approx(alone["val"], rel=tolerance)
-    if dtype == torch.float64:  # pictures are augmented in float32 all the same: hence atol
+    if dtype == torch.float64:  # atol, because pictures are augmented in float32
         for name, values in alone["weights"].items():
             np.testing.assert_allclose(
                 together["weights"][name], values, rtol=tolerance, atol=1e-7, err_msg=name
@@ -65,9 +65,9 @@ def test_two_processes_compute_what_one_does(of_two_processes, case, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 def test_a_layer_on_two_processes_is_torchs_own_on_the_whole_batch(of_two_processes, dtype):
-    """bfloat16 rounds three times before a gradient, here numbers up to 4.
+    """The tolerance of bfloat16: a gradient is rounded three times, and numbers reach 4.
 
-    The statistics are float32 even then.
+    The running statistics of bfloat16 are float32.
     """
     of_statistics = 1e-12 if dtype == torch.float64 else 2e-6
     of_gradients = 2**-6 if dtype == torch.bfloat16 else of_statistics
@@ -85,7 +85,7 @@ def test_each_process_gets_the_checkpoint_and_explains_what_is_not_finite(of_two
     assert of_two_processes["explained"] == 2
 
 
-def test_processes_with_different_pictures_are_told(monkeypatch):
+def test_processes_with_different_pictures_are_refused(monkeypatch):
     monkeypatch.setattr(Processes, "broadcast", lambda self, content: "of rank 0")
     monkeypatch.setattr(Processes, "add_numbers", lambda self, numbers: numbers)
     nothing = ImageSet(np.zeros((0, 8, 8, 3), np.uint8), np.zeros(0, np.int64), [])
@@ -95,7 +95,7 @@ def test_processes_with_different_pictures_are_told(monkeypatch):
     check_same_pictures(replace(data, fingerprint="of rank 0"), Processes(1, 2))
 
 
-def test_mistakes_in_the_number_of_processes_are_told(monkeypatch):
+def test_mistakes_in_the_number_of_processes_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -116,7 +116,7 @@ def test_torchrun_needs_a_name_for_the_folder(monkeypatch):
 
 
 def wait_for_epoch(run, epoch, is_alive):
-    """Wait until the run has finished so many epochs."""
+    """Wait until the run has finished `epoch` epochs."""
     deadline = time.monotonic() + 120
     while sum(record["kind"] == "epoch" for record in run.records()) < epoch:
         assert time.monotonic() < deadline and is_alive()
@@ -134,8 +134,8 @@ def test_a_worker_that_hangs_is_named(tmp_path):
     finally:
         for rank in ranks:
             rank.process.kill()
-    said = ranks[0].files[1].read_text()
-    assert "rank 0 waited at step" in said and "rank 1 (last seen at step" in said, said
+    err = ranks[0].files[1].read_text()
+    assert "rank 0 waited at step" in err and "rank 1 (last seen at step" in err, err
 
 
 @pytest.mark.slow
@@ -143,7 +143,7 @@ def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
     run = RunFolder(tmp_path / "run")
     ranks = start(tmp_path, *TWO_AGREE, "--out", run.path)
     wait_for_epoch(run, 1, ranks[0].process.is_alive)
-    os.kill(ranks[1].process.pid, signal.SIGTERM)  # one is told, both agree
+    os.kill(ranks[1].process.pid, signal.SIGTERM)  # one gets the signal, both stop
     out, _ = ranks[0].end(143)
     ranks[1].end(143)
     assert "last.safetensors; resume with: python train.py --resume" in out
@@ -168,13 +168,13 @@ def test_a_killed_worker_is_started_again_and_the_run_ends_in_the_same_bytes(tmp
         "--max-restarts=1", "train.py", *TWO_AGREE, "--out", str(run.path),
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHELASTIC_ERROR_FILE": os.devnull}
-    with (tmp_path / "said").open("w") as said:
-        torchrun = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=said, stderr=said)
+    with (tmp_path / "output").open("w") as output:
+        torchrun = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=output)
     ranks = start(tmp_path, *TWO_AGREE, "--out", straight.path)  # while the other one imports
     wait_for_epoch(run, 2, lambda: torchrun.poll() is None)
     os.kill(worker_of(torchrun.pid), signal.SIGKILL)
     for rank in ranks:
         rank.end(0)
-    assert torchrun.wait(timeout=240) == 0, (tmp_path / "said").read_text()
+    assert torchrun.wait(timeout=240) == 0, (tmp_path / "output").read_text()
     assert first_difference(straight, run) is None
     assert [r["kind"] for r in run.records()] == KINDS

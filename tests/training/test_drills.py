@@ -12,13 +12,13 @@ from tests.training.parts import EPOCHS, STEPS_PER_EPOCH
 
 KILLED, DONE = -9, 0
 LAST = EPOCHS * STEPS_PER_EPOCH  # 3 epochs of 6 steps
-# A place, from which step on, and after how many steps a checkpoint is written (None: 6).
+# A place, the first step at which it counts, and the steps between checkpoints (None: 6).
 DRILLS = [
     ("after the first line", -1, None),
     ("in the middle of a save", -1, None),  # the first checkpoint
     ("after a save", -1, None),
     ("before a step", 1, None),  # in the middle of the first epoch
-    ("after a step", 9, 4),  # and of the second, a step after a checkpoint
+    ("after a step", 9, 4),  # in the middle of the second epoch, a step after a checkpoint
     ("in validation", 12, 5),
     ("before the best model", 6, 4),
     ("in the save of the best model", 12, 5),
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    """A run that is not killed: mixup, dropout, balanced sampling, label smoothing are all on."""
+    """Return a run that is not killed, with mixup, dropout, balanced sampling, label smoothing."""
     folder = RunFolder(tmp_path_factory.mktemp("straight") / "run")
     assert end_of(start_run(folder.path)) == DONE
     return folder
@@ -64,7 +64,7 @@ def test_killed_anywhere_a_run_ends_in_the_same_bytes(straight, tmp_path, kills,
 
 
 def test_killed_at_random_times(straight, tmp_path):
-    """At arbitrary moments, not at chosen places."""
+    """Kill a run at arbitrary moments."""
     path, rng = tmp_path / "run", random.Random(5)
     num_kills = 0
     for _ in range(8):

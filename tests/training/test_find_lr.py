@@ -8,7 +8,7 @@ from tests.training.parts import make_trainer
 
 
 def test_the_finder_suggests_where_E_falls_fastest():
-    """On a curve that falls fastest around the rate 0.1."""
+    """The curve falls fastest around the learning rate 0.1."""
     lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
     Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
     assert suggest_lr(lrs, Es) == pytest.approx(0.1, rel=0.3)

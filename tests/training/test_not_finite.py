@@ -118,7 +118,7 @@ def test_validation_that_is_not_finite_is_explained(tmp_path, monkeypatch):
         run.fit()
 
 
-def test_the_command_says_it_in_one_line_and_exits_with_3(tmp_path):
+def test_the_command_reports_it_in_one_line_and_exits_with_3(tmp_path):
     words = ("optim.lr=1e38", "optim.weight_decay=10", "schedule.warmup=0")
     _, err = Command(tmp_path, *SMOKE, *words, "--out", tmp_path / "run").end(3)
     assert "epoch 1, step" in err and err.count("\n") == 1

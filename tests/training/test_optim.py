@@ -37,7 +37,7 @@ def test_no_warmup_and_only_warmup(warmup):
 
 @pytest.mark.parametrize("soft", [False, True], ids=["indices", "mixed"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
-def test_a_class_weight_weighs_samples_and_moves_no_optimum(label_smoothing, soft):
+def test_class_weights_weight_samples_and_move_no_optimum(label_smoothing, soft):
     """With weights 1 to 100, torch's own loss is smallest at class 2 for every label."""
     labels = torch.tensor([0, 1, 2])
     target = torch.eye(3).roll(1, 0) * 0.3 + torch.eye(3) * 0.7 if soft else labels
@@ -56,7 +56,7 @@ def test_a_class_weight_weighs_samples_and_moves_no_optimum(label_smoothing, sof
 
 @pytest.mark.parametrize("half_life", [3.0, 1e9])
 def test_the_mean_is_the_sum_written_out(half_life):
-    """Plain at first, then exponential; buffers like weights, counters copied."""
+    """A plain mean at first, then an exponential one; buffers are averaged, counters copied."""
     model = torch.nn.BatchNorm1d(1)
     average = WeightAverage(model, half_life)
     values = [5.0, -1.0, 2.0, 7.0, 4.0, 0.5, 3.0, 9.0]
@@ -75,7 +75,7 @@ def test_the_mean_is_the_sum_written_out(half_life):
     assert average.model.num_batches_tracked.item() == len(values)
 
 
-def test_the_mean_is_what_is_evaluated_and_stored(tmp_path):
+def test_the_mean_of_the_weights_is_evaluated_and_stored(tmp_path):
     run = finished(tmp_path / "run", half_life=4)
     classifier = load_model(tmp_path / "run", CPU)
     stored = run.trainer.evaluator(classifier.model).means()["E"]

@@ -98,9 +98,9 @@ def test_a_run_that_ends_above_ln_K_says_so(tmp_path, E_train, advice):
     start, epoch, end = run.folder.records()
     epoch |= {"train": {"E": E_train}, "val": {"E": 1e30}}
     run.folder.records = lambda: [start, epoch, end]
-    said = run.what_next()
-    assert said.startswith("E on validation ended at 1.00e+30, above ln 3 = 1.0986")
-    assert advice in said
+    text = run.what_next()
+    assert text.startswith("E on validation ended at 1.00e+30, above ln 3 = 1.0986")
+    assert advice in text
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])

@@ -1,4 +1,4 @@
-"""A step is SGD on E; the sums of the log and of each picture; measuring changes nothing."""
+"""A step is SGD on E; the sums in the log and for each picture; the mean over samples."""
 
 import time
 
@@ -46,17 +46,17 @@ def test_running_statistics_are_means_of_the_first_batches_then_forget_old_ones(
     torch.testing.assert_close(bn.running_mean, 0.9 * old + 0.1 * means[-1].detach())
 
 
-def test_sums_of_soft_targets_count_the_share_of_the_answer():
+def test_sums_of_soft_targets_count_the_share_of_the_predicted_class():
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
     soft = torch.tensor([[0.7, 0.3, 0.0], [0.4, 0.6, 0.0]], dtype=torch.float64)
     for target, right in ((soft, 0.7 + 0.6), (torch.tensor([0, 2]), 1)):
         E = F.cross_entropy(logits, target, reduction="sum").item()
-        # rounded to 2^-20 a sample
+        # rounded to 2^-20 per sample
         assert sum_E_and_correct(logits, target) == pytest.approx((E, right), abs=1e-6)
 
 
 def test_each_picture_has_the_sum_of_its_own_losses():
-    """For the labels of the data, not for those that mixup has mixed."""
+    """The losses are for the labels of the data, not for the labels that mixup has mixed."""
     trainer = make_trainer()
     labels = torch.from_numpy(trainer.batches.image_set.labels)
     expected = torch.zeros(2, len(labels), dtype=torch.float64)
@@ -91,8 +91,8 @@ def test_evaluation_is_a_mean_over_samples_whatever_the_batches():
     assert totals.correct == (logits.argmax(1) == labels).sum().item()
 
 
-def test_an_epoch_is_its_steps_and_a_validation(monkeypatch):
-    """With a clock on which a step takes 1 s and a validation 100 s."""
+def test_the_time_of_an_epoch_is_that_of_its_steps_and_a_validation(monkeypatch):
+    """The clock is replaced: a step takes 1 s and a validation 100 s."""
     clock = [0.0]
     for name, seconds in (("train_step", 1), ("validate", 100)):
 
