@@ -121,7 +121,7 @@ def test_an_older_model_file_does_not_list_its_training_pictures(root, run, ask,
     write_tensors(old, tensors, {**header, "data_fingerprint": "of other pictures"})
     text = ask("evaluate", old, "--data", root)
     assert "does not say which pictures it was trained on" in text and "63 pictures" in text
-    with pytest.raises(UserError, match="name a folder of other pictures with --data"):
+    with pytest.raises(UserError, match="to measure on other pictures, add --data DIR"):
         main(["evaluate", str(old)])
 
 
