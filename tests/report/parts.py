@@ -57,7 +57,7 @@ def make_folder(path: Path, data: Data, epochs=3):
     """Make the folder of a run after `epochs` epochs, with its model if there is one epoch."""
     num_classes = len(data.class_names)
     folder = RunFolder(path)
-    folder.create(to_yaml(Settings(optim={"lr": 0.5})))
+    folder.create(to_yaml(Settings(data={"num_images": 30})))
     write_json(folder.environment, {"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
     folder.list_unusable(data.unusable)
     start = {
