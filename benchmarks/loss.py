@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="measurements of each loss")
     options = parser.parse_args()
     head = ["N x K", "dtype", "labels", "ours, ms", "torch, ms", "ratio"]
-    print(table([*head, "logits, MB", "extra, ours, MB", "extra, torch, MB"], []))
+    print(table([*head, "logits, MiB", "extra, ours, MiB", "extra, torch, MiB"], []))
     for labels, dtype, shape in product(options.labels, options.dtypes, options.shapes):
         inputs = make_inputs(shape, dtype, labels)
         rounds = [[milliseconds(loss, inputs) for loss in LOSSES] for _ in range(options.rounds)]

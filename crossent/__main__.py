@@ -47,7 +47,10 @@ def command(*arguments: Argument) -> Callable[[Function], Function]:
 RUN = argument("run", type=Path, metavar="RUN", help="a run folder, or its model file")
 CONFIG = argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="the config file")
 OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
-DATA = argument("--data", metavar="DIR", help="measure on DIR/CLASS/*.jpg instead")
+MOVED = argument("overrides", nargs="*", metavar="data.root=DIR", help="if the pictures have moved")
+DATA = argument(
+    "--data", metavar="DIR", help="use the pictures in DIR/CLASS/*.jpg, not the run's own"
+)
 JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
 DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
@@ -60,7 +63,7 @@ def load(run: Path, device: str) -> "Classifier":
     return load_model(run, choose_device(device))
 
 
-@command(RUN, OVERRIDES, DATA, JSON, DEVICE)
+@command(RUN, MOVED, DATA, JSON, DEVICE)
 def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, device: str) -> None:
     """measure a trained model on its validation pictures, or on another folder"""
     from crossent.build import data_to_evaluate
@@ -78,7 +81,7 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
 
 
 @command(
-    argument("words", nargs="+", metavar="RUN", help="compared with the first; or data.root=DIR"),
+    argument("words", nargs="+", metavar="RUN", help="runs or groups; or data.root=DIR"),
     DATA, JSON, DEVICE,
 )  # fmt: skip
 def compare(words: list[str], data: str | None, as_json: bool, device: str) -> None:
@@ -107,7 +110,7 @@ def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | N
     return sweep(config, resume, overrides, out)
 
 
-@command(RUN, OVERRIDES, DEVICE)
+@command(RUN, MOVED, DEVICE)
 def report(run: Path, overrides: list[str], device: str) -> None:
     """write report.html of a run: all its results on one page"""
     from crossent.device import choose_device
@@ -125,7 +128,7 @@ def report(run: Path, overrides: list[str], device: str) -> None:
     argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
     argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
     argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
-    argument("--accuracy", type=float, metavar="A", help='say "not sure" to reach accuracy A'),
+    argument("--accuracy", type=float, metavar="A", help='say "not sure" to keep accuracy A'),
     DEVICE,
 )  # fmt: skip
 def predict(
@@ -142,7 +145,7 @@ def predict(
 
 
 @command(
-    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*.jpg, or DIR/train and val"),
+    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*.jpg, DIR/train and val, or a CSV"),
     CONFIG, JSON,
     argument("--html", type=Path, metavar="FILE", help="also write a page with thumbnails"),
 )  # fmt: skip

@@ -72,7 +72,7 @@ def train_run(
                     processes.is_first and is_finished(folder, settings)
                 ):
                     num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
-                    console.line(f"{path} is finished: {num_epochs} epochs are done; nothing to do")
+                    console.line(f"{path} is finished: epoch {num_epochs} is done; nothing to do")
                     return Outcome(EXIT_DONE)
                 config = to_yaml(settings)
                 if processes.is_first and not is_resumed:

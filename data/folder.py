@@ -88,7 +88,7 @@ def class_name(name: str) -> str:
 
 def _checked(root: str | Path) -> Path:
     if not Path(root).is_dir():
-        what = "a file" if Path(root).exists() else "no such folder"
+        what = "is a file" if Path(root).exists() else "no such folder"
         raise DataError(f"{root}: {what}; data.root is the folder of the classes")
     return Path(os.path.abspath(root))
 
@@ -105,7 +105,7 @@ def _split_folders(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     rest = [name for name in folders if name not in found.values()]
     if found and not rest and "train" not in found:
         names = " and ".join(found.values())
-        raise DataError(f"{root}: found {names} but no train; expected also root/train/CLASS")
+        raise DataError(f"{root}: found {names} but no train; expected root/train/CLASS too")
     if "train" not in found or (rest and len(found) == 1):
         return [(root, "")], []
     notes = [f"{name} is not used" for name in [*rest, found.get("test")] if name]
@@ -167,9 +167,9 @@ def _check_classes(root: Path, parent: Path, group: str | None) -> None:
     if len(common) > 1 and group is None:
         names = [name for name in names if inside_of[name] & set(common)]
         raise DataError(
-            f"{root}: {some(names)} share folders called {some(common)}. Which are the classes? If"
-            f" {some(common)}: move their pictures together, or set data.root to one folder, such"
-            f" as {parent / names[0]}; if {some(names)}: set data.group=folder"
+            f"{root}: {some(names)} all contain folders called {some(common)}. Which are the"
+            f" classes? If {some(common)} are: move their pictures together, or set data.root to one"
+            f" folder, such as {parent / names[0]}; if {some(names)} are: set data.group=folder"
         )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from data import DataError
-from data.advice import some
+from data.advice import plural, some
 from data.folder import SPLIT_NAMES, about_groups, class_name, group_of, list_folder, stamp
 from data.images import File, FileTable
 
@@ -55,7 +55,7 @@ def list_labels(path: str | Path, group: str | None = None) -> FileTable:
         for name, row in used.items()
     ]
     num_test = len(seen) - len(used)
-    notes = [f"{num_test} rows with split test are not used"] if num_test else []
+    notes = [f"{plural(num_test, 'row')} of split test: not used"] if num_test else []
     if splits == {"train"}:
         notes.append("no row has split val: a share of each class is kept for validation")
     return FileTable(root, class_names, files, (), [*notes, *about_groups(files, group)])

@@ -144,14 +144,14 @@ class Catalog:
         in_val = self.counts("val")
         for name, count in self.counts("train").items():
             if not count:
-                others = "all of its pictures are in val" if in_val[name] else "it has none"
+                others = "all of its pictures are in val" if in_val[name] else "there are no files"
                 bad = [one for one in self.unusable if name in class_name(one.path).split(os.sep)]
                 found.append(
                     f"class {name} has no usable picture to train on"
                     f" ({_named(bad) or others}): add some, or remove the class"
                 )
         if "val" not in self.splits and self.files:
-            why = "add different ones (train gets the first; duplicates and groups stay together)"
+            why = "add more that are not duplicates or of one group (those stay together, in train)"
             if self.files[0].split:
                 why = "val has no usable picture; add some of every class, or remove val"
             found.append(f"no picture is left for validation: {why}")
@@ -225,7 +225,7 @@ def _splits(
     if alone or len(set(folds)) < split.num_folds:
         raise DataError(
             f"{table.root}: too few pictures for {split.num_folds} folds"
-            + (f" (all of {alone[0]} are in one)" if alone else "")
+            + (f" (all pictures of {alone[0]} are in one)" if alone else "")
             + "; near-duplicates count as one picture"
         )
     return ["val" if fold == split.fold else "train" for fold in folds]

@@ -33,7 +33,7 @@ def contents(folder):
 def test_a_finished_run_is_left_untouched(copy):
     before = contents(copy)
     out, _ = Command(copy.path.parent, "--resume", copy.path).end(status=0)
-    assert out == f"{copy.path} is finished: 2 epochs are done; nothing to do\n"
+    assert out == f"{copy.path} is finished: epoch 2 is done; nothing to do\n"
     assert contents(copy) == before
 
 

@@ -91,7 +91,9 @@ class Section(BaseModel):
 class DataSettings(Section):
     """The pictures, and their augmentation in training."""
 
-    source: Literal["drawings", "folder", "cifar"] = setting("drawings", "folder: root/CLASS/*.jpg")
+    source: Literal["drawings", "folder", "cifar"] = setting(
+        "drawings", "drawings, folder or cifar"
+    )
     root: Folder | None = setting(None, "the folder of the pictures")
     labels: Folder | None = setting(None, "a CSV instead of root: path,label[,split][,group]")
     group: Pattern | None = setting(None, "pictures to keep together: folder, or a regex on paths")
@@ -179,7 +181,9 @@ class TrainSettings(Section):
     """The length of the training, its batches and its device."""
 
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
-    ema: Positive | None = setting(0.3, "half-life in the weight average, epochs; null: off")
+    ema: Positive | None = setting(
+        0.3, "epochs: half-life of the average of the weights; null: off"
+    )
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     freeze: bool = setting(False, "true: train only the last layer")

@@ -10,6 +10,7 @@ from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.scores import Outputs, Scores, score
 from crossent.evaluation.shortcuts import Shortcuts, look_for_shortcuts
 from crossent.model_file import Classifier
+from data.advice import plural
 from data.images import ImageSet, Unusable
 
 MAX_LISTED = 10  # unusable files; --json has them all
@@ -87,7 +88,7 @@ def as_text(
         *other_tables(findings, class_names),
     ]
     if unusable:
-        lines = [f"{len(unusable)} files could not be used:"]
+        lines = [f"{plural(len(unusable), 'file')} could not be used:"]
         lines += [f"  {u.path}: {u.reason}" for u in unusable[:MAX_LISTED]]
         if len(unusable) > MAX_LISTED:
             lines.append(f"  ... and {len(unusable) - MAX_LISTED} more (all with --json)")
@@ -139,7 +140,7 @@ def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
     views = [
         ["visible part", "accuracy"],
         ["only the border", shortcuts.border.text(".1%")],
-        [f"(always {most_frequent})", f"{shortcuts.guess:.1%}"],
+        [f"nothing (always {most_frequent})", f"{shortcuts.guess:.1%}"],
     ]
     warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
     return [text, align(shares), align(views) + warning]

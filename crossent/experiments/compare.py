@@ -52,8 +52,8 @@ def compare_runs(
         if len(new):
             what, sides = "they are left out", [[r.take(new) for r in side] for side in sides]
         warning = (
-            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in training one "
-            f"of the runs: {what}"
+            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in the "
+            f"training of one of the runs: {what}"
         )
     title = (
         f"{len(sides[0][0].outputs):,} pictures, the same for all; in brackets 95 % intervals"

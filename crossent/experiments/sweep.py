@@ -201,7 +201,7 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
         write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
         parts.append(
             f"best: {rows[0]['trial']}. It was chosen on these pictures, so its numbers are "
-            "slightly too good: measure it on others\n"
+            "too good: measure it on others\n"
             f"compare: python -m crossent compare {' '.join(done[:MAX_COMPARED])}\n"
             f"train the best: python train.py -c {folder / 'best.yaml'} "
             f"--out runs/{folder.resolve().name}-best"

@@ -48,7 +48,9 @@ class Console:
         for bad in data.unusable[:MAX_LISTED]:
             self.line(f"  {bad.path}: {bad.reason}")
         if len(data.unusable) > MAX_LISTED:
-            self.line(f"  ... and {len(data.unusable) - MAX_LISTED} more: see unusable.csv")
+            self.line(
+                f"  ... and {len(data.unusable) - MAX_LISTED} more (a run has all in unusable.csv)"
+            )
 
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """Print E of the untrained model and the expected ln K."""

@@ -101,14 +101,14 @@ def test_split_folders(tmp_path):
 
 MISTAKES = {  # the message for a folder with these files
     "no such folder": None,
-    "a file; data.root is the folder": "",
+    "is a file; data.root is the folder": "",
     "expected a folder for each class": [],
     "only one class, dog": ["dog/1.jpg"],
     "no picture is left for validation: add different": ["dog/1.jpg", "fox/2.jpg"],
     "no picture is left for validation: val has no usable": [
         "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
     ],
-    "class fox has no usable picture .*it has none": ["dog/1.jpg", "fox/.hidden"],
+    "class fox has no usable picture .*there are no files": ["dog/1.jpg", "fox/.hidden"],
     "class fox has no usable picture .*fox/bad.jpg: empty": ["dog/1.jpg", "fox/bad.jpg"],
     "no usable picture .*dog/bad.jpg and fox/bad.jpg: empty": [
         "dog/bad.jpg", "fox/bad.jpg"
@@ -117,16 +117,16 @@ MISTAKES = {  # the message for a folder with these files
     "Valid and val both mean val": ["train/dog/1.jpg", "val/dog/2.jpg", "Valid/dog/3.jpg"],
     "found test and val but no train": ["val/dog/1.jpg", "val/fox/2.jpg", "test/fox/3.jpg"],
     "folds need pictures without": ["train/dog/1.jpg", "train/fox/2.jpg", "val/dog/3.jpg"],
-    "fold_1, fold_2 and fold_3 share folders called dog and fox. Which": [
+    "fold_1, fold_2 and fold_3 all contain folders called dog and fox. Which": [
         f"fold_{n}/{name}/{n}.jpg" for n in (1, 2, 3) for name in ("dog", "fox")
     ],
-    "2021 and 2022 share folders called dog and fox": [
+    "2021 and 2022 all contain folders called dog and fox": [
         *(f"2021/{c}/{n}.jpg" for c in ("Dog", "fox", "wolf") for n in range(4)),
         *(f"2022/{c}/{n}.jpg" for c in ("dog", "Fox") for n in range(4)),
         "2022/sheet.jpg",
         "unsorted/0.jpg",
     ],
-    "2023 and 2024 share folders called dog and fox": [
+    "2023 and 2024 all contain folders called dog and fox": [
         f"train/{year}/{name}/{year}.jpg" for year in (2023, 2024) for name in ("dog", "fox", year)
     ],
     "only one folder; set data.root=.*/pets/all, which has cat and dog": [

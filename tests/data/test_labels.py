@@ -48,7 +48,7 @@ def test_split_and_group(table):
     data = load(table("split,label,path", rows))
     assert sorted(data.train.names) == [NAMES[n] for n in (0, 1, 4, 5)]
     assert sorted(data.val.names) == [NAMES[n] for n in (2, 3, 6)]
-    assert data.warnings[0] == "1 rows with split test are not used"
+    assert data.warnings[0] == "1 row of split test: not used"
     data = load(
         table("path,label,split", [f"{name},{'aA'[n % 2]},train" for n, name in enumerate(NAMES)])
     )

@@ -101,7 +101,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     folder.append({"kind": "end", "time_s": {"rest": 30.0, "forward+backward": 270.0}})
     write_report(folder, CPU, data)
     text = Page(folder.report.read_text()).text
-    assert "forward+backward04:3090%" in text and "Finished after 0 epochs" in text
+    assert "forward+backward04:3090%" in text and "Epochs: 0; finished" in text
     for path in (folder.metrics, folder.last, folder.environment):
         path.unlink()
     for given_data in (data, None):  # and those that the settings name cannot be found
