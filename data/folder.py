@@ -168,8 +168,8 @@ def _check_classes(root: Path, parent: Path, group: str | None) -> None:
         names = [name for name in names if inside_of[name] & set(common)]
         raise DataError(
             f"{root}: {some(names)} all contain folders called {some(common)}. Which are the"
-            f" classes? If {some(common)} are: move their pictures together, or set data.root to one"
-            f" folder, such as {parent / names[0]}; if {some(names)} are: set data.group=folder"
+            f" classes? If {some(common)} are: move their pictures together, or set data.root to"
+            f" one folder, such as {parent / names[0]}; if {some(names)} are: set data.group=folder"
         )
 
 
