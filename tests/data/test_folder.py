@@ -104,7 +104,7 @@ MISTAKES = {  # the message for a folder with these files
     "is a file; data.root is the folder": "",
     "expected a folder for each class": [],
     "only one class, dog": ["dog/1.jpg"],
-    "no picture is left for validation: add different": ["dog/1.jpg", "fox/2.jpg"],
+    "no picture is left for validation: add more": ["dog/1.jpg", "fox/2.jpg"],
     "no picture is left for validation: val has no usable": [
         "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
     ],

@@ -179,7 +179,7 @@ def test_table_files_and_plots(tmp_path):
     Es = [float(row["E"]) for row in rows[:8]]
     assert text.startswith("9 trials: 8 done, 1 failed") and Es == sorted(Es)
     assert text.splitlines()[3].split()[:3] == [names[0], "done", f"{Es[0]:.4g}"]
-    assert f"best: {names[0]}." in text and "slightly too good" in text
+    assert f"best: {names[0]}." in text and "too good" in text
     compared = " ".join(f"{tmp_path / name}" for name in names[:5])
     assert f"python -m crossent compare {compared}\n" in text
     best = follow_weights(load_settings(tmp_path / "best.yaml").settings)
