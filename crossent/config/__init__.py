@@ -2,7 +2,6 @@
 
 from crossent.config.load import (
     differences,
-    format_value,
     load_settings,
     render,
     saved_settings,
@@ -10,6 +9,7 @@ from crossent.config.load import (
     to_yaml,
 )
 from crossent.config.settings import FIELDS, Settings, flat_values, with_values
+from crossent.config.yaml_text import format_value
 
 __all__ = [
     "FIELDS", "Settings", "differences", "flat_values", "format_value", "load_settings",

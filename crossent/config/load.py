@@ -1,11 +1,6 @@
-"""Load settings from a config file, the files it starts from, and the command line.
-
-PyYAML reads the text, with the scalar types of YAML 1.2. Tags, anchors, aliases and duplicate keys
-are refused, and size and depth are limited: no text can run code or take long to read.
-"""
+"""Load settings from a config file, the files it starts from, and the command line."""
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,25 +20,18 @@ from crossent.config.settings import (
     flat_values,
     nested,
 )
+from crossent.config.yaml_text import (
+    MAX_CHARS,
+    format_value,
+    read_word,
+    read_yaml,
+    shorten,
+    value_of,
+)
 from crossent.errors import UserError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
-MAX_CHARS = 100_000  # a config has some 2,000; PyYAML takes about a second for this many
-MAX_DEPTH = 20  # a config has 3
 MAX_ALIGNED = 44  # a long path must not push every comment off the screen
-
-# The core schema of YAML 1.2 (chapter 10.3.2) without octal and hexadecimal numbers. PyYAML's own
-# schema is that of YAML 1.1, where `no` is a boolean, `1e-3` a string and `12:30` the number 750.
-CORE_SCHEMA = {
-    "null": r"|~|null|Null|NULL",
-    "bool": r"true|True|TRUE|false|False|FALSE",
-    "int": r"[-+]?(0|[1-9][0-9]{0,99})",  # longer numbers are floats: int() takes long for them
-    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
-    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-}
-# Characters that JSON does not escape, but that YAML changes or refuses.
-TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-Problem = tuple[int, str]  # a line, and what is wrong there
 
 Model = TypeVar("Model", bound=Section)
 
@@ -157,20 +145,6 @@ def to_yaml(values: Settings | Mapping[str, Any], comments: Mapping[str, str] | 
         text = f"{'  ' if section else ''}{key}: {format_value(value)}"
         lines.append(f"{text:<{MAX_ALIGNED}}  {comments[name]}" if comments else text)
     return "".join(f"{line}\n" for line in lines)
-
-
-def format_value(value: Any) -> str:
-    """Return a value as one line of YAML: in JSON's syntax, but words without quotes.
-
-    Example:
-        >>> format_value("../photos"), format_value(("1e3", 1000.0, None, True))
-        ('../photos', '["1e3", 1000.0, null, true]')
-    """
-    is_word = isinstance(value, str) and re.fullmatch(r"[\w./][\w./-]*", value)
-    if is_word and value_of(read_word(value)) == value:
-        return str(value)
-    text = json.dumps(value, ensure_ascii=False)
-    return TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def differences(a: Settings, b: Settings) -> list[str]:
@@ -302,41 +276,6 @@ def did_you_mean(word: Any, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def shorten(text: str, limit: int = 60) -> str:
-    """Cut a text for one line on a terminal: no control characters, at most `limit` characters."""
-    text = text if len(text) <= limit else text[: limit - 3] + "..."
-    return text if text.isprintable() else repr(text)[1:-1]
-
-
-def read_yaml(text: str) -> tuple[yaml.Node | None, list[Problem]]:
-    """Parse one document; return its node (None if it is empty or invalid) and the problems."""
-    if len(text) > MAX_CHARS:
-        return None, [(1, f"is larger than {MAX_CHARS // 1000} kB, too large for a config")]
-    try:
-        loader = _Loader(text)
-        return loader.get_single_node(), loader.problems
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # some from int() and chr()
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
-        words = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        return None, [(line + 1, shorten(words, 200))]
-
-
-def read_word(text: str) -> yaml.Node:
-    """Return the node of an unquoted YAML word, which may contain `: ` or ` #`, as paths do."""
-    return yaml.ScalarNode(_Loader("").resolve(yaml.ScalarNode, text, (True, False)), text)
-
-
-def value_of(node: yaml.Node) -> Any:
-    """Return the plain value of a node.
-
-    Example:
-        >>> value_of(read_word("1e-3"))
-        0.001
-    """
-    return _Loader("").construct_object(node, deep=True)
-
-
 def flatten(
     node: yaml.MappingNode, shown: str, sections: Collection[str], prefix: str = ""
 ) -> Layer:
@@ -350,43 +289,3 @@ def flatten(
         elif name not in sections or value.value != "":
             found[name] = Given(value_of(value), f"{shown}:{key.start_mark.line + 1}")
     return found
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader; it also refuses what a config does not need, and lists `problems`."""
-
-    def __init__(self, text: str) -> None:
-        self.problems: list[Problem] = []
-        super().__init__(text)
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event, words = self.peek_event(), ""
-        if event.anchor is not None or event.tag is not None:
-            words = "tags, anchors and aliases are refused: a config has plain values"
-        elif len(self.states) > MAX_DEPTH:  # of PyYAML: one state per open collection
-            words = f"is nested deeper than {MAX_DEPTH} levels; a config needs 3"
-        if words:
-            raise yaml.MarkedYAMLError(problem=words, problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                words = "a key must be a word"
-                raise yaml.MarkedYAMLError(problem=words, problem_mark=key.start_mark)
-            line, words = key.start_mark.line + 1, ""
-            if key.value in lines:
-                words = f"is given twice, first in line {lines[key.value]}"
-            elif "." in key.value:
-                words = "is for the command line; here, write a section and its key"
-            if words:
-                self.problems.append((line, f"{shorten(key.value)} {words}"))
-            lines.setdefault(key.value, line)
-        return node
-
-
-_Loader.yaml_implicit_resolvers = {}
-for tag, words in CORE_SCHEMA.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{words})\Z"), None)
