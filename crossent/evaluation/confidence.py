@@ -7,11 +7,10 @@ Sources: Guo et al. 2017, "On calibration of modern neural networks"; Geifman & 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from crossent.evaluation.intervals import NUM_RESAMPLES, Floats, Interval, Z, percentiles, wilson
+from crossent.evaluation.intervals import Floats, Interval, Z, wilson
 from crossent.evaluation.scores import Bools, Outputs
 
 NUM_BINS = 10
@@ -20,71 +19,28 @@ SHARES = (1.0, 0.8, 0.5)  # of the pictures, the most confident predictions firs
 Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as in model files
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """The expected calibration error (ECE), and the bins that it comes from.
-
-    ECE = sum over the bins of (pictures in the bin / N) |mean confidence - accuracy|
-    """
-
-    error: float  # ECE
-    by_chance: Interval  # ECE of a calibrated model on as many pictures
-    bins: Floats  # one row per bin: see `reliability`
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers for JSON."""
-        return {"ece": self.error, "ece_by_chance": self.by_chance.to_dict()}
-
-    @property
-    def verdict(self) -> str:
-        """What the error means for the model."""
-        if self.error <= self.by_chance.high:
-            return "the difference may be due to chance"
-        confidence, count, accuracy, *_ = self.bins.T
-        is_over = confidence @ count > accuracy @ count
-        return f"the model is {'overconfident' if is_over else 'underconfident'}"
-
-
-def calibrate(outputs: Outputs) -> Calibration:
-    """Measure the calibration.
-
-    Even a calibrated model has an ECE above 0. The mean and range of that ECE are simulated: each
-    prediction is correct with a probability equal to its confidence.
-
-    Source: Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams".
-    """
-    confidence, bins, num = outputs.confidence, one_hot_bins(outputs), len(outputs)
-
-    def ECE(right: Bools) -> float:
-        return float(np.abs((confidence - right) @ bins).sum() / num)
-
-    rng = np.random.default_rng(0)
-    num_draws = min(NUM_RESAMPLES, max(20, 4_000_000 // num))
-    errors = np.array([ECE(rng.random(num) < confidence) for _ in range(num_draws)])
-    return Calibration(
-        error=ECE(outputs.right),
-        by_chance=percentiles(float(errors.mean()), errors),
-        bins=reliability(outputs),
-    )
-
-
-def one_hot_bins(outputs: Outputs) -> Floats:
-    """Return (N, bins) one-hot: one bin per tenth of the confidence; exactly 1 is in the last."""
-    index = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    return np.asarray(np.eye(NUM_BINS)[index])
+def calibration(outputs: Outputs) -> str:
+    """Compare the mean confidence with the accuracy: a calibrated model has the same for both."""
+    confidence = float(outputs.confidence.mean())
+    accuracy = wilson(int(outputs.right.sum()), len(outputs))
+    verdict = "the difference may be due to chance"
+    if not accuracy.low <= confidence <= accuracy.high:
+        verdict = f"the model is {'over' if confidence > accuracy.value else 'under'}confident"
+    return f"Mean confidence {confidence:.1%}, accuracy {accuracy.text('.1%')}: {verdict}"
 
 
 def reliability(outputs: Outputs) -> Floats:
-    """Return mean confidence, number of pictures and accuracy of each bin that has pictures.
+    """Return mean confidence and accuracy for each tenth of the confidence that has pictures.
 
     Shape:
-        returns (bins, 5): confidence, number, accuracy and the two ends of its interval.
+        returns (bins, 4): confidence, accuracy and the two ends of its interval.
     """
+    # exactly 1 is in the last bin
+    bins = np.minimum((outputs.confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     rows = []
-    for members in one_hot_bins(outputs).T.astype(bool):
-        if count := int(members.sum()):
-            accuracy = wilson(int(outputs.right[members].sum()), count)
-            rows.append([outputs.confidence[members].mean(), count, *accuracy])
+    for members in (bins == number for number in np.unique(bins)):
+        accuracy = wilson(int(outputs.right[members].sum()), int(members.sum()))
+        rows.append([outputs.confidence[members].mean(), *accuracy])
     return np.array(rows)
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossent.evaluation.confidence import Calibration, Kept, calibrate, keep_shares
+from crossent.evaluation.confidence import Kept, calibration, keep_shares
 from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.scores import Outputs, Scores, score
-from crossent.evaluation.shortcuts import Shortcuts, look_for_shortcuts
 from crossent.model_file import Classifier
 from data.advice import plural
 from data.images import ImageSet, Unusable
@@ -24,9 +23,7 @@ class Findings:
     image_set: ImageSet
     outputs: Outputs
     scores: Scores
-    calibration: Calibration
     coverage: dict[float, Kept]  # by the share of the pictures that is kept
-    shortcuts: Shortcuts
     num_seen: int  # pictures that the model was trained on
     everything: Outputs  # for all pictures, including those
 
@@ -48,12 +45,11 @@ class Findings:
         return {
             **self.scores.to_dict(class_names),
             "trained_on": {**seen, "warning": self.warning},
-            "calibration": self.calibration.to_dict(),
+            "mean_confidence": float(self.outputs.confidence.mean()),
             "coverage": [
                 {"share": s, "accuracy": kept.interval.to_dict(), "confidence": kept.threshold}
                 for s, kept in self.coverage.items()
             ],
-            "shortcuts": self.shortcuts.to_dict(),
         }
 
 
@@ -67,9 +63,7 @@ def examine(classifier: Classifier, image_set: ImageSet) -> Findings:
         image_set=image_set,
         outputs=outputs,
         scores=score(outputs),
-        calibration=calibrate(outputs),
         coverage=keep_shares(outputs),
-        shortcuts=look_for_shortcuts(classifier, image_set),
         num_seen=num_seen,
         everything=everything,
     )
@@ -82,10 +76,13 @@ def as_text(
     warnings: Sequence[str] = (),
 ) -> str:
     """Return the warnings, all tables, and the files that could not be used."""
+    shares = [["most confident", "accuracy", "lowest confidence"]]
+    for share, kept in findings.coverage.items():
+        shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
     parts = [
         "\n".join(f"warning: {text}" for text in (*warnings, findings.warning) if text),
         tables(findings.scores, class_names),
-        *other_tables(findings, class_names),
+        f"{calibration(findings.outputs)}\n\n{align(shares)}",
     ]
     if unusable:
         lines = [f"{plural(len(unusable), 'file')} could not be used:"]
@@ -124,26 +121,6 @@ def confusion(scores: Scores, class_names: list[str]) -> str:
     for true, predicted, count in scores.most_confused()[:MAX_COLUMNS]:
         rows.append([class_names[true], class_names[predicted], str(count)])
     return "Most confused:\n" + align(rows)
-
-
-def other_tables(findings: Findings, class_names: list[str]) -> list[str]:
-    """Return the calibration, the accuracy of confident predictions, and the shortcut test."""
-    calibration, shortcuts = findings.calibration, findings.shortcuts
-    text = (
-        f"Calibration error {calibration.error:.3f}; a perfectly calibrated model would show "
-        f"{calibration.by_chance.text('.3f')} on this many pictures: {calibration.verdict}"
-    )
-    shares = [["most confident", "accuracy", "lowest confidence"]]
-    for share, kept in findings.coverage.items():
-        shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
-    most_frequent = class_names[findings.scores.support.argmax()]
-    views = [
-        ["visible part", "accuracy"],
-        ["only the border", shortcuts.border.text(".1%")],
-        [f"nothing (always {most_frequent})", f"{shortcuts.guess:.1%}"],
-    ]
-    warning = f"\nwarning: {shortcuts.warning}" if shortcuts.warning else ""
-    return [text, align(shares), align(views) + warning]
 
 
 def align(rows: list[list[str]]) -> str:

@@ -16,7 +16,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from crossent.evaluation.confidence import Calibration
+from crossent.evaluation.confidence import calibration, reliability
+from crossent.evaluation.scores import Outputs
 from crossent.experiments.group import Group
 from crossent.files import write_atomic
 from crossent.training.run_folder import RunFolder
@@ -177,9 +178,9 @@ def chart_of_accuracy(epochs: Sequence[Record]) -> Chart:
     return make_chart("Accuracy", sentence, draw)
 
 
-def chart_of_reliability(calibration: Calibration) -> Chart:
+def chart_of_reliability(outputs: Outputs) -> Chart:
     """Draw the share of correct predictions against the confidence."""
-    x, count, correct, low, high = calibration.bins.T
+    x, correct, low, high = reliability(outputs).T
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], label="calibrated", **REFERENCE)
@@ -188,8 +189,4 @@ def chart_of_reliability(calibration: Calibration) -> Chart:
         axes.set(xlabel="confidence, the largest y", xlim=(0, 1))
         format_accuracy_axis(axes)
 
-    means = np.average(x, weights=count), np.average(correct, weights=count)
-    sentence = (
-        "The mean confidence is {:.1%}; {:.1%} of predictions are correct. Bars: 95 % intervals."
-    )
-    return make_chart("Reliability", sentence.format(*means), draw)
+    return make_chart("Reliability", f"{calibration(outputs)}. Bars: 95 % intervals.", draw)

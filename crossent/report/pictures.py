@@ -14,7 +14,6 @@ from torch import Tensor
 from crossent.build import make_batches, make_data
 from crossent.config import Settings
 from crossent.evaluation.scores import Outputs
-from crossent.evaluation.shortcuts import cover_middle, mean_colour
 from crossent.files import write_atomic
 from crossent.inference.heatmap import evidence, to_shape
 from crossent.model_file import Classifier
@@ -82,14 +81,6 @@ class Gallery(NamedTuple):
         names = self.classifier.class_names
         alt = f"{names[true]}, predicted: {names[predicted]}"
         return [self.thumbnail(row, f"y = {outputs.confidence[row]:.2f}", alt) for row in worst]
-
-    def covered(self, outputs: Outputs) -> list[Thumbnail]:
-        """Return the pictures with the smallest E, with the middle covered as in `shortcuts`."""
-        rows = np.argsort(outputs.losses, kind="stable")[:NUM_EXAMPLES]
-        images = cover_middle(self.image_set.images[rows], mean_colour(self.image_set))
-        labels = [self.classifier.class_names[k] for k in outputs.labels[rows]]
-        shown = zip(images, labels, strict=True)
-        return [make_thumbnail(to_shape(pixels, 1, 1, SIDE), label) for pixels, label in shown]
 
     def suspect(self, row: int, mean_loss: float) -> Thumbnail:
         """Return a training picture with its label, the prediction of the model and its mean E."""

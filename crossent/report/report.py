@@ -28,7 +28,6 @@ OF_MODEL = {
     "predictions": "Predictions",
     "confidence": "Confidence",
     "pictures": "Largest losses",
-    "background": "Background",
 }
 
 
@@ -126,9 +125,8 @@ def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> d
             (true, predicted, count, gallery.confused(found.outputs, true, predicted))
             for true, predicted, count in found.scores.most_confused()[:NUM_PAIRS]
         ],
-        "reliability": chart_of_reliability(found.calibration),
+        "reliability": chart_of_reliability(found.outputs),
         "worst": [gallery.card(found.outputs, row) for row in worst],
-        "covered": gallery.covered(found.outputs),
     }
 
 

@@ -31,7 +31,7 @@ from tests.report.parts import (
     pictures,
 )
 
-OF_MODEL = {"predictions", "confidence", "pictures", "background", "labels"}
+OF_MODEL = {"predictions", "confidence", "pictures", "labels"}
 PARTS = OF_MODEL | {"progress", "data", "again"}
 
 
