@@ -174,13 +174,6 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     counts = {name: num["train"] for name, num in found["classes"].items()}
     from_scratch = settings.model.weights is None
     found["warnings"] += about_training(counts, settings.num_corrections, from_scratch)
-    if config:
-        from crossent.train_run import training_seconds
-
-        try:
-            found["training_s"] = training_seconds(settings)
-        except UserError as error:
-            found["repairs"] = found["repairs"] or [str(error)]  # mistakes in the settings
     print(to_json(found, indent=2) if as_json else page(found))
     if html:
         from crossent.report.doctor import write_page

@@ -23,7 +23,7 @@ from crossent.training.optim import SGD, Schedule, TrainingLoss, WeightAverage
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import StopRequest
-from crossent.training.trainer import Stopwatch, Trainer
+from crossent.training.trainer import Trainer
 from data.advice import about_training
 from data.augment import Augmentation
 from data.batches import TrainBatches
@@ -46,11 +46,10 @@ def build(
     stop: StopRequest,
     console: Console,
     watch: Callable[[dict[str, Any]], None] | None,
-    stopwatch: Stopwatch,
 ) -> Run:
     """Return a run with all its parts, ready to start or to resume."""
     train, is_new = settings.train, not folder.last.exists()
-    trainer = make_trainer(settings, data, processes, load_weights=is_new, stopwatch=stopwatch)
+    trainer = make_trainer(settings, data, processes, load_weights=is_new)
     evaluator, every = trainer.evaluator, train.checkpoint_every
     description = {  # stored in the header of model.safetensors
         "class_names": data.class_names,
@@ -82,7 +81,6 @@ def make_trainer(
     data: Data,
     processes: Processes = ALONE,
     load_weights: bool = True,
-    stopwatch: Stopwatch | None = None,
 ) -> Trainer:
     """Return a trainer before its first step.
 
@@ -118,7 +116,6 @@ def make_trainer(
         processes=processes,
         average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
         is_pretrained=settings.model.weights is not None,
-        stopwatch=stopwatch or Stopwatch(),
     )
 
 

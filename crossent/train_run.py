@@ -19,7 +19,6 @@ from crossent.training.not_finite import NotFinite
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import Interrupted, StopRequest
-from crossent.training.trainer import Stopwatch, seconds_per_epoch
 from data.images import Data
 
 
@@ -97,17 +96,11 @@ def begin(
     settings: Settings, folder: RunFolder, processes: Processes, caller: Caller, console: Console
 ) -> tuple[Run, Data]:
     """Prepare everything before the first step; a signal ends this at once, as nothing is lost."""
-    stopwatch = Stopwatch()
     data = make_data(settings)  # the cache has a lock, so that only one process decodes
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
-    stopwatch("decode")
     console.data(data)
-    run = build(
-        settings, data, folder, processes,
-        stop=caller.stop, console=console, watch=caller.watch, stopwatch=stopwatch,
-    )  # fmt: skip
-    stopwatch("start")
+    run = build(settings, data, folder, processes, caller.stop, console, caller.watch)
     run.start_or_resume()
     return run, data
 
@@ -137,9 +130,3 @@ def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:
         print(f"E falls fastest at optim.lr={suggestion:.2g}", flush=True)
         draw_rates(lrs, Es, suggestion, path)
         print(f"see {path}")
-
-
-def training_seconds(settings: Settings) -> float:
-    """Estimate how many seconds all epochs take, from a few steps and a validation."""
-    trainer = make_trainer(settings, make_data(settings), load_weights=False)
-    return settings.train.epochs * seconds_per_epoch(trainer)

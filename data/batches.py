@@ -1,6 +1,6 @@
 """Batches for the model: gathered by sample id, augmented on the device, mixed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,29 +46,21 @@ class TrainBatches:
     def __len__(self) -> int:
         return self.order.num_batches
 
-    def epoch(
-        self, epoch: int, start: int = 0, lap: Callable[[str], None] = lambda name: None
-    ) -> Iterator[Batch]:
-        """Yield the batches of an epoch from number `start` on.
-
-        `lap` is called after each part of the work with its name: "wait" (for pixels), "augment".
-        """
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `start` on."""
         batches = self.order.batches(epoch)
         sample_ids = self.order.sample_ids(epoch)
         uniform, lam = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         changes = self.augmentation.changes(torch.from_numpy(uniform).to(self.device))
-        lap("augment")
         for batch in batches[start:]:
             slots = self.own_part(batch)
             pixels = to_device(self.image_set, sample_ids[slots], self.device)
-            lap("wait")
             rows = torch.from_numpy(slots).to(self.device)
             images = augment(pixels, Changes(*(c[rows] for c in changes)), self.preprocessing)
             target = torch.from_numpy(self.image_set.labels[sample_ids[slots]]).to(self.device)
             if self.augmentation.mixup:
                 own_share = torch.from_numpy(lam[slots[:-1]]).to(self.device)
                 images, target = mix(images, target, own_share, self.num_classes)
-            lap("augment")
             yield Batch(images, target, sample_ids[batch])
 
     def own_part(self, slots: Ids) -> Ids:

@@ -87,9 +87,7 @@ def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as text for a terminal."""
     classes = {} if NO_CLASS in found["classes"] else found["classes"]
-    facts = [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."]
-    if "training_s" in found:
-        facts.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
+    first = f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."
     pairs: dict[str, list[str]] = {}
     for pair in found["duplicates"]:
         where = "under two labels" if pair["across_classes"] else "with one label"
@@ -108,7 +106,7 @@ def page(found: Mapping[str, Any]) -> str:
         "Fix these first": found["repairs"],
         "Good to know": found["warnings"],
     }
-    texts = ["\n".join(facts), *(_section(*one) for one in sections.items() if one[1])]
+    texts = [first, *(_section(*one) for one in sections.items() if one[1])]
     return "\n\n".join([*texts, *([] if found["repairs"] else ["No problems found."])])
 
 

@@ -142,7 +142,7 @@ def test_evaluate_on_another_folder_agrees_with_predict(smoke_run, crossent, tra
     assert "bear" in err and err.count("\n") == 1
 
 
-def test_doctor_names_unusable_files_and_estimates_the_time(crossent, tmp_path):
+def test_doctor_names_unusable_files(crossent, tmp_path):
     names = [f"{NAMES[i % 3]}/{i}.jpg" for i in range(18)]
     folder = make_files(tmp_path / "pictures", names)
     (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
@@ -153,7 +153,7 @@ def test_doctor_names_unusable_files_and_estimates_the_time(crossent, tmp_path):
     config.write_text(f"base: {ROOT / 'tests/tiny.yaml'}\n{data}")
     found = json.loads(crossent("doctor", "-c", config, "--json", status=1))
     assert {"num_images", "classes", "unusable", "odd", "duplicates", "warnings"} <= found.keys()
-    assert found["num_images"] == 18 and found["training_s"] > 0
+    assert found["num_images"] == 18
     assert [u["path"] for u in found["unusable"]] == ["fox/page.jpg"]
 
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
-from tqdm import tqdm
 
 from crossent.inference.heatmap import to_shape
 from data.decode import inspect
@@ -28,7 +27,7 @@ class Thumbnail(NamedTuple):
 
 def make_environment() -> Environment:
     """Return the jinja2 environment of all templates; it escapes all inserted text."""
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         finalize=readable,
@@ -36,8 +35,6 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["duration"] = tqdm.format_interval
-    return environment
 
 
 def readable(value: object) -> object:

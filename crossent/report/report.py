@@ -97,7 +97,6 @@ def contents(
         ],
         "unusable": list(csv.DictReader(io.StringIO(unusable))),
         "model": model,
-        "time_s": records[-1].get("time_s", {}) if records else {},
         "settings": [
             (name, format_value(value), value != default[name], FIELDS[name].description)
             for name, value in flat_values(settings).items()

@@ -44,11 +44,17 @@ class Run:
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=Console)
     events: EventLog | None = None  # for TensorBoard
-    saved_at: float = field(default_factory=time.perf_counter)  # seconds on this clock
+    began_at: float = field(default_factory=time.perf_counter)  # seconds on this clock
+    saved_at: float = field(default_factory=time.perf_counter)
 
     @property
     def processes(self) -> Processes:
         return self.trainer.processes
+
+    @property
+    def elapsed_s(self) -> float:
+        """The duration of the run, without the time between two processes."""
+        return self.trainer.progress.elapsed_s + time.perf_counter() - self.began_at
 
     def start_or_resume(self) -> None:
         """Resume from the checkpoint, or start if rank 0 finds none."""
@@ -81,7 +87,6 @@ class Run:
             "num_params": sum(p.numel() for p in trainer.model.parameters()),
             "num_images": {"train": num_train, "val": num_val, "unusable": len(self.unusable)},
         })  # fmt: skip
-        trainer.stopwatch("start")
         self.save()
 
     def resume(self) -> None:
@@ -92,8 +97,6 @@ class Run:
         if progress.done and progress.epoch < self.epochs:
             progress.done = False  # more epochs are requested: drop the line "end"
             progress.num_records -= 1
-        for phase, seconds in progress.time_s.items():
-            trainer.stopwatch.seconds[phase] += seconds
         if self.processes.is_first:
             self.folder.keep_records(progress.num_records)
         else:
@@ -128,9 +131,8 @@ class Run:
 
     def end(self) -> None:
         """Write the last line of the log, save, and print which epoch was kept."""
-        progress, time_s = self.trainer.progress, self.trainer.stopwatch.seconds
-        end = {"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E}
-        self.log({**end, "time_s": {name: round(s, 3) for name, s in time_s.items()}})
+        progress = self.trainer.progress
+        self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
         progress.done = True
         self.save()
         if self.processes.is_first:
@@ -162,7 +164,7 @@ class Run:
                 self.save_or_stop()
         record = trainer.finish_epoch(trainer.validate())
         self.keep_best(record)
-        self.log({**record, "elapsed_s": round(trainer.stopwatch.total(), 3)})
+        self.log({**record, "elapsed_s": round(self.elapsed_s, 3)})
         self.save_or_stop()
         return record
 
@@ -194,7 +196,6 @@ class Run:
             if self.processes.is_first:
                 header = {**self.description, "metrics": metrics}
                 write_model(self.folder.model, trainer.evaluated.state_dict(), header)
-                trainer.stopwatch("checkpoint")
 
     def log(self, record: dict[str, Any]) -> None:
         if self.processes.is_first:
@@ -206,16 +207,15 @@ class Run:
     def save(self) -> None:
         """Write last.safetensors, after flushing the metrics that it refers to."""
         trainer = self.trainer
-        trainer.stopwatch("rest")
-        trainer.progress.time_s = dict(trainer.stopwatch.seconds)
         states = generator_states(trainer.evaluator.device)
         generators = {name: self.processes.gather(state) for name, state in states.items()}
-        progress = replace(trainer.progress, train=trainer.train_totals())
+        now = {"train": trainer.train_totals(), "elapsed_s": self.elapsed_s}
         losses = self.processes.total(trainer.losses)
         keys = ("class_names", "data_fingerprint", "settings")
-        header = {key: self.description[key] for key in keys} | {"progress": asdict(progress)}
+        header = {key: self.description[key] for key in keys} | {
+            "progress": asdict(replace(trainer.progress, **now))
+        }
         if self.processes.is_first:
             fsync(self.folder.metrics)  # the checkpoint counts its lines
             save_checkpoint(self.folder.last, trainer, generators, losses, header)
         self.saved_at = time.perf_counter()
-        trainer.stopwatch("checkpoint")

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,26 +25,6 @@ from models.head import train_mode
 # 25 ms on a CPU, and would have to wait for a GPU.
 MAX_UNCOUNTED = 1 << 18
 GRAIN = 2.0**-20  # nats; sums of multiples of this are exact, so their order does not matter
-NUM_TIMED = 12  # steps that measure the speed
-NUM_IGNORED = 2  # steps before them, in which libraries choose their kernels
-STEP_PHASES = ("wait", "augment", "forward+backward")
-PHASES = ("start", "decode", *STEP_PHASES, "validation", "checkpoint", "rest")
-
-
-class Stopwatch:
-    """Seconds per phase; calling it ends a phase, which began when the previous one ended."""
-
-    def __init__(self) -> None:
-        self.last = time.perf_counter()
-        self.seconds = dict.fromkeys(PHASES, 0.0)
-
-    def __call__(self, phase: str) -> None:
-        now = time.perf_counter()
-        self.seconds[phase] += now - self.last
-        self.last = now
-
-    def total(self, phases: tuple[str, ...] = PHASES) -> float:
-        return sum(self.seconds[phase] for phase in phases)
 
 
 @dataclass
@@ -55,8 +34,8 @@ class Progress:
     epoch: int = 0  # finished epochs
     batch: int = 0  # finished steps of the current epoch
     train: Totals = field(default_factory=Totals)  # of the current epoch
-    step_s: float = 0.0  # time spent in the steps of the finished epochs
-    time_s: dict[str, float] = field(default_factory=dict)  # of the whole run, by phase
+    train_s: float = 0.0  # time spent in the steps of the current epoch
+    elapsed_s: float = 0.0  # of the whole run until this process began
     best_E: float | None = None
     best_epoch: int = 0
     num_records: int = 0  # lines of metrics.jsonl
@@ -82,7 +61,6 @@ class Trainer:
     processes: Processes = ALONE
     average: WeightAverage | None = None  # if there is one, its model is evaluated
     is_pretrained: bool = False  # whether the model started from the weights of another one
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     progress: Progress = field(default_factory=Progress)
     answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last `validate`
     losses: Tensor = field(init=False)  # (2, N) per picture: the sum of its losses, their number
@@ -168,28 +146,24 @@ class Trainer:
     def train_epoch(self) -> Iterator[None]:
         """Do the remaining steps of the current epoch; yield after each."""
         train_mode(self.model)
-        self.stopwatch("rest")
-        for batch in self.batches.epoch(self.progress.epoch, self.progress.batch, self.stopwatch):
+        start = time.perf_counter()
+        for batch in self.batches.epoch(self.progress.epoch, self.progress.batch):
             self.train_step(batch)
-            self.stopwatch("forward+backward")
+            self.progress.train_s += time.perf_counter() - start
             yield
-            self.stopwatch("rest")
+            start = time.perf_counter()
 
     def validate(self) -> Totals:
         """Return the sums over the validation pictures; one process evaluates each picture."""
-        self.stopwatch("rest")
         self.answers = torch.zeros(len(self.evaluator.image_set), 2, dtype=torch.float64)
         totals = self.evaluator(self.evaluated, self.answers)
-        totals = Totals(*self.processes.add_numbers(totals.numbers()))
-        self.stopwatch("validation")
-        return totals
+        return Totals(*self.processes.add_numbers(totals.numbers()))
 
     def finish_epoch(self, val: Totals) -> dict[str, Any]:
         """Count the epoch as finished and return its line of metrics.jsonl."""
         p, train = self.progress, self.train_totals()
         if not math.isfinite(val.E):
             raise NotFinite(explain_validation(self, val.E))
-        step_s = self.stopwatch.total(STEP_PHASES)
         record = {
             "kind": "epoch",
             "epoch": p.epoch + 1,
@@ -197,9 +171,9 @@ class Trainer:
             "lr": self.schedule.lr_at(self.step - 1),
             "train": train.means(),
             "val": val.means(),
-            "images_per_s": train.count / (step_s - p.step_s),
+            "images_per_s": train.count / p.train_s,
         }
-        p.epoch, p.batch, p.train, p.step_s = p.epoch + 1, 0, Totals(), step_s
+        p.epoch, p.batch, p.train, p.train_s = p.epoch + 1, 0, Totals(), 0.0
         return record
 
 
@@ -218,20 +192,3 @@ def sum_E_and_correct(logits: Tensor, target: Tensor) -> tuple[float, float]:
 def in_grains(values: Tensor) -> Tensor:
     """Round to multiples of GRAIN, so that a sum does not depend on the order of its terms."""
     return (values / GRAIN).round() * GRAIN
-
-
-def seconds_per_epoch(trainer: Trainer) -> float:
-    """Estimate the seconds per epoch, from a few steps and a validation.
-
-    Do not use the trainer afterwards.
-    """
-    train_mode(trainer.model)
-    times = [time.perf_counter()]
-    for batch in islice(trainer.batches.epoch(0), NUM_IGNORED + NUM_TIMED):
-        trainer.train_step(batch, lr=0.0)
-        times.append(time.perf_counter())
-    first = min(NUM_IGNORED, len(times) - 2)
-    step_s = (times[-1] - times[first]) / (len(times) - 1 - first)
-    start = time.perf_counter()
-    trainer.validate()
-    return step_s * len(trainer.batches) + time.perf_counter() - start

@@ -170,17 +170,8 @@ def test_the_command_follows_the_weights(tmp_path, monkeypatch, capsys, more, im
     (tmp_path / "config.yaml").write_text(f"{data}\n{more}")
     weights = pretrained.PretrainedWeights(tmp_path, {}, {"data.image_size": 224})
     monkeypatch.setattr(pretrained, "read_pretrained", lambda *args: weights)
-    monkeypatch.setattr("crossent.train_run.training_seconds", lambda *args: 60.0)
     assert main(["doctor", "-c", str(tmp_path / "config.yaml"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["image_size"], found["training_s"]) == (image_size, 60.0)
+    assert found["image_size"] == image_size
     is_recommended = any("configs/pretrained.yaml" in line for line in found["warnings"])
     assert is_recommended == (not more)
-
-
-def test_the_command_finds_mistakes_in_the_settings_too(tmp_path, capsys):
-    root = make_folder(tmp_path / "animals", {"dog": 12, "fox": 8})
-    config = tmp_path / "config.yaml"
-    config.write_text(f"data: {{source: folder, root: {root}}}\nloss: {{class_weights: [1, 2, 3]}}")
-    assert main(["doctor", "-c", str(config)]) == 1
-    assert "loss.class_weights has 3 numbers; expected 2" in capsys.readouterr().out

@@ -98,10 +98,9 @@ def test_a_run_that_has_just_begun(tmp_path):
     assert "No epoch is finished yet, so there is no model" in page.text
     assert "Not finished: 0 of 10 epochs" in page.text
     assert {*page.ids()} & PARTS == PARTS - OF_MODEL
-    folder.append({"kind": "end", "time_s": {"rest": 30.0, "forward+backward": 270.0}})
+    folder.append({"kind": "end"})
     write_report(folder, CPU, data)
-    text = Page(folder.report.read_text()).text
-    assert "forward+backward04:3090%" in text and "Epochs: 0; finished" in text
+    assert "Epochs: 0; finished" in Page(folder.report.read_text()).text
     for path in (folder.metrics, folder.last, folder.environment):
         path.unlink()
     for given_data in (data, None):  # and those that the settings name cannot be found

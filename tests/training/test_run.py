@@ -64,18 +64,14 @@ def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
     assert batches == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_run_accounts_for_all_its_time(tmp_path):
+def test_the_time_of_a_resumed_run_counts_from_its_first_start(tmp_path):
     start = time.perf_counter()
     run = finished(tmp_path / "run")
-    elapsed_s = time.perf_counter() - start
-    time_s = run.folder.records()[-1]["time_s"]
-    for phase in ("augment", "forward+backward", "validation", "checkpoint"):
-        assert time_s[phase] > 0, phase
-    assert sum(time_s.values()) <= elapsed_s + 0.01, "nothing counts twice"
-    assert run.trainer.stopwatch.total() > elapsed_s / 2, "the rest is the making of the run"
+    elapsed_s, duration = run.folder.records()[-2]["elapsed_s"], time.perf_counter() - start
+    assert 0 < elapsed_s < duration
     again = make_run(tmp_path / "run")
     again.resume()
-    assert again.trainer.stopwatch.seconds["validation"] > time_s["validation"] - 0.001
+    assert again.elapsed_s > elapsed_s
 
 
 def test_a_table_keeps_its_columns_where_E_explodes(capsys):

@@ -1,12 +1,10 @@
 """A step is SGD on E; the sums in the log and for each picture; the mean over samples."""
 
-import time
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from crossent.training.trainer import Trainer, in_grains, seconds_per_epoch, sum_E_and_correct
+from crossent.training.trainer import in_grains, sum_E_and_correct
 from tests.training.parts import make_trainer
 
 
@@ -89,16 +87,3 @@ def test_evaluation_is_a_mean_over_samples_whatever_the_batches():
     labels = torch.from_numpy(image_set.labels)
     assert totals.means()["E"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
     assert totals.correct == (logits.argmax(1) == labels).sum().item()
-
-
-def test_the_time_of_an_epoch_is_that_of_its_steps_and_a_validation(monkeypatch):
-    """The clock is replaced: a step takes 1 s and a validation 100 s."""
-    clock = [0.0]
-    for name, seconds in (("train_step", 1), ("validate", 100)):
-
-        def pass_time(*_, lr=None, seconds=seconds):
-            clock[0] += seconds
-
-        monkeypatch.setattr(Trainer, name, pass_time)
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    assert seconds_per_epoch(make_trainer()) == 6 + 100
