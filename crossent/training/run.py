@@ -209,12 +209,11 @@ class Run:
         trainer = self.trainer
         states = generator_states(trainer.evaluator.device)
         generators = {name: self.processes.gather(state) for name, state in states.items()}
-        now = {"train": trainer.train_totals(), "elapsed_s": self.elapsed_s}
+        totals, elapsed_s = trainer.train_totals(), self.elapsed_s
+        progress = asdict(replace(trainer.progress, train=totals, elapsed_s=elapsed_s))
         losses = self.processes.total(trainer.losses)
         keys = ("class_names", "data_fingerprint", "settings")
-        header = {key: self.description[key] for key in keys} | {
-            "progress": asdict(replace(trainer.progress, **now))
-        }
+        header = {key: self.description[key] for key in keys} | {"progress": progress}
         if self.processes.is_first:
             fsync(self.folder.metrics)  # the checkpoint counts its lines
             save_checkpoint(self.folder.last, trainer, generators, losses, header)
