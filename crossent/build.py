@@ -1,8 +1,7 @@
 """Build the parts of a run from its settings; the parts themselves take only plain arguments."""
 
 import os
-from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,8 @@ from crossent.model_file import Classifier
 from crossent.pretrained import load_body, read_pretrained
 from crossent.resume import refused_differences
 from crossent.training.batch_norm import use_global_batch_norm
-from crossent.training.console import Console, EventLog
 from crossent.training.distributed import ALONE, Processes
 from crossent.training.optim import SGD, Schedule, TrainingLoss, WeightAverage
-from crossent.training.run import Run
-from crossent.training.run_folder import RunFolder
-from crossent.training.signals import StopRequest
 from crossent.training.trainer import Trainer
 from data.advice import about_training
 from data.augment import Augmentation
@@ -36,44 +31,6 @@ from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
 from models import arguments_of, build_model
 from models.head import freeze_body, is_of_head
-
-
-def build(
-    settings: Settings,
-    data: Data,
-    folder: RunFolder,
-    processes: Processes,
-    stop: StopRequest,
-    console: Console,
-    watch: Callable[[dict[str, Any]], None] | None,
-) -> Run:
-    """Return a run with all its parts, ready to start or to resume."""
-    train, is_new = settings.train, not folder.last.exists()
-    trainer = make_trainer(settings, data, processes, load_weights=is_new)
-    evaluator, every = trainer.evaluator, train.checkpoint_every
-    description = {  # stored in the header of model.safetensors
-        "class_names": data.class_names,
-        "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
-        "preprocessing": evaluator.preprocessing.to_dict(),
-        "precision": evaluator.precision,
-        "settings": settings.model_dump(mode="json"),
-        "data_fingerprint": data.fingerprint,
-        "trained_on": b64encode(data.train.prints).decode(),
-    }
-    return Run(
-        trainer,
-        folder,
-        train.epochs,
-        description=description,
-        unusable=data.unusable,
-        keeps_last=settings.data.folds is not None,
-        checkpoint_every_s=None if isinstance(every, str) else every,
-        checkpoint_every_steps=int(every.split()[0]) if isinstance(every, str) else None,
-        watch=watch,
-        stop=stop,
-        console=console,
-        events=EventLog(folder.tensorboard) if processes.is_first else None,
-    )
 
 
 def make_trainer(

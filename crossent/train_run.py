@@ -1,18 +1,19 @@
 """Train one run, new or from its last checkpoint; or try one step or learning rates."""
 
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crossent.build import build, make_data, make_trainer
+from crossent.build import make_data, make_trainer, model_arguments
 from crossent.config import Settings, to_yaml
 from crossent.errors import EXIT_DONE, EXIT_LOST, EXIT_NOT_FINITE, UserError
 from crossent.files import write_text
 from crossent.resume import is_finished
-from crossent.training.console import Console
+from crossent.training.console import Console, EventLog
 from crossent.training.distributed import ALONE, Processes, WorkerLost
 from crossent.training.find_lr import do_step, draw_rates, find_lr, suggest_lr
 from crossent.training.not_finite import NotFinite
@@ -100,7 +101,31 @@ def begin(
     processes.wait_for_all("decoded")
     check_same_pictures(data, processes)
     console.data(data)
-    run = build(settings, data, folder, processes, caller.stop, console, caller.watch)
+    trainer = make_trainer(settings, data, processes, load_weights=not folder.last.exists())
+    every = settings.train.checkpoint_every
+    description = {  # stored in the header of model.safetensors
+        "class_names": data.class_names,
+        "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
+        "preprocessing": trainer.evaluator.preprocessing.to_dict(),
+        "precision": trainer.evaluator.precision,
+        "settings": settings.model_dump(mode="json"),
+        "data_fingerprint": data.fingerprint,
+        "trained_on": b64encode(data.train.prints).decode(),
+    }
+    run = Run(
+        trainer,
+        folder,
+        settings.train.epochs,
+        description=description,
+        unusable=data.unusable,
+        keeps_last=settings.data.folds is not None,
+        checkpoint_every_s=None if isinstance(every, str) else every,
+        checkpoint_every_steps=int(every.split()[0]) if isinstance(every, str) else None,
+        watch=caller.watch,
+        stop=caller.stop,
+        console=console,
+        events=EventLog(folder.tensorboard) if processes.is_first else None,
+    )
     run.start_or_resume()
     return run, data
 

@@ -16,7 +16,7 @@ from data.sampler import EpochSampler, Ids
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples of this process, which may share the batch with other processes.
+    """B samples: those of this process, if several share a batch.
 
     Shape:
         images: (B, 3, S, S) float32; target: (B,) class indices or (B, K) probabilities.
@@ -24,7 +24,7 @@ class Batch:
 
     images: Tensor
     target: Tensor
-    sample_ids: Ids  # of the whole batch: rows of the image set
+    sample_ids: Ids  # (B,) rows of the image set
 
     def __len__(self) -> int:
         return len(self.images)
@@ -61,7 +61,7 @@ class TrainBatches:
             if self.augmentation.mixup:
                 own_share = torch.from_numpy(lam[slots[:-1]]).to(self.device)
                 images, target = mix(images, target, own_share, self.num_classes)
-            yield Batch(images, target, sample_ids[batch])
+            yield Batch(images, target, sample_ids[slots[: len(images)]])
 
     def own_part(self, slots: Ids) -> Ids:
         """Return the slots of this process in a batch and, for mixup, the next one.

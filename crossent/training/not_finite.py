@@ -6,31 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from crossent.device import autocast, set_generators
+from crossent.device import autocast
 from crossent.loss import cross_entropy
 from crossent.tensor_file import first_not_finite
+from data.advice import some
 from data.batches import Batch
 from data.images import printable
 
 if TYPE_CHECKING:
     from crossent.training.trainer import Trainer
 
-MAX_NAMES = 5  # pictures
-
 
 class NotFinite(ArithmeticError):
     """An infinite number or a NaN in training; the message says where, why and what to try."""
 
 
-def explain_step(
-    trainer: "Trainer", batch: Batch, generators: dict[str, Tensor], loss: Tensor, norm: Tensor
-) -> str:
-    """Explain in one line why a step failed; each process examines its part of the batch.
-
-    Args:
-        generators: states of the random generators before the step, for the same dropout.
-    """
-    set_generators(generators, trainer.evaluator.device)
+def explain_step(trainer: "Trainer", batch: Batch, loss: Tensor, norm: Tensor) -> str:
+    """Explain in one line why a step failed; each process examines its part of the batch."""
     what = f"the loss is {loss:g} and the norm of the gradient {norm:g}"
     return explain(trainer, f"{what}. {find_cause(trainer, batch)}")
 
@@ -56,17 +48,19 @@ def explain(trainer: "Trainer", what: str) -> str:
 
 
 def find_cause(trainer: "Trainer", batch: Batch) -> str:
-    """Run the batch again; name the first weight, picture, layer or gradient that is not finite."""
+    """Run the batch again; name the first weight, layer, picture or gradient that is not finite."""
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
     layer, losses = run_again(trainer, batch)  # always: the other processes wait for this one in it
     if weight := first_not_finite(dict(trainer.model.named_parameters())):
         return f"The weight {weight} was not finite before the step"
-    if names := names_of_not_finite(trainer, batch, batch.images.flatten(1)):
-        return f"The pixels of {names} are not finite: look there first"
     where = f"The output of {layer} is the first that is not finite" if layer else ""
-    if names := names_of_not_finite(trainer, batch, losses[:, None]):
-        where = where or "All layers are finite"
-        return f"{where}; the loss is not finite for {names}"
+    # Pixels first: batch normalisation spreads one bad picture over its whole batch.
+    for numbers, what in ((batch.images, "pixels are"), (losses, "loss is")):
+        bad = ~torch.isfinite(numbers).reshape(len(numbers), -1).all(dim=1)
+        names = [printable(trainer.batches.image_set.names[i]) for i in batch.sample_ids[bad.cpu()]]
+        if names:
+            shown = some(names) if len(names) < len(bad) else f"all {len(bad)} pictures"
+            return f"{where or 'All layers are finite'}; the {what} not finite for {shown}"
     if gradient := first_not_finite(dict(reversed(gradients.items()))):
         return f"In the backward pass the gradient of {gradient} is the first that is not finite"
     return where or "All numbers of this part of the batch are finite, but their sum is not"
@@ -79,22 +73,11 @@ def run_again(trainer: "Trainer", batch: Batch) -> tuple[str | None, Tensor]:
     bad: list[str] = []
 
     def look(module: nn.Module, _: object, output: object) -> None:
-        name = names.get(module)
-        if name and isinstance(output, Tensor) and not torch.isfinite(output).all():
-            bad.append(name)
+        if module in names and isinstance(output, Tensor) and not torch.isfinite(output).all():
+            bad.append(names[module])
 
     device, precision = trainer.evaluator.device, trainer.evaluator.precision
     with register_module_forward_hook(look), torch.no_grad(), autocast(device, precision):
         logits = trainer.model(batch.images)
     losses = cross_entropy(logits.float(), batch.target, reduction="none")
     return next(iter(bad), None), losses
-
-
-def names_of_not_finite(trainer: "Trainer", batch: Batch, numbers: Tensor) -> str:
-    """Return the names of the pictures whose numbers (B, any) are not all finite."""
-    bad = ~torch.isfinite(numbers).all(dim=1)
-    if bad.all():
-        return f"all {len(bad)} pictures of the batch"
-    ids = trainer.own_ids(batch)[bad.cpu().numpy()]
-    names = [printable(trainer.batches.image_set.names[i]) for i in ids[:MAX_NAMES]]
-    return ", ".join(names) + (" and more" if len(ids) > MAX_NAMES else "")

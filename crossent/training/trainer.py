@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.device import autocast, generator_states
+from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator, Totals
 from crossent.loss import cross_entropy
 from crossent.training.batch_norm import set_momentum
@@ -90,7 +90,6 @@ class Trainer:
             group["lr"] = lr * group.get("lr_share", 1.0)
         if not self.is_pretrained:
             set_momentum(self.model, self.step)
-        generators = generator_states(self.evaluator.device)  # to repeat the step if it fails
         with autocast(self.evaluator.device, self.evaluator.precision):
             logits = self.model(batch.images)  # (B, K)
             loss = self.criterion(logits, batch.target)  # mean E of this process's part
@@ -104,12 +103,12 @@ class Trainer:
             self.processes.add_all([*gradients, loss])
         norm = torch.nn.utils.get_total_norm(gradients)
         if not torch.isfinite(loss + norm):
-            raise NotFinite(explain_step(self, batch, generators, loss, norm))
+            raise NotFinite(explain_step(self, batch, loss, norm))
         self.optimizer.step()
         self.progress.batch += 1
         if self.average:
             self.average.update(self.model, self.step)
-        self.uncounted.append((self.own_ids(batch), logits.detach(), batch.target))
+        self.uncounted.append((batch.sample_ids, logits.detach(), batch.target))
         if len(self.uncounted) * logits.numel() >= MAX_UNCOUNTED:
             self.count_steps()
 
@@ -119,11 +118,6 @@ class Trainer:
             return 1.0
         own = self.criterion.weights(batch.target).sum()
         return own / add_up(own.clone())
-
-    def own_ids(self, batch: Batch) -> Ids:
-        """Return the sample ids of this process's part of a batch."""
-        part = self.processes.part_of(len(batch.sample_ids))
-        return batch.sample_ids[part.start : part.stop]
 
     def count_steps(self) -> None:
         """Add the last steps to the totals, and to the losses per picture with unmixed labels."""

@@ -36,12 +36,11 @@ def spoil(logits):
 
 
 def overflowing_gradient(trainer, batch):
-    trainer.model.head.weight.data.normal_()  # so that the logits show what dropout has drawn
     trainer.model.head.weight.register_hook(lambda gradient: gradient * math.inf)
 
 
 CAUSES = {
-    bad_pixel: "The pixels of {2} are not finite",
+    bad_pixel: "the pixels are not finite for {2}.",
     bad_weight: "The weight features.0.0.weight was not finite before the step",
     overflowing_layer: "The output of head is the first that is not finite",
     bad_loss: "the loss is not finite for {4}",
@@ -55,15 +54,11 @@ def test_the_cause_is_named_and_the_weights_stay(spoil):
     batch = next(trainer.batches.epoch(0))
     spoil(trainer, batch)
     before = {name: p.clone() for name, p in trainer.model.named_parameters()}
-    drawn = []
-    trainer.model.head.register_forward_hook(lambda _, __, logits: drawn.append(logits.detach()))
     names = [trainer.batches.image_set.names[i] for i in batch.sample_ids]
     with pytest.raises(NotFinite, match=r"epoch 1, step 0: the loss is .* norm of the grad") as e:
         trainer.train_step(batch)
     assert CAUSES[spoil].format(*names) in str(e.value)
     assert "\n" not in str(e.value)
-    step, again = drawn
-    assert torch.equal(step.nan_to_num(), again.nan_to_num()), "the same dropout"
     for name, p in trainer.model.named_parameters():
         assert torch.equal(p, before[name]), name
 
