@@ -132,7 +132,7 @@ def train(settings: "Settings", path: Path, is_resumed: bool, processes: "Proces
         try:
             with caller.stop.raising():
                 run.console.line(f"writing {run.folder.report}")
-                draw_curve(run.folder.records(), run.folder.curve, run.keeps_last)
+                draw_curve(run.folder.records(), run.kept_epoch, run.folder.curve)
                 write_report(run.folder, run.trainer.evaluator.device, outcome.data)
             print(run.what_next())
         except Interrupted as stop:

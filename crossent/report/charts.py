@@ -52,7 +52,7 @@ class Chart(NamedTuple):
 
 
 def draw_file(
-    draw: Callable[[Any], None], size: tuple[float, float], salt: str, **options: Any
+    draw: Callable[[Any], None], size: tuple[float, float], salt: str = "", **options: Any
 ) -> bytes:
     """Return an image file with what `draw` draws in axes, and the legend above them.
 
@@ -81,14 +81,14 @@ def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
     return Chart(title, Markup(svg), sentence)
 
 
-def draw_curve(records: list[Record], path: Path, keeps_last: bool = False) -> None:
+def draw_curve(records: list[Record], kept: int, path: Path) -> None:
     """Write E on train and validation against the epochs as a PNG.
 
     Args:
         records: the lines of metrics.jsonl, "start" first.
-        keeps_last: see `Run`; the epoch of the kept model is marked.
+        kept: the epoch of the model in the run folder; 0 if there is none.
     """
-    write_png(path, records[0], curves_of(records, keeps_last))
+    write_png(path, records[0], curves_of(records, kept))
 
 
 def draw_curves(path: Path) -> None:
@@ -105,35 +105,29 @@ def draw_curves(path: Path) -> None:
 
 
 def write_png(path: Path, start: Record, curves: Sequence[Curve]) -> None:
-    content = draw_file(partial(draw_E, start, curves), (8, 4.5), "", format="png")
+    content = draw_file(partial(draw_E, start, curves), (8, 4.5), format="png")
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 
-def chart_of_E(records: list[Record], keeps_last: bool = False) -> Chart:
+def chart_of_E(records: list[Record], kept: int) -> Chart:
     """Draw the same as `draw_curve`, for the report."""
     E = E_on_val(records)
     sentence = f"E on validation is {E[0]:.4f} nats for the untrained model"
-    if len(E) > 1:
-        epoch = kept_epoch(E, keeps_last)
-        sentence += f" and {E[epoch]:.4f} nats for the kept model, of epoch {epoch}"
-    draw = partial(draw_E, records[0], curves_of(records, keeps_last))
+    if kept:
+        sentence += f" and {E[kept]:.4f} nats for the kept model, of epoch {kept}"
+    draw = partial(draw_E, records[0], curves_of(records, kept))
     return make_chart("Cross-entropy E", f"{sentence}.", draw)
 
 
-def curves_of(records: list[Record], keeps_last: bool) -> list[Curve]:
+def curves_of(records: list[Record], kept: int) -> list[Curve]:
     """Return E on train, E on validation, and the point of the epoch whose model is kept."""
     val = E_on_val(records)
     train = [r["train"]["E"] for r in records if r["kind"] == "epoch"]
     if not train:
         return [(0, val, {**VAL, "marker": "o"})]
-    epoch = kept_epoch(val, keeps_last)
-    label = f"kept: epoch {epoch}, E = {val[epoch]:.4f}"
+    label = f"kept: epoch {kept}, E = {val[kept]:.4f}"
     mark: Options = {"color": VAL["color"], "marker": "o", "linestyle": "none", "label": label}
-    return [(1, train, TRAIN), (0, val, VAL), (epoch, [val[epoch]], mark)]
-
-
-def kept_epoch(E: Sequence[float], keeps_last: bool) -> int:
-    return len(E) - 1 if keeps_last else 1 + int(np.argmin(E[1:]))
+    return [(1, train, TRAIN), (0, val, VAL), (kept, [val[kept]], mark)]
 
 
 def E_on_val(records: list[Record]) -> list[float]:

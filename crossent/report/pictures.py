@@ -22,7 +22,6 @@ from crossent.training.distributed import ALONE
 from data.decode import UnusableImage
 from data.images import Data, ImageSet, printable
 
-NUM_EXAMPLES = 3  # pictures of a confused pair
 COLUMNS, ROWS = 8, 4  # of preview.png
 
 
@@ -53,10 +52,6 @@ class Gallery(NamedTuple):
                 return load_small(Path(self.root) / self.image_set.names[row])
         return to_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
-    def thumbnail(self, row: int, caption: str, alt: str) -> Thumbnail:
-        name = printable(self.image_set.names[row])
-        return make_thumbnail(self.original(row), caption, f"{alt}: {name}")
-
     def card(self, outputs: Outputs, row: int) -> Card:
         """Return a picture with its E and the heat maps for the prediction and the label."""
         name, names = printable(self.image_set.names[row]), self.classifier.class_names
@@ -74,14 +69,6 @@ class Gallery(NamedTuple):
         title = f"{names[label]}, predicted: {names[predicted]} ({verdict})"
         return Card(title, name, views, f"y = {outputs.confidence[row]:.2f}; {equation}")
 
-    def confused(self, outputs: Outputs, true: int, predicted: int) -> list[Thumbnail]:
-        """Return some pictures of class `true` predicted as `predicted`, the largest E first."""
-        rows = np.flatnonzero((outputs.labels == true) & (outputs.predicted == predicted))
-        worst = rows[np.argsort(-outputs.losses[rows])][:NUM_EXAMPLES]
-        names = self.classifier.class_names
-        alt = f"{names[true]}, predicted: {names[predicted]}"
-        return [self.thumbnail(row, f"y = {outputs.confidence[row]:.2f}", alt) for row in worst]
-
     def suspect(self, row: int, mean_loss: float) -> Thumbnail:
         """Return a training picture with its label, the prediction of the model and its mean E."""
         names, size = self.classifier.class_names, self.classifier.preprocessing.image_size
@@ -90,8 +77,8 @@ class Gallery(NamedTuple):
         pixels = np.array(stored.resize((size, size), Image.Resampling.BILINEAR))
         predicted = names[int(self.classifier.logits(torch.from_numpy(pixels)[None]).argmax())]
         label = f"labelled {names[self.image_set.labels[row]]}"
-        text = f"{label}, predicted {predicted}; E {mean_loss:.2f}"
-        return self.thumbnail(row, text, label)
+        text, name = f"{label}, predicted {predicted}; E {mean_loss:.2f}", self.image_set.names[row]
+        return make_thumbnail(self.original(row), text, f"{label}: {printable(name)}")
 
 
 def first_batch(settings: Settings, data: Data, limit: int) -> list[tuple[Image.Image, str]]:

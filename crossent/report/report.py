@@ -1,7 +1,5 @@
 """Write report.html: a run on one page, which needs no server and no network."""
 
-import csv
-import io
 import math
 import shlex
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from crossent.config import FIELDS, Settings, flat_values, format_value, saved_s
 from crossent.errors import UserError
 from crossent.evaluation.measure import examine
 from crossent.files import write_text
-from crossent.model_file import Classifier, load_model, model_path
+from crossent.model_file import load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
 from crossent.report.page import SIDE, make_environment, make_thumbnail
 from crossent.report.pictures import Gallery, first_batch
@@ -23,7 +21,7 @@ from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
-NUM_PAIRS, NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 3, 9, 14, 18
+NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 9, 14, 18
 OF_MODEL = {
     "predictions": "Predictions",
     "confidence": "Confidence",
@@ -58,22 +56,27 @@ def contents(
 ) -> dict[str, Any]:
     """Return the variables of the template; what does not exist yet is None or empty."""
     settings = with_moved_pictures(saved_settings(folder.config), overrides)
-    environment = read_json(folder.environment)
-    problem = ""
+    environment, problem, model = read_json(folder.environment), "", {}
     if data is None:
         data, problem = load_again(settings, environment.get("data_fingerprint"))
+    classifier = load_model(folder.model, device) if folder.model.exists() else None
     records, default = folder.records(), flat_values(Settings())
     epochs = [r for r in records if r["kind"] == "epoch"]
-    names = records[0]["class_names"] if records else []
-    charts = [chart_of_E(records, settings.data.folds is not None)] if records else []
+    kept = min(classifier.header["metrics"]["epoch"], len(epochs)) if classifier else 0
+    charts = [chart_of_E(records, kept)] if records else []
     charts += [chart_of_accuracy(epochs)] if epochs else []
-    classifier = load_model(folder.model, device) if folder.model.exists() else None
-    unusable = folder.unusable.read_text(encoding="utf-8") if folder.unusable.exists() else ""
-    model: dict[str, Any] = {}
     if classifier and data and len(data.val):
         root = settings.data.folder if settings.data.source == "folder" else None
-        model = contents_of_model(classifier, data, root)
-        model |= suspects(Gallery(data.train, classifier, root), folder)
+        found = examine(classifier, data.val)
+        gallery = Gallery(found.image_set, classifier, root)
+        worst = np.argsort(-found.outputs.losses, kind="stable")[:NUM_WORST].tolist()
+        model = {
+            "found": found,
+            "scores": found.scores,
+            "reliability": chart_of_reliability(found.outputs),
+            "worst": [gallery.card(found.outputs, row) for row in worst],
+            **suspects(Gallery(data.train, classifier, root), folder),
+        }
     return {
         "sections": {
             "progress": "Progress",
@@ -84,10 +87,11 @@ def contents(
         },
         "name": folder.path.resolve().name,
         "config": settings,
-        "names": names,
+        "names": records[0]["class_names"] if records else [],
         "start": records[0] if records else None,
         "is_over": bool(records) and records[-1]["kind"] == "end",
         "epochs": epochs,
+        "kept": kept,
         "charts": charts,
         "data": data,
         "problem": problem,
@@ -95,7 +99,6 @@ def contents(
             make_thumbnail(image.resize((SIDE, SIDE)), text)
             for image, text in (first_batch(settings, data, NUM_SHOWN) if data else [])
         ],
-        "unusable": list(csv.DictReader(io.StringIO(unusable))),
         "model": model,
         "settings": [
             (name, format_value(value), value != default[name], FIELDS[name].description)
@@ -104,28 +107,6 @@ def contents(
         "environment": environment,
         "path": shlex.quote(str(folder.path)),
         "revision": environment.get("git_revision") or "",  # null without git
-    }
-
-
-def contents_of_model(classifier: Classifier, data: Data, root: str | None) -> dict[str, Any]:
-    """Return the numbers and pictures of a model on the validation pictures.
-
-    Args:
-        root: the folder that the pictures' names are relative to; None if they are not files.
-    """
-    found = examine(classifier, data.val)
-    gallery = Gallery(found.image_set, classifier, root)
-    worst = np.argsort(-found.outputs.losses, kind="stable")[:NUM_WORST].tolist()
-    return {
-        "epoch": classifier.header["metrics"].get("epoch"),
-        "found": found,
-        "scores": found.scores,
-        "pairs": [
-            (true, predicted, count, gallery.confused(found.outputs, true, predicted))
-            for true, predicted, count in found.scores.most_confused()[:NUM_PAIRS]
-        ],
-        "reliability": chart_of_reliability(found.outputs),
-        "worst": [gallery.card(found.outputs, row) for row in worst],
     }
 
 

@@ -52,6 +52,12 @@ class Run:
         return self.trainer.processes
 
     @property
+    def kept_epoch(self) -> int:
+        """The epoch of the model in the folder."""
+        progress = self.trainer.progress
+        return progress.epoch if self.keeps_last else progress.best_epoch
+
+    @property
     def elapsed_s(self) -> float:
         """The duration of the run, without the time between two processes."""
         return self.trainer.progress.elapsed_s + time.perf_counter() - self.began_at
@@ -136,8 +142,7 @@ class Run:
         progress.done = True
         self.save()
         if self.processes.is_first:
-            epoch = progress.epoch if self.keeps_last else progress.best_epoch
-            record = next(r for r in self.folder.records() if r.get("epoch") == epoch)
+            record = next(r for r in self.folder.records() if r.get("epoch") == self.kept_epoch)
             num_images = len(self.trainer.evaluator.image_set)
             self.console.kept(record, num_images, self.folder.model)
 

@@ -134,7 +134,9 @@ def test_a_card_has_the_articles_numbers():
 
 def test_a_model_without_a_feature_map_has_a_page_without_heat_maps(tmp_path, monkeypatch):
     flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))
-    classifier = Classifier(flat, ["a", "b", "c"], Preprocessing(32), "fp32", CPU, {"metrics": {}})
+    classifier = Classifier(
+        flat, ["a", "b", "c"], Preprocessing(32), "fp32", CPU, {"metrics": {"epoch": 3}}
+    )
     monkeypatch.setattr("crossent.report.report.load_model", lambda path, device: classifier)
     page = Page(make_page(tmp_path / "run", make_data()))
     assert {*page.ids()} >= PARTS
