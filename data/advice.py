@@ -10,6 +10,7 @@ MAX_RATIO_PRETRAINED = 10.0  # at 3.0, balanced sampling did not help (docs/LOG.
 MIN_TRAIN_PICTURES = 20  # per class
 MIN_VAL_PICTURES = 5  # per class; with fewer, its recall is mostly chance
 MANY_PICTURES = 1000  # per class; with fewer, pretrained weights are far better
+MAX_LISTED = 10  # lines
 MIN_SERIES = 3  # pictures whose names differ only in a number
 
 
@@ -23,6 +24,13 @@ def some(names: Sequence[str]) -> str:
     shown, rest = list(names[:3]), [f"{len(names) - 3:,} more"] if len(names) > 3 else []
     *first, last = shown + rest
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def listing(title: str, lines: Sequence[str], where_all: str) -> str:
+    """Return a title with the first lines below it, and how many more there are."""
+    rest = len(lines) - MAX_LISTED
+    more = [f"... and {rest:,} more ({where_all})"] if rest > 0 else []
+    return "\n".join([f"{title}:", *(f"  {line}" for line in [*lines[:MAX_LISTED], *more])])
 
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:

@@ -171,8 +171,8 @@ def test_own_pictures_that_move_and_change(train, crossent, tmp_path):
     start = json.loads((run / "metrics.jsonl").read_text().partition("\n")[0])
     assert start["class_names"] == ["grey", "hound", "reynard"]
     assert start["num_images"] == {"train": 24, "val": 6, "unusable": 1}
-    listed = (run / "unusable.csv").read_text().splitlines()
-    assert listed[0] == "path,reason" and "empty.jpg,empty" in listed[1] and len(listed) == 2
+    (bad,) = json.loads((run / "environment.json").read_text())["unusable"]
+    assert bad["path"] == "grey/empty.jpg" and bad["reason"].startswith("empty")
     assert f"  root: {pictures}\n" in (run / "config.yaml").read_text()
     before = [crossent(*words) for words in (("evaluate", run), ("compare", run, run))]
     moved = f"data.root={pictures.rename(tmp_path / 'moved')}"

@@ -9,10 +9,9 @@ from crossent.evaluation.confidence import Kept, calibration, keep_shares
 from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.scores import Outputs, Scores, score
 from crossent.model_file import Classifier
-from data.advice import plural
+from data.advice import listing, plural
 from data.images import ImageSet, Unusable
 
-MAX_LISTED = 10  # unusable files; --json has them all
 MAX_COLUMNS = 12  # of a confusion matrix that a terminal can show
 
 
@@ -85,11 +84,9 @@ def as_text(
         f"{calibration(findings.outputs)}\n\n{align(shares)}",
     ]
     if unusable:
-        lines = [f"{plural(len(unusable), 'file')} could not be used:"]
-        lines += [f"  {u.path}: {u.reason}" for u in unusable[:MAX_LISTED]]
-        if len(unusable) > MAX_LISTED:
-            lines.append(f"  ... and {len(unusable) - MAX_LISTED} more (all with --json)")
-        parts.append("\n".join(lines))
+        lines = [f"{bad.path}: {bad.reason}" for bad in unusable]
+        title = f"{plural(len(unusable), 'file')} could not be used"
+        parts.append(listing(title, lines, "--json lists all"))
     return "\n\n".join(filter(None, parts))
 
 

@@ -8,10 +8,9 @@ from tqdm import tqdm
 
 from crossent.errors import discard_output
 from crossent.evaluation.intervals import wilson
-from data.advice import plural
+from data.advice import listing, plural
 from data.images import Data
 
-MAX_LISTED = 10  # files that cannot be used
 LN_K_TOLERANCE = 0.01  # nats
 ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
 HEADINGS = ROW.format("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
@@ -44,13 +43,9 @@ class Console:
         for warning in data.warnings:
             self.line(f"warning: {warning}")
         if data.unusable:
-            self.line(f"left out {plural(len(data.unusable), 'file')} that cannot be used:")
-        for bad in data.unusable[:MAX_LISTED]:
-            self.line(f"  {bad.path}: {bad.reason}")
-        if len(data.unusable) > MAX_LISTED:
-            self.line(
-                f"  ... and {len(data.unusable) - MAX_LISTED} more (a run has all in unusable.csv)"
-            )
+            title = f"left out {plural(len(data.unusable), 'file')} that cannot be used"
+            lines = [f"{bad.path}: {bad.reason}" for bad in data.unusable]
+            self.line(listing(title, lines, "a run has all in environment.json"))
 
     def untrained(self, E: float, baseline: float, num_classes: int) -> None:
         """Print E of the untrained model and the expected ln K."""

@@ -67,7 +67,6 @@ class Run:
         is_resumed = self.processes.broadcast(self.folder.last.exists())
         if self.processes.is_first:
             self.write_environment(is_resumed)
-            self.folder.list_unusable(self.unusable)
         self.resume() if is_resumed else self.start()
 
     def write_environment(self, is_resumed: bool) -> None:
@@ -75,6 +74,7 @@ class Run:
         evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
         environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
         environment |= {"processes": self.processes.size, "sums": self.processes.sums}
+        environment["unusable"] = [asdict(file) for file in self.unusable]
         if is_resumed:
             for change in changes(read_json(self.folder.environment), environment):
                 self.console.line(f"warning: {change}: the results are equal up to rounding only")

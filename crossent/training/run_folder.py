@@ -1,19 +1,16 @@
 """The folder of a run: the paths of its files, its lock and its log of metrics."""
 
-import csv
 import errno
-import io
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from crossent.errors import UserError
 from crossent.files import write_text
-from data.images import Unusable
 
 # errors of a file system that has no locks
 WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -32,7 +29,6 @@ class RunFolder:
         self.curve = path / "E-curve.png"
         self.report = path / "report.html"
         self.tensorboard = path / "tensorboard"
-        self.unusable = path / "unusable.csv"
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -86,13 +82,6 @@ class RunFolder:
         if not self.config.is_file():
             words = f"is not a run folder: it has no config.yaml; start one with --out {self.path}"
             raise UserError(f"{self.path} {words}")
-
-    def list_unusable(self, unusable: Sequence[Unusable]) -> None:
-        """Write unusable.csv: each file that was left out, and the reason."""
-        text = io.StringIO()
-        rows = [("path", "reason"), *((bad.path, bad.reason) for bad in unusable)]
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        write_text(self.unusable, text.getvalue())
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl."""

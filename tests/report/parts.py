@@ -59,7 +59,6 @@ def make_folder(path: Path, data: Data, epochs=3):
     folder = RunFolder(path)
     folder.create(to_yaml(Settings(data={"num_images": 30})))
     write_json(folder.environment, {"git_revision": "abc+changes", "data_fingerprint": "f" * 64})
-    folder.list_unusable(data.unusable)
     start = {
         "kind": "start", "E": np.log(num_classes), "baseline": np.log(num_classes),
         "class_names": data.class_names, "num_params": 5,
