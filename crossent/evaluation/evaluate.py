@@ -21,27 +21,6 @@ if TYPE_CHECKING:
     from crossent.model_file import Classifier
 
 
-@dataclass
-class Totals:
-    """Sums over samples. The mean is taken at the end: a mean of batch means would be wrong."""
-
-    E: float = 0.0  # nats
-    correct: float = 0.0
-    count: float = 0
-
-    def add(self, E: float, correct: float, count: int) -> None:
-        self.E += E
-        self.correct += correct
-        self.count += count
-
-    def numbers(self) -> list[float]:
-        """Return the sums as a list, which the processes add up."""
-        return [self.E, self.correct, self.count]
-
-    def means(self) -> dict[str, float]:
-        return {"E": self.E / self.count, "accuracy": self.correct / self.count}
-
-
 @dataclass(frozen=True)
 class Evaluator:
     """The pictures to evaluate on, the device and the precision, but not the model.
@@ -64,24 +43,21 @@ class Evaluator:
                 logits = model(batch.images)
             yield batch, logits.float()
 
-    def __call__(self, model: nn.Module, answers: Tensor | None = None) -> Totals:
-        """Sum up correct predictions and the plain cross-entropy, without smoothing or weights.
+    def __call__(self, model: nn.Module) -> Tensor:
+        """Return E (plain, without smoothing and weights), the largest y, and 1 if it is right.
 
-        Args:
-            answers: (N, 2) float64 on the CPU, for a rejection curve. The rows of this process's
-                pictures are filled with the largest y, and 1 if the prediction is correct.
+        Shape:
+            (N, 3) float64 on the CPU, which has float64 on every machine; the rows of pictures that
+            other processes evaluate are 0.
         """
-        totals = Totals()
+        found = torch.zeros(len(self.image_set), 3, dtype=torch.float64)
         for batch, logits in self.logits(model):
-            # on the CPU, because Apple's mps has no float64
-            E = cross_entropy(logits.cpu().double(), batch.target.cpu(), reduction="sum")
-            confidence, predicted = logits.softmax(dim=1).max(dim=1)
-            right = predicted == batch.target
-            totals.add(E.item(), right.sum().item(), len(batch))
-            if answers is not None:
-                pair = torch.stack([confidence, right.float()], dim=1)
-                answers[torch.from_numpy(batch.sample_ids)] = pair.cpu().double()
-        return totals
+            z, target = logits.cpu(), batch.target.cpu()
+            E = cross_entropy(z.double(), target, reduction="none")
+            confidence, predicted = z.softmax(dim=1).max(dim=1)
+            rows = torch.stack([E, confidence.double(), (predicted == target).double()], dim=1)
+            found[torch.from_numpy(batch.sample_ids)] = rows
+        return found
 
     def outputs(self, model: nn.Module) -> Outputs:
         """Return the predictions of a model for all pictures."""

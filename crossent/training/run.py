@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from torch import Tensor
+
 from crossent.device import generator_states
 from crossent.environment import changes, current_environment
 from crossent.evaluation.confidence import rejection_curve
-from crossent.evaluation.evaluate import Totals
 from crossent.files import fsync
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
@@ -18,7 +19,7 @@ from crossent.training.console import HEADINGS, Console, EventLog, short
 from crossent.training.distributed import Processes
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
-from crossent.training.trainer import Progress, Trainer
+from crossent.training.trainer import Progress, Totals, Trainer
 from data.images import Unusable
 
 
@@ -85,7 +86,7 @@ class Run:
         trainer, class_names = self.trainer, self.description["class_names"]
         if self.processes.is_first:
             self.folder.keep_records(0)  # drop lines of a process killed before a checkpoint
-        E, baseline = trainer.validate().means()["E"], math.log(len(class_names))
+        E, baseline = trainer.validate()[:, 0].mean().item(), math.log(len(class_names))
         self.console.untrained(E, baseline, len(class_names))
         num_train, num_val = len(trainer.batches.image_set), len(trainer.evaluator.image_set)
         self.log({
@@ -167,8 +168,9 @@ class Run:
             for _ in trainer.train_epoch():
                 bar.update()
                 self.save_or_stop()
-        record = trainer.finish_epoch(trainer.validate())
-        self.keep_best(record)
+        val = trainer.validate()
+        record = trainer.finish_epoch(val)
+        self.keep_best(record, val)
         self.log({**record, "elapsed_s": round(self.elapsed_s, 3)})
         self.save_or_stop()
         return record
@@ -185,18 +187,17 @@ class Run:
         if save:
             self.save()
 
-    def keep_best(self, record: dict[str, Any]) -> None:
+    def keep_best(self, record: dict[str, Any], val: Tensor) -> None:
         """Write model.safetensors if this epoch is the best so far, or if `keeps_last`."""
         trainer, progress, E = self.trainer, self.trainer.progress, record["val"]["E"]
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
             progress.best_E, progress.best_epoch = E, record["epoch"]
         if is_best or self.keeps_last:
-            answers = self.processes.total(trainer.answers)  # (N, 2); each row from one process
-            confidence, right = answers.T.numpy()
+            _, confidence, right = val.T.numpy()
             metrics = {
                 "epoch": record["epoch"], **record["val"],
-                "num_images": len(answers), "rejection": rejection_curve(confidence, right > 0),
+                "num_images": len(val), "rejection": rejection_curve(confidence, right > 0),
             }  # fmt: skip
             if self.processes.is_first:
                 header = {**self.description, "metrics": metrics}

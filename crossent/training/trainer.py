@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from crossent.device import autocast
-from crossent.evaluation.evaluate import Evaluator, Totals
+from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import cross_entropy
 from crossent.training.batch_norm import set_momentum
 from crossent.training.distributed import ALONE, Processes, add_up
@@ -25,6 +25,27 @@ from models.head import train_mode
 # 25 ms on a CPU, and would have to wait for a GPU.
 MAX_UNCOUNTED = 1 << 18
 GRAIN = 2.0**-20  # nats; sums of multiples of this are exact, so their order does not matter
+
+
+@dataclass
+class Totals:
+    """Sums over samples. The mean is taken at the end: a mean of batch means would be wrong."""
+
+    E: float = 0.0  # nats
+    correct: float = 0.0
+    count: float = 0
+
+    def add(self, E: float, correct: float, count: int) -> None:
+        self.E += E
+        self.correct += correct
+        self.count += count
+
+    def numbers(self) -> list[float]:
+        """Return the sums as a list, which the processes add up."""
+        return [self.E, self.correct, self.count]
+
+    def means(self) -> dict[str, float]:
+        return {"E": self.E / self.count, "accuracy": self.correct / self.count}
 
 
 @dataclass
@@ -62,7 +83,6 @@ class Trainer:
     average: WeightAverage | None = None  # if there is one, its model is evaluated
     is_pretrained: bool = False  # whether the model started from the weights of another one
     progress: Progress = field(default_factory=Progress)
-    answers: Tensor = field(default_factory=lambda: torch.zeros(0, 2))  # of the last `validate`
     losses: Tensor = field(init=False)  # (2, N) per picture: the sum of its losses, their number
     uncounted: list[tuple[Ids, Tensor, Tensor]] = field(init=False, default_factory=list)
 
@@ -147,24 +167,23 @@ class Trainer:
             yield
             start = time.perf_counter()
 
-    def validate(self) -> Totals:
-        """Return the sums over the validation pictures; one process evaluates each picture."""
-        self.answers = torch.zeros(len(self.evaluator.image_set), 2, dtype=torch.float64)
-        totals = self.evaluator(self.evaluated, self.answers)
-        return Totals(*self.processes.add_numbers(totals.numbers()))
+    def validate(self) -> Tensor:
+        """Return what `Evaluator` returns, with the rows of all processes."""
+        return self.processes.total(self.evaluator(self.evaluated))
 
-    def finish_epoch(self, val: Totals) -> dict[str, Any]:
-        """Count the epoch as finished and return its line of metrics.jsonl."""
+    def finish_epoch(self, val: Tensor) -> dict[str, Any]:
+        """Count the epoch as finished and return its line of metrics.jsonl; `val`: `validate`."""
         p, train = self.progress, self.train_totals()
-        if not math.isfinite(val.E):
-            raise NotFinite(explain_validation(self, val.E))
+        E, _, accuracy = val.mean(dim=0).tolist()
+        if not math.isfinite(E):
+            raise NotFinite(explain_validation(self, E))
         record = {
             "kind": "epoch",
             "epoch": p.epoch + 1,
             "step": self.step,
             "lr": self.schedule.lr_at(self.step - 1),
             "train": train.means(),
-            "val": val.means(),
+            "val": {"E": E, "accuracy": accuracy},
             "images_per_s": train.count / p.train_s,
         }
         p.epoch, p.batch, p.train, p.train_s = p.epoch + 1, 0, Totals(), 0.0

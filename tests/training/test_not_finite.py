@@ -103,9 +103,9 @@ def test_validation_that_is_not_finite_is_explained(tmp_path, monkeypatch):
     run.start()
     evaluate = Evaluator.__call__
 
-    def spoil(evaluator, model, answers):
+    def spoil(evaluator, model):
         model.features[0][1].running_var.fill_(math.nan)
-        return evaluate(evaluator, model, answers)
+        return evaluate(evaluator, model)
 
     monkeypatch.setattr(Evaluator, "__call__", spoil)
     words = "step 6: E on validation is nan; features.0.1.running_var is not finite"
