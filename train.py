@@ -126,14 +126,13 @@ def train(settings: "Settings", path: Path, is_resumed: bool, processes: "Proces
     from crossent.training.signals import Interrupted
 
     caller = Caller(f"python train.py --resume {path}")
-    outcome = train_run(settings, path, is_resumed, caller, processes)
-    status, run = outcome.status, outcome.run
+    status, run, data = train_run(settings, path, is_resumed, caller, processes)
     if run is not None and processes.is_first:
         try:
             with caller.stop.raising():
                 run.console.line(f"writing {run.folder.report}")
                 draw_curve(run.folder.records(), run.kept_epoch, run.folder.curve)
-                write_report(run.folder, run.trainer.evaluator.device, outcome.data)
+                write_report(run.folder, run.trainer.evaluator.device, data)
             print(run.what_next())
         except Interrupted as stop:
             print(f"{stop}: the run is saved; write its report: python -m crossent report {path}")

@@ -40,18 +40,9 @@ class Caller:
     silent: bool = False
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The exit status of a training and, if this call completed it, the run and its data."""
-
-    status: int
-    run: Run | None = None
-    data: Data | None = None
-
-
 def train_run(
     settings: Settings, path: Path, is_resumed: bool, caller: Caller, processes: Processes = ALONE
-) -> Outcome:
+) -> tuple[int, Run | None, Data | None]:
     """Train to the last epoch; if training stops early, print why.
 
     Args:
@@ -60,6 +51,9 @@ def train_run(
     Raises:
         UserError: the settings, the pictures or the folder cannot be used.
         Pruned: raised by `caller.watch`.
+
+    Returns:
+        the exit status and, if this call completed the training, the run and its data.
     """
     folder = RunFolder(path)
     console = Console(silent=caller.silent or not processes.is_first)
@@ -73,7 +67,7 @@ def train_run(
                 ):
                     num_epochs = sum(r["kind"] == "epoch" for r in folder.records())
                     console.line(f"{path} is finished: epoch {num_epochs} is done; nothing to do")
-                    return Outcome(EXIT_DONE)
+                    return EXIT_DONE, None, None
                 config = to_yaml(settings)
                 if processes.is_first and not is_resumed:
                     folder.create(config)
@@ -86,11 +80,11 @@ def train_run(
             is_saved = folder.last.exists()
             what = f"saved in {folder.last}" if is_saved else "there is nothing to save yet"
             console.line(f"{interrupted}: {what}; resume with: {caller.resume_command}")
-            return Outcome(interrupted.exit_status)
+            return interrupted.exit_status, None, None
         except (NotFinite, WorkerLost) as error:
             print(f"error: {error}", file=sys.stderr)
-            return Outcome(EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST)
-    return Outcome(EXIT_DONE, run, data)
+            return EXIT_NOT_FINITE if isinstance(error, NotFinite) else EXIT_LOST, None, None
+    return EXIT_DONE, run, data
 
 
 def begin(

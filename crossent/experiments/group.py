@@ -103,7 +103,7 @@ def train_group(settings: Settings, path: Path, is_resumed: bool, num_seeds: int
             run = path / name
             line(f"== {run}")
             is_begun = RunFolder(run).config.exists()
-            status = train_run(with_values(settings, own), run, is_begun, caller).status
+            status = train_run(with_values(settings, own), run, is_begun, caller)[0]
             if status != EXIT_DONE:
                 return status
         try:

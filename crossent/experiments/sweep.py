@@ -165,7 +165,7 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
     try:
         settings = follow_weights(settings_of(sweep, trial.params))
         watched = replace(caller, watch=watch)
-        status = train_run(settings, run.path, run.config.exists(), watched).status
+        status = train_run(settings, run.path, run.config.exists(), watched)[0]
         if status > 128:
             raise Interrupted(status - 128)
         if status != EXIT_DONE:

@@ -22,7 +22,7 @@ from crossent.experiments.sweep import (
     train_trials,
 )
 from crossent.pretrained import follow_weights
-from crossent.train_run import Caller, Outcome
+from crossent.train_run import Caller
 from crossent.training.run_folder import RunFolder
 
 EPOCHS = 3
@@ -46,7 +46,7 @@ def pretend(E_of):
             record = {"kind": "epoch", "epoch": epoch, "val": {"E": E, "accuracy": 0.5}}
             folder.append(record)
             caller.watch(record)
-        return Outcome(EXIT_DONE)
+        return EXIT_DONE, None, None
 
     return train_one
 
@@ -143,7 +143,7 @@ def test_a_trial_that_fails_for_any_reason_does_not_end_the_sweep(tmp_path, caps
         # out of memory, as torch says it on a CPU
         "RuntimeError: [enforce fail at alloc_cpu.cpp": lambda *_: torch.empty(1 << 60),
         "ZeroDivisionError: division by zero": lambda *_: 1 / 0,
-        "a number was not finite": lambda *_: Outcome(EXIT_NOT_FINITE),
+        "a number was not finite": lambda *_: (EXIT_NOT_FINITE, None, None),
     }
     study = run(tmp_path, make_sweep(trials=6), in_trial(dict(enumerate(faults.values(), start=2))))
     assert states(study) == ["COMPLETE", *["FAIL"] * 4, "COMPLETE"]
