@@ -14,7 +14,6 @@ from crossent.evaluation.intervals import Floats, Interval, Z, wilson
 from crossent.evaluation.scores import Bools, Outputs
 
 NUM_BINS = 10
-SHARES = (1.0, 0.8, 0.5)  # of the pictures, the most confident predictions first
 
 Curve = list[tuple[float, float, float]]  # (threshold, coverage, accuracy), as in model files
 
@@ -85,13 +84,6 @@ def rejection_curve(confidence: Floats, right: Bools, num_points: int = 200) -> 
     columns = (falling[is_last], counts / len(order), np.cumsum(right[order])[is_last] / counts)
     rows = np.linspace(0, len(counts) - 1, min(num_points, len(counts))).round().astype(int)
     return list(zip(*(column[rows].tolist() for column in columns), strict=True))
-
-
-def keep_shares(outputs: Outputs) -> dict[float, Kept]:
-    """Return, for each of SHARES, the result of keeping at least this share of the pictures."""
-    num = len(outputs)
-    curve = rejection_curve(outputs.confidence, outputs.right, num)
-    return {s: next(Kept(*p, num) for p in curve if p[1] >= s - 1e-9) for s in SHARES}
 
 
 def keep_with_accuracy(curve: Sequence[Sequence[float]], num_images: int, accuracy: float) -> Kept:

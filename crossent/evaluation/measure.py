@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossent.evaluation.confidence import Kept, calibration, keep_shares
+from crossent.evaluation.confidence import calibration
 from crossent.evaluation.evaluate import new_rows, outputs_of
 from crossent.evaluation.scores import Outputs, Scores, score
 from crossent.model_file import Classifier
@@ -22,7 +22,6 @@ class Findings:
     image_set: ImageSet
     outputs: Outputs
     scores: Scores
-    coverage: dict[float, Kept]  # by the share of the pictures that is kept
     num_seen: int  # pictures that the model was trained on
     everything: Outputs  # for all pictures, including those
 
@@ -45,10 +44,6 @@ class Findings:
             **self.scores.to_dict(class_names),
             "trained_on": {**seen, "warning": self.warning},
             "mean_confidence": float(self.outputs.confidence.mean()),
-            "coverage": [
-                {"share": s, "accuracy": kept.interval.to_dict(), "confidence": kept.threshold}
-                for s, kept in self.coverage.items()
-            ],
         }
 
 
@@ -62,7 +57,6 @@ def examine(classifier: Classifier, image_set: ImageSet) -> Findings:
         image_set=image_set,
         outputs=outputs,
         scores=score(outputs),
-        coverage=keep_shares(outputs),
         num_seen=num_seen,
         everything=everything,
     )
@@ -75,13 +69,10 @@ def as_text(
     warnings: Sequence[str] = (),
 ) -> str:
     """Return the warnings, all tables, and the files that could not be used."""
-    shares = [["most confident", "accuracy", "lowest confidence"]]
-    for share, kept in findings.coverage.items():
-        shares.append([f"{share:.0%}", kept.interval.text(".1%"), f"{kept.threshold:.2f}"])
     parts = [
         "\n".join(f"warning: {text}" for text in (*warnings, findings.warning) if text),
         tables(findings.scores, class_names),
-        f"{calibration(findings.outputs)}\n\n{align(shares)}",
+        calibration(findings.outputs),
     ]
     if unusable:
         lines = [f"{bad.path}: {bad.reason}" for bad in unusable]

@@ -8,7 +8,6 @@ from sklearn.calibration import calibration_curve
 
 from crossent.evaluation.confidence import (
     calibration,
-    keep_shares,
     keep_with_accuracy,
     rejection_curve,
     reliability,
@@ -48,16 +47,6 @@ def test_every_point_counts_the_predictions_of_at_least_that_confidence(pairs):
         kept = [r for c, r in pairs if c >= threshold]
         assert coverage == pytest.approx(len(kept) / len(pairs))
         assert accuracy == pytest.approx(sum(kept) / len(kept))
-
-
-def test_the_accuracy_of_a_share_of_the_pictures():
-    outputs = make_outputs(num=50)
-    found = keep_shares(outputs)
-    assert found[1.0].interval == wilson(outputs.right.sum(), 50)
-    assert found[1.0].threshold == outputs.confidence.min()
-    expected = outputs.right[outputs.confidence >= found[0.5].threshold]
-    assert found[0.5].num_kept == len(expected) == 25
-    assert found[0.5].interval.value == pytest.approx(expected.mean())
 
 
 def test_a_long_curve_is_thinned_but_keeps_its_ends():
