@@ -140,11 +140,7 @@ def load(path: str | Path, device: str = "auto", precision: str = "fp32") -> Mod
 
 
 def print_predictions(
-    classifier: Classifier,
-    paths: Sequence[str],
-    form: str = "text",
-    top: int = 3,
-    accuracy: float | None = None,
+    classifier: Classifier, paths: Sequence[str], form: str, top: int, accuracy: float | None
 ) -> None:
     """Print one line per file as soon as it is predicted, then how many files could not be used.
 
@@ -211,11 +207,7 @@ def as_text(fields: dict[str, Any], top: int) -> str:
 
 
 def threshold_for(classifier: Classifier, accuracy: float) -> float:
-    """Return the lowest confidence of a sure answer; print its validation results.
-
-    Raises:
-        UserError: the model has no rejection curve, or the accuracy cannot be promised.
-    """
+    """Return the lowest confidence of a sure answer; print its validation results."""
     metrics = classifier.header["metrics"]
     if "rejection" not in metrics:
         raise UserError("--accuracy: this model was stored without a rejection curve; train again")

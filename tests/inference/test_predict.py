@@ -102,7 +102,7 @@ def test_csv_has_a_row_per_file_and_no_formula(classifier, pictures, monkeypatch
     names = ["=HYPERLINK(1)", "+犬", "-wölfe"]
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sys.stdout.buffer, encoding="latin-1"))
     paths = ["=1+1.png", 'comma, "quoted".jpg', "@gone.png"]
-    print_predictions(replace(classifier, class_names=names), paths, "csv")
+    print_predictions(replace(classifier, class_names=names), paths, "csv", 3, None)
     out, err = capsysbinary.readouterr()
     assert out.startswith(b"\xef\xbb\xbf"), "without it, a spreadsheet misreads UTF-8"
     text = out.decode("utf-8-sig")
