@@ -24,7 +24,6 @@ GROUPS = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # of the training of the published weights
 
 
 class ConvNorm(nn.Module):
@@ -134,4 +133,4 @@ def load_from_package() -> dict[str, Tensor]:
     return dict(zip(names, weights.values(), strict=True))
 
 
-PUBLISHED_LITE0 = Published(IMAGE_SIZE, (MEAN,) * 3, (STD,) * 3, load_from_package)
+PUBLISHED_LITE0 = Published(224, (127 / 255,) * 3, (128 / 255,) * 3, load_from_package)

@@ -72,11 +72,7 @@ def published_by(library: str, name: str) -> Published:
 
 
 def download(url: str) -> dict[str, Tensor]:
-    """Return weights of torchvision, downloaded once and stored in the cache folder of torch.
-
-    Raises:
-        ValueError: they cannot be downloaded; the message says which file to put where.
-    """
+    """Return weights of torchvision, downloaded once and stored in the cache folder of torch."""
     path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
     if not path.is_file():
         # torchvision's names end in the start of the SHA-256: resnet18-f37072fd.pth
