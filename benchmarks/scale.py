@@ -74,8 +74,8 @@ def checkpoint(args: argparse.Namespace, folder: Path) -> str:
         run = Path(tempfile.mkdtemp(dir=folder), "run")
         words = [f"data.num_images={NUM_STEPS * 40}", "train.epochs=1", *MODELS[name], *args.words]
         words += ["train.checkpoint_every=1 steps", f"--out={run}"]
-        records = watch(["train.py", *words], ROOT, run / "metrics.jsonl").records
-        start, *_, epoch, end = (record for _, record in records)
+        lines = watch(["train.py", *words], ROOT, run / "metrics.jsonl").records
+        start, epoch, end = lines[0][1], lines[-2][1], lines[-1][1]
         ms = 1e3 * end["time_s"]["checkpoint"] / epoch["step"]
         weights = start["num_params"] * 4 / 1e6
         last, best = ((run / f"{n}.safetensors").stat().st_size / 1e6 for n in ("last", "model"))

@@ -25,7 +25,8 @@ class Residual(nn.Module):
         self.correction = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.correction(x)
+        changed: Tensor = x + self.correction(x)
+        return changed
 
 
 class ResNet9(nn.Module):

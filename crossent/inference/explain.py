@@ -48,7 +48,8 @@ def explain(answer: Answer, label: str | None = None, language: str = "en") -> s
     logits = torch.tensor([y], dtype=torch.float64).log()  # softmax(ln y) = y
     source = Path(__file__).parent / "templates" / f"explain.{language}.txt"
     options: Any = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    return Template(source.read_text(encoding="utf-8"), **options).render(
+    template = Template(source.read_text(encoding="utf-8"), **options)
+    text: str = template.render(
         article=article,
         is_article=answer is ARTICLE,
         path=printable(answer.path),
@@ -64,3 +65,4 @@ def explain(answer: Answer, label: str | None = None, language: str = "en") -> s
         slopes=", ".join([f"{slope:+.4f}" for *_, slope in rows] + more),
         trained=cross_entropy(logits, torch.tensor([index])).item(),
     )
+    return text

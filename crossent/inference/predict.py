@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +95,7 @@ class Model:
         """
         if isinstance(pictures, list | tuple):
             return list(answers(self.classifier, map(self._decode, pictures)))
-        return next(answers(self.classifier, map(self._decode, [pictures])))
+        return next(answers(self.classifier, iter([self._decode(cast(Picture, pictures))])))
 
     def _decode(self, picture: Picture) -> tuple[str, Inspection]:
         path = str(picture) if isinstance(picture, str | Path) else ""
