@@ -152,58 +152,43 @@ def print_predictions(
     Raises:
         UserError: the accuracy cannot be promised, or no file could be used.
     """
-    threshold = None if accuracy is None else threshold_for(classifier, accuracy)
+    threshold = 0.0 if accuracy is None else threshold_for(classifier, accuracy)
     names = classifier.class_names
+    width = max(map(len, names))
     write_row = csv.writer(sys.stdout, lineterminator="\n").writerow
     if form == "csv":
         assert isinstance(sys.stdout, io.TextIOWrapper)
         sys.stdout.reconfigure(encoding="utf-8-sig")  # spreadsheets recognise it by its first bytes
         write_row(["path", "label", *(f"y_{name}" for name in names), "error"])
-    num_unusable = num_unsure = 0
+    num_unusable = 0
     for answer in predict(classifier, paths):
-        fields = as_fields(answer, threshold)
+        path, y = printable(answer.path), answer.probs
+        is_sure = max(y.values(), default=1.0) >= threshold
+        label = answer.label if is_sure else None
         if form == "json":
+            found = {"error": answer.error} if answer.error else {"label": label, "probs": y}
+            line = {"path": answer.path, **found}
             # any terminal can print the line, and a program reads the exact path from it
-            print(json.dumps(fields, ensure_ascii=not answer.path.isprintable(), allow_nan=False))
+            print(json.dumps(line, ensure_ascii=not answer.path.isprintable(), allow_nan=False))
         elif form == "csv":
-            texts = [printable(answer.path), fields.get("label") or ""]
             # a spreadsheet would run a text that begins like a formula
-            safe = [f"'{text}" if text.startswith(tuple("=+-@")) else text for text in texts]
-            write_row([*safe, *(answer.probs.get(name, "") for name in names), answer.error])
-        else:
-            print(as_text(fields, top))
+            safe = [
+                f"'{text}" if text[:1] in tuple("=+-@") else text for text in (path, label or "")
+            ]
+            write_row([*safe, *(y.get(name, "") for name in names), answer.error])
+        elif answer.error:
+            print(f"unusable: {answer.error}  {path}")
+        else:  # wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg
+            ranked = sorted(y, key=lambda name: -y[name])[:top]
+            cells = [f"{name:<{width}} {y[name]:.2f}" for name in ranked]
+            print("  ".join([*cells, *([] if is_sure else ["not sure"]), path]))
         sys.stdout.flush()
-        num_unusable += "error" in fields
-        num_unsure += fields.get("sure") is False
+        num_unusable += answer.error is not None
     if num_unusable == len(paths):
         raise UserError(f"none of {len(paths)} files could be used")
-    end = sys.stdout if form == "text" else sys.stderr
     if num_unusable:
+        end = sys.stdout if form == "text" else sys.stderr
         print(f"{num_unusable} of {len(paths)} files could not be used", file=end)
-    if num_unsure:
-        print(f"{num_unsure} of {len(paths)} answers are not sure", file=end)
-
-
-def as_fields(answer: Answer, threshold: float | None) -> dict[str, Any]:
-    """Return the JSON object of an answer; one that is not sure has no label."""
-    if answer.error:
-        return {"path": answer.path, "error": answer.error}
-    fields = {"path": answer.path, "label": answer.label, "probs": answer.probs}
-    if threshold is None:
-        return fields
-    is_sure = max(answer.probs.values()) >= threshold
-    return fields | {"label": answer.label if is_sure else None, "sure": is_sure}
-
-
-def as_text(fields: dict[str, Any], top: int) -> str:
-    """Return a line such as: wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg"""
-    path = printable(fields["path"])
-    if "error" in fields:
-        return f"unusable: {fields['error']}  {path}"
-    ranked = sorted(fields["probs"].items(), key=lambda item: -item[1])[:top]
-    width = max(map(len, fields["probs"]))
-    verdict = f"{'' if fields['sure'] else 'not sure':10}" if "sure" in fields else ""
-    return verdict + "".join(f"{name:<{width}} {y:.2f}  " for name, y in ranked) + path
 
 
 def threshold_for(classifier: Classifier, accuracy: float) -> float:
