@@ -26,10 +26,11 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     Args:
         name: a key of `MODELS`, "torchvision/resnet18" or "timm/resnet18".
         num_classes: K.
-        arguments: width and dropout, if the model takes them (see `arguments_of`).
+        arguments: those that the model takes (see `arguments_of`): width, the number of channels
+            of the first layer, and dropout, the probability of dropping a feature before the head.
 
     Shape:
-        the model maps (N, 3, S, S) float to (N, K) float32 logits.
+        the model maps (N, 3, H, W) float to (N, K) float32 logits.
 
     Raises:
         ValueError: the name is not known; the message suggests known ones.

@@ -93,12 +93,7 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """A stem, sixteen inverted residuals, a 1 x 1 convolution, mean pooling and a linear layer.
 
-    Args:
-        num_classes: K.
-        dropout: probability of dropping a feature before the linear layer.
-
-    Shape:
-        (N, 3, H, W) float to (N, K) float32 logits.
+    Args and Shape as for `build_model`.
     """
 
     def __init__(self, num_classes: int, dropout: float = 0.0) -> None:
