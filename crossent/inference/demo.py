@@ -79,12 +79,7 @@ def serve(classifier: Classifier) -> None:
 
 
 def answer(classifier: Classifier, path: str | None, label: str | None, language: str) -> list[Any]:
-    """Return y by class name, the heat map and the derivation; or why there are none.
-
-    Args:
-        path: the uploaded file; None if there is no picture.
-        label: the true class; None for the predicted one.
-    """
+    """Return y by class name, the heat map and the derivation; or why there are none."""
     if path is None:
         return [None, None, WELCOME]
     name = Path(path).name  # without the server's folder
