@@ -17,31 +17,28 @@ from typing import Any
 
 from benchmarks import contest, timing
 from benchmarks.contenders.common import BATCH_SIZE, IMAGE_SIZE
-from benchmarks.contest import INSTALLED, NUM_FOLDS, PLAIN
-from benchmarks.timing import ROOT, Watched
+from benchmarks.contest import CONTENDERS, INSTALLED, NUM_FOLDS, PLAIN
 
-PHOTOS = ROOT.parent / "shared" / "photos"
+PHOTOS = timing.ROOT.parent / "shared" / "photos"
 NUM_TRIED = 3  # epochs; the first includes the start of the program
 CONFIGS = {"crossent, pretrained": "pretrained", "crossent, from scratch": "photos_fast"}
-Curve = list[tuple[float, dict[str, Any]]]  # per epoch: seconds from the start, and `val`
+Curve = list[tuple[float, dict[str, Any]]]  # per epoch: seconds from the start, and its record
 RIVALS = [PLAIN, "plain loop, tuned", "timm", "fastai", "ultralytics, cache=ram"]
 
 
 def main() -> None:
-    parser = timing.make_parser(__doc__)
-    add = parser.add_argument
-    add("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
-    add("--seconds", type=float, default=120.0, help="per training; default: 120")
-    add("--rounds", type=int, default=2, choices=range(1, NUM_FOLDS + 1))
-    add("--picture", type=Path, metavar="FILE", help="draw E against seconds")
+    parser = timing.make_parser(__doc__, rounds=2)
+    parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
+    parser.add_argument("--seconds", type=float, default=120.0, help="per training; default: 120")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw E against seconds")
     args = parser.parse_args()
     names = [*CONFIGS, *(name for name in RIVALS if name in INSTALLED)]
-    results: dict[str, list[Curve]] = {name: [] for name in names}
-    for number, name in enumerate(timing.in_turn(names, args.rounds)):
-        results[name].append(train(name, args.folder, 1 + number // len(names), args.seconds))
+    results = timing.in_turn(
+        names, args.rounds, lambda name, number: train(name, args.folder, number, args.seconds)
+    )
     numbers = {name: [numbers_of(curve) for curve in curves] for name, curves in results.items()}
-    rows = timing.spreads(numbers, (1, 3, 0, 0))
-    print(timing.table(["", "balanced accuracy, %", "E", "epochs", "seconds"], rows))
+    head = ("", "balanced accuracy, %", "E", "epochs", "seconds")
+    print(timing.spread_table(head, numbers, (1, 3, 0, 0)))
     print(
         f"\n{timing.NOTE} The contenders have the small CNN of configs/default.yaml at "
         f"{IMAGE_SIZE} pixels, batches of {BATCH_SIZE}, SGD with one rate, and the schedule, the "
@@ -49,15 +46,15 @@ def main() -> None:
         "configs were tuned on these photographs, the contenders were not; crossent's pretrained "
         "weights come with a package, those of the others are downloaded and so were left out.\n"
     )
-    print(contest.origins("benchmarks.accuracy", RIVALS))
+    print(timing.origin("benchmarks.accuracy", *(CONTENDERS[name][0] for name in RIVALS)))
     if args.picture:
         draw(results, args.picture)
 
 
-def train(name: str, photos: Path, fold: int, seconds: float) -> Curve:
+def train(name: str, photos: Path, round_number: int, seconds: float) -> Curve:
     """Train for as many epochs as the time allows, or for the few epochs of pretrained.yaml."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
+        out, fold = Path(folder), 1 + (round_number - 1) % NUM_FOLDS
         if name not in CONFIGS:
             photos = contest.split(photos, out / "pictures", fold)
         if CONFIGS.get(name) == "pretrained":
@@ -72,25 +69,21 @@ def run(name: str, photos: Path, fold: int, out: Path, epochs: int | None) -> Cu
     """Train once, from a cold cache."""
     if name not in CONFIGS:
         assert epochs is not None
-        return curve_of(contest.run(name, photos, epochs))
+        return contest.run(name, photos, epochs).epochs
     words = [f"-cconfigs/{CONFIGS[name]}.yaml", f"data.cache_dir={out}/cache", "data.seed=0"]
     words += [f"data.folds={NUM_FOLDS}", f"data.fold={fold}"]  # a fold keeps its last epoch
     words += [f"train.epochs={epochs}"] if epochs else []
-    curve = curve_of(contest.run_crossent(photos, out / "run", *words))
+    curve = contest.run_crossent(photos, out / "run", *words).epochs
     command = [sys.executable, "-m", "crossent", "evaluate", f"{out}/run", "--json"]
-    numbers = json.loads(subprocess.check_output(command, cwd=ROOT))
-    curve[-1][1]["balanced_accuracy"] = numbers["balanced_accuracy"]["value"]  # not in the log
+    numbers = json.loads(subprocess.check_output(command, cwd=timing.ROOT))
+    val = curve[-1][1]["val"]
+    val["balanced_accuracy"] = numbers["balanced_accuracy"]["value"]  # not in the log
     return curve
 
 
-def curve_of(watched: Watched) -> Curve:
-    pairs = zip(watched.seen_s, watched.records, strict=True)
-    return [(seconds, record["val"]) for seconds, record in pairs if record["kind"] == "epoch"]
-
-
 def numbers_of(curve: Curve) -> list[float]:
-    seconds, val = curve[-1]
-    return [100 * val["balanced_accuracy"], val["E"], len(curve), seconds]
+    seconds, epoch = curve[-1]
+    return [100 * epoch["val"]["balanced_accuracy"], epoch["val"]["E"], len(curve), seconds]
 
 
 def draw(results: dict[str, list[Curve]], path: Path) -> None:
@@ -100,10 +93,10 @@ def draw(results: dict[str, list[Curve]], path: Path) -> None:
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     axes = figure.subplots()
     for number, (name, curves) in enumerate(results.items()):
-        accuracy = median(curve[-1][1]["balanced_accuracy"] for curve in curves)
+        accuracy = median(numbers_of(curve)[0] for curve in curves)
         for index, curve in enumerate(curves):
-            label = f"{name}: {accuracy:.0%}" if index == 0 else None
-            seconds, Es = [end for end, _ in curve], [val["E"] for _, val in curve]
+            label = None if index else f"{name}: {accuracy:.0f}%"
+            seconds, Es = [end for end, _ in curve], [epoch["val"]["E"] for _, epoch in curve]
             axes.plot(seconds, Es, color=f"C{number}", linewidth=1.5, label=label)
     axes.set(xlabel="seconds from the start of the program", ylabel="E on validation, nats")
     axes.set(xlim=(0, None), ylim=(0, 1.6))

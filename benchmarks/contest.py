@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.contenders.common import IMAGE_SIZE
-from benchmarks.timing import ROOT, Watched, origin, watch
+from benchmarks.timing import ROOT, Watched, watch
 from data.cache import Decoding
 from data.load import Split, load_folder
 
@@ -41,21 +41,11 @@ def run(name: str, pictures: Path, epochs: int) -> Watched:
     _, module, *options = CONTENDERS[name]
     with tempfile.TemporaryDirectory() as folder:
         metrics = Path(folder, "metrics.jsonl")
-        module = f"benchmarks.contenders.{module}"
-        words = ["-m", module, pictures, metrics, f"--epochs={epochs}", *options]
-        return watch(words, ROOT, metrics)
+        words = ["-m", f"benchmarks.contenders.{module}", pictures, metrics, f"--epochs={epochs}"]
+        return watch([*words, *options], ROOT, metrics)
 
 
 def run_crossent(pictures: Path, out: Path, *words: str, checkout: Path = ROOT) -> Watched:
     """Watch train.py from its start to its end."""
     command = ["train.py", f"data.root={pictures}", f"--out={out}", *words]
     return watch(command, checkout, out / "metrics.jsonl")
-
-
-def origins(module: str, wanted: list[str]) -> str:
-    """Return the contenders that are missing, if any, and the origin of the numbers."""
-    missing = [name for name in wanted if name not in INSTALLED]
-    packages = {CONTENDERS[name][0] for name in wanted if name in INSTALLED} - {"torch"}
-    hint = "pip install -r requirements-bench.txt, in a separate environment"
-    note = f"Not installed, left out: {'; '.join(missing)} ({hint}).\n\n" if missing else ""
-    return note + origin(module, *sorted(packages))

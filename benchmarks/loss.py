@@ -66,12 +66,10 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    """Print one row per case."""
-    parser = make_parser(__doc__)
+    parser = make_parser(__doc__, rounds=15)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), metavar="NxK")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--labels", nargs="+", default=list(LABELS), choices=LABELS)
-    parser.add_argument("--rounds", type=int, default=15, help="measurements of each loss")
     options = parser.parse_args()
     head = ["N x K", "dtype", "labels", "ours, ms", "torch, ms", "ratio"]
     print(table([*head, "logits, MiB", "extra, ours, MiB", "extra, torch, MiB"], []))

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import timing
-from benchmarks.timing import NOTE, PHOTOS, ROOT, in_turn, ratio, spread, spreads, table, watch
+from benchmarks.timing import NOTE, PHOTOS, ROOT, in_turn, ratio, spread, spread_table, table, watch
 
 MODELS = {
     "small_cnn": ["model.name=small_cnn"],
@@ -27,10 +27,9 @@ NUM_STEPS = 10
 
 
 def main() -> None:
-    parser = timing.make_parser(__doc__)
+    parser = timing.make_parser(__doc__, rounds=3)
     parts = {part.__name__: part for part in (size, checkpoint, start)}
     parser.add_argument("what", choices=parts)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 50_000])
     parser.add_argument("--folder", type=Path, default=PHOTOS, help="of pictures, for start")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="a second one, for start")
@@ -43,18 +42,18 @@ def main() -> None:
 
 def size(args: argparse.Namespace, folder: Path) -> str:
     """Measure a first start on a folder, a second one with its cache, and the speed of an epoch."""
-    found: dict[str, list[list[float]]] = {}
     roots = {f"{num:,}": make_pictures(folder / str(num), num) for num in args.sizes}
-    for name in in_turn(list(roots), args.rounds):
+
+    def measure(name: str, _: int) -> list[float]:
         out = tempfile.mkdtemp(dir=folder)
         words = ["train.py", "data.source=folder", f"data.root={roots[name]}", *args.words]
         words += [f"data.cache_dir={out}/cache", "train.epochs=2"]
         cold, warm = watch([*words, "--dry-run"]), watch([*words, "--dry-run"])
         whole = watch([*words, f"--out={out}/run"], ROOT, Path(out, "run", "metrics.jsonl"))
-        numbers = [cold.seconds, warm.seconds, whole.images_per_s, max(cold.peak_mb, whole.peak_mb)]
-        found.setdefault(name, []).append(numbers)
+        return [cold.seconds, warm.seconds, whole.images_per_s, max(cold.peak_mb, whole.peak_mb)]
+
     head = ("pictures", "first step, decoding, s", "decoded before, s", "images/s", "memory, MB")
-    return table(head, spreads(found, (1, 1, 0, 0)))
+    return spread_table(head, in_turn(list(roots), args.rounds, measure), (1, 1, 0, 0))
 
 
 def make_pictures(root: Path, num_images: int) -> Path:
@@ -70,41 +69,44 @@ def make_pictures(root: Path, num_images: int) -> Path:
 
 def checkpoint(args: argparse.Namespace, folder: Path) -> str:
     """Measure a run that writes a checkpoint after each step, for each model."""
-    found: dict[str, list[list[float]]] = {}
-    for name in in_turn(list(MODELS), args.rounds):
+
+    def measure(name: str, _: int) -> list[float]:
         run = Path(tempfile.mkdtemp(dir=folder), "run")
         words = [f"data.num_images={NUM_STEPS * 40}", "train.epochs=1", *MODELS[name], *args.words]
         words += ["train.checkpoint_every=1 steps", f"--out={run}"]
-        start, *_, epoch, end = watch(["train.py", *words], ROOT, run / "metrics.jsonl").records
+        lines = watch(["train.py", *words], ROOT, run / "metrics.jsonl").records
+        start, epoch, end = lines[0][1], lines[-2][1], lines[-1][1]
         ms = 1e3 * end["time_s"]["checkpoint"] / epoch["step"]
         weights = start["num_params"] * 4 / 1e6
         last, best = ((run / f"{n}.safetensors").stat().st_size / 1e6 for n in ("last", "model"))
-        numbers = [weights, last, best, (last + best) / weights, ms, ms / weights]
-        found.setdefault(name, []).append(numbers)
+        return [weights, last, best, (last + best) / weights, ms, ms / weights]
+
     files = ("last.safetensors, MB", "model.safetensors, MB", "both, x weights")
     head = ("model", "float32 weights, MB", *files, "a checkpoint, ms", "ms per MB of weights")
-    return table(head, spreads(found, (1, 1, 1, 1, 0, 1)))
+    return spread_table(head, in_turn(list(MODELS), args.rounds, measure), (1, 1, 1, 1, 0, 1))
 
 
 def start(args: argparse.Namespace, folder: Path) -> str:
     """Measure --help, and the start up to the first step, of one checkout or of two in turn."""
     checkouts = {"s": ROOT} | ({"other checkout, s": args.against} if args.against else {})
-    found: dict[str, dict[str, list[float]]] = {}
-    for checkout in in_turn(list(checkouts), args.rounds):
+
+    def measure(checkout: str, _: int) -> dict[str, float]:
         step = ["train.py", "--dry-run", "data.source=folder", f"data.root={args.folder.resolve()}"]
         step += [f"data.cache_dir={tempfile.mkdtemp(dir=folder)}", *args.words]
-        for name, words in {
+        commands = {
             "python train.py --help": ["train.py", "--help"],
             "python -m crossent --help": ["-m", "crossent", "--help"],
             "first step, decoding the pictures": step,
             "first step, pictures decoded before": step,
-        }.items():
-            done = watch(words, checkouts[checkout].resolve())
-            found.setdefault(name, {}).setdefault(checkout, []).append(done.seconds)
-    rows = []
-    for name, both in found.items():
-        ratios = [ratio(*both.values())] if args.against else []
-        rows.append([name, *(spread(seconds, 2) for seconds in both.values()), *ratios])
+        }
+        root = checkouts[checkout].resolve()
+        return {name: watch(words, root).seconds for name, words in commands.items()}
+
+    found, rows = in_turn(list(checkouts), args.rounds, measure), []
+    for name in found["s"][0]:
+        both = [[seconds[name] for seconds in rounds] for rounds in found.values()]
+        ratios = [ratio(*both)] if args.against else []
+        rows.append([name, *(spread(seconds, 2) for seconds in both), *ratios])
     return table(["", *checkouts, *(["x the other"] if args.against else [])], rows)
 
 

@@ -22,22 +22,21 @@ OTHER = "other checkout: "
 
 
 def main() -> None:
-    parser = timing.make_parser(__doc__)
+    parser = timing.make_parser(__doc__, rounds=3)
     parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare crossent only")
     args = parser.parse_args()
     names = [COLD, WARM, *([OTHER + COLD, OTHER + WARM] if args.against else INSTALLED)]
-    results: dict[str, list[Watched]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         pictures = contest.split(args.folder, Path(folder, "pictures"))
         num_pictures = len(list(pictures.glob("*/*/*")))
         for name in names:
             if name.endswith(WARM):
                 run(name, pictures, args.against, epochs=1)  # fills the cache
-        for name in timing.in_turn(names, args.rounds):
-            results[name].append(run(name, pictures, args.against, args.epochs))
+        results = timing.in_turn(
+            names, args.rounds, lambda name, _: run(name, pictures, args.against, args.epochs)
+        )
     print(
         f"{report(results, args.epochs)}\n\n{num_pictures} JPEGs, a fifth of them for validation; "
         f"{IMAGE_SIZE} pixels, batches of {BATCH_SIZE}. {timing.NOTE} images/s counts the training "
@@ -45,7 +44,8 @@ def main() -> None:
         "from the start of the process: imports, decoding, validation and checkpoints included. "
         "Ratios are computed within each round.\n"
     )
-    print(contest.origins("benchmarks.throughput", [] if args.against else [*CONTENDERS]))
+    packages = [] if args.against else [package for package, *_ in CONTENDERS.values()]
+    print(timing.origin("benchmarks.throughput", *packages))
 
 
 def run(name: str, pictures: Path, against: Path | None, epochs: int) -> Watched:
@@ -74,7 +74,7 @@ def report(results: dict[str, list[Watched]], epochs: int) -> str:
         speeds, base_speeds = ([r.images_per_s for r in group] for group in (runs, base))
         row = [name, spread(speeds), ratio(speeds, base_speeds)]
         for length in lengths:
-            ends, base_ends = ([r.epoch_end_s(length) for r in group] for group in (runs, base))
+            ends, base_ends = ([r.epochs[length - 1][0] for r in group] for group in (runs, base))
             row.append(spread(ends, 1) + (f", x {ratio(ends, base_ends)}" if against else ""))
         rows.append([*row, spread([r.peak_mb for r in runs])])
     head = ["", "images/s", f"x {'the other' if against else 'plain'}"]

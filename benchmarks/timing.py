@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,18 @@ class Watched:
 
     seconds: float = 0.0  # of the whole process
     peak_mb: float = 0.0  # see `memory_mb`
-    records: list[dict[str, Any]] = field(default_factory=list)  # of its metrics.jsonl
-    seen_s: list[float] = field(default_factory=list)  # when each record appeared, from the start
+    # the lines of its metrics.jsonl, each with the seconds from the start until it appeared
+    records: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def epochs(self) -> list[tuple[float, dict[str, Any]]]:
+        return [(end_s, record) for end_s, record in self.records if record["kind"] == "epoch"]
 
     @property
     def images_per_s(self) -> float:
         """Median of the epochs after the first one, which warms up."""
-        speeds = [record["images_per_s"] for record in self.records if record["kind"] == "epoch"]
+        speeds = [record["images_per_s"] for _, record in self.epochs]
         return float(statistics.median(speeds[1:] or speeds))
-
-    def epoch_end_s(self, epoch: int) -> float:
-        """Return the seconds from the start of the process to the end of that epoch."""
-        pairs = zip(self.records, self.seen_s, strict=True)
-        return next(seen for record, seen in pairs if record.get("epoch") == epoch)
 
 
 def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None) -> Watched:
@@ -58,8 +57,7 @@ def watch(words: Sequence[object], cwd: Path = ROOT, metrics: Path | None = None
             is_running = process.poll() is None
             if metrics is not None and metrics.exists():  # its last line may be incomplete
                 lines = metrics.read_text(encoding="utf-8").split("\n")[len(done.records) : -1]
-                done.records += map(json.loads, lines)
-                done.seen_s += [time.monotonic() - start] * len(lines)
+                done.records += [(time.monotonic() - start, json.loads(line)) for line in lines]
             if time.monotonic() >= next_look:
                 done.peak_mb = max(done.peak_mb, memory_mb(process.pid))
                 next_look = time.monotonic() + MEMORY_S
@@ -87,19 +85,24 @@ def memory_mb(pid: int) -> float:
     return own + sum(memory_mb(int(child)) for task in tasks for child in task.split())
 
 
-def make_parser(description: str | None) -> argparse.ArgumentParser:
+def make_parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
     """Return a parser whose help is the docstring of the benchmark, as it is written."""
-    return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=form)
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
+    return parser
 
 
-def in_turn(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Yield the names round by round, every second round backwards, so that a drift affects all."""
-    for number in range(rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
-            yield name
+def in_turn(
+    names: Sequence[str], num_rounds: int, measure: Callable[[str, int], Any]
+) -> dict[str, list[Any]]:
+    """Measure each name in each round; every second one goes backwards: a drift affects all."""
+    results: dict[str, list[Any]] = {name: [] for name in names}
+    for number in range(1, num_rounds + 1):
+        for name in names if number % 2 else reversed(names):
+            print(f"round {number} of {num_rounds}: {name}", file=sys.stderr)
+            results[name].append(measure(name, number))
+    return results
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
@@ -110,14 +113,6 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
     """
     middle, low, high = (f"{f(values):,.{digits}f}" for f in (statistics.median, min, max))
     return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def spreads(
-    results: Mapping[str, Sequence[Sequence[float]]], digits: Sequence[int]
-) -> list[list[str]]:
-    """Return one row per name, with the spread of each number over the rounds."""
-    columns = {name: zip(*rounds, strict=True) for name, rounds in results.items()}
-    return [[name, *map(spread, columns[name], digits)] for name in results]
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
@@ -134,10 +129,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
+def spread_table(head: Sequence[str], results: dict[str, list[Any]], digits: Sequence[int]) -> str:
+    """Return a table with one row per name: the spread of each number over the rounds."""
+    columns = {name: zip(*rounds, strict=True) for name, rounds in results.items()}
+    return table(head, [[name, *map(spread, columns[name], digits)] for name in results])
+
+
 def origin(module: str, *packages: str) -> str:
-    """Return the origin of the numbers: the command, the date, the machine and the packages."""
+    """Return the origin of numbers: command, date, machine and packages, also those missing."""
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "Pillow", *packages))
+    installed = {found.name.lower(): found.version for found in distributions()}
+    names = dict.fromkeys(("torch", "pillow", *packages))
+    versions = ", ".join(f"{name} {installed.get(name, 'is not installed')}" for name in names)
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     processor = text.partition("model name\t: ")[2].partition("\n")[0] or platform.machine()

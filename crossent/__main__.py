@@ -255,12 +255,14 @@ def explain(
     run: Path | None, image: str | None, label: str | None, language: str, device: str
 ) -> None:
     """derive E step by step: for the article's example, or for a picture of yours"""
-    from crossent.inference.explain import ARTICLE, explain, in_words
+    from crossent.inference.explain import ARTICLE, explain, predict_one
 
     if (run or label) and not image:
         raise UserError("explain: IMAGE is missing; RUN and --label need it")
-    explanation = explain(load(run, device), image, label) if run and image else ARTICLE
-    print(in_words(explanation, language))
+    if run and image:
+        print(explain(predict_one(load(run, device), image, label), label, language))
+    else:
+        print(explain(ARTICLE, "dog", language))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from models.libraries import LIBRARIES, Published, create, names, published_by
 from models.resnet9 import ResNet9
 from models.small_cnn import SmallCNN
 
-MODELS: dict[str, type[nn.Module]] = {
+MODELS: dict[str, Callable[..., nn.Module]] = {
     "small_cnn": SmallCNN,
     "resnet9": ResNet9,
     "efficientnet_lite0": EfficientNetLite0,
@@ -26,10 +26,11 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     Args:
         name: a key of `MODELS`, "torchvision/resnet18" or "timm/resnet18".
         num_classes: K.
-        arguments: width and dropout, if the model takes them (see `arguments_of`).
+        arguments: those that the model takes (see `arguments_of`): width, the number of channels
+            of the first layer, and dropout, the probability of dropping a feature before the head.
 
     Shape:
-        the model maps (N, 3, S, S) float to (N, K) float32 logits.
+        the model maps (N, 3, H, W) float to (N, K) float32 logits.
 
     Raises:
         ValueError: the name is not known; the message suggests known ones.
@@ -43,15 +44,15 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
 
 def arguments_of(name: str) -> set[str]:
     """Return which of width and dropout the model takes."""
-    function: Callable[..., object] = MODELS.get(name, replace_head)
-    return set(inspect.signature(function).parameters) & {"width", "dropout"}
+    function = MODELS.get(name, replace_head)
+    return inspect.signature(function).parameters.keys() & {"width", "dropout"}
 
 
 def published(name: str) -> Published | None:
     """Return the weights that the authors of a model publish; None if there are none."""
-    if name in MODELS:
-        return PUBLISHED_LITE0 if name == "efficientnet_lite0" else None
-    return published_by(*of_library(name))
+    if name == "efficientnet_lite0":
+        return PUBLISHED_LITE0
+    return None if name in MODELS else published_by(*of_library(name))
 
 
 def of_library(name: str) -> tuple[str, str]:

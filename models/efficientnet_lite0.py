@@ -24,7 +24,6 @@ GROUPS = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-IMAGE_SIZE, MEAN, STD = 224, 127 / 255, 128 / 255  # of the training of the published weights
 
 
 class ConvNorm(nn.Module):
@@ -94,12 +93,7 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """A stem, sixteen inverted residuals, a 1 x 1 convolution, mean pooling and a linear layer.
 
-    Args:
-        num_classes: K.
-        dropout: probability of dropping a feature before the linear layer.
-
-    Shape:
-        (N, 3, H, W) float to (N, K) float32 logits.
+    Args and Shape as for `build_model`.
     """
 
     def __init__(self, num_classes: int, dropout: float = 0.0) -> None:
@@ -134,4 +128,4 @@ def load_from_package() -> dict[str, Tensor]:
     return dict(zip(names, weights.values(), strict=True))
 
 
-PUBLISHED_LITE0 = Published(IMAGE_SIZE, (MEAN,) * 3, (STD,) * 3, load_from_package)
+PUBLISHED_LITE0 = Published(224, (127 / 255,) * 3, (128 / 255,) * 3, load_from_package)

@@ -5,14 +5,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.head import head_name
 
-LIBRARIES = ("torchvision", "timm")
+LIBRARIES = {"torchvision": "torchvision.models", "timm": "timm"}  # imported when needed
 # Models without a final linear layer, with a second output, or with old names of their weights.
 UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
 RGB = tuple[float, float, float]
@@ -28,55 +30,56 @@ class Published:
     load: Callable[[], dict[str, Tensor]]  # raises ValueError if they cannot be loaded
 
 
+def module_of(library: str) -> Any:
+    try:
+        return import_module(LIBRARIES[library])
+    except ImportError:
+        raise ValueError(f"models of {library} need the package: pip install {library}") from None
+
+
 def names(library: str) -> list[str]:
     """Return the names that may follow "torchvision/" or "timm/"."""
-    if library == "torchvision":
-        from torchvision import models
-
-        return [n for n in models.list_models(module=models) if not n.startswith(UNSUPPORTED)]
-    try:
-        import timm
-    except ImportError:
-        raise ValueError("models of timm need the package: pip install timm") from None
-    return list(timm.list_models())
+    module = module_of(library)
+    if library == "timm":
+        return list(module.list_models())
+    return [n for n in module.list_models(module=module) if not n.startswith(UNSUPPORTED)]
 
 
 def create(library: str, name: str) -> nn.Module:
     """Build an untrained model with the head of its library, which must be a linear layer."""
+    module = module_of(library)
     model: nn.Module
     if library == "torchvision":
-        from torchvision import models
-
-        model = models.get_model(name, weights=None)
-        return model
-    import timm
-
-    model = timm.create_model(name)
-    if model.get_classifier() is not model.get_submodule(head_name(model)):  # type: ignore[operator]
-        raise ValueError(f"timm/{name} does not end in a linear layer")
+        model = module.get_model(name)
+    else:
+        model = module.create_model(name)
+        if model.get_classifier() is not model.get_submodule(head_name(model)):  # type: ignore[operator]
+            raise ValueError(f"timm/{name} does not end in a linear layer")
     return model
 
 
 def published_by(library: str, name: str) -> Published:
     """Return the weights that torchvision calls DEFAULT, or those on timm's hub."""
-    if library == "torchvision":
-        from torchvision import models
+    module = module_of(library)
+    if library == "timm":
+        config = module.get_pretrained_cfg(name)
+        return Published(config.input_size[-1], config.mean, config.std, partial(load_timm, name))
+    weights = module.get_model_weights(name).DEFAULT
+    found, load = weights.transforms(), partial(download, weights.url)
+    return Published(found.crop_size[0], tuple(found.mean), tuple(found.std), load)
 
-        weights = models.get_model_weights(name).DEFAULT
-        found, load = weights.transforms(), partial(download, weights.url)
-        return Published(found.crop_size[0], tuple(found.mean), tuple(found.std), load)
-    import timm
 
-    config = timm.get_pretrained_cfg(name)
-    return Published(config.input_size[-1], config.mean, config.std, partial(load_timm, name))
+def load_timm(name: str) -> dict[str, Tensor]:
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # no line per attempt
+    try:
+        return dict(module_of("timm").create_model(name, pretrained=True).state_dict())
+    except Exception as error:  # of the network, of the hub, of the file
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"timm cannot load the weights of {name} ({reason})") from None
 
 
 def download(url: str) -> dict[str, Tensor]:
-    """Return weights of torchvision, downloaded once and stored in the cache folder of torch.
-
-    Raises:
-        ValueError: they cannot be downloaded; the message says which file to put where.
-    """
+    """Return weights of torchvision, downloaded once and stored in the cache folder of torch."""
     path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
     if not path.is_file():
         # torchvision's names end in the start of the SHA-256: resnet18-f37072fd.pth
@@ -90,17 +93,6 @@ def download(url: str) -> dict[str, Tensor]:
                 f"it at {path}"
             ) from None
     return read_pth(path)
-
-
-def load_timm(name: str) -> dict[str, Tensor]:
-    import timm
-
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # no line per attempt
-    try:
-        return dict(timm.create_model(name, pretrained=True).state_dict())
-    except Exception as error:  # of the network, of the hub, of the file
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"timm cannot load the weights of {name} ({reason})") from None
 
 
 def read_pth(path: Path) -> dict[str, Tensor]:

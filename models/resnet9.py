@@ -11,21 +11,15 @@ class Residual(nn.Module):
 
     The gradient also reaches the earlier layers directly, through x.
     Source: He et al. 2015, "Deep Residual Learning for Image Recognition".
-
-    Shape:
-        (N, C, H, W) to the same.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.correction = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        )
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers.append(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+        self.correction = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         changed: Tensor = x + self.correction(x)
@@ -35,15 +29,7 @@ class Residual(nn.Module):
 class ResNet9(nn.Module):
     """Four stages like those of `SmallCNN`, with a residual block after each of the middle two.
 
-    Source: Page 2018, "How to train your ResNet", whose stages are wider.
-
-    Args:
-        num_classes: K.
-        width: channels of the first stage; the others have 2, 4 and 6 times as many.
-        dropout: probability of dropping a feature before the linear layer.
-
-    Shape:
-        (N, 3, H, W) float, H and W at least 16, to (N, K) float32 logits.
+    Args as for `build_model`. Source: Page 2018, "How to train your ResNet", with wider stages.
     """
 
     def __init__(self, num_classes: int, width: int = 32, dropout: float = 0.0) -> None:

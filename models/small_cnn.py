@@ -21,15 +21,9 @@ class Stage(nn.Sequential):
 
 
 class SmallCNN(nn.Module):
-    """Four stages, each with half the height and width, then mean pooling and a linear layer.
+    """Four stages, then mean pooling and a linear layer; see `build_model` for the arguments.
 
-    Args:
-        num_classes: K.
-        width: channels of the first stage; each later stage doubles their number.
-        dropout: probability of dropping a feature before the linear layer.
-
-    Shape:
-        (N, 3, H, W) float, H and W at least 16, to (N, K) float32 logits.
+    Each stage halves the height and width, which are at least 16 pixels, and doubles the channels.
     """
 
     def __init__(self, num_classes: int, width: int = 32, dropout: float = 0.0) -> None:

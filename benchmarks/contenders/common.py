@@ -1,4 +1,4 @@
-"""Code for all contenders: arguments, model, hyperparameters, the log, and a training loop."""
+"""Code for all contenders: their start, hyperparameters, the log, and a training loop."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ class Log:
     """A metrics.jsonl like crossent's: images/s of the training steps, E and recall, per epoch."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.epoch = path, 0
+        self.path, self.num_epochs = path, 0
         self.answers: list[tuple[Tensor, Tensor]] = []  # logits and labels of one validation
 
     def epoch_begins(self) -> None:
@@ -35,34 +35,28 @@ class Log:
 
     def epoch_ends(self) -> None:
         """Write the line of the epoch, after its validation."""
-        self.epoch += 1
+        self.num_epochs += 1
         logits, labels = (torch.cat(parts) for parts in zip(*self.answers, strict=True))
         self.answers.clear()
         right = (logits.argmax(1) == labels).double()
         recalls = [right[labels == label].mean().item() for label in labels.unique()]
-        val = {
-            "E": F.cross_entropy(logits.double(), labels).item(),
-            "balanced_accuracy": sum(recalls) / len(recalls),
-        }
-        record = {
-            "kind": "epoch", "epoch": self.epoch, "images_per_s": self.images_per_s, "val": val
-        }  # fmt: skip
+        E = F.cross_entropy(logits.double(), labels).item()
+        val = {"E": E, "balanced_accuracy": sum(recalls) / len(recalls)}
+        record = {"kind": "epoch", "images_per_s": self.images_per_s, "val": val}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
 
-def arguments() -> argparse.Namespace:
+def start() -> tuple[argparse.Namespace, nn.Module, Log]:
+    """Return the arguments of this process, the model of configs/default.yaml and the log."""
     parser = argparse.ArgumentParser()
     parser.add_argument("root", type=Path, help="a folder with train/CLASS and val/CLASS")
     parser.add_argument("metrics", type=Path, help="the log to write")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--tuned", action="store_true", help="use the usual accelerations")
-    return parser.parse_args()
-
-
-def small_cnn(root: Path) -> nn.Module:
-    """Build the model of configs/default.yaml."""
-    return build_model("small_cnn", len(list((root / "train").iterdir())), width=32)
+    args = parser.parse_args()
+    model = build_model("small_cnn", len(list((args.root / "train").iterdir())), width=32)
+    return args, model, Log(args.metrics)
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
@@ -82,9 +76,8 @@ def train(
 ) -> None:
     """Train and validate as PyTorch's tutorials do.
 
-    Args:
-        next_epoch: called after each epoch with the number of the next one, to set its rate.
-        fast: use channels_last, and bf16 if the CPU computes in it.
+    `next_epoch` sets the rate of the epoch with a number. `fast` means channels_last, and bf16 if
+    the CPU computes in it.
     """
     layout = torch.channels_last if fast else torch.contiguous_format
     bf16 = torch.autocast("cpu", torch.bfloat16, enabled=fast and HAS_BF16)

@@ -9,17 +9,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from benchmarks.contenders import common
 
-Loader = DataLoader[tuple[Tensor, Tensor]]
 
-
-def make_loaders(root: Path, persistent: bool) -> tuple[Loader, Loader]:
+def make_loaders(root: Path, persistent: bool) -> tuple[common.Batches, common.Batches]:
     """Make the loaders of the training and of the validation pictures."""
     to_float = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(common.MEAN, common.STD)]
     augment = [
@@ -39,12 +36,10 @@ def make_loaders(root: Path, persistent: bool) -> tuple[Loader, Loader]:
 
 
 def main() -> None:
-    args = common.arguments()
-    model = common.small_cnn(args.root)
+    args, model, log = common.start()
     optimizer = common.sgd(model)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
-    loaders, log = make_loaders(args.root, persistent=args.tuned), common.Log(args.metrics)
-    parts = (model, loaders, optimizer, F.cross_entropy, log)
+    parts = (model, make_loaders(args.root, args.tuned), optimizer, F.cross_entropy, log)
     common.train(*parts, args.epochs, lambda _: scheduler.step(), fast=args.tuned)
 
 

@@ -31,7 +31,7 @@ class Watch(fastai.Callback):
 
 
 def main() -> None:
-    args = common.arguments()
+    args, model, log = common.start()
     changes = fastai.aug_transforms(max_rotate=10, max_zoom=1, max_warp=0, max_lighting=0.2)
     normalize = fastai.Normalize.from_stats(common.MEAN, common.STD, cuda=False)
     dls = fastai.ImageDataLoaders.from_folder(
@@ -42,12 +42,12 @@ def main() -> None:
     )  # fmt: skip
     learner = fastai.Learner(
         dls,
-        common.small_cnn(args.root),
+        model,
         loss_func=fastai.CrossEntropyLossFlat(),
         opt_func=fastai.SGD,
         metrics=fastai.accuracy,
         wd=common.WEIGHT_DECAY,
-        cbs=Watch(common.Log(args.metrics)),
+        cbs=Watch(log),
     ).to_channelslast(use_amp=False)
     with learner.no_bar(), learner.no_logging():
         learner.fit_one_cycle(args.epochs, lr_max=common.LR)

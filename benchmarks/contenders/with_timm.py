@@ -33,8 +33,7 @@ def make_loaders(root: Path) -> tuple[common.Batches, common.Batches]:
 
 
 def main() -> None:
-    args = common.arguments()
-    model = common.small_cnn(args.root)
+    args, model, log = common.start()
     optimizer = create_optimizer_v2(
         model, opt="sgd", lr=common.LR, momentum=common.MOMENTUM, weight_decay=common.WEIGHT_DECAY
     )
@@ -42,7 +41,7 @@ def main() -> None:
     scheduler = CosineLRScheduler(  # its train.py's default, with 5 epochs of warm-up
         optimizer, t_initial=args.epochs, warmup_t=5, warmup_lr_init=1e-5
     )
-    parts = (model, make_loaders(args.root), optimizer, criterion, common.Log(args.metrics))
+    parts = (model, make_loaders(args.root), optimizer, criterion, log)
     common.train(*parts, args.epochs, scheduler.step, fast=True)
 
 

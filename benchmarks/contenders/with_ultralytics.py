@@ -6,7 +6,6 @@ On a CPU it allows no workers and no mixed precision; it has no rotation for cla
 
 import os
 import tempfile
-from pathlib import Path
 from typing import Any
 
 CONFIG = tempfile.TemporaryDirectory()  # so that the user's own is not used
@@ -25,9 +24,9 @@ VALIDATED: list[Tensor] = []  # logits of one validation, of the averaged weight
 class Net(ClassificationModel):
     """Our network instead of one that is described in YAML."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, model: nn.Module) -> None:
         nn.Module.__init__(self)
-        self.model = nn.Sequential(common.small_cnn(root))
+        self.model = nn.Sequential(model)
         self.yaml: dict[str, Any] = {}
         self.save: list[int] = []
         self.stride = torch.tensor([1.0])
@@ -40,14 +39,8 @@ class Net(ClassificationModel):
         return logits.softmax(1), logits
 
 
-class Trainer(ClassificationTrainer):
-    def get_model(self, *_: Any, **__: Any) -> Net:
-        return Net(Path(self.args.data))
-
-
 def main() -> None:
-    args = common.arguments()
-    log = common.Log(args.metrics)
+    args, model, log = common.start()
     with tempfile.TemporaryDirectory() as folder:
         overrides = {
             "model": "small_cnn.yaml", "data": str(args.root), "imgsz": common.IMAGE_SIZE,
@@ -59,13 +52,14 @@ def main() -> None:
             "scale": 0.5, "fliplr": 0.5, "hsv_h": 0.0, "hsv_s": 0.2, "hsv_v": 0.2,
             "auto_augment": "", "erasing": 0.0,
         }  # fmt: skip
-        trainer = Trainer(overrides=overrides)
+        trainer = ClassificationTrainer(overrides=overrides)
+        trainer.get_model = lambda *_, **__: Net(model)
 
         def training_ends(trainer: Any) -> None:
             log.training_ends(len(trainer.train_loader.dataset))
 
         def epoch_ends(trainer: Any) -> None:
-            if log.epoch < args.epochs:  # the best model is validated once more at the end
+            if log.num_epochs < args.epochs:  # the best model is validated once more at the end
                 labels = torch.tensor([s[1] for s in trainer.test_loader.dataset.samples])
                 log.answers.append((torch.cat(VALIDATED)[-len(labels) :].cpu(), labels))
                 VALIDATED.clear()

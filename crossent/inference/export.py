@@ -7,7 +7,6 @@ exact to the bit. ONNX's own Resize differs between runtimes; here it is two mat
 import copy
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -110,7 +109,7 @@ def export(
     """Write the model as ONNX, after comparing its predictions with those of `predict`.
 
     Args:
-        classifier: the trained model, on the CPU.
+        classifier: the trained model, on the CPU, in fp32.
         data: a folder of pictures for the comparison; None for validation pictures of the run.
         opset: a key of `ONNXRUNTIME`.
 
@@ -123,8 +122,7 @@ def export(
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: no such folder")
     module = Deployed(classifier.model, classifier.preprocessing)
-    notes = metadata(classifier) | {"onnxruntime": f">= {ONNXRUNTIME[opset]}"}
-    content, predictor = to_onnx(module, notes, opset)
+    content, predictor = to_onnx(module, metadata(classifier, opset), opset)
     with TemporaryDirectory() as folder:
         try:
             pictures = find_pictures([data]) if data else validation_files(classifier, Path(folder))
@@ -135,10 +133,9 @@ def export(
     return num_images, difference
 
 
-def metadata(classifier: Classifier) -> dict[str, str]:
+def metadata(classifier: Classifier, opset: int = OPSET) -> dict[str, str]:
     """Return what another program needs to know as text, the only metadata that ONNX stores."""
-    header = classifier.header
-    drafted = 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
+    header, drafted = classifier.header, 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
     return {
         "class_names": json.dumps(classifier.class_names),  # ASCII: ONNX refuses lone surrogates
         "preprocessing": json.dumps(classifier.preprocessing.to_dict()),
@@ -146,6 +143,7 @@ def metadata(classifier: Classifier) -> dict[str, str]:
         "to image_size, normalises it and applies the softmax",
         "jpeg": f'decoded by Pillow after image.draft("RGB", ({drafted}, {drafted}))',
         "odd pictures": json.dumps(ODDITIES),
+        "onnxruntime": f">= {ONNXRUNTIME[opset]}",
         "format_version": str(header["format_version"]),
         "model": json.dumps(header["model"]),
         "sha256": header["sha256"],  # of the weights, as in model.safetensors
@@ -184,15 +182,12 @@ def to_onnx(
 def compare(
     classifier: Classifier, predictor: Predictor, pictures: Sequence[str]
 ) -> tuple[int, float]:
-    """Compare the export with `predict` on decoded files; return the same as `export`.
-
-    Raises:
-        UserError: a class or a probability differs, or there are no pictures.
-    """
-    size, differences = classifier.preprocessing.image_size, []
-    for answer in predict(replace(classifier, precision="fp32"), pictures):
+    """Compare the export with `predict` on files; return and raise as `export`."""
+    differences = []
+    for answer in predict(classifier, pictures):
         if answer.error:
             continue
+        size = classifier.preprocessing.image_size
         pixels = inspect(answer.path, [size], whole=True).pixels[0]
         got, expected = predictor(pixels[None])[0], np.array(list(answer.probs.values()))
         differences.append(float(np.abs(got - expected).max()))

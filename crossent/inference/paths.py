@@ -29,16 +29,14 @@ def find_pictures(arguments: Sequence[str]) -> list[str]:
     paths: list[str] = []
     for name in arguments:
         if not os.path.lexists(name):
-            is_url = "://" in name
-            reason = "URLs are not loaded; save the picture first" if is_url else "no such file"
-            raise UserError(f"{name}: {reason}")
+            hint = "; URLs are not loaded: save the picture first" if "://" in name else ""
+            raise UserError(f"{name}: no such file{hint}")
+        found = [name]
         if os.path.isdir(name):
             found = sorted(os.path.join(name, file.path) for file in list_files(name).files)
-            if not found:
-                raise UserError(f"{name}: the folder has no files")
-            paths += found
-        else:
-            paths.append(name)
+        if not found:
+            raise UserError(f"{name}: the folder has no files")
+        paths += found
     return paths
 
 
@@ -53,13 +51,13 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
     """
     settings = settings_from_dict(classifier.header["settings"], "the model")
     data = settings.data
-    if data.source == "drawings":  # the last ones are for validation
-        num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
-        paths = []
-        for index in range(data.num_images - num, data.num_images):
-            paths.append(str(folder / f"drawing {index}.png"))
-            Image.fromarray(draw(settings.data_seed, index, DRAWING_SIDE)).save(paths[-1])
-        return paths
-    if data.source != "folder" or data.folder is None:
+    if data.source == "folder" and data.folder is not None:
+        return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
+    if data.source != "drawings":
         raise UserError(f"the pictures of data.source={data.source} are not files")
-    return [os.path.join(data.folder, name) for name in make_data(settings).val.names]
+    num = min(NUM_DRAWINGS, round(data.num_images * data.val_fraction))
+    paths = []
+    for index in range(data.num_images - num, data.num_images):  # the last ones are for validation
+        paths.append(str(folder / f"drawing {index}.png"))
+        Image.fromarray(draw(settings.data_seed, index, DRAWING_SIDE)).save(paths[-1])
+    return paths

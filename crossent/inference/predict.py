@@ -7,12 +7,11 @@ import csv
 import io
 import json
 import sys
-from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +22,14 @@ from crossent.device import choose_device, choose_precision
 from crossent.errors import UserError
 from crossent.evaluation.confidence import keep_with_accuracy
 from crossent.model_file import Classifier, load_model
-from data.decode import Inspection, UnusableImage, decode
-from data.decode_pool import decode_in_order
-from data.images import Pixels, printable
+from data.decode import Inspection, UnusableImage, inspect
+from data.decode_pool import Result, decode_in_order
+from data.images import printable
 
 BATCH_SIZE = 64
 WINDOW = 4 * BATCH_SIZE  # files that are decoded ahead while the model computes
 
-Array = npt.NDArray[Any]
-Picture = str | Path | Image.Image | Array
+Picture = str | Path | Image.Image | npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -48,30 +46,29 @@ class Answer:
         return max(self.probs, key=self.probs.__getitem__, default=None)
 
 
-def predict(classifier: Classifier, paths: Sequence[str]) -> Generator[Answer, None, None]:
-    """Yield the answer for each path, in their order.
+def predict(classifier: Classifier, paths: Sequence[str]) -> Iterator[Answer]:
+    """Return the answer for each path, in their order.
 
     Files are decoded in other processes with the limits of training, so that a file on which a
     decoder crashes or never ends fails alone. At most `WINDOW` pictures and a batch are in memory.
-    y is float64: in float32 it may round to 0, which makes E infinite.
     """
     decoded = decode_in_order(paths, [classifier.preprocessing.image_size], WINDOW)
-    found = zip(decoded, paths, strict=True)
+    return answers(classifier, zip(paths, decoded, strict=True))
+
+
+def answers(classifier: Classifier, found: Iterator[tuple[str, Result]]) -> Iterator[Answer]:
+    """Yield the answer for each path and its decoded picture, (S, S, 3), batch by batch."""
     while chunk := list(islice(found, BATCH_SIZE)):
-        pixels = [result.pixels[0] for result, _ in chunk if isinstance(result, Inspection)]
-        probs = iter(probs_of(classifier, pixels))
-        for result, path in chunk:
-            is_usable = isinstance(result, Inspection)
-            yield Answer(path, next(probs)) if is_usable else Answer(path, error=str(result))
-
-
-def probs_of(classifier: Classifier, pixels: Sequence[Pixels]) -> list[dict[str, float]]:
-    """Return y by class name for each picture, (S, S, 3)."""
-    if not pixels:
-        return []
-    logits = classifier.logits(torch.from_numpy(np.stack(pixels)))  # (N, K)
-    rows = logits.double().softmax(dim=1).tolist()
-    return [dict(zip(classifier.class_names, row, strict=True)) for row in rows]
+        probs: Iterator[list[float]] = iter(())
+        if pixels := [result.pixels[0] for _, result in chunk if isinstance(result, Inspection)]:
+            logits = classifier.logits(torch.from_numpy(np.stack(pixels)))  # (N, K)
+            # in float32, y may round to 0, which makes E infinite
+            probs = iter(logits.double().softmax(dim=1).tolist())
+        for path, result in chunk:
+            if isinstance(result, Inspection):
+                yield Answer(path, dict(zip(classifier.class_names, next(probs), strict=True)))
+            else:
+                yield Answer(path, error=str(result))
 
 
 class Model:
@@ -87,14 +84,8 @@ class Model:
         self.classifier = classifier
         self.class_names = classifier.class_names
 
-    @overload
-    def predict(self, pictures: Picture) -> Answer: ...  # type: ignore[overload-overlap]  # str
-
-    @overload
-    def predict(self, pictures: Sequence[Picture]) -> list[Answer]: ...
-
-    def predict(self, pictures: Picture | Sequence[Picture]) -> Answer | list[Answer]:
-        """Return the answer for one picture, or for each in a list, decoded as in training.
+    def predict(self, pictures: Picture | Sequence[Picture]) -> Any:
+        """Return the `Answer` for one picture, or a list of them, decoded as in training.
 
         Args:
             pictures: a path, a Pillow image, an (H, W, 3) uint8 array; or a list of them.
@@ -102,35 +93,29 @@ class Model:
         Raises:
             ValueError: a picture cannot be used; the message has its path and the reason.
         """
-        if not isinstance(pictures, list | tuple):
-            return self.predict([cast(Picture, pictures)])[0]
-        answers: list[Answer] = []
-        for start in range(0, len(pictures), BATCH_SIZE):
-            batch = pictures[start : start + BATCH_SIZE]
-            probs = probs_of(self.classifier, [self._decode(picture) for picture in batch])
-            for picture, y in zip(batch, probs, strict=True):
-                answers.append(Answer(str(picture) if isinstance(picture, str | Path) else "", y))
-        return answers
+        if isinstance(pictures, list | tuple):
+            return list(answers(self.classifier, map(self._decode, pictures)))
+        return next(answers(self.classifier, iter([self._decode(cast(Picture, pictures))])))
 
-    def _decode(self, picture: Picture) -> Pixels:
-        if not isinstance(picture, str | Path | Image.Image | np.ndarray):
-            kinds = "a path, a Pillow image, an (H, W, 3) uint8 array, or a list of them"
-            raise UserError(f"expected {kinds}; got {type(picture).__name__}")
-        file = picture if isinstance(picture, str | Path) else as_file(picture)
+    def _decode(self, picture: Picture) -> tuple[str, Inspection]:
+        path = str(picture) if isinstance(picture, str | Path) else ""
         try:
-            return decode(file, self.classifier.preprocessing.image_size)
+            size = self.classifier.preprocessing.image_size
+            return path, inspect(path or as_file(picture), [size])
         except UnusableImage as error:
-            name = "the picture" if isinstance(file, bytes) else file
-            raise UserError(f"{name}: {error}") from None
+            raise UserError(f"{path or 'the picture'}: {error}") from None
 
 
-def as_file(picture: Image.Image | Array) -> bytes:
+def as_file(picture: Picture) -> bytes:
     """Return the picture as a lossless file, so that it is decoded like any other file."""
+    got = type(picture).__name__
     if isinstance(picture, np.ndarray):
-        is_rgb = picture.ndim == 3 and picture.shape[2] == 3 and picture.size > 0
-        if picture.dtype != np.uint8 or not is_rgb:
-            raise UserError(f"expected (H, W, 3) uint8; got {picture.shape} {picture.dtype}")
-        picture = Image.fromarray(picture)
+        got = f"{picture.shape} {picture.dtype}"
+        if picture.dtype == np.uint8 and picture.shape[2:] == (3,) and picture.size > 0:
+            picture = Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        expected = "a path, a Pillow image, an (H, W, 3) uint8 array, or a list of them"
+        raise UserError(f"expected {expected}; got {got}")
     form = "PNG" if picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else "TIFF"
     buffer = io.BytesIO()
     picture.save(buffer, form, exif=picture.getexif(), compress_level=1)  # EXIF: the orientation
@@ -155,11 +140,7 @@ def load(path: str | Path, device: str = "auto", precision: str = "fp32") -> Mod
 
 
 def print_predictions(
-    classifier: Classifier,
-    paths: Sequence[str],
-    form: str = "text",
-    top: int = 3,
-    accuracy: float | None = None,
+    classifier: Classifier, paths: Sequence[str], form: str, top: int, accuracy: float | None
 ) -> None:
     """Print one line per file as soon as it is predicted, then how many files could not be used.
 
@@ -171,67 +152,47 @@ def print_predictions(
     Raises:
         UserError: the accuracy cannot be promised, or no file could be used.
     """
-    threshold = None if accuracy is None else threshold_for(classifier, accuracy)
+    threshold = 0.0 if accuracy is None else threshold_for(classifier, accuracy)
+    names = classifier.class_names
+    width = max(map(len, names))
+    write_row = csv.writer(sys.stdout, lineterminator="\n").writerow
     if form == "csv":
         assert isinstance(sys.stdout, io.TextIOWrapper)
         sys.stdout.reconfigure(encoding="utf-8-sig")  # spreadsheets recognise it by its first bytes
-        columns = ["path", "label", *(f"y_{name}" for name in classifier.class_names), "error"]
-        csv.writer(sys.stdout, lineterminator="\n").writerow(columns)
-    counts: Counter[str] = Counter()
+        write_row(["path", "label", *(f"y_{name}" for name in names), "error"])
+    num_unusable = 0
     for answer in predict(classifier, paths):
-        is_unsure = bool(threshold and answer.probs and max(answer.probs.values()) < threshold)
-        is_sure = None if threshold is None else not is_unsure
-        if form == "csv":
-            print_row(answer, "" if is_unsure else answer.label, classifier.class_names)
-        else:
-            print(as_json(answer, is_sure) if form == "json" else as_text(answer, is_sure, top))
+        path, y = printable(answer.path), answer.probs
+        is_sure = max(y.values(), default=1.0) >= threshold
+        label = answer.label if is_sure else None
+        if form == "json":
+            found = {"error": answer.error} if answer.error else {"label": label, "probs": y}
+            line = {"path": answer.path, **found}
+            # any terminal can print the line, and a program reads the exact path from it
+            print(json.dumps(line, ensure_ascii=not answer.path.isprintable(), allow_nan=False))
+        elif form == "csv":
+            # a spreadsheet would run a text that begins like a formula
+            safe = [
+                f"'{text}" if text[:1] in tuple("=+-@") else text for text in (path, label or "")
+            ]
+            write_row([*safe, *(y.get(name, "") for name in names), answer.error])
+        elif answer.error:
+            print(f"unusable: {answer.error}  {path}")
+        else:  # wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg
+            ranked = sorted(y, key=lambda name: -y[name])[:top]
+            cells = [f"{name:<{width}} {y[name]:.2f}" for name in ranked]
+            print("  ".join([*cells, *([] if is_sure else ["not sure"]), path]))
         sys.stdout.flush()
-        counts.update(unusable=answer.error is not None, unsure=is_unsure)
-    end = sys.stdout if form == "text" else sys.stderr
-    if counts["unusable"] == len(paths):
+        num_unusable += answer.error is not None
+    if num_unusable == len(paths):
         raise UserError(f"none of {len(paths)} files could be used")
-    if counts["unusable"]:
-        print(f"{counts['unusable']} of {len(paths)} files could not be used", file=end)
-    if counts["unsure"]:
-        print(f"{counts['unsure']} of {len(paths)} answers are not sure", file=end)
-
-
-def print_row(answer: Answer, label: str | None, class_names: Sequence[str]) -> None:
-    """Print a row of the CSV, with ' before text that a spreadsheet would run as a formula."""
-    texts = [printable(answer.path), label or ""]
-    safe = [f"'{text}" if text.startswith(("=", "+", "-", "@")) else text for text in texts]
-    probs = [answer.probs.get(name, "") for name in class_names]
-    csv.writer(sys.stdout, lineterminator="\n").writerow([*safe, *probs, answer.error])
-
-
-def as_json(answer: Answer, is_sure: bool | None) -> str:
-    """Return a line that any terminal can print and from which a program reads the exact path."""
-    fields: dict[str, object] = {"path": answer.path}
-    if answer.error:
-        fields["error"] = answer.error
-    else:
-        fields |= {"label": None if is_sure is False else answer.label, "probs": answer.probs}
-        fields |= {} if is_sure is None else {"sure": is_sure}
-    return json.dumps(fields, ensure_ascii=not answer.path.isprintable(), allow_nan=False)
-
-
-def as_text(answer: Answer, is_sure: bool | None, top: int) -> str:
-    """Return a line such as: wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg"""
-    if answer.error:
-        return f"unusable: {answer.error}  {printable(answer.path)}"
-    ranked = sorted(answer.probs.items(), key=lambda item: -item[1])[:top]
-    width = max(map(len, answer.probs))
-    cells = "  ".join(f"{name:<{width}} {y:.2f}" for name, y in ranked)
-    verdict = "" if is_sure is None else f"{'' if is_sure else 'not sure':10}"
-    return f"{verdict}{cells}  {printable(answer.path)}"
+    if num_unusable:
+        end = sys.stdout if form == "text" else sys.stderr
+        print(f"{num_unusable} of {len(paths)} files could not be used", file=end)
 
 
 def threshold_for(classifier: Classifier, accuracy: float) -> float:
-    """Return the lowest confidence of a sure answer; print its validation results.
-
-    Raises:
-        UserError: the model has no rejection curve, or the accuracy cannot be promised.
-    """
+    """Return the lowest confidence of a sure answer; print its validation results."""
     metrics = classifier.header["metrics"]
     if "rejection" not in metrics:
         raise UserError("--accuracy: this model was stored without a rejection curve; train again")
@@ -239,12 +200,11 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
         kept = keep_with_accuracy(metrics["rejection"], metrics["num_images"], accuracy)
     except ValueError as error:
         raise UserError(f"--accuracy {accuracy:g}: {error}; choose a lower accuracy") from None
-    _, low, high = kept.interval
     print(
         f"an answer is sure if y is at least {kept.threshold:.4f}: {kept.num_kept} of "
-        f"{kept.num_images} validation pictures ({kept.coverage:.0%}) had such an answer, "
-        f"and {kept.accuracy:.1%} of these were correct (95 % interval {low:.1%} to "
-        f"{high:.1%}); nothing is promised for other kinds of pictures",
+        f"{kept.num_images} validation pictures ({kept.coverage:.0%}) had such an answer, and "
+        f"{kept.interval.text('.1%')} of these were correct; nothing is promised for other kinds "
+        "of pictures",
         file=sys.stderr,
     )
     return kept.threshold

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossent.inference.explain import ARTICLE, Explanation, explain, in_words
+from crossent.inference.explain import ARTICLE, explain, predict_one
+from crossent.inference.predict import Answer
 from crossent.loss import article
 from data.decode import decode
 
@@ -17,19 +18,20 @@ def picture(pictures):
 
 
 def test_numbers_are_those_of_torch(classifier, picture):
-    found = explain(classifier, picture, "fox")
+    found = predict_one(classifier, picture, "fox")
     pixels = torch.from_numpy(decode(picture, classifier.preprocessing.image_size)).unsqueeze(0)
     logits = classifier.logits(pixels).double().requires_grad_()
     loss = F.cross_entropy(logits, torch.tensor([1]))
     (gradient,) = torch.autograd.grad(loss, logits)
-    assert found.E() == pytest.approx(loss.item(), rel=1e-12)
-    assert found.E("bits") == pytest.approx(loss.item() / math.log(2), rel=1e-12)
-    assert [row[3] for row in found.rows()] == pytest.approx(gradient[0].tolist(), abs=1e-12)
-    assert found.target == [0, 1, 0]
-    assert f"exp(E) = {math.exp(loss.item()):.4f}" in in_words(found)
-    unlabelled = explain(classifier, picture)
-    assert unlabelled.label == unlabelled.predicted
-    assert "No label was given" in in_words(unlabelled)
+    y, t = list(found.probs.values()), [0, 1, 0]
+    assert article.cross_entropy(y, t) == pytest.approx(loss.item(), rel=1e-12)
+    assert article.gradient(y, t) == pytest.approx(gradient[0].tolist(), abs=1e-12)
+    text = explain(found, "fox")
+    assert f"E = -sum_k t_k log y_k = {loss.item():.6f} nats" in text
+    assert f"{loss.item() / math.log(2):.6f} bits" in text
+    assert f"exp(E) = {math.exp(loss.item()):.4f}" in text
+    assert "No label was given" in explain(found)
+    assert f"E = -sum_k t_k log y_k = {-math.log(max(y)):.6f} nats" in explain(found)
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -52,29 +54,29 @@ def test_the_articles_numbers_are_in_every_language(crossent, language):
         "ja": "dog を 0.6700 上げ、fox を 0.3200 下げ、wolf を 0.3500 下げます",
     }
     assert moves[language] in text
-    other = in_words(Explanation("a.png", ARTICLE.class_names, ARTICLE.probs, "dog"), language)
+    other = explain(Answer("a.png", ARTICLE.probs), "dog", language)
     assert "log10" not in other, "the mistake is the article's"
 
 
 def test_of_many_classes_the_most_probable_ones_and_the_true_one_are_shown():
     probs = [0.5] + [0.5 / 99] * 99
     names = [f"class {k}" for k in range(100)]
-    text = in_words(Explanation("a.png", names, probs, "class 99"))
-    assert "class 0\n" in text and "class 99" in text and "94 others" in text
-    assert f"94 others down by {94 * 0.5 / 99:.4f}." in text
+    text = explain(Answer("a.png", dict(zip(names, probs, strict=True))), "class 99")
+    assert "class 0\n" in text and "class 99\n    ...\n" in text and "class 5\n" not in text
+    assert "class 99 up by 0.9949, the others down." in text
     assert len(text.splitlines()) < 30
 
 
 def test_E_is_finite_where_float32_would_round_y_to_0(classifier, picture, monkeypatch):
     logits = torch.tensor([[0.0, 200.0, 0.0]])
     monkeypatch.setattr("crossent.model_file.Classifier.logits", lambda self, images: logits)
-    assert explain(classifier, picture, "dog").E() == pytest.approx(200)
+    assert "= 200.000000 nats" in explain(predict_one(classifier, picture), "dog")
     assert article.cross_entropy([0.0, 1.0, 0.0], [1, 0, 0]) == math.inf
 
 
 def test_the_command_explains_a_picture(crossent, run_path, classifier, picture):
     out, _ = crossent("explain", run_path, "--label", "wolf", picture)  # options between words
-    E = explain(classifier, picture, "wolf").E()
+    E = -math.log(predict_one(classifier, picture).probs["wolf"])
     assert f"E = -sum_k t_k log y_k = {E:.6f} nats" in out
 
 
