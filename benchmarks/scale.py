@@ -10,6 +10,7 @@ Other arguments, such as `train.threads=1` or `-c configs/photos.yaml`, are pass
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,18 @@ from PIL import Image
 
 from benchmarks import timing
 from benchmarks.timing import NOTE, PHOTOS, ROOT, in_turn, ratio, spread, spread_table, table, watch
+from crossent.config import load_settings
+from crossent.train_run import Caller, begin
+from crossent.training.console import Console
+from crossent.training.distributed import ALONE
+from crossent.training.run_folder import RunFolder
 
 MODELS = {
     "small_cnn": ["model.name=small_cnn"],
     "small_cnn, four times as wide": ["model.name=small_cnn", "model.width=128"],
     "resnet18": ["model.name=torchvision/resnet18"],
 }
-NUM_STEPS = 10
+NUM_SAVES = 10
 
 
 def main() -> None:
@@ -68,17 +74,20 @@ def make_pictures(root: Path, num_images: int) -> Path:
 
 
 def checkpoint(args: argparse.Namespace, folder: Path) -> str:
-    """Measure a run that writes a checkpoint after each step, for each model."""
+    """Measure the files of a run and the time to write its checkpoint, for each model."""
 
     def measure(name: str, _: int) -> list[float]:
-        run = Path(tempfile.mkdtemp(dir=folder), "run")
-        words = [f"data.num_images={NUM_STEPS * 40}", "train.epochs=1", *MODELS[name], *args.words]
-        words += ["train.checkpoint_every=1 steps", f"--out={run}"]
-        lines = watch(["train.py", *words], ROOT, run / "metrics.jsonl").records
-        start, epoch, end = lines[0][1], lines[-2][1], lines[-1][1]
-        ms = 1e3 * end["time_s"]["checkpoint"] / epoch["step"]
-        weights = start["num_params"] * 4 / 1e6
-        last, best = ((run / f"{n}.safetensors").stat().st_size / 1e6 for n in ("last", "model"))
+        words = ["data.num_images=60", "train.epochs=1", *MODELS[name], *args.words]
+        console, path = Console(silent=True), Path(tempfile.mkdtemp(dir=folder))
+        settings, caller = load_settings(None, words).settings, Caller("", silent=True)
+        run = begin(settings, RunFolder(path), ALONE, caller, console)[0]
+        run.fit()
+        start = time.perf_counter()
+        for _ in range(NUM_SAVES):
+            run.save()
+        ms = 1e3 * (time.perf_counter() - start) / NUM_SAVES
+        weights = sum(p.numel() for p in run.trainer.model.parameters()) * 4 / 1e6
+        last, best = (file.stat().st_size / 1e6 for file in (run.folder.last, run.folder.model))
         return [weights, last, best, (last + best) / weights, ms, ms / weights]
 
     files = ("last.safetensors, MB", "model.safetensors, MB", "both, x weights")

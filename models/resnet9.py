@@ -15,11 +15,14 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for _ in range(2):
-            layers.append(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
-            layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-        self.correction = nn.Sequential(*layers)
+        self.correction = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         changed: Tensor = x + self.correction(x)

@@ -30,7 +30,7 @@ def serve(classifier: Classifier) -> None:
     """Serve the page until the process is interrupted, and print its address.
 
     Raises:
-        UserError: gradio is not installed.
+        UserError: gradio is not installed, or no port is free.
     """
     with TemporaryDirectory(prefix="crossent-demo-") as folder:
         # gradio reads these when it is imported: where to store uploads; send no reports
@@ -68,12 +68,15 @@ def serve(classifier: Classifier) -> None:
             delete_cache=(600, 3600),  # every ten minutes, uploads older than an hour are removed
             show_progress="hidden",
         )
-        _, address, _ = page.launch(
-            server_name="127.0.0.1", share=False, max_file_size="32mb",
-            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-            css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
-            prevent_thread_lock=True,
-        )  # fmt: skip
+        try:
+            _, address, _ = page.launch(
+                server_name="127.0.0.1", share=False, max_file_size="32mb",
+                theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+                css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
+                prevent_thread_lock=True,
+            )  # fmt: skip
+        except OSError as error:  # no free port, or that of GRADIO_SERVER_PORT is in use
+            raise UserError(f"demo: the server does not start: {error}") from None
         print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
         Event().wait()
 

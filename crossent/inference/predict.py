@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,13 @@ class Model:
         self.classifier = classifier
         self.class_names = classifier.class_names
 
-    def predict(self, pictures: Picture | Sequence[Picture]) -> Any:
+    @overload
+    def predict(self, pictures: Picture) -> Answer: ...  # type: ignore[overload-overlap]  # str
+
+    @overload
+    def predict(self, pictures: Sequence[Picture]) -> list[Answer]: ...
+
+    def predict(self, pictures: Picture | Sequence[Picture]) -> Answer | list[Answer]:
         """Return the `Answer` for one picture, or a list of them, decoded as in training.
 
         Args:
@@ -185,7 +191,7 @@ def print_predictions(
         sys.stdout.flush()
         num_unusable += answer.error is not None
     if num_unusable == len(paths):
-        raise UserError(f"none of {len(paths)} files could be used")
+        raise UserError("no picture could be used")
     if num_unusable:
         end = sys.stdout if form == "text" else sys.stderr
         print(f"{num_unusable} of {len(paths)} files could not be used", file=end)

@@ -120,7 +120,7 @@ def test_csv_has_a_row_per_file_and_no_formula(classifier, pictures, monkeypatch
 def test_no_usable_file_at_all_is_a_mistake(crossent, run_path, pictures):
     out, err = crossent("predict", run_path, pictures / "b" / "page.jpg", "--csv", status=2)
     assert out.startswith("\ufeffpath,label,y_dog,y_fox,y_wolf,error\n") and "HTML" in out
-    assert err == "error: none of 1 files could be used\n"
+    assert err == "error: no picture could be used\n"
 
 
 @pytest.mark.parametrize("name", ["b\udcff.png", "a\n\x1b[31m.png", "狐.png"])
