@@ -3,7 +3,6 @@
 import os.path
 import re
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator, model_validator
@@ -16,7 +15,7 @@ def expect(words: str) -> WrapValidator:
     def validate(value: Any, handler: Callable[[Any], Any]) -> Any:
         try:
             return handler(value)
-        except ValueError:
+        except (ValueError, re.error):
             raise ValueError(f"Input should be {words}") from None
 
     return WrapValidator(validate)
@@ -40,15 +39,6 @@ def known_model(name: str) -> str:
     raise ValueError(f"Input should be {own}, 'timm/NAME' or, for example, 'torchvision/{example}'")
 
 
-def known_pattern(text: str) -> str:
-    """Refuse a text that is not a regular expression."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"Input should be a regular expression ({error})") from None
-    return text
-
-
 # Relative to the working directory, as in a shell. No file system allows NUL.
 PathText = Annotated[
     str,
@@ -56,7 +46,11 @@ PathText = Annotated[
     AfterValidator(os.path.expanduser),
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
-Pattern = Annotated[str, AfterValidator(known_pattern)]
+Pattern = Annotated[
+    str,
+    AfterValidator(lambda text: re.compile(text).pattern),
+    expect("folder or a regular expression"),
+]
 Folder = Annotated[PathText, AfterValidator(os.path.abspath)]  # a run finds it from anywhere
 ModelName = Annotated[str, AfterValidator(known_model)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -218,34 +212,34 @@ class Settings(Section):
         return self.seed if self.data.seed is None else self.data.seed
 
 
-def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a model and of its sections by dotted name."""
-    fields: dict[str, FieldInfo] = {}
-    for name, field in model.model_fields.items():
-        if isinstance(field.default, Section):
-            inner = type(field.default).model_fields
-            fields |= {f"{name}.{key}": value for key, value in inner.items()}
-        else:
-            fields[name] = field
-    return fields
-
-
-FIELDS = fields_of(Settings)  # "seed", "data.source", ...
-SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in FIELDS if "." in name))
-
-
-def flat_values(settings: Settings) -> dict[str, Any]:
-    """Return the settings by dotted name: {"seed": 0, "data.source": "drawings", ...}."""
-    return {name: attrgetter(name)(settings) for name in FIELDS}
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"seed": 0, "data": {"root": "x"}} as {"seed": 0, "data.root": "x"}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        is_section = isinstance(value, dict)
+        found |= {f"{name}.{key}": v for key, v in value.items()} if is_section else {name: value}
+    return found
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert values by dotted name to the form that pydantic reads: {"seed": 0, "data": {...}}."""
+    """Return the inverse of `flat`, which is the form that pydantic reads."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, _, key = name.rpartition(".")
         (found.setdefault(section, {}) if section else found)[key] = value
     return found
+
+
+FIELDS: dict[str, FieldInfo] = flat({
+    name: type(field.default).model_fields if isinstance(field.default, Section) else field
+    for name, field in Settings.model_fields.items()
+})  # fmt: skip
+SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in FIELDS if "." in name))
+
+
+def flat_values(settings: Section) -> dict[str, Any]:
+    """Return the settings by dotted name."""
+    return flat(settings.model_dump())
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
