@@ -1,5 +1,7 @@
 """Rules for resuming a run: which settings may differ, and whether it is finished."""
 
+from pathlib import Path
+
 from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
 from crossent.training.checkpoint import read_checkpoint
@@ -25,14 +27,19 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
         return False
     _, header = read_checkpoint(folder.last)
     old = settings_from_dict(header["settings"], folder.last)
-    refused = refused_differences(old, settings)
-    if refused:
-        raise UserError(
-            f"{folder.path} cannot continue with settings that change its result: "
-            f"{'; '.join(refused)}. Start a new run with --out"
-        )
+    check_same_result(folder.path, old, settings)
     progress = header["progress"]
     return bool(progress["done"] and progress["epoch"] >= settings.train.epochs)
+
+
+def check_same_result(path: Path, old: Settings, new: Settings) -> None:
+    """Raise UserError if settings differ that change the result of the run or group in `path`."""
+    refused = refused_differences(old, new)
+    if refused:
+        raise UserError(
+            f"{path} cannot continue with settings that change its result: "
+            f"{'; '.join(refused)}. Start a new one with --out"
+        )
 
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:

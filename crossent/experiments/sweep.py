@@ -184,8 +184,11 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
-    best = sorted(ended(study), key=lambda t: math.inf if t.value is None else t.value)
-    trials = sorted(best, key=lambda t: list(STATES).index(t.state))
+
+    def rank(trial: FrozenTrial) -> tuple[int, float]:
+        return list(STATES).index(trial.state), math.inf if trial.value is None else trial.value
+
+    trials = sorted(ended(study), key=rank)
     rows = [row_of(trial) for trial in trials]
     header = ["trial", "state", "E", "accuracy", "epoch", *sweep.space]
     text = io.StringIO()
