@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from crossent.config import FIELDS, Settings, flat_values, with_values
 from crossent.errors import UserError
-from crossent.model_file import model_path
+from crossent.model_file import KIND, model_path
 from crossent.tensor_file import check_finite, load_weights, read_tensors
 from data.preprocess import Preprocessing
 from models import published
@@ -48,11 +48,7 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
                     "or name a run"
                 )
             return PretrainedWeights(path, known.load(), in_settings(vars(known)))
-        if not path.is_file():
-            raise ValueError(f"{path} does not exist; name a run or DEFAULT")
-        tensors, header = read_tensors(path)
-        if "preprocessing" not in header:
-            raise ValueError(f"{path} is not a model; name the run's model.safetensors")
+        tensors, header = read_tensors(path, KIND)
         settings = in_settings(header["preprocessing"], header["model"])
         return PretrainedWeights(path, tensors, settings)
     except ValueError as error:

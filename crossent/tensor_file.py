@@ -31,14 +31,16 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     write_atomic(path, lambda temporary: temporary.write_bytes(save(tensors, encoded)))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors (on the CPU) and the header, and verify the checksums of both.
 
     Raises:
-        UserError: the file is missing, damaged or not written by crossent.
+        UserError: the file is missing, damaged, not written by crossent or not of this kind.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(
+            f"{path}: no such file; expected a model file, or a run after its first epoch"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -57,6 +59,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} has format version {header['format_version']}; this program reads "
             f"{FORMAT_VERSION}: use the version of crossent that wrote it"
         )
+    if kind not in (None, header.get("kind")):
+        raise UserError(f"{path} is not a {kind} but a file of kind {header.get('kind')!r}")
     return tensors, header
 
 

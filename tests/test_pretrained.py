@@ -172,7 +172,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     ("content", "name", "message"),
     [
         (b"not safetensors", "a.safetensors", "damaged or not a safetensors file"),
-        (None, "missing", "does not exist; name a run or DEFAULT"),
+        (None, "missing", "no such file; expected a model file, or a run"),
         (None, "DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
     ],
 )
