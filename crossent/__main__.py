@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from crossent.model_file import Classifier
 
 PROGRAM = "python -m crossent"
-Argument = tuple[tuple[str, ...], dict[str, Any]]
+Argument = tuple[tuple[str, ...], dict[str, Any]]  # of argparse's add_argument
 Function = Callable[..., int | None]
 COMMANDS: dict[str, argparse.ArgumentParser] = {}
 to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
 def argument(*names: str, **options: Any) -> Argument:
-    """Return the arguments for argparse's `add_argument`."""
     return names, options
 
 
@@ -48,15 +47,12 @@ RUN = argument("run", type=Path, metavar="RUN", help="a run folder, or its model
 CONFIG = argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="the config file")
 OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
 MOVED = argument("overrides", nargs="*", metavar="data.root=DIR", help="if the pictures have moved")
-DATA = argument(
-    "--data", metavar="DIR", help="use the pictures in DIR/CLASS/*.jpg, not the run's own"
-)
+DATA = argument("--data", metavar="DIR", help="pictures in DIR/CLASS/*.jpg, not the run's own")
 JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
 DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
 
 
 def load(run: Path, device: str) -> "Classifier":
-    """Return the trained model of a run folder or a model file."""
     from crossent.device import choose_device
     from crossent.model_file import load_model
 
@@ -96,11 +92,10 @@ def compare(words: list[str], data: str | None, as_json: bool, device: str) -> N
 
 
 @command(
-    argument("-c", "--config", type=Path, metavar="SWEEP.yaml", help="the settings to try"),
+    CONFIG, OVERRIDES,
     argument("--resume", metavar="FOLDER", type=Path, help="continue a sweep"),
-    OVERRIDES,
     argument("--out", metavar="FOLDER", type=Path, help="folder of the new sweep"),
-)
+)  # fmt: skip
 def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | None) -> int:
     """try settings in many runs, and show which are better"""
     from crossent.experiments.sweep import sweep
@@ -117,9 +112,8 @@ def report(run: Path, overrides: list[str], device: str) -> None:
     from crossent.report.report import write_report
     from crossent.training.run_folder import RunFolder
 
-    folder = RunFolder(run)
-    write_report(folder, choose_device(device), overrides=overrides)
-    print(f"{folder.report}: open it in a browser")
+    write_report(RunFolder(run), choose_device(device), overrides=overrides)
+    print(f"{RunFolder(run).report}: open it in a browser")
 
 
 @command(
@@ -140,8 +134,7 @@ def predict(
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
-    classifier = load(run, device)
-    print_predictions(classifier, find_pictures(paths), form or "text", top, accuracy)
+    print_predictions(load(run, device), find_pictures(paths), form or "text", top, accuracy)
 
 
 @command(
@@ -202,11 +195,11 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 
     loaded = load_settings(config, overrides)
     settings = follow_weights(loaded.settings, loaded.kept)
-    failed = 0
+    verdicts = []
     for passed, text in check(settings, seconds):
         print(text, flush=True)
-        failed |= not passed
-    return failed
+        verdicts.append(passed)
+    return EXIT_DONE if all(verdicts) else 1
 
 
 @command(
@@ -221,21 +214,19 @@ def verify_resume(config: Path | None, overrides: list[str], kills: int) -> int:
 
 
 @command(
-    RUN,
+    RUN, DATA,
     argument("--format", choices=("onnx",), default="onnx", help="default: onnx"),
     argument("--opset", type=int, metavar="N", default=18, help="18 (default) to 23"),
     argument("--out", type=Path, metavar="FILE", help="default: RUN/model.onnx"),
-    DATA,
-)
+)  # fmt: skip
 def export(run: Path, format: str, opset: int, out: Path | None, data: str | None) -> None:
     """write a trained model as ONNX, with the preprocessing inside"""
     from crossent.inference.export import ONNXRUNTIME, export
 
     if opset not in ONNXRUNTIME:
         raise UserError(f"--opset {opset}: expected one of {', '.join(map(str, ONNXRUNTIME))}")
-    classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
-    num_images, difference = export(classifier, path, data, opset)
+    num_images, difference = export(load(run, "cpu"), path, data, opset)
     print(
         f"{path} is written; compared with predict on {num_images} pictures: the same class on "
         f"all, probabilities differ by {difference:.1e} at most; "

@@ -49,8 +49,8 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
                 )
             return PretrainedWeights(path, known.load(), in_settings(vars(known)))
         tensors, header = read_tensors(path, KIND)
-        settings = in_settings(header["preprocessing"], header["model"])
-        return PretrainedWeights(path, tensors, settings)
+        described = in_settings(header["preprocessing"], header["model"])
+        return PretrainedWeights(path, tensors, described)
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from None
 

@@ -39,6 +39,7 @@ def known_model(name: str) -> str:
     raise ValueError(f"Input should be {own}, 'timm/NAME' or, for example, 'torchvision/{example}'")
 
 
+Source = Literal["drawings", "folder", "cifar"]
 # Relative to the working directory, as in a shell. No file system allows NUL.
 PathText = Annotated[
     str,
@@ -85,9 +86,7 @@ class Section(BaseModel):
 class DataSettings(Section):
     """The pictures, and their augmentation in training."""
 
-    source: Literal["drawings", "folder", "cifar"] = setting(
-        "drawings", "drawings, folder or cifar"
-    )
+    source: Source = setting("drawings", "drawings, folder or cifar")
     root: Folder | None = setting(None, "the folder of the pictures")
     labels: Folder | None = setting(None, "a CSV instead of root: path,label[,split][,group]")
     group: Pattern | None = setting(None, "pictures to keep together: folder, or a regex on paths")
@@ -175,15 +174,11 @@ class TrainSettings(Section):
     """The length of the training, its batches and its device."""
 
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
-    ema: Positive | None = setting(
-        0.3, "epochs: half-life of the average of the weights; null: off"
-    )
+    ema: Positive | None = setting(0.3, "epochs: half-life of the averaged weights; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     freeze: bool = setting(False, "true: train only the last layer")
-    mixup: float = setting(
-        0.0, "alpha of the Beta distribution for mixing pairs; 0: off", ge=0, le=100
-    )
+    mixup: float = setting(0.0, "alpha of Beta for mixing pairs; 0: off", ge=0, le=100)
     device: Device = setting("auto", "auto: a GPU if there is one")
     checkpoint_every: Every = setting(60.0, "seconds, or '500 steps'; a kill loses at most this")
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
