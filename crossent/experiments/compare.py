@@ -57,12 +57,11 @@ def compare_runs(
             "of one of the runs: "
         )
         text += "they are left out" if len(new) else "these numbers say nothing about new pictures"
-    table, of_runs = [["run", "accuracy", "E"]], []
-    for run in (run for side in sides for run in side):
-        scores = score(run.outputs)
-        table.append([run.name, scores.accuracy.text(".1%"), scores.E.text(".4f")])
-        numbers = {"accuracy": scores.accuracy.to_dict(), "E": scores.E.to_dict()}
-        of_runs.append({"run": run.name, **numbers})
+    scored = [(run.name, score(run.outputs)) for side in sides for run in side]
+    table = [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scored]
+    of_runs = [
+        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()} for name, s in scored
+    ]
     rows, comparisons, parts = [HEADINGS], [], []
     first = Side(names[0], [run.outputs for run in sides[0]])
     for name, side in zip(names[1:], sides[1:], strict=True):
@@ -76,7 +75,7 @@ def compare_runs(
         words, facts = describe(found, sides[0], side)
         parts.append(words)
         comparisons.append(facts)
-    text = "\n\n".join([text, align(table), align(rows), *parts])
+    text = "\n\n".join([text, align([["run", "accuracy", "E"], *table]), align(rows), *parts])
     return text, {"trained_on": num_seen, "runs": of_runs, "comparisons": comparisons}
 
 

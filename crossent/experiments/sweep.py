@@ -48,9 +48,9 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
         if not (folder / CONFIG).is_file():
             raise UserError(f"{folder} is not a sweep folder: it has no {CONFIG}")
         wrong = [word for word in overrides if not word.startswith("sweep.trials=")]
-        if wrong or out:
-            words = "--resume can change only sweep.trials: leave out"
-            raise UserError(f"{words} {' '.join(wrong) or '--out'}")
+        wrong += ["--out"] if out else []
+        if wrong:
+            raise UserError(f"--resume can change only sweep.trials: leave out {' '.join(wrong)}")
     else:
         check_unused(folder)
     sweep = load_sweep(str(folder / CONFIG if resume else config), overrides)
@@ -78,15 +78,14 @@ def settings_of(sweep: Sweep, params: dict[str, Any]) -> Settings:
     return with_values(sweep.settings, {"data.seed": sweep.settings.data_seed, **params})
 
 
-def last_tries(study: optuna.Study) -> dict[str, FrozenTrial]:
-    """Return the last of optuna's trials in each folder; each retry is a new trial for optuna."""
-    trials = study.get_trials(deepcopy=False)
-    return {t.user_attrs["folder"]: t for t in trials if "folder" in t.user_attrs}
-
-
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that are completed, pruned or failed."""
-    return [trial for trial in last_tries(study).values() if trial.state in STATES]
+    """Return the trials that are completed, pruned or failed.
+
+    Each retry is a new trial for optuna; the last one in a folder counts.
+    """
+    trials = study.get_trials(deepcopy=False)
+    last_tries = {t.user_attrs["folder"]: t for t in trials if "folder" in t.user_attrs}
+    return [trial for trial in last_tries.values() if trial.state in STATES]
 
 
 def row_of(trial: FrozenTrial) -> dict[str, Any]:
@@ -99,7 +98,6 @@ def row_of(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def format_short(value: Any) -> str:
-    """Format a value in few characters."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else format_value(value)
@@ -139,20 +137,20 @@ def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
         print("  ".join(f"{n}={format_short(v)}" for n, v in row_of(trial).items()), flush=True)
 
-    missing = sweep.num_trials - len(ended(study))
-    if missing > 0:
-        objective = partial(train_trial, folder, sweep, caller)
-        # gc: free the memory of a trial that ran out of memory
-        options: dict[str, Any] = {"catch": (Exception,), "gc_after_trial": True}
-        study.optimize(objective, n_trials=missing, callbacks=[tell], **options)
+    study.optimize(
+        partial(train_trial, folder, sweep, caller),
+        n_trials=sweep.num_trials - len(ended(study)),
+        catch=(Exception,),
+        callbacks=[tell],
+        gc_after_trial=True,  # frees the memory of a trial that ran out of memory
+    )
 
 
 def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:
     """Train or resume a trial; return E on validation of the model that is kept."""
     for name, axis in sweep.space.items():
         suggest(trial, name, axis)
-    last = len(last_tries(trial.study))
-    run = RunFolder(folder / trial.user_attrs.get("folder", f"trial-{last + 1:03}"))
+    run = RunFolder(folder / trial.user_attrs.get("folder", f"trial-{trial.number + 1:03}"))
     trial.set_user_attr("folder", run.path.name)
 
     def watch(record: dict[str, Any]) -> None:
@@ -164,8 +162,8 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
 
     try:
         settings = follow_weights(settings_of(sweep, trial.params))
-        watched = replace(caller, watch=watch)
-        status = train_run(settings, run.path, run.config.exists(), watched).status
+        caller = replace(caller, watch=watch)
+        status = train_run(settings, run.path, run.config.exists(), caller).status
         if status > 128:
             raise Interrupted(status - 128)
         if status != EXIT_DONE:
@@ -184,11 +182,8 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
 
 def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
-
-    def rank(trial: FrozenTrial) -> tuple[int, float]:
-        return list(STATES).index(trial.state), math.inf if trial.value is None else trial.value
-
-    trials = sorted(ended(study), key=rank)
+    best = sorted(ended(study), key=lambda t: math.inf if t.value is None else t.value)
+    trials = sorted(best, key=lambda t: list(STATES).index(t.state))
     rows = [row_of(trial) for trial in trials]
     header = ["trial", "state", "E", "accuracy", "epoch", *sweep.space]
     text = io.StringIO()
