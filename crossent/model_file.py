@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from crossent.device import autocast, prepare
 from crossent.errors import UserError
-from crossent.tensor_file import check_finite, load_weights, read_tensors, write_tensors
+from crossent.tensor_file import load_weights, read_tensors, write_tensors
 from data.preprocess import Preprocessing
 
 KIND = "model"
@@ -85,7 +85,6 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: no model can be built from its description: {error}") from None
     load_weights(model, tensors, path)
-    check_finite(tensors, path)
     return Classifier(
         model=prepare(model, device).eval(),
         class_names=class_names,

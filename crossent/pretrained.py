@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from crossent.config import FIELDS, Settings, flat_values, with_values
 from crossent.errors import UserError
 from crossent.model_file import KIND, model_path
-from crossent.tensor_file import check_finite, load_weights, read_tensors
+from crossent.tensor_file import load_weights, read_tensors
 from data.preprocess import Preprocessing
 from models import published
 from models.head import is_of_head
@@ -66,11 +66,10 @@ def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
     """Load the weights into a model, except those of its head.
 
     Raises:
-        UserError: the weights are those of another architecture, or not finite.
+        UserError: the weights are those of another architecture.
     """
     head = {n: t for n, t in model.state_dict().items() if is_of_head(model, n)}
     body = {n: t for n, t in weights.tensors.items() if not is_of_head(model, n)}
-    check_finite(body, weights.path)
     try:
         load_weights(model, head | body, weights.path)
     except UserError as error:

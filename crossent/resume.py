@@ -4,7 +4,8 @@ from pathlib import Path
 
 from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
-from crossent.training.checkpoint import read_checkpoint
+from crossent.tensor_file import read_tensors
+from crossent.training.checkpoint import KIND
 from crossent.training.run_folder import RunFolder
 
 # Settings that do not change the result: the path of the same pictures (their fingerprint is
@@ -25,7 +26,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
     """
     if not folder.last.exists():
         return False
-    _, header = read_checkpoint(folder.last)
+    _, header = read_tensors(folder.last, KIND)
     old = settings_from_dict(header["settings"], folder.last)
     check_same_result(folder.path, old, settings)
     progress = header["progress"]

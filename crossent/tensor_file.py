@@ -35,7 +35,8 @@ def read_tensors(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor]
     """Read the tensors (on the CPU) and the header, and verify the checksums of both.
 
     Raises:
-        UserError: the file is missing, damaged, not written by crossent or not of this kind.
+        UserError: the file is missing, damaged, not written by crossent or not of this kind; or a
+            number is infinite or NaN.
     """
     if not path.is_file():
         raise UserError(
@@ -61,6 +62,8 @@ def read_tensors(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor]
         )
     if kind not in (None, header.get("kind")):
         raise UserError(f"{path} is not a {kind} but a file of kind {header.get('kind')!r}")
+    if name := first_not_finite(tensors):
+        raise UserError(f"{path} cannot be used: {name} contains numbers that are not finite")
     return tensors, header
 
 
@@ -97,13 +100,6 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     # MNASNet needs and which a file of tensors lacks.
     state.update(tensors)
     model.load_state_dict(state)
-
-
-def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise UserError if a number is infinite or NaN."""
-    name = first_not_finite(tensors)
-    if name:
-        raise UserError(f"{path} cannot be used: {name} contains numbers that are not finite")
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
