@@ -49,18 +49,16 @@ class Group:
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
     """Return whether to train several runs; raise UserError for contradictory arguments."""
     wants_folds = settings.data.folds is not None and settings.data.fold is None
-    wants_seeds = num_seeds is not None
-    is_group = Group(resume).exists if resume else wants_folds or wants_seeds
-    mistakes = {
-        f"--resume {resume} already has its seeds; leave out --seeds": resume and wants_seeds,
-        f"--seeds {num_seeds}: expected 2 or more": num_seeds is not None and num_seeds < 2,
-        "--seeds and data.folds cannot be combined": wants_folds and wants_seeds,
-        "one process trains a group: leave out torchrun, or name one run, such as data.folds=5 "
-        "data.fold=1": is_group and "TORCHELASTIC_RUN_ID" in os.environ,
-    }
-    for mistake, is_made in mistakes.items():
-        if is_made:
-            raise UserError(mistake)
+    if num_seeds is not None:
+        if resume:
+            raise UserError(f"--resume {resume} already has its seeds; leave out --seeds")
+        if num_seeds < 2:
+            raise UserError(f"--seeds {num_seeds}: expected 2 or more")
+        if wants_folds:
+            raise UserError("--seeds and data.folds cannot be combined")
+    is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
+    if is_group and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UserError("one process trains a group: leave out torchrun, or add data.fold=1")
     return is_group
 
 
