@@ -17,10 +17,17 @@ KEYS = ("device", "precision", "threads", "processes", "sums")
 def current_environment(
     device: torch.device, precision: str, data_fingerprint: str
 ) -> dict[str, Any]:
-    """Return the content of environment.json."""
+    """Return the content of environment.json; "+changes" marks a commit with edited files."""
     chip = platform.processor() or platform.machine()
     if device.type == "cuda":
         chip = torch.cuda.get_device_name(device)
+    words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
+    here = Path(__file__).parent
+    try:
+        git = subprocess.run(words, cwd=here, capture_output=True, text=True, check=False)
+        revision = git.stdout.strip() or None
+    except OSError:  # there is no git here
+        revision = None
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
@@ -29,7 +36,7 @@ def current_environment(
         "device": f"{device} ({chip})",
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "git_revision": git_revision(),
+        "git_revision": revision,
         "data_fingerprint": data_fingerprint,
     }
 
@@ -39,14 +46,3 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     old, new = (old | old.get("packages", {}), new | new.get("packages", {}))
     known = [key for key in (*KEYS, *PACKAGES) if key in old and key in new]
     return [f"{key}: {old[key]} -> {new[key]}" for key in known if old[key] != new[key]]
-
-
-def git_revision() -> str | None:
-    """Return the commit of this program, with "+changes" if files differ; None if there is none."""
-    words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
-    here = Path(__file__).parent
-    try:
-        described = subprocess.run(words, cwd=here, capture_output=True, text=True, check=False)
-    except OSError:  # there is no git here
-        return None
-    return described.stdout.strip() or None

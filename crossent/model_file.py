@@ -53,11 +53,7 @@ class Classifier:
 
 
 def model_path(path: Path) -> Path:
-    """Return the model file of a run folder, or the path itself.
-
-    Raises:
-        UserError: the folder is a group of runs.
-    """
+    """Return the model file of a run folder, or the path itself; refuse a group of runs."""
     group = path / "group.json"
     if group.exists():
         first = next(iter(json.loads(group.read_text(encoding="utf-8"))["runs"]))

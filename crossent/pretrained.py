@@ -63,11 +63,7 @@ def in_settings(preprocessing: Mapping[str, Any], model: Mapping[str, Any] = {})
 
 
 def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
-    """Load the weights into a model, except those of its head.
-
-    Raises:
-        UserError: the weights are those of another architecture.
-    """
+    """Load the weights into a model of the same architecture, except those of its head."""
     head = {n: t for n, t in model.state_dict().items() if is_of_head(model, n)}
     body = {n: t for n, t in weights.tensors.items() if not is_of_head(model, n)}
     try:

@@ -17,12 +17,9 @@ MAY_DIFFER = {
 
 
 def is_finished(folder: RunFolder, settings: Settings) -> bool:
-    """Check the settings for resuming a run; return whether the run is finished.
+    """Return whether a run is finished; raise UserError if it cannot go on with these settings.
 
     A run without a checkpoint accepts any settings.
-
-    Raises:
-        UserError: the checkpoint is damaged; or settings differ that change the result.
     """
     if not folder.last.exists():
         return False

@@ -83,11 +83,7 @@ def hash_header(encoded: dict[str, str]) -> str:
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load the tensors of a file into the model.
-
-    Raises:
-        UserError: one is missing, unknown or of another shape.
-    """
+    """Load tensors; raise UserError if one is missing, unknown or of another shape."""
     state = model.state_dict()
     here, there = ({name: tuple(t.shape) for name, t in ts.items()} for ts in (state, tensors))
     for name in here | there:

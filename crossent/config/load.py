@@ -127,9 +127,7 @@ def read_files(
 ) -> dict[str, Given]:
     """Return the values of a config and of its chain of `base` files, by dotted name.
 
-    Args:
-        mistakes: one line is added per mistake.
-        sections: names of the mappings whose values are settings.
+    One line per mistake is added to `mistakes`; `sections` names the mappings of settings.
     """
     given: dict[str, Given] = {}
     seen: list[str] = []
@@ -180,32 +178,27 @@ def add_arguments(given: dict[str, Given], overrides: Sequence[str], mistakes: l
 
 
 def check(model: type[Model], given: Mapping[str, Given], mistakes: list[str]) -> Model:
-    """Validate values; add one line per mistake, with its origin, or return the model."""
-    known = list(flat_values(model()))
-    wrong = {name: unknown_name(name, known) for name in given if name not in known}
+    """Return the validated model; add one line per mistake, with its origin."""
     settings = model()
+    known = list(flat_values(settings))
+    wrong = {name: unknown_name(name, known) for name in given if name not in known}
     try:
         values = {name: given[name].value for name in known if name in given}
         settings = model.model_validate(nested(values))
     except ValidationError as error:
-        wrong |= in_words(error)
+        for item in error.errors(include_url=False):
+            name, text = ".".join(map(str, item["loc"][:2])), item["msg"]
+            expected = text.partition(" should be ")[2]  # "Input should be a valid number"
+            if expected:
+                near = did_you_mean(item["input"], re.findall("'([^']+)'", expected))
+                got = shorten(repr(item["input"]))
+                wrong[name] = f"{name} must be {expected}; got {got}{near}"
+            else:  # contradictions: one line each, which begins with a name
+                lines = text.removeprefix("Value error, ").split("\n")
+                wrong |= {line.partition(" ")[0]: line for line in lines}
     for name in sorted(wrong, key=list(given).index):
         mistakes.append(f"{given[name].origin}: {wrong[name]}")
     return settings
-
-
-def in_words(error: ValidationError) -> dict[str, str]:
-    """Return a sentence for each setting that is wrong or contradicts another one, by name."""
-    found = {}
-    for item in error.errors(include_url=False):
-        name, text = ".".join(map(str, item["loc"][:2])), item["msg"].removeprefix("Value error, ")
-        expected = text.partition(" should be ")[2]  # "Input should be a valid number"
-        if expected:
-            near = did_you_mean(item["input"], re.findall("'([^']+)'", expected))
-            found[name] = f"{name} must be {expected}; got {shorten(repr(item['input']))}{near}"
-        else:  # contradictions: one line each, which begins with a name
-            found |= {line.partition(" ")[0]: line for line in text.split("\n")}
-    return found
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:

@@ -198,7 +198,7 @@ class Settings(Section):
 
     @property
     def num_corrections(self) -> int:
-        """The number of settings that correct unequal class sizes; more than one is too many."""
+        """Number of settings that correct unequal class sizes; more than one is too many."""
         return (self.data.sampling == "balanced") + (self.loss.class_weights != "none")
 
     @property
@@ -238,9 +238,5 @@ def flat_values(settings: Section) -> dict[str, Any]:
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Return the settings with some of them changed, by dotted name.
-
-    Raises:
-        ValidationError: a value is out of range or contradicts another one, or a name is unknown.
-    """
+    """Return the settings with some of them changed, by dotted name; wrong values are refused."""
     return Settings.model_validate(nested({**flat_values(settings), **values}))

@@ -61,11 +61,7 @@ class Sweep:
 
 
 def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
-    """Read and check a sweep as `load_settings` does a config, and report all mistakes at once.
-
-    Raises:
-        UserError: one line per mistake, each with its file and line, or its argument.
-    """
+    """Read and check a sweep as `load_settings` does a config, and report all mistakes at once."""
     mistakes: list[str] = []
     given = load.read_files(path, mistakes, SECTIONS_OF_SWEEP)
     names = [name for name in given if name.startswith("space.")]
