@@ -98,12 +98,7 @@ def render(loaded: Loaded) -> str:
 
 
 def to_yaml(values: Settings | Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
-    """Return settings, or values by dotted name, as YAML: one per line, each with its comment.
-
-    Example:
-        >>> to_yaml(Settings()).splitlines()[:3]
-        ['seed: 0', 'data:', '  source: drawings']
-    """
+    """Return settings, or values by dotted name, as YAML: one per line, each with its comment."""
     lines: list[str] = []
     flat = flat_values(values) if isinstance(values, Settings) else values
     for name, value in flat.items():
@@ -179,7 +174,7 @@ def add_arguments(given: dict[str, Given], overrides: Sequence[str], mistakes: l
 
 def check(model: type[Model], given: Mapping[str, Given], mistakes: list[str]) -> Model:
     """Return the validated model; add one line per mistake, with its origin."""
-    settings = model()
+    settings = model()  # the defaults, for a model with mistakes
     known = list(flat_values(settings))
     wrong = {name: unknown_name(name, known) for name in given if name not in known}
     try:

@@ -59,10 +59,6 @@ def read_argument(text: str) -> tuple[Any, list[Problem]]:
     """Return the value of an argument, and the problems.
 
     A path may contain `: ` or ` #`, so only a list, a mapping or a quoted text is read as YAML.
-
-    Example:
-        >>> read_argument("1e-3")
-        (0.001, [])
     """
     if text.startswith(("[", "{", '"', "'")):
         node, problems = read_yaml(text)
