@@ -128,10 +128,8 @@ def describe(
 def check_comparable(first: Measured, other: Measured) -> None:
     """Raise UserError unless both were measured on the same pictures with the same classes."""
     if first.class_names != other.class_names:
-        raise UserError(
-            f"{first.name} and {other.name} have different classes "
-            f"({', '.join(first.class_names)} and {', '.join(other.class_names)})"
-        )
+        names = f"{', '.join(first.class_names)} and {', '.join(other.class_names)}"
+        raise UserError(f"{first.name} and {other.name} have different classes ({names})")
     if first.key != other.key or not np.array_equal(first.outputs.labels, other.outputs.labels):
         raise UserError(
             f"{first.name} and {other.name} have different validation pictures (another seed, "
