@@ -6,14 +6,13 @@ space: {optim: {lr: {low: 0.01, high: 0.3, log: true}}, train: {mixup: [0.0, 0.4
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
 
-from crossent.config import FIELDS, Settings, flat_values, load, to_yaml
+from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given
-from crossent.config.settings import SECTIONS, Section, flat, nested, setting
+from crossent.config.settings import SECTIONS, Section, nested, setting
 from crossent.errors import UserError
 
 # These change the validation pictures, so trials that differ in them could not be compared.
@@ -33,31 +32,27 @@ class SweepSettings(Section):
     prune: bool = setting(True, "stop a trial worse than three of four complete ones at its epoch")
 
 
-class SweepFile(Settings):
-    """The settings of a run, and how to search a space."""
-
-    sweep: SweepSettings = SweepSettings()
-
-
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(Settings):
     """The settings that all trials share, and the values to try: lists or ranges by dotted name."""
 
-    settings: Settings
-    plan: SweepSettings
-    space: dict[str, Any]
+    sweep: SweepSettings = SweepSettings()
+    space: dict[str, Any] = setting({}, "the values to try")
 
     @property
     def num_trials(self) -> int:
-        if self.plan.strategy != "grid":
-            return self.plan.trials or 20
+        if self.sweep.strategy != "grid":
+            return self.sweep.trials or 20
         size = math.prod(map(len, self.space.values()))
-        return min(self.plan.trials or size, size)
+        return min(self.sweep.trials or size, size)
 
     def to_yaml(self) -> str:
         """Return YAML from which `load_sweep` reads the same sweep."""
-        values = flat_values(self.settings) | flat({"sweep": vars(self.plan)})
-        return to_yaml(values | {"space": nested(self.space)})
+        return to_yaml(self.model_copy(update={"space": nested(self.space)}))
+
+    def settings_of(self, params: dict[str, Any]) -> Settings:
+        """Return the settings of a trial; the split stays the same when `seed` is tried."""
+        shared = Settings(**self.model_dump(exclude={"sweep", "space"}))
+        return with_values(shared, {"data.seed": self.data_seed, **params})
 
 
 def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
@@ -70,7 +65,7 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
         origin = given.pop("space", Given(None, f"{path}:1", 0)).origin
         mistakes.append(f"{origin}: a sweep needs a section space: the values to try")
     load.add_arguments(given, overrides, mistakes)
-    found = load.check(SweepFile, given, mistakes)
+    found = load.check(Sweep, given, mistakes)
     if found.data.folds:
         mistakes.append(
             f"{given['data.folds'].origin}: a trial trains one split: leave out data.folds, and "
@@ -84,7 +79,7 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
                 mistakes.append(f"{axis.origin}: {problem}")
     if mistakes:
         raise UserError("\n".join(mistakes))
-    return Sweep(Settings(**found.model_dump(exclude={"sweep"})), found.sweep, space)
+    return found.model_copy(update={"space": space})
 
 
 def check_axis(name: str, axis: Any, is_grid: bool) -> str:
