@@ -107,15 +107,14 @@ def run_path(args: argparse.Namespace) -> tuple[Path, bool]:
 
     If a process is killed, torchrun restarts all processes; they resume from the last checkpoint.
     """
-    if args.resume:
-        return args.resume, True
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        name = f"{args.config.stem if args.config else 'default'}-{datetime.now():%Y%m%d-%H%M%S}"
-        return args.out or Path("runs") / name, False
-    if args.out is None:
-        raise UserError("torchrun needs the folder of the run: --out RUN")
+    path = args.resume or args.out
+    if path is None:
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            raise UserError("torchrun needs the folder of the run: --out RUN")
+        name = args.config.stem if args.config else "default"
+        path = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-    return args.out, restarted and (args.out / "config.yaml").exists()
+    return path, bool(args.resume) or (restarted and (path / "config.yaml").exists())
 
 
 def train(settings: "Settings", path: Path, is_resumed: bool, processes: "Processes") -> int:
@@ -127,7 +126,9 @@ def train(settings: "Settings", path: Path, is_resumed: bool, processes: "Proces
 
     caller = Caller(f"python train.py --resume {path}")
     status, run, data = train_run(settings, path, is_resumed, caller, processes)
-    if run is not None and processes.is_first:
+    if run is None:
+        return status
+    if processes.is_first:
         try:
             with caller.stop.raising():
                 run.console.line(f"writing {run.folder.report}")
@@ -137,8 +138,7 @@ def train(settings: "Settings", path: Path, is_resumed: bool, processes: "Proces
         except Interrupted as stop:
             print(f"{stop}: the run is saved; write its report: python -m crossent report {path}")
             status = stop.exit_status
-    if run is not None:
-        processes.wait_for_all("finished")  # ending early would abort the other processes
+    processes.wait_for_all("finished")  # ending early would abort the other processes
     return status
 
 

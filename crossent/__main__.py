@@ -4,6 +4,7 @@ Each command is a function, whose docstring is the help text. Heavy imports are 
 """
 
 import argparse
+import inspect
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -18,52 +19,63 @@ if TYPE_CHECKING:
     from crossent.model_file import Classifier
 
 PROGRAM = "python -m crossent"
-Argument = tuple[tuple[str, ...], dict[str, Any]]
-Function = Callable[..., int | None]
 COMMANDS: dict[str, argparse.ArgumentParser] = {}
 to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
-def argument(*names: str, **options: Any) -> Argument:
-    """Return the arguments for argparse's `add_argument`."""
-    return names, options
+def argument(*flags: str, **options: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the arguments of argparse's `add_argument`."""
+    return flags, options
 
 
-def command(*arguments: Argument) -> Callable[[Function], Function]:
-    """Register a function as a command: it takes `arguments` by name, may return an exit status."""
+ARGUMENTS = {  # of all commands, by the name of the function's parameter
+    "run": argument(type=Path, metavar="RUN", help="a run folder, or its model file"),
+    "any_run": argument(nargs="?", type=Path, metavar="RUN", help="default: the article's example"),
+    "runs": argument(nargs="+", metavar="RUN", help="runs or groups; or data.root=DIR"),
+    "paths": argument(nargs="+", metavar="PATH", help="pictures and folders"),
+    "image": argument(nargs="?", metavar="IMAGE", help="a picture"),
+    "root": argument(nargs="?", metavar="DIR", help="folders of classes, or of splits, or a CSV"),
+    "overrides": argument(nargs="*", metavar="section.key=value", help="such as data.root=DIR"),
+    "config": argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="the config file"),
+    "resume": argument("--resume", type=Path, metavar="FOLDER", help="continue a sweep"),
+    "out": argument("--out", type=Path, metavar="PATH", help="new folder; export: the ONNX file"),
+    "data": argument("--data", metavar="DIR", help="pictures in DIR/CLASS/, not the run's own"),
+    "as_json": argument("--json", dest="as_json", action="store_true", help="print JSON"),
+    "as_csv": argument("--csv", dest="as_csv", action="store_true", help="print a table"),
+    "html": argument("--html", type=Path, metavar="FILE", help="also write a page with thumbnails"),
+    "top": argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
+    "accuracy": argument("--accuracy", type=float, help='say "not sure" to keep this accuracy'),
+    "seconds": argument("--seconds", type=float, default=60.0, help="per control; default: 60"),
+    "kills": argument("--kills", type=int, default=3, metavar="N", help="default: 3"),
+    "format": argument("--format", choices=("onnx",), default="onnx", help="default: onnx"),
+    "opset": argument("--opset", type=int, default=18, metavar="N", help="18 (default) to 23"),
+    "label": argument("--label", metavar="CLASS", help="true class; default: the predicted one"),
+    "language": argument("--language", choices=("en", "ja"), default="en"),
+    "device": argument("--device", default="auto", help="auto, cpu, cuda, ..."),
+}
+Function = Callable[..., int | None]
 
-    def register(function: Function) -> Function:
-        name = function.__name__.replace("_", "-")
-        parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=function.__doc__)
-        parser.set_defaults(function=function)
-        for names, options in arguments:
-            parser.add_argument(*names, **options)
-        COMMANDS[name] = parser
-        return function
 
-    return register
-
-
-RUN = argument("run", type=Path, metavar="RUN", help="a run folder, or its model file")
-CONFIG = argument("-c", "--config", type=Path, metavar="CONFIG.yaml", help="the config file")
-OVERRIDES = argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
-MOVED = argument("overrides", nargs="*", metavar="data.root=DIR", help="if the pictures have moved")
-DATA = argument(
-    "--data", metavar="DIR", help="use the pictures in DIR/CLASS/*.jpg, not the run's own"
-)
-JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
-DEVICE = argument("--device", default="auto", help="auto, cpu, cuda, ...")
+def command(function: Function) -> Function:
+    """Make a function a command: its parameters are in ARGUMENTS; it may return an exit status."""
+    name = function.__name__.replace("_", "-")
+    parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=function.__doc__)
+    parser.set_defaults(function=function)
+    for parameter in inspect.signature(function).parameters:
+        flags, options = ARGUMENTS[parameter]
+        parser.add_argument(*(flags or (parameter,)), **options)
+    COMMANDS[name] = parser
+    return function
 
 
 def load(run: Path, device: str) -> "Classifier":
-    """Return the trained model of a run folder or a model file."""
     from crossent.device import choose_device
     from crossent.model_file import load_model
 
     return load_model(run, choose_device(device))
 
 
-@command(RUN, MOVED, DATA, JSON, DEVICE)
+@command
 def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, device: str) -> None:
     """measure a trained model on its validation pictures, or on another folder"""
     from crossent.build import data_to_evaluate
@@ -80,27 +92,19 @@ def evaluate(run: Path, overrides: list[str], data: str | None, as_json: bool, d
     print(to_json(facts) if as_json else as_text(findings, names, pictures.unusable, warnings))
 
 
-@command(
-    argument("words", nargs="+", metavar="RUN", help="runs or groups; or data.root=DIR"),
-    DATA, JSON, DEVICE,
-)  # fmt: skip
-def compare(words: list[str], data: str | None, as_json: bool, device: str) -> None:
+@command
+def compare(runs: list[str], data: str | None, as_json: bool, device: str) -> None:
     """compare runs: which is better, and whether the difference may be due to chance"""
     from crossent.device import choose_device
     from crossent.experiments.compare import compare_runs
 
-    overrides = [word for word in words if "=" in word and not Path(word).exists()]
-    runs = [Path(word) for word in words if word not in overrides]
-    text, facts = compare_runs(runs, data, choose_device(device), overrides)
+    overrides = [word for word in runs if "=" in word and not Path(word).exists()]
+    paths = [Path(word) for word in runs if word not in overrides]
+    text, facts = compare_runs(paths, data, choose_device(device), overrides)
     print(to_json(facts) if as_json else text)
 
 
-@command(
-    argument("-c", "--config", type=Path, metavar="SWEEP.yaml", help="the settings to try"),
-    argument("--resume", metavar="FOLDER", type=Path, help="continue a sweep"),
-    OVERRIDES,
-    argument("--out", metavar="FOLDER", type=Path, help="folder of the new sweep"),
-)
+@command
 def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | None) -> int:
     """try settings in many runs, and show which are better"""
     from crossent.experiments.sweep import sweep
@@ -110,45 +114,33 @@ def sweep(config: Path, resume: Path | None, overrides: list[str], out: Path | N
     return sweep(config, resume, overrides, out)
 
 
-@command(RUN, MOVED, DEVICE)
+@command
 def report(run: Path, overrides: list[str], device: str) -> None:
     """write report.html of a run: all its results on one page"""
     from crossent.device import choose_device
     from crossent.report.report import write_report
     from crossent.training.run_folder import RunFolder
 
-    folder = RunFolder(run)
-    write_report(folder, choose_device(device), overrides=overrides)
-    print(f"{folder.report}: open it in a browser")
+    write_report(RunFolder(run), choose_device(device), overrides=overrides)
+    print(f"{RunFolder(run).report}: open it in a browser")
 
 
-@command(
-    RUN,
-    argument("paths", nargs="+", metavar="PATH", help="pictures and folders"),
-    argument("--json", dest="form", action="store_const", const="json", help="JSON lines"),
-    argument("--csv", dest="form", action="store_const", const="csv", help="print a table"),
-    argument("--top", type=int, default=3, metavar="K", help="classes to show; default: 3"),
-    argument("--accuracy", type=float, metavar="A", help='say "not sure" to keep accuracy A'),
-    DEVICE,
-)  # fmt: skip
+@command
 def predict(
-    run: Path, paths: list[str], form: str | None, top: int, accuracy: float | None, device: str
-) -> None:
+    run: Path, paths: list[str], as_json: bool, as_csv: bool, top: int, accuracy: float | None,
+    device: str,
+) -> None:  # fmt: skip
     """predict the class of pictures"""
     from crossent.inference.paths import find_pictures
     from crossent.inference.predict import print_predictions
 
     if top < 1:
         raise UserError(f"--top {top}: expected a number of classes, 1 or more")
-    classifier = load(run, device)
-    print_predictions(classifier, find_pictures(paths), form or "text", top, accuracy)
+    form = "csv" if as_csv else "json" if as_json else "text"
+    print_predictions(load(run, device), find_pictures(paths), form, top, accuracy)
 
 
-@command(
-    argument("root", nargs="?", metavar="DIR", help="DIR/CLASS/*.jpg, DIR/train and val, or a CSV"),
-    CONFIG, JSON,
-    argument("--html", type=Path, metavar="FILE", help="also write a page with thumbnails"),
-)  # fmt: skip
+@command
 def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | None) -> int:
     """check the pictures before training: unusable and odd ones, duplicates, leaks"""
     from crossent.config import load_settings
@@ -183,10 +175,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
     return 1 if found["repairs"] else 0
 
 
-@command(
-    CONFIG, OVERRIDES,
-    argument("--seconds", type=float, default=60.0, help="limit per control; default: 60"),
-)  # fmt: skip
+@command
 def check(config: Path | None, overrides: list[str], seconds: float) -> int:
     """test the pipeline with three short trainings whose results are known"""
     from crossent.config import load_settings
@@ -195,17 +184,14 @@ def check(config: Path | None, overrides: list[str], seconds: float) -> int:
 
     loaded = load_settings(config, overrides)
     settings = follow_weights(loaded.settings, loaded.kept)
-    failed = 0
+    verdicts = []
     for passed, text in check(settings, seconds):
         print(text, flush=True)
-        failed |= not passed
-    return failed
+        verdicts.append(passed)
+    return EXIT_DONE if all(verdicts) else 1
 
 
-@command(
-    CONFIG, OVERRIDES,
-    argument("--kills", type=int, default=3, metavar="N", help="number of kills; default: 3"),
-)  # fmt: skip
+@command
 def verify_resume(config: Path | None, overrides: list[str], kills: int) -> int:
     """test that a run killed at random moments and resumed gives the same bytes"""
     from crossent.verify_resume import verify_resume
@@ -213,22 +199,15 @@ def verify_resume(config: Path | None, overrides: list[str], kills: int) -> int:
     return verify_resume(config, overrides, kills)
 
 
-@command(
-    RUN,
-    argument("--format", choices=("onnx",), default="onnx", help="default: onnx"),
-    argument("--opset", type=int, metavar="N", default=18, help="18 (default) to 23"),
-    argument("--out", type=Path, metavar="FILE", help="default: RUN/model.onnx"),
-    DATA,
-)
+@command
 def export(run: Path, format: str, opset: int, out: Path | None, data: str | None) -> None:
     """write a trained model as ONNX, with the preprocessing inside"""
     from crossent.inference.export import ONNXRUNTIME, export
 
     if opset not in ONNXRUNTIME:
         raise UserError(f"--opset {opset}: expected one of {', '.join(map(str, ONNXRUNTIME))}")
-    classifier = load(run, "cpu")
     path = out or (run if run.is_dir() else run.parent) / "model.onnx"
-    num_images, difference = export(classifier, path, data, opset)
+    num_images, difference = export(load(run, "cpu"), path, data, opset)
     print(
         f"{path} is written; compared with predict on {num_images} pictures: the same class on "
         f"all, probabilities differ by {difference:.1e} at most; "
@@ -236,7 +215,7 @@ def export(run: Path, format: str, opset: int, out: Path | None, data: str | Non
     )
 
 
-@command(RUN, DEVICE)
+@command
 def demo(run: Path, device: str) -> None:
     """try a model in the browser (`make demo RUN=...` installs what it needs)"""
     from crossent.inference.demo import serve
@@ -244,23 +223,17 @@ def demo(run: Path, device: str) -> None:
     serve(load(run, device))
 
 
-@command(
-    argument("run", nargs="?", type=Path, metavar="RUN", help="default: the article's example"),
-    argument("image", nargs="?", metavar="IMAGE", help="a picture"),
-    argument("--label", metavar="CLASS", help="the true class; default: the predicted one"),
-    argument("--language", choices=("en", "ja"), default="en"),
-    DEVICE,
-)
+@command
 def explain(
-    run: Path | None, image: str | None, label: str | None, language: str, device: str
+    any_run: Path | None, image: str | None, label: str | None, language: str, device: str
 ) -> None:
     """derive E step by step: for the article's example, or for a picture of yours"""
     from crossent.inference.explain import ARTICLE, explain, predict_one
 
-    if (run or label) and not image:
+    if (any_run or label) and not image:
         raise UserError("explain: IMAGE is missing; RUN and --label need it")
-    if run and image:
-        print(explain(predict_one(load(run, device), image, label), label, language))
+    if any_run and image:
+        print(explain(predict_one(load(any_run, device), image, label), label, language))
     else:
         print(explain(ARTICLE, "dog", language))
 

@@ -53,8 +53,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def prepare(model: nn.Module, device: torch.device) -> nn.Module:
     """Return the model on the device, in the memory layout that is fastest for convolutions."""
-    prepared: nn.Module = model.to(device).to(memory_format=torch.channels_last)
-    return prepared
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def set_up(threads: int | None = None) -> None:

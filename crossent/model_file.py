@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from crossent.device import autocast, prepare
 from crossent.errors import UserError
-from crossent.tensor_file import check_finite, load_weights, read_tensors, write_tensors
+from crossent.tensor_file import load_weights, read_tensors, write_tensors
 from data.preprocess import Preprocessing
 
 KIND = "model"
@@ -51,17 +51,9 @@ class Classifier:
             logits: Tensor = self.model(self.preprocessing.normalise(images.to(self.device)))
         return logits.float().cpu()
 
-    def probs(self, images: Tensor) -> Tensor:
-        """Return y for decoded pictures: (N, S, S, 3) uint8 to (N, K) float32, rows sum to 1."""
-        return self.logits(images).softmax(dim=1)
-
 
 def model_path(path: Path) -> Path:
-    """Return the model file of a run folder, or the path itself.
-
-    Raises:
-        UserError: the folder is a group of runs.
-    """
+    """Return the model file of a run folder, or the path itself; refuse a group of runs."""
     group = path / "group.json"
     if group.exists():
         first = next(iter(json.loads(group.read_text(encoding="utf-8"))["runs"]))
@@ -82,22 +74,13 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
     from models import build_model
 
     path = model_path(path)
-    if not path.is_file():
-        runs = [str(run.parent) for run in sorted(path.parent.glob("*/model.safetensors"))]
-        near = f"; did you mean {runs[-1]}?" if runs else ""
-        raise UserError(
-            f"{path}: no such file; expected a model file, or a run after its first epoch{near}"
-        )
-    tensors, header = read_tensors(path)
-    if header.get("kind") != KIND:
-        raise UserError(f"{path} is not a model file but one of kind {header.get('kind')!r}")
+    tensors, header = read_tensors(path, KIND)
     class_names, described = header["class_names"], header["model"]
     try:
         model = build_model(described["name"], len(class_names), **described["arguments"])
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: no model can be built from its description: {error}") from None
     load_weights(model, tensors, path)
-    check_finite(tensors, path)
     return Classifier(
         model=prepare(model, device).eval(),
         class_names=class_names,

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from crossent.config import FIELDS, Settings, flat_values, with_values
 from crossent.errors import UserError
-from crossent.model_file import model_path
-from crossent.tensor_file import check_finite, load_weights, read_tensors
+from crossent.model_file import KIND, model_path
+from crossent.tensor_file import load_weights, read_tensors
 from data.preprocess import Preprocessing
 from models import published
 from models.head import is_of_head
@@ -48,13 +48,9 @@ def read_pretrained(weights: str, model_name: str) -> PretrainedWeights:
                     "or name a run"
                 )
             return PretrainedWeights(path, known.load(), in_settings(vars(known)))
-        if not path.is_file():
-            raise ValueError(f"{path} does not exist; name a run or DEFAULT")
-        tensors, header = read_tensors(path)
-        if "preprocessing" not in header:
-            raise ValueError(f"{path} is not a model; name the run's model.safetensors")
-        settings = in_settings(header["preprocessing"], header["model"])
-        return PretrainedWeights(path, tensors, settings)
+        tensors, header = read_tensors(path, KIND)
+        described = in_settings(header["preprocessing"], header["model"])
+        return PretrainedWeights(path, tensors, described)
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from None
 
@@ -67,14 +63,9 @@ def in_settings(preprocessing: Mapping[str, Any], model: Mapping[str, Any] = {})
 
 
 def load_body(model: nn.Module, weights: PretrainedWeights) -> None:
-    """Load the weights into a model, except those of its head.
-
-    Raises:
-        UserError: the weights are those of another architecture, or not finite.
-    """
+    """Load the weights into a model of the same architecture, except those of its head."""
     head = {n: t for n, t in model.state_dict().items() if is_of_head(model, n)}
     body = {n: t for n, t in weights.tensors.items() if not is_of_head(model, n)}
-    check_finite(body, weights.path)
     try:
         load_weights(model, head | body, weights.path)
     except UserError as error:

@@ -1,8 +1,11 @@
 """Rules for resuming a run: which settings may differ, and whether it is finished."""
 
+from pathlib import Path
+
 from crossent.config import Settings, differences, settings_from_dict
 from crossent.errors import UserError
-from crossent.training.checkpoint import read_checkpoint
+from crossent.tensor_file import read_tensors
+from crossent.training.checkpoint import KIND
 from crossent.training.run_folder import RunFolder
 
 # Settings that do not change the result: the path of the same pictures (their fingerprint is
@@ -14,25 +17,27 @@ MAY_DIFFER = {
 
 
 def is_finished(folder: RunFolder, settings: Settings) -> bool:
-    """Check the settings for resuming a run; return whether the run is finished.
+    """Return whether a run is finished; raise UserError if it cannot go on with these settings.
 
     A run without a checkpoint accepts any settings.
-
-    Raises:
-        UserError: the checkpoint is damaged; or settings differ that change the result.
     """
     if not folder.last.exists():
         return False
-    _, header = read_checkpoint(folder.last)
+    _, header = read_tensors(folder.last, KIND)
     old = settings_from_dict(header["settings"], folder.last)
-    refused = refused_differences(old, settings)
-    if refused:
-        raise UserError(
-            f"{folder.path} cannot continue with settings that change its result: "
-            f"{'; '.join(refused)}. Start a new run with --out"
-        )
+    check_same_result(folder.path, old, settings)
     progress = header["progress"]
     return bool(progress["done"] and progress["epoch"] >= settings.train.epochs)
+
+
+def check_same_result(path: Path, old: Settings, new: Settings) -> None:
+    """Raise UserError if settings differ that change the result of the run or group in `path`."""
+    refused = refused_differences(old, new)
+    if refused:
+        raise UserError(
+            f"{path} cannot continue with settings that change its result: "
+            f"{'; '.join(refused)}. Start a new one with --out"
+        )
 
 
 def refused_differences(old: Settings, new: Settings) -> list[str]:

@@ -31,14 +31,17 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     write_atomic(path, lambda temporary: temporary.write_bytes(save(tensors, encoded)))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors (on the CPU) and the header, and verify the checksums of both.
 
     Raises:
-        UserError: the file is missing, damaged or not written by crossent.
+        UserError: the file is missing, damaged, not written by crossent or not of this kind; or a
+            number is infinite or NaN.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(
+            f"{path}: no such file; expected a model file, or a run after its first epoch"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -57,6 +60,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} has format version {header['format_version']}; this program reads "
             f"{FORMAT_VERSION}: use the version of crossent that wrote it"
         )
+    if kind not in (None, header.get("kind")):
+        raise UserError(f"{path} is not a {kind} but a file of kind {header.get('kind')!r}")
+    if name := first_not_finite(tensors):
+        raise UserError(f"{path} cannot be used: {name} contains numbers that are not finite")
     return tensors, header
 
 
@@ -76,11 +83,7 @@ def hash_header(encoded: dict[str, str]) -> str:
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load the tensors of a file into the model.
-
-    Raises:
-        UserError: one is missing, unknown or of another shape.
-    """
+    """Load tensors; raise UserError if one is missing, unknown or of another shape."""
     state = model.state_dict()
     here, there = ({name: tuple(t.shape) for name, t in ts.items()} for ts in (state, tensors))
     for name in here | there:
@@ -93,13 +96,6 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     # MNASNet needs and which a file of tensors lacks.
     state.update(tensors)
     model.load_state_dict(state)
-
-
-def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise UserError if a number is infinite or NaN."""
-    name = first_not_finite(tensors)
-    if name:
-        raise UserError(f"{path} cannot be used: {name} contains numbers that are not finite")
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:

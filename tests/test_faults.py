@@ -88,7 +88,7 @@ DAMAGES = {
     "pictures": (("data_fingerprint", "0" * 64), "other pictures (000000000000, now"),
 }
 MODEL_DAMAGES = {
-    "a checkpoint": (("kind", "checkpoint"), "is not a model file but one of kind 'checkpoint'"),
+    "a checkpoint": (("kind", "checkpoint"), "is not a model but a file of kind 'checkpoint'"),
     "NaN weight": (("head.bias", float("nan")), "head.bias contains numbers that are not"),
     "classes": (("class_names", ["dog", "fox"]), "head.weight is (3, 64) in the file and (2, 64)"),
 }

@@ -1,7 +1,5 @@
 """model.weights from a run, a file or torchvision: which are used, and which are refused."""
 
-import math
-
 import pytest
 import torch
 import torchvision
@@ -172,7 +170,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     ("content", "name", "message"),
     [
         (b"not safetensors", "a.safetensors", "damaged or not a safetensors file"),
-        (None, "missing", "does not exist; name a run or DEFAULT"),
+        (None, "missing", "no such file; expected a model file, or a run"),
         (None, "DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
     ],
 )
@@ -188,10 +186,6 @@ def test_weights_that_do_not_fit_are_refused(old_run):
     wider = build_model("small_cnn", 3, width=8)
     with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=4$"):
         load_body(wider, read_pretrained(str(old_run[0]), "small_cnn"))
-    found = read_pretrained(str(old_run[0]), "small_cnn")
-    found.tensors["features.0.0.weight"][0] = math.nan
-    with pytest.raises(UserError, match="not finite"):
-        load_body(wider, found)
 
 
 def test_the_body_learns_at_its_own_rate_or_not_at_all():

@@ -3,7 +3,6 @@
 import os.path
 import re
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator, model_validator
@@ -16,7 +15,7 @@ def expect(words: str) -> WrapValidator:
     def validate(value: Any, handler: Callable[[Any], Any]) -> Any:
         try:
             return handler(value)
-        except ValueError:
+        except (ValueError, re.error):
             raise ValueError(f"Input should be {words}") from None
 
     return WrapValidator(validate)
@@ -40,15 +39,7 @@ def known_model(name: str) -> str:
     raise ValueError(f"Input should be {own}, 'timm/NAME' or, for example, 'torchvision/{example}'")
 
 
-def known_pattern(text: str) -> str:
-    """Refuse a text that is not a regular expression."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"Input should be a regular expression ({error})") from None
-    return text
-
-
+Source = Literal["drawings", "folder", "cifar"]
 # Relative to the working directory, as in a shell. No file system allows NUL.
 PathText = Annotated[
     str,
@@ -56,7 +47,11 @@ PathText = Annotated[
     AfterValidator(os.path.expanduser),
     expect("a path such as ../photos, in quotes if it is a number"),
 ]
-Pattern = Annotated[str, AfterValidator(known_pattern)]
+Pattern = Annotated[
+    str,
+    AfterValidator(lambda text: re.compile(text).pattern),
+    expect("folder or a regular expression"),
+]
 Folder = Annotated[PathText, AfterValidator(os.path.abspath)]  # a run finds it from anywhere
 ModelName = Annotated[str, AfterValidator(known_model)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -91,9 +86,7 @@ class Section(BaseModel):
 class DataSettings(Section):
     """The pictures, and their augmentation in training."""
 
-    source: Literal["drawings", "folder", "cifar"] = setting(
-        "drawings", "drawings, folder or cifar"
-    )
+    source: Source = setting("drawings", "drawings, folder or cifar")
     root: Folder | None = setting(None, "the folder of the pictures")
     labels: Folder | None = setting(None, "a CSV instead of root: path,label[,split][,group]")
     group: Pattern | None = setting(None, "pictures to keep together: folder, or a regex on paths")
@@ -181,15 +174,11 @@ class TrainSettings(Section):
     """The length of the training, its batches and its device."""
 
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
-    ema: Positive | None = setting(
-        0.3, "epochs: half-life of the average of the weights; null: off"
-    )
+    ema: Positive | None = setting(0.3, "epochs: half-life of the averaged weights; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "auto: bf16 where it is fast")
     freeze: bool = setting(False, "true: train only the last layer")
-    mixup: float = setting(
-        0.0, "alpha of the Beta distribution for mixing pairs; 0: off", ge=0, le=100
-    )
+    mixup: float = setting(0.0, "alpha of Beta for mixing pairs; 0: off", ge=0, le=100)
     device: Device = setting("auto", "auto: a GPU if there is one")
     checkpoint_every: Every = setting(60.0, "seconds, or '500 steps'; a kill loses at most this")
     timeout_s: Positive = setting(600.0, "seconds that a process waits for another")
@@ -209,7 +198,7 @@ class Settings(Section):
 
     @property
     def num_corrections(self) -> int:
-        """The number of settings that correct unequal class sizes; more than one is too many."""
+        """Number of settings that correct unequal class sizes; more than one is too many."""
         return (self.data.sampling == "balanced") + (self.loss.class_weights != "none")
 
     @property
@@ -218,29 +207,17 @@ class Settings(Section):
         return self.seed if self.data.seed is None else self.data.seed
 
 
-def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a model and of its sections by dotted name."""
-    fields: dict[str, FieldInfo] = {}
-    for name, field in model.model_fields.items():
-        if isinstance(field.default, Section):
-            inner = type(field.default).model_fields
-            fields |= {f"{name}.{key}": value for key, value in inner.items()}
-        else:
-            fields[name] = field
-    return fields
-
-
-FIELDS = fields_of(Settings)  # "seed", "data.source", ...
-SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in FIELDS if "." in name))
-
-
-def flat_values(settings: Settings) -> dict[str, Any]:
-    """Return the settings by dotted name: {"seed": 0, "data.source": "drawings", ...}."""
-    return {name: attrgetter(name)(settings) for name in FIELDS}
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"seed": 0, "data": {"root": "x"}} as {"seed": 0, "data.root": "x"}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        is_section = isinstance(value, dict)
+        found |= {f"{name}.{key}": v for key, v in value.items()} if is_section else {name: value}
+    return found
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert values by dotted name to the form that pydantic reads: {"seed": 0, "data": {...}}."""
+    """Return the inverse of `flat`, which is the form that pydantic reads."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, _, key = name.rpartition(".")
@@ -248,10 +225,18 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Return the settings with some of them changed, by dotted name.
+FIELDS: dict[str, FieldInfo] = flat({
+    name: type(field.default).model_fields if isinstance(field.default, Section) else field
+    for name, field in Settings.model_fields.items()
+})  # fmt: skip
+SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in FIELDS if "." in name))
 
-    Raises:
-        ValidationError: a value is out of range or contradicts another one, or a name is unknown.
-    """
+
+def flat_values(settings: Section) -> dict[str, Any]:
+    """Return the settings by dotted name."""
+    return flat(settings.model_dump())
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings with some of them changed, by dotted name; wrong values are refused."""
     return Settings.model_validate(nested({**flat_values(settings), **values}))

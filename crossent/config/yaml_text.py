@@ -6,6 +6,7 @@ run code or take long to read.
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 import yaml
@@ -27,6 +28,46 @@ TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 Problem = tuple[int, str]  # a line, and what is wrong there
 
 
+def read_values(
+    text: str, sections: Collection[str]
+) -> tuple[dict[str, tuple[Any, int]], list[Problem]]:
+    """Return the values of a document by dotted name, each with its line, and the problems.
+
+    Args:
+        sections: names of the mappings whose values are settings.
+    """
+    found: dict[str, tuple[Any, int]] = {}
+
+    def collect(node: yaml.Node, prefix: str) -> None:
+        for key, value in node.value:
+            name = prefix + key.value
+            if name in sections and isinstance(value, yaml.MappingNode):
+                collect(value, f"{name}.")
+            # A section whose lines are all commented out is empty, and sets nothing.
+            elif name not in sections or value.value != "":
+                found[name] = value_of(value), key.start_mark.line + 1
+
+    node, problems = read_yaml(text)
+    if isinstance(node, yaml.MappingNode):
+        collect(node, "")
+    elif node is not None:
+        problems.append((1, "expected settings such as seed: 1, one key per line"))
+    return found, problems
+
+
+def read_argument(text: str) -> tuple[Any, list[Problem]]:
+    """Return the value of an argument, and the problems.
+
+    A path may contain `: ` or ` #`, so only a list, a mapping or a quoted text is read as YAML.
+    """
+    if text.startswith(("[", "{", '"', "'")):
+        node, problems = read_yaml(text)
+    else:
+        tag = _Loader("").resolve(yaml.ScalarNode, text, (True, False))
+        node, problems = yaml.ScalarNode(tag, text), []
+    return node and value_of(node), problems
+
+
 def read_yaml(text: str) -> tuple[yaml.Node | None, list[Problem]]:
     """Parse one document; return its node (None if it is empty or invalid) and the problems."""
     if len(text) > MAX_CHARS:
@@ -41,18 +82,7 @@ def read_yaml(text: str) -> tuple[yaml.Node | None, list[Problem]]:
         return None, [(line + 1, shorten(words, 200))]
 
 
-def read_word(text: str) -> yaml.Node:
-    """Return the node of an unquoted YAML word, which may contain `: ` or ` #`, as paths do."""
-    return yaml.ScalarNode(_Loader("").resolve(yaml.ScalarNode, text, (True, False)), text)
-
-
 def value_of(node: yaml.Node) -> Any:
-    """Return the plain value of a node.
-
-    Example:
-        >>> value_of(read_word("1e-3"))
-        0.001
-    """
     return _Loader("").construct_object(node, deep=True)
 
 
@@ -64,7 +94,7 @@ def format_value(value: Any) -> str:
         ('../photos', '["1e3", 1000.0, null, true]')
     """
     is_word = isinstance(value, str) and re.fullmatch(r"[\w./][\w./-]*", value)
-    if is_word and value_of(read_word(value)) == value:
+    if is_word and read_argument(value)[0] == value:
         return str(value)
     text = json.dumps(value, ensure_ascii=False)
     return TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

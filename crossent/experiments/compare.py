@@ -42,55 +42,56 @@ def compare_runs(
         names = [str(path) for path in paths]
     pairs = zip(paths, names, strict=True)
     sides = [measure_side(path, name, data_root, device, overrides) for path, name in pairs]
-    runs = [run for side in sides for run in side]
-    for other in runs[1:]:
-        check_comparable(runs[0], other)
-    warning, num_all = "", len(runs[0].outputs)
-    new = reduce(np.intersect1d, [run.new for run in runs])
-    if num_seen := num_all - len(new):
-        what = "these numbers say nothing about new pictures"
-        if len(new):
-            what, sides = "they are left out", [[r.take(new) for r in side] for side in sides]
-        warning = (
-            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in the "
-            f"training of one of the runs: {what}"
+    run, *others = (run for side in sides for run in side)
+    for other in others:
+        check_comparable(run, other)
+    new = reduce(np.intersect1d, [other.new for other in others], run.new)
+    num_seen = len(run.outputs) - len(new)
+    if num_seen and len(new):
+        sides = [[run.take(new) for run in side] for side in sides]
+    num_images = len(sides[0][0].outputs)
+    text = f"{num_images:,} pictures, the same for all; in brackets 95 % intervals"
+    if num_seen:
+        text += (
+            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in the training "
+            "of one of the runs: "
         )
-    title = (
-        f"{len(sides[0][0].outputs):,} pictures, the same for all; in brackets 95 % intervals"
-        f"{warning}"
-    )
-    table, of_runs = [["run", "accuracy", "E"]], []
-    for run in (run for side in sides for run in side):
-        scores = score(run.outputs)
-        table.append([run.name, scores.accuracy.text(".1%"), scores.E.text(".4f")])
-        numbers = {"accuracy": scores.accuracy.to_dict(), "E": scores.E.to_dict()}
-        of_runs.append({"run": run.name, **numbers})
+        text += "they are left out" if len(new) else "these numbers say nothing about new pictures"
+    scored = [(run.name, score(run.outputs)) for side in sides for run in side]
+    table = [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scored]
+    of_runs = [
+        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()} for name, s in scored
+    ]
     rows, comparisons, parts = [HEADINGS], [], []
     first = Side(names[0], [run.outputs for run in sides[0]])
     for name, side in zip(names[1:], sides[1:], strict=True):
         found = compare(first, Side(name, [run.outputs for run in side]))
-        comparisons.append(facts_of(found, sides[0], side))
-        parts.append(in_words(comparisons[-1]))
         value, low, high = (100 * x for x in found.accuracy)
         rows.append([
             f"{found.second} minus {found.first}",
             f"{value:+.1f} ({low:+.1f} to {high:+.1f})", found.E.text("+.4f"),
             str(len(found.gained)), str(len(found.lost)),
         ])  # fmt: skip
-    text = "\n\n".join([title, align(table), align(rows), *parts])
+        words, facts = describe(found, sides[0], side)
+        parts.append(words)
+        comparisons.append(facts)
+    text = "\n\n".join([text, align([["run", "accuracy", "E"], *table]), align(rows), *parts])
     return text, {"trained_on": num_seen, "runs": of_runs, "comparisons": comparisons}
 
 
-def facts_of(
+def describe(
     found: Comparison, first: Sequence[Measured], second: Sequence[Measured]
-) -> dict[str, Any]:
-    """Return the numbers, the settings that differ, and the predictions that changed, for JSON."""
+) -> tuple[str, dict[str, Any]]:
+    """Return the settings that differ, the predictions that changed and the outcome; also as JSON.
+
+    Where the runs of a group disagree, all their predictions are listed.
+    """
 
     def predicted(side: Sequence[Measured], row: int) -> str:
         names = [run.class_names[run.outputs.predicted[row]] for run in side]
-        return ", ".join(dict.fromkeys(names))  # several where the runs of a group disagree
+        return ", ".join(dict.fromkeys(names))
 
-    run = first[0]
+    run, lines = first[0], []
     changed = [
         {
             "path": printable(run.picture_names[row]),
@@ -100,8 +101,17 @@ def facts_of(
         }
         for row in [*found.gained, *found.lost]
     ]
+    settings = differences(run.settings, second[0].settings)
+    if settings:
+        lines.append(f"Settings of {found.first} -> {found.second}: {'; '.join(settings)}")
+    if changed:
+        shown = changed if len(changed) <= MAX_CHANGED else changed[:5] + changed[-5:]
+        header = ["predicted differently", "true", found.first, found.second]
+        lines.append(align([header, *(list(picture.values()) for picture in shown)]))
+    if len(changed) > MAX_CHANGED:
+        lines.append(f"... and {len(changed) - MAX_CHANGED} more (all with --json)")
     paths = [picture["path"] for picture in changed]
-    return {
+    return "\n".join([*lines, f"{found.sentence}."]), {
         **vars(found),
         "num_images": len(run.outputs),
         "accuracy": found.accuracy.to_dict(),
@@ -110,33 +120,16 @@ def facts_of(
         "gained": paths[: len(found.gained)],
         "lost": paths[len(found.gained) :],
         "changed": changed,
-        "settings": differences(run.settings, second[0].settings),
+        "settings": settings,
         "sentence": found.sentence,
     }
-
-
-def in_words(facts: dict[str, Any]) -> str:
-    """Return the settings that differ, the predictions that changed, and the outcome."""
-    first, second, lines = facts["first"], facts["second"], []
-    if facts["settings"]:
-        lines.append(f"Settings of {first} -> {second}: {'; '.join(facts['settings'])}")
-    changed, hidden = facts["changed"], len(facts["changed"]) - MAX_CHANGED
-    if changed:
-        shown = changed if hidden <= 0 else changed[:5] + changed[-5:]
-        header = ["predicted differently", "true", first, second]
-        lines.append(align([header, *(list(picture.values()) for picture in shown)]))
-    if hidden > 0:
-        lines.append(f"... and {hidden} more (all with --json)")
-    return "\n".join([*lines, f"{facts['sentence']}."])
 
 
 def check_comparable(first: Measured, other: Measured) -> None:
     """Raise UserError unless both were measured on the same pictures with the same classes."""
     if first.class_names != other.class_names:
-        raise UserError(
-            f"{first.name} and {other.name} have different classes "
-            f"({', '.join(first.class_names)} and {', '.join(other.class_names)})"
-        )
+        names = f"{', '.join(first.class_names)} and {', '.join(other.class_names)}"
+        raise UserError(f"{first.name} and {other.name} have different classes ({names})")
     if first.key != other.key or not np.array_equal(first.outputs.labels, other.outputs.labels):
         raise UserError(
             f"{first.name} and {other.name} have different validation pictures (another seed, "

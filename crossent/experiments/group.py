@@ -22,7 +22,7 @@ from crossent.evaluation.measure import align, tables
 from crossent.evaluation.scores import Ints, Outputs, score
 from crossent.files import write_text
 from crossent.model_file import load_model
-from crossent.resume import refused_differences
+from crossent.resume import check_same_result
 from crossent.training.console import Console
 from crossent.training.run_folder import RunFolder, check_unused, read_json, write_json
 from crossent.training.signals import Interrupted
@@ -32,7 +32,6 @@ class Group:
     """The files of a group, and its runs."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self.config = path / "group.yaml"
         self.facts = path / "group.json"
         self.summary = path / "summary.json"
@@ -40,51 +39,26 @@ class Group:
         found = read_json(self.facts)
         self.exists = bool(found)
         self.kind: str = found.get("kind", "")  # folds or seeds
-        self.variants: dict[str, dict[str, Any]] = found.get("runs", {})  # settings of each run
-
-    @property
-    def runs(self) -> list[Path]:
-        return [self.path / name for name in self.variants]
-
-    def create(self, settings: Settings, num_seeds: int | None) -> None:
-        """Write the settings and the list of runs; raise UserError if the folder is taken."""
-        check_unused(self.path)
-        if num_seeds:  # all with the same split, for comparison
-            self.kind, numbers = "seeds", range(settings.seed, settings.seed + num_seeds)
-            split = {"data.seed": settings.data_seed}
-            self.variants = {f"seed-{s}": {"seed": s, **split} for s in numbers}
-        else:
-            self.kind, numbers = "folds", range(1, 1 + (settings.data.folds or 0))
-            self.variants = {f"fold-{k}": {"data.fold": k} for k in numbers}
-        write_text(self.config, to_yaml(settings))
-        write_json(self.facts, {"kind": self.kind, "runs": self.variants})
-
-    def store_config(self, settings: Settings) -> None:
-        """Store the settings of a resumed group; raise UserError if they change its result."""
-        refused = refused_differences(load_settings(self.config).settings, settings)
-        if refused:
-            raise UserError(
-                f"{self.path} cannot continue with settings that change its result: "
-                f"{'; '.join(refused)}. Start a new group with --out"
-            )
-        write_text(self.config, to_yaml(settings))
+        # the settings of each run that differ from the common ones
+        self.variants: dict[Path, dict[str, Any]] = {
+            path / name: own for name, own in found.get("runs", {}).items()
+        }
+        self.runs = list(self.variants)
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
     """Return whether to train several runs; raise UserError for contradictory arguments."""
     wants_folds = settings.data.folds is not None and settings.data.fold is None
-    wants_seeds = num_seeds is not None
-    is_group = Group(resume).exists if resume else wants_folds or wants_seeds
-    mistakes = {
-        f"--resume {resume} already has its seeds; leave out --seeds": resume and wants_seeds,
-        f"--seeds {num_seeds}: expected 2 or more": num_seeds is not None and num_seeds < 2,
-        "--seeds and data.folds cannot be combined": wants_folds and wants_seeds,
-        "one process trains a group: leave out torchrun, or name one run, such as data.folds=5 "
-        "data.fold=1": is_group and "TORCHELASTIC_RUN_ID" in os.environ,
-    }
-    for mistake, is_made in mistakes.items():
-        if is_made:
-            raise UserError(mistake)
+    if num_seeds is not None:
+        if resume:
+            raise UserError(f"--resume {resume} already has its seeds; leave out --seeds")
+        if num_seeds < 2:
+            raise UserError(f"--seeds {num_seeds}: expected 2 or more")
+        if wants_folds:
+            raise UserError("--seeds and data.folds cannot be combined")
+    is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
+    if is_group and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UserError("one process trains a group: leave out torchrun, or add data.fold=1")
     return is_group
 
 
@@ -96,11 +70,14 @@ def train_group(settings: Settings, path: Path, is_resumed: bool, num_seeds: int
     line = Console().line
     with RunFolder(path).in_use():
         if is_resumed:
-            group.store_config(settings)
+            check_same_result(path, load_settings(group.config).settings, settings)
         else:
-            group.create(settings, num_seeds)
-        for name, own in group.variants.items():
-            run = path / name
+            check_unused(path)
+        write_text(group.config, to_yaml(settings))
+        if not is_resumed:
+            write_json(group.facts, plan(settings, num_seeds))
+            group = Group(path)
+        for run, own in group.variants.items():
             line(f"== {run}")
             is_begun = RunFolder(run).config.exists()
             status = train_run(with_values(settings, own), run, is_begun, caller)[0]
@@ -116,6 +93,16 @@ def train_group(settings: Settings, path: Path, is_resumed: bool, num_seeds: int
     return EXIT_DONE
 
 
+def plan(settings: Settings, num_seeds: int | None) -> dict[str, Any]:
+    """Return the content of group.json: the kind of the group, and the own settings of each run."""
+    if num_seeds:  # all with the same split, for comparison
+        seeds = range(settings.seed, settings.seed + num_seeds)
+        runs = {f"seed-{s}": {"seed": s, "data.seed": settings.data_seed} for s in seeds}
+        return {"kind": "seeds", "runs": runs}
+    folds = range(1, 1 + (settings.data.folds or 0))
+    return {"kind": "folds", "runs": {f"fold-{fold}": {"data.fold": fold} for fold in folds}}
+
+
 @dataclass(frozen=True)
 class Measured:
     """A run with its predictions. Equal keys mean equal pictures in the same order."""
@@ -129,7 +116,6 @@ class Measured:
     key: object
 
     def take(self, rows: Ints) -> "Measured":
-        """Return what was measured on some of the pictures."""
         names = [self.picture_names[row] for row in rows]
         return replace(self, outputs=self.outputs.take(rows), picture_names=names)
 
@@ -139,18 +125,13 @@ def measure_side(
 ) -> list[Measured]:
     """Return one element for a run or for pooled folds, else one per run of the group."""
     group = Group(path)
-    if not group.exists:
-        return [measure_run(path, name, data_root, device, overrides)]
-    runs = [measure_run(r, f"{name}/{r.name}", data_root, device, overrides) for r in group.runs]
+    names = {run: f"{name}/{run.name}" for run in group.runs} or {path: name}
+    runs = [measure_run(run, n, data_root, device, overrides) for run, n in names.items()]
     return [pooled(name, runs)] if group.kind == "folds" and data_root is None else runs
 
 
 def measure_run(
-    path: Path,
-    name: str,
-    data_root: str | None,
-    device: torch.device,
-    overrides: Sequence[str] = (),
+    path: Path, name: str, data_root: str | None, device: torch.device, overrides: Sequence[str]
 ) -> Measured:
     """Predict the validation pictures of the run, or the pictures of another folder."""
     from crossent.build import data_to_evaluate
@@ -182,7 +163,7 @@ def pooled(name: str, runs: Sequence[Measured]) -> Measured:
 
 def summarise(group: Group, device: torch.device) -> str:
     """Measure all runs, write summary.json, and return the tables."""
-    runs = [measure_run(path, path.name, None, device) for path in group.runs]
+    runs = [measure_run(path, path.name, None, device, ()) for path in group.runs]
     if group.kind == "folds":
         scores, class_names = score(pooled("", runs).outputs), runs[0].class_names
         title = "Each picture was predicted by the model that was trained without it."

@@ -6,15 +6,13 @@ space: {optim: {lr: {low: 0.01, high: 0.3, log: true}}, train: {mixup: [0.0, 0.4
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from textwrap import indent
 from typing import Any, Literal
 
 import optuna
 
-from crossent.config import FIELDS, Settings, flat_values, load, to_yaml, with_values
+from crossent.config import FIELDS, Settings, load, to_yaml, with_values
 from crossent.config.load import Given
-from crossent.config.settings import SECTIONS, Section, setting
+from crossent.config.settings import SECTIONS, Section, nested, setting
 from crossent.errors import UserError
 
 # These change the validation pictures, so trials that differ in them could not be compared.
@@ -34,71 +32,60 @@ class SweepSettings(Section):
     prune: bool = setting(True, "stop a trial worse than three of four complete ones at its epoch")
 
 
-class SweepFile(Settings):
-    """The settings of a run, and how to search a space."""
-
-    sweep: SweepSettings = SweepSettings()
-
-
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(Settings):
     """The settings that all trials share, and the values to try: lists or ranges by dotted name."""
 
-    settings: Settings
-    plan: SweepSettings
-    space: dict[str, Any]
+    sweep: SweepSettings = SweepSettings()
+    space: dict[str, Any] = setting({}, "the values to try")
 
     @property
     def num_trials(self) -> int:
-        if self.plan.strategy != "grid":
-            return self.plan.trials or 20
+        if self.sweep.strategy != "grid":
+            return self.sweep.trials or 20
         size = math.prod(map(len, self.space.values()))
-        return min(self.plan.trials or size, size)
+        return min(self.sweep.trials or size, size)
 
     def to_yaml(self) -> str:
         """Return YAML from which `load_sweep` reads the same sweep."""
-        plan = {f"sweep.{key}": value for key, value in vars(self.plan).items()}
-        space = indent(to_yaml(self.space), "  ")
-        return f"{to_yaml(flat_values(self.settings) | plan)}space:\n{space}"
+        return to_yaml(self.model_copy(update={"space": nested(self.space)}))
+
+    def settings_of(self, params: dict[str, Any]) -> Settings:
+        """Return the settings of a trial; the split stays the same when `seed` is tried."""
+        shared = Settings(**self.model_dump(exclude={"sweep", "space"}))
+        return with_values(shared, {"data.seed": self.data_seed, **params})
 
 
 def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
-    """Read and check a sweep as `load_settings` does a config, and report all mistakes at once.
-
-    Raises:
-        UserError: one line per mistake, each with its file and line, or its argument.
-    """
+    """Read and check a sweep as `load_settings` does a config, and report all mistakes at once."""
     mistakes: list[str] = []
-    layers = load.file_layers(path, mistakes, SECTIONS_OF_SWEEP)
-    axes: load.Layer = {}
-    for layer in layers:
-        names = [name for name in layer if name.partition(".")[0] == "space"]
-        axes = {name.removeprefix("space."): layer.pop(name) for name in names} or axes
-    no_section = axes.pop("space", Given(None, f"{path}:1"))
-    if layers and not axes:
-        mistakes.append(f"{no_section.origin}: a sweep needs a section space: the values to try")
-    given = load.merge([*layers, load.argument_layer(overrides, mistakes)])
-    found, wrong = load.check(SweepFile, given)
-    found = found or SweepFile()
+    given = load.read_files(path, mistakes, SECTIONS_OF_SWEEP)
+    names = [name for name in given if name.startswith("space.")]
+    axes = {name.removeprefix("space."): given.pop(name) for name in names}
+    if not axes and (given or not mistakes):
+        origin = given.pop("space", Given(None, f"{path}:1", 0)).origin
+        mistakes.append(f"{origin}: a sweep needs a section space: the values to try")
+    load.add_arguments(given, overrides, mistakes)
+    found = load.check(Sweep, given, mistakes)
     if found.data.folds:
-        wrong.append(
+        mistakes.append(
             f"{given['data.folds'].origin}: a trial trains one split: leave out data.folds, and "
             "run data.folds=5 with the best settings afterwards"
         )
-    is_grid = found.sweep.strategy == "grid"
+    space = {}
     for name, axis in axes.items():
-        if problem := check_axis(name, axis.value, is_grid):
-            wrong.append(f"{axis.origin}: {problem}")
-    if mistakes or wrong:
-        raise UserError("\n".join(mistakes + wrong))
-    space = {name: axis.value for name, axis in axes.items()}
-    return Sweep(with_values(found, {}), found.sweep, space)
+        if axis.rank == max(other.rank for other in axes.values()):  # no values to try of a base
+            space[name] = axis.value
+            if problem := check_axis(name, axis.value, found.sweep.strategy == "grid"):
+                mistakes.append(f"{axis.origin}: {problem}")
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    return found.model_copy(update={"space": space})
 
 
 def check_axis(name: str, axis: Any, is_grid: bool) -> str:
     """Return why a setting cannot be tried with these values, or ""."""
     if name not in FIELDS:
-        return load.unknown_name(name, tuple(FIELDS))
+        return load.unknown_name(name, list(FIELDS))
     if name in FIXED:
         return f"{name} cannot be tried: trials are compared on the same pictures"
     match axis:
@@ -107,12 +94,13 @@ def check_axis(name: str, axis: Any, is_grid: bool) -> str:
         case {"low": low, "high": high, **more} if more.keys() <= {"log"} and not is_grid:
             values = [low, high]
         case _:
-            form = ", or a range such as {low: 0.01, high: 0.3, log: true}"
-            form = "a list of words or numbers" + ("" if is_grid else form)
-            return f"{name} must be {form}; got {axis!r}"
+            form = "" if is_grid else ", or a range such as {low: 0.01, high: 0.3, log: true}"
+            return f"{name} must be a list of words or numbers{form}; got {axis!r}"
+    wrong: list[str] = []
     for value in values:
-        if wrong := load.check(Settings, {name: Given(value, "")})[1]:
-            return wrong[0].removeprefix(": ")
+        load.check(Settings, {name: Given(value, "", 0)}, wrong)
+    if wrong:
+        return wrong[0].removeprefix(": ")
     try:
         if isinstance(axis, dict):
             suggest(optuna.trial.FixedTrial({name: axis["low"]}), name, axis)

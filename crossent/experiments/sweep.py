@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from crossent.build import make_data
-from crossent.config import Settings, format_value, to_yaml, with_values
+from crossent.config import format_value, to_yaml
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.measure import align
 from crossent.experiments.space import Sweep, load_sweep, suggest
@@ -48,23 +48,23 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
         if not (folder / CONFIG).is_file():
             raise UserError(f"{folder} is not a sweep folder: it has no {CONFIG}")
         wrong = [word for word in overrides if not word.startswith("sweep.trials=")]
-        if wrong or out:
-            words = "--resume can change only sweep.trials: leave out"
-            raise UserError(f"{words} {' '.join(wrong) or '--out'}")
+        wrong += ["--out"] if out else []
+        if wrong:
+            raise UserError(f"--resume can change only sweep.trials: leave out {' '.join(wrong)}")
     else:
         check_unused(folder)
-    sweep = load_sweep(str(folder / CONFIG if resume else config), overrides)
-    if sweep.settings.data.source != "drawings":
-        make_data(sweep.settings)  # shows mistakes in the pictures, and fills the cache
+    plan = load_sweep(str(folder / CONFIG if resume else config), overrides)
+    if plan.data.source != "drawings":
+        make_data(plan)  # shows mistakes in the pictures, and fills the cache
     caller = Caller(f"python -m crossent sweep --resume {folder}", silent=True)
     with RunFolder(folder).in_use():
-        write_text(folder / CONFIG, sweep.to_yaml())
+        write_text(folder / CONFIG, plan.to_yaml())
         try:
             caller.stop.install()
-            study = open_study(folder, sweep)
-            train_trials(study, folder, sweep, caller)
+            study = open_study(folder, plan)
+            train_trials(study, folder, plan, caller)
             with caller.stop.raising():
-                print(report_trials(study, folder, sweep))
+                print(report_trials(study, folder, plan))
         except Interrupted as interrupted:
             print(f"{interrupted}: everything is saved; resume with: {caller.resume_command}")
             return interrupted.exit_status
@@ -73,20 +73,14 @@ def sweep(config: Path, resume: Path | None, overrides: Sequence[str], out: Path
     return EXIT_DONE
 
 
-def settings_of(sweep: Sweep, params: dict[str, Any]) -> Settings:
-    """Return the settings of a trial; the split stays the same when `seed` is tried."""
-    return with_values(sweep.settings, {"data.seed": sweep.settings.data_seed, **params})
-
-
-def last_tries(study: optuna.Study) -> dict[str, FrozenTrial]:
-    """Return the last of optuna's trials in each folder; each retry is a new trial for optuna."""
-    trials = study.get_trials(deepcopy=False)
-    return {t.user_attrs["folder"]: t for t in trials if "folder" in t.user_attrs}
-
-
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that are completed, pruned or failed."""
-    return [trial for trial in last_tries(study).values() if trial.state in STATES]
+    """Return the trials that are completed, pruned or failed.
+
+    Each retry is a new trial for optuna; the last one in a folder counts.
+    """
+    trials = study.get_trials(deepcopy=False)
+    last_tries = {t.user_attrs["folder"]: t for t in trials if "folder" in t.user_attrs}
+    return [trial for trial in last_tries.values() if trial.state in STATES]
 
 
 def row_of(trial: FrozenTrial) -> dict[str, Any]:
@@ -99,19 +93,18 @@ def row_of(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def format_short(value: Any) -> str:
-    """Format a value in few characters."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else format_value(value)
 
 
-def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
+def open_study(folder: Path, plan: Sweep) -> optuna.Study:
     """Open the study in the folder, or create it; repeat the trials of a dead process."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     # optuna's usual limit, the median, would stop most trials: only complete trials count for it,
     # and those are the better ones.
-    first_epoch = max(1, sweep.settings.train.epochs // 3)
+    first_epoch = max(1, plan.train.epochs // 3)
     study = optuna.create_study(
         study_name="sweep",
         storage=f"sqlite:///{folder.resolve() / 'study.db'}",
@@ -122,10 +115,10 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         try_again(study, trial)  # in its old folder, from its checkpoint
-    seed = (sweep.plan.seed + len(study.trials)) % 2**32  # a resumed sweep tries new values
-    match sweep.plan.strategy:
+    seed = (plan.sweep.seed + len(study.trials)) % 2**32  # a resumed sweep tries new values
+    match plan.sweep.strategy:
         case "grid":
-            study.sampler = optuna.samplers.GridSampler(sweep.space, sweep.plan.seed)
+            study.sampler = optuna.samplers.GridSampler(plan.space, plan.sweep.seed)
         case "random":
             study.sampler = optuna.samplers.RandomSampler(seed)
         case "tpe":
@@ -133,39 +126,39 @@ def open_study(folder: Path, sweep: Sweep) -> optuna.Study:
     return study
 
 
-def train_trials(study: optuna.Study, folder: Path, sweep: Sweep, caller: Caller) -> None:
+def train_trials(study: optuna.Study, folder: Path, plan: Sweep, caller: Caller) -> None:
     """Train the missing trials one after the other; a trial that fails does not end the sweep."""
 
     def tell(study: optuna.Study, trial: FrozenTrial) -> None:
         print("  ".join(f"{n}={format_short(v)}" for n, v in row_of(trial).items()), flush=True)
 
-    missing = sweep.num_trials - len(ended(study))
-    if missing > 0:
-        objective = partial(train_trial, folder, sweep, caller)
-        # gc: free the memory of a trial that ran out of memory
-        options: dict[str, Any] = {"catch": (Exception,), "gc_after_trial": True}
-        study.optimize(objective, n_trials=missing, callbacks=[tell], **options)
+    study.optimize(
+        partial(train_trial, folder, plan, caller),
+        n_trials=plan.num_trials - len(ended(study)),
+        catch=(Exception,),
+        callbacks=[tell],
+        gc_after_trial=True,  # frees the memory of a trial that ran out of memory
+    )
 
 
-def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial) -> float:
+def train_trial(folder: Path, plan: Sweep, caller: Caller, trial: optuna.Trial) -> float:
     """Train or resume a trial; return E on validation of the model that is kept."""
-    for name, axis in sweep.space.items():
+    for name, axis in plan.space.items():
         suggest(trial, name, axis)
-    last = len(last_tries(trial.study))
-    run = RunFolder(folder / trial.user_attrs.get("folder", f"trial-{last + 1:03}"))
+    run = RunFolder(folder / trial.user_attrs.get("folder", f"trial-{trial.number + 1:03}"))
     trial.set_user_attr("folder", run.path.name)
 
     def watch(record: dict[str, Any]) -> None:
         trial.report(record["val"]["E"], record["epoch"])
         trial.set_user_attr("accuracy", record["val"]["accuracy"])
         is_last = record["epoch"] == settings.train.epochs
-        if sweep.plan.prune and not is_last and trial.should_prune():
+        if plan.sweep.prune and not is_last and trial.should_prune():
             raise Pruned
 
     try:
-        settings = follow_weights(settings_of(sweep, trial.params))
-        watched = replace(caller, watch=watch)
-        status = train_run(settings, run.path, run.config.exists(), watched)[0]
+        settings = follow_weights(plan.settings_of(trial.params))
+        caller = replace(caller, watch=watch)
+        status = train_run(settings, run.path, run.config.exists(), caller)[0]
         if status > 128:
             raise Interrupted(status - 128)
         if status != EXIT_DONE:
@@ -182,12 +175,12 @@ def train_trial(folder: Path, sweep: Sweep, caller: Caller, trial: optuna.Trial)
     return float(val["E"])
 
 
-def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
+def report_trials(study: optuna.Study, folder: Path, plan: Sweep) -> str:
     """Write trials.csv, best.yaml and the plots, and return the table for a terminal."""
     best = sorted(ended(study), key=lambda t: math.inf if t.value is None else t.value)
     trials = sorted(best, key=lambda t: list(STATES).index(t.state))
     rows = [row_of(trial) for trial in trials]
-    header = ["trial", "state", "E", "accuracy", "epoch", *sweep.space]
+    header = ["trial", "state", "E", "accuracy", "epoch", *plan.space]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*header, "reason"], lineterminator="\n")
     writer.writeheader()
@@ -198,7 +191,7 @@ def report_trials(study: optuna.Study, folder: Path, sweep: Sweep) -> str:
     parts = [f"{len(rows)} trials: {states}\n\n{table}"]
     done = [str(folder / row["trial"]) for row in rows if row["state"] == "done"]
     if done:
-        write_text(folder / "best.yaml", to_yaml(settings_of(sweep, trials[0].params)))
+        write_text(folder / "best.yaml", to_yaml(plan.settings_of(trials[0].params)))
         parts.append(
             f"best: {rows[0]['trial']}. It was chosen on these pictures, so its numbers are "
             "too good: measure it on others\n"

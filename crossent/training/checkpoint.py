@@ -9,7 +9,7 @@ from torch import Tensor
 
 from crossent.device import set_generators
 from crossent.errors import UserError
-from crossent.tensor_file import check_finite, load_weights, read_tensors, write_tensors
+from crossent.tensor_file import load_weights, read_tensors, write_tensors
 from crossent.training.trainer import Trainer
 
 KIND = "checkpoint"
@@ -51,7 +51,7 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
         UserError: the file is damaged, of another model or other pictures, or contains a NaN.
     """
     # Rank 0 sends the content, because another machine may not see its disk.
-    found = read_checkpoint(path) if trainer.processes.is_first else None
+    found = read_tensors(path, KIND) if trainer.processes.is_first else None
     tensors, header = trainer.processes.broadcast(found)
     check_same_data(path, header, description)
     groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
@@ -61,7 +61,6 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     load_weights(trainer.model, groups["model"], path)
     if trainer.average:
         load_weights(trainer.average.model, groups["average"], path)
-    check_finite(tensors, path)
     parameters = dict(trainer.model.named_parameters())
     trainer.optimizer.state.clear()
     for full_name, value in groups["optimizer"].items():
@@ -74,14 +73,6 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     set_generators(own, trainer.evaluator.device)
     trainer.losses = torch.stack([groups["samples"][name] for name in ("total", "count")])
     return header  # type: ignore[no-any-return]
-
-
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return tensors and header; raise UserError if the file is missing or damaged."""
-    tensors, header = read_tensors(path)
-    if header.get("kind") != KIND:
-        raise UserError(f"{path} is not a checkpoint but a file of kind {header.get('kind')!r}")
-    return tensors, header
 
 
 def check_same_data(path: Path, header: dict[str, Any], description: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crossent.config.yaml_text import MAX_CHARS, format_value, read_word, read_yaml, value_of
+from crossent.config.yaml_text import MAX_CHARS, format_value, read_argument, read_yaml, value_of
 
 REFUSED = "tags, anchors and aliases are refused"
 DEEP = "is nested deeper than 20 levels"
@@ -64,7 +64,7 @@ def test_hostile_text_is_refused_and_nothing_executed(name, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda word: word[:12] or "empty")
 def test_word_has_its_yaml_1_2_value(word):
-    for value in (value_of(read_word(word)), read(f"key: {word}")["key"]):
+    for value in (read_argument(word)[0], read(f"key: {word}")["key"]):
         assert (type(value), repr(value)) == (type(WORDS[word]), repr(WORDS[word]))
 
 

@@ -16,7 +16,7 @@ from crossent.__main__ import main
 from crossent.config import load_settings
 from crossent.errors import UserError
 from crossent.experiments.compare import compare_runs
-from crossent.experiments.group import Group, wants_group
+from crossent.experiments.group import Group, train_group, wants_group
 from crossent.train_run import Caller, begin
 from crossent.training.console import Console
 from crossent.training.distributed import ALONE
@@ -123,7 +123,7 @@ def test_a_finished_group_resumes_only_with_settings_that_all_runs_allow(group, 
     shutil.copytree(group[0], path)
     for word, reason in {"optim.lr=0.2": "optim.lr: 0.03 -> 0.2", "data.folds=3": "2 -> 3"}.items():
         with pytest.raises(UserError, match=reason):
-            Group(path).store_config(load_settings(Group(path).config, [word]).settings)
+            train_group(load_settings(Group(path).config, [word]).settings, path, True, None)
     assert (path / "group.yaml").read_bytes() == (group[0] / "group.yaml").read_bytes()
     with pytest.raises(UserError, match=f"is a group of runs; name one, such as {path / FOLDS[0]}"):
         main(["evaluate", str(path)])
@@ -148,11 +148,11 @@ def test_after_a_mistake_the_same_folder_can_be_used(tmp_path):
         _, err = Command(tmp_path, *quick(where), *words).end(2)
         assert message in err and err.count("\n") == 1
     path.mkdir()
-    Group(path).create(settings_of("data.folds=3"), None)
+    (path / "group.json").write_text("{}")
     with pytest.raises(
         UserError, match=f"is already used: continue with python train.py --resume {path}"
     ):
-        Group(path).create(settings_of("data.folds=3"), None)
+        train_group(settings_of("data.folds=3"), path, False, None)
 
 
 def settings_of(*words):

@@ -29,15 +29,17 @@ def test_a_sweep_is_a_config_with_two_more_sections_and_is_written_as_it_was_rea
         "  optim: {lr: {low: 1e-3, high: 1, log: true}}\n"
         "  train: {ema: [null, 2.0], epochs: {low: 2, high: 10}}\n"
         "  model: {name: [small_cnn, torchvision/resnet18]}\n"
+        "  seed: {low: 1, high: 5}\n"
     )
     found = load_sweep(sweep(text), ["seed=4", "sweep.trials=5"])
-    assert found.settings.train.epochs == 7 and found.settings.seed == 4
-    assert found.plan.strategy == "random" and found.num_trials == 5
+    assert found.train.epochs == 7 and found.seed == 4
+    assert found.sweep.strategy == "random" and found.num_trials == 5
     assert found.space == {
         "optim.lr": {"low": 0.001, "high": 1, "log": True},
         "train.ema": [None, 2.0],
         "train.epochs": {"low": 2, "high": 10},
         "model.name": ["small_cnn", "torchvision/resnet18"],
+        "seed": {"low": 1, "high": 5},
     }
     assert load_sweep(sweep(found.to_yaml())) == found
 

@@ -9,10 +9,10 @@ import math
 import pytest
 import torch
 
-from crossent.config import Settings, load_settings, to_yaml, with_values
+from crossent.config import load_settings, to_yaml, with_values
 from crossent.errors import EXIT_DONE, EXIT_NOT_FINITE, UserError
 from crossent.experiments import sweep as sweep_module
-from crossent.experiments.space import Sweep, SweepSettings
+from crossent.experiments.space import Sweep
 from crossent.experiments.sweep import (
     MAX_RETRIES,
     ended,
@@ -30,8 +30,8 @@ SPACE = {"optim.lr": {"low": 0.001, "high": 1.0, "log": True}, "train.mixup": [0
 
 
 def make_sweep(space=SPACE, data=None, **plan):
-    settings = Settings(train={"epochs": EPOCHS}, data=data or {})
-    return Sweep(settings, SweepSettings(**{"strategy": "random", "trials": 2, **plan}), space)
+    plan = {"strategy": "random", "trials": 2, **plan}
+    return Sweep(train={"epochs": EPOCHS}, data=data or {}, sweep=plan, space=space)
 
 
 def pretend(E_of):
