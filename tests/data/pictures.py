@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from data.cache import Decoding
 from data.images import Data
 from data.load import Split, load_folder
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+AVIF = ["AVIF"] if features.check("avif") else []
 
 
 def scene(seed: int, width: int = 96, height: int = 64) -> Image.Image:
@@ -36,6 +37,22 @@ def other_profile() -> bytes:
     return exchanged.replace("sRGB".encode("utf-16-be"), "sGRB".encode("utf-16-be"))
 
 
+ORIENTATION = 0x0112  # tag of EXIF
+TURNED = Image.Exif()
+TURNED[ORIENTATION] = 6
+FILM: dict[str, Any] = {"save_all": True, "append_images": [scene(107), scene(109)]}
+ODD_FILES = {  # for each kind of oddity, a name and the content
+    "turned": ("turned.jpg", encoded(scene(100), exif=TURNED, progressive=True)),
+    "CMYK": ("cmyk.jpg", encoded(scene(101).convert("CMYK"))),
+    "colour profile": ("profile.jpg", encoded(scene(102), icc_profile=other_profile())),
+    "palette": ("palette.png", encoded(scene(103).convert("P"), "PNG")),
+    "transparency": ("alpha.png", encoded(scene(104).convert("RGBA"), "PNG")),
+    "16-bit": ("deep.png", encoded(scene(105).convert("L").convert("I;16"), "PNG")),
+    "animated": ("film.webp", encoded(scene(106), "WEBP", **FILM)),
+    "wrong extension": ("really_jpeg.png", encoded(scene(108))),
+}
+
+
 def make_folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
     """Make root/CLASS/NUMBER.jpg, no two alike."""
     for name in counts:
@@ -52,14 +69,7 @@ def make_files(root: Path, names: Iterable[str], first_seed: int = 0) -> Path:
     return root
 
 
-def load(
-    root: Path,
-    cache_dir: Path | None = None,
-    train_size: int = 16,
-    on_bad: str = "skip",
-    group: str | None = None,
-    **split: Any,
-) -> Data:
+def load(root, cache_dir=None, train_size=16, on_bad="skip", group=None, **split) -> Data:
     """Load a folder at 16 pixels, without a cache if `cache_dir` is None."""
     arguments = Split(**{"val_fraction": 0.25, "seed": 0, **split})
     decoding = Decoding(cache_dir is not None, cache_dir)

@@ -10,10 +10,9 @@ import crossent
 from crossent.loss import blocked
 
 cross_entropy = import_module("crossent.loss.cross_entropy")  # the module, not the function
-WAYS = ("as called", "small blocks", "plain")
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=["as called", "small blocks", "plain"])
 def way(request, monkeypatch):
     """Make `crossent.cross_entropy` use one version for all arguments, and return its name."""
     if request.param == "small blocks":

@@ -13,35 +13,24 @@ from crossent.loss import article
 PROBS, TARGET = (0.33, 0.32, 0.35), (1, 0, 0)
 
 
-@pytest.mark.parametrize(
-    ("unit", "value"), [("nats", 1.108663), ("bits", 1.599462), ("dits", 0.481486)]
-)
-def test_cross_entropy_has_the_correct_values_of_the_article(unit, value):
-    E = article.cross_entropy(PROBS, TARGET, unit)
-    assert E == pytest.approx(value, abs=5e-7)
-    assert article.log_likelihood(PROBS, TARGET, unit) == -E
-
-
-def test_the_likelihood_of_a_die_thrown_several_times_is_a_product_of_powers():
-    frequencies = (3, 0, 2)
-    assert article.likelihood(PROBS, TARGET) == 0.33
-    assert article.likelihood(PROBS, frequencies) == pytest.approx(0.33**3 * 0.35**2)
-    log_likelihood = math.log(article.likelihood(PROBS, frequencies))
-    assert article.log_likelihood(PROBS, frequencies) == pytest.approx(log_likelihood)
-
-
-def test_a_probability_of_0_costs_nothing_or_everything():
-    assert article.likelihood((1.0, 0.0), (1, 0)) == 1  # 0^0 = 1
-    assert str(article.cross_entropy((1.0, 0.0), (1, 0))) == "0.0"  # 0 log 0 = 0, and not -0.0
-    assert article.likelihood((0.0, 1.0), (1, 0)) == 0
-    assert article.cross_entropy((0.0, 1.0), (1, 0)) == math.inf
-
-
-def test_baseline_perplexity_and_gradient():
+def test_the_numbers_of_the_article():
+    for unit, value in (("nats", 1.108663), ("bits", 1.599462), ("dits", 0.481486)):
+        E = article.cross_entropy(PROBS, TARGET, unit)
+        assert E == pytest.approx(value, abs=5e-7)
+        assert article.log_likelihood(PROBS, TARGET, unit) == -E
     assert article.baseline(3) == pytest.approx(1.098612, abs=5e-7)
     assert article.perplexity(article.baseline(3)) == pytest.approx(3)
     assert article.cross_entropy([1 / 3] * 3, TARGET) == pytest.approx(article.baseline(3))
     assert article.gradient(PROBS, TARGET) == pytest.approx([-0.67, 0.32, 0.35])
+    frequencies = (3, 0, 2)  # of a die thrown several times: a product of powers
+    assert article.likelihood(PROBS, TARGET) == 0.33
+    likelihood = article.likelihood(PROBS, frequencies)
+    assert likelihood == pytest.approx(0.33**3 * 0.35**2)
+    assert article.log_likelihood(PROBS, frequencies) == pytest.approx(math.log(likelihood))
+    assert article.likelihood((1.0, 0.0), (1, 0)) == 1  # 0^0 = 1
+    assert str(article.cross_entropy((1.0, 0.0), (1, 0))) == "0.0"  # 0 log 0 = 0, and not -0.0
+    assert article.likelihood((0.0, 1.0), (1, 0)) == 0
+    assert article.cross_entropy((0.0, 1.0), (1, 0)) == math.inf
 
 
 @settings(deadline=None, max_examples=40)
@@ -58,19 +47,15 @@ def test_training_uses_the_same_numbers(pairs):
     assert article.gradient(probs, label) == pytest.approx(gradient[0].tolist(), abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("probs", "target", "message"),
-    [
+def test_numbers_that_are_no_distribution_and_unknown_units_are_refused():
+    for probs, target, message in (
         ((0.5, 0.5), (1, 0, 0), "target has 3 numbers; expected 2"),
         ((0.5, 1.5), (1, 0), "probs contains 1.5; expected numbers from 0 to 1"),
         ((0.5, math.nan), (1, 0), "probs contains nan"),
         ((0.5, 0.5), (1, -1), "target contains -1; expected numbers from 0"),
-    ],
-    ids=["lengths", "more than certain", "nan", "negative label"],
-)
-def test_numbers_that_are_no_distribution_and_unknown_units_are_refused(probs, target, message):
-    for function in (article.likelihood, article.cross_entropy, article.gradient):
-        with pytest.raises(ValueError, match=message):
-            function(probs, target)
+    ):
+        for function in (article.likelihood, article.cross_entropy, article.gradient):
+            with pytest.raises(ValueError, match=message):
+                function(probs, target)
     with pytest.raises(ValueError, match="unit is 'nits'; expected one of nats, bits, dits"):
         article.cross_entropy(PROBS, TARGET, "nits")

@@ -1,22 +1,27 @@
-"""Value and gradient of the loss against torch's, for every combination of arguments."""
+"""Value and gradient of the loss against torch's: all arguments, and extreme numbers."""
 
-import importlib
+import math
+import warnings
+from itertools import product
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 import crossent
-import crossent.loss
 from tests.loss.conftest import assert_like_torch
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # these imports use deprecated parts of torch
+    from torch.testing._internal.common_methods_invocations import op_db
+    from torch.testing._internal.common_modules import module_db
+# The imports forbid this process to set flags such as cudnn.benchmark, which every training sets.
+torch.backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
+assert not torch.backends.flags_frozen()
+
+OP = next(op for op in op_db if op.name == "nn.functional.cross_entropy")
+MODULE = next(m for m in module_db if m.module_cls is torch.nn.CrossEntropyLoss)
 SHAPES = {"K": (3,), "NK": (5, 3), "NKd": (4, 3, 2), "NKdd": (2, 3, 4, 5), "K=1": (4, 1)}
-
-
-def test_the_name_is_the_function_also_when_its_module_was_imported():
-    module = importlib.import_module("crossent.loss.cross_entropy")
-    assert crossent.cross_entropy is crossent.loss.cross_entropy is module.cross_entropy
-    assert callable(crossent.cross_entropy)
 
 
 def make_target(kind, shape, dtype=None):
@@ -29,18 +34,39 @@ def make_target(kind, shape, dtype=None):
     return target
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("kind", ["indices", "some ignored", "probabilities"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_value_and_gradient_are_those_of_torch(shape, kind, weighted, reduction, way):
+def test_value_and_gradient_are_those_of_torch(shape, kind, weighted, way):
     torch.manual_seed(0)
     logits = 5 * torch.randn(shape, dtype=torch.float64)
     target = make_target(kind, shape, torch.float64)
     weight = torch.rand(logits.shape[min(1, len(shape) - 1)]).double() if weighted else None
-    for label_smoothing in (0.0, 0.1, 1.0):
-        settings = {"weight": weight, "reduction": reduction, "label_smoothing": label_smoothing}
-        assert_like_torch(logits, target, **settings)
+    for reduction, label_smoothing in product(("mean", "sum", "none"), (0.0, 0.1, 1.0)):
+        settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+        assert_like_torch(logits, target, weight, **settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_samples_of_pytorch(dtype, way):
+    samples = list(OP.sample_inputs("cpu", dtype, requires_grad=True))
+    assert len(samples) > 15
+    # bfloat16: torch rounds the log-probabilities and again the loss, to 8 bits each.
+    tolerance = 2**-6 if dtype == torch.bfloat16 else None
+    for sample in samples:
+        assert_like_torch(sample.input, *sample.args, **sample.kwargs, tolerance=tolerance)
+
+
+def test_error_types_of_the_samples_of_pytorch():
+    errors = MODULE.module_error_inputs_func(
+        MODULE, device="cpu", dtype=torch.float64, requires_grad=False, training=True
+    )
+    assert errors
+    for error in errors:
+        made = error.module_error_input.constructor_input
+        called = error.module_error_input.forward_input
+        with pytest.raises(error.error_type):
+            crossent.CrossEntropyLoss(*made.args, **made.kwargs)(*called.args, **called.kwargs)
 
 
 def test_the_module_is_the_function_with_its_settings():
@@ -61,19 +87,19 @@ def test_no_dtype_is_less_exact_than_in_torch(dtype, kind, reduction, way):
     torch.manual_seed(0)
     logits = (4 * torch.randn(64, 10)).to(dtype).requires_grad_()
     target = make_target(kind, (64, 10), dtype)
+    exact = logits.detach().double().requires_grad_()
     exact_target = target.double() if kind == "probabilities" else target
-    exact_logits = logits.detach().double().requires_grad_()
-    truth = F.cross_entropy(exact_logits, exact_target, reduction=reduction)
-    (true_gradient,) = torch.autograd.grad(truth.sum(), exact_logits)
-    errors = {}
-    for name, function in (("ours", crossent.cross_entropy), ("torch", F.cross_entropy)):
+    truth = F.cross_entropy(exact, exact_target, reduction=reduction)
+    truths = (truth, *torch.autograd.grad(truth.sum(), exact))
+    errors = []
+    for function in (crossent.cross_entropy, F.cross_entropy):
         loss = function(logits, target, reduction=reduction)
         assert loss.dtype == dtype
-        (gradient,) = torch.autograd.grad(loss.sum(), logits)
-        errors[name] = ((loss - truth).abs().max(), (gradient - true_gradient).abs().max())
+        found = (loss, *torch.autograd.grad(loss.sum(), logits))
+        errors.append([(a - b).abs().max() for a, b in zip(found, truths, strict=True)])
     # One rounding of the result is the best possible; torch may be that exact by chance.
     eps = torch.finfo(dtype).eps
-    for ours, torchs, true in zip(*errors.values(), (truth, true_gradient), strict=True):
+    for ours, torchs, true in zip(*errors, truths, strict=True):
         assert ours <= max(torchs, 2 * eps * true.abs().max())
 
 
@@ -94,11 +120,15 @@ def test_any_memory_layout_gives_the_values_of_torch(logits, target, way):
     assert_like_torch(logits, target)
 
 
-@pytest.mark.parametrize("target_dtype", [torch.float16, torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
-def test_probabilities_of_another_dtype_give_the_dtype_of_torch(dtype, target_dtype, way):
+@pytest.mark.parametrize("target_dtype", [None, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_mixed_dtypes_and_autocast_give_the_dtype_of_torch(dtype, target_dtype, way):
     logits, target = torch.randn(4, 3, dtype=dtype), torch.rand(4, 3, dtype=target_dtype)
-    assert_like_torch(logits, target, tolerance=2**-7)
+    if target_dtype is None:
+        target = torch.randint(3, (4,))
+    for is_on in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_on):
+            assert_like_torch(logits, target, tolerance=None if is_on else 2**-7)
 
 
 @pytest.mark.parametrize("shape", [(300, 4000), (2, 5, 700, 500)], ids=["rows", "pixels"])
@@ -109,9 +139,77 @@ def test_many_real_blocks_agree_with_torch(shape, label_smoothing):
     assert_like_torch(torch.randn(shape), target, weight, label_smoothing=label_smoothing)
 
 
-def test_a_gradient_scaler_reaches_float16_before_it_underflows():
-    logits = torch.zeros(1 << 16, 3, dtype=torch.float16, requires_grad=True)
-    loss = crossent.cross_entropy(logits, torch.zeros(1 << 16, dtype=torch.int64))
-    (gradient,) = torch.autograd.grad(loss, logits, torch.tensor(2.0**15, dtype=torch.float16))
-    expected = torch.tensor([-2 / 3, 1 / 3, 1 / 3]) / 2  # without the factor about 1e-5: few digits
+def test_float16_neither_overflows_nor_underflows_on_the_way(way):
+    logits = torch.zeros(4096, 2, dtype=torch.float16)
+    logits[:, 0] = 100  # the sum of E_n is 409600, more than float16 can hold
+    assert crossent.cross_entropy(logits, torch.ones(4096, dtype=torch.int64)) == 100
+    logits = torch.zeros(1 << 14, 3, dtype=torch.float16, requires_grad=True)
+    loss = crossent.cross_entropy(logits, torch.zeros(1 << 14, dtype=torch.int64))
+    scale = torch.tensor(2.0**13, dtype=torch.float16)  # of a GradScaler
+    (gradient,) = torch.autograd.grad(loss, logits, scale)
+    expected = torch.tensor([-2 / 3, 1 / 3, 1 / 3]) / 2  # without the scale 4e-5: few digits
     torch.testing.assert_close(gradient[0].float(), expected, rtol=2**-10, atol=0)
+
+
+INF, NAN = math.inf, math.nan
+Z, INF_1 = [[0.0, 1.0, 2.0]], [[0.0, -INF, 1.0]]
+ROWS = [[0.3, -1.0, 2.0], [1.0, 2.0, 3.0], [0.0, 5.0, 1.0]]
+SOFT = [[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5]]
+
+
+def weights(*numbers):
+    return {"weight": torch.tensor(numbers)}
+
+
+EXTREMES = {
+    "another class -inf": (INF_1, [0], {}),
+    "own class -inf": (INF_1, [1], {}),
+    "own class -inf, weight 0": (INF_1, [1], weights(1.0, 0.0, 1.0) | {"label_smoothing": 0.0}),
+    "probability 0 on -inf": (INF_1, [[0.5, 0.0, 0.5]], {}),
+    "probability on -inf": (INF_1, [[0.4, 0.2, 0.4]], {}),
+    "+inf": ([[0.0, INF, 1.0]], [0], {}),
+    "nan": ([[0.0, NAN, 1.0]], [0], {}),
+    "all -inf": ([[-INF, -INF, -INF]], [0], {}),
+    "huge": ([[3e38, -3e38, 0.0]], [1], {}),
+    "large, shifted": ([[1e4, 1e4 + 1, 1e4 - 200]], [2], {}),
+    "large negative": ([[-1e30, -2e30, 3.0]], [2], {}),
+    "all weights 0": (Z, [0], weights(0.0, 0.0, 0.0)),
+    "all weights 0, soft": (Z, [[0.2, 0.3, 0.5]], weights(0.0, 0.0, 0.0)),
+    "all ignored": (Z, [-100], {}),
+    "a negative weight": (ROWS, [0, 1, 2], weights(-1.0, 2.0, 0.5)),
+    "negative weights": (ROWS, [0, 1, 2], weights(-1.0, -2.0, -0.5)),
+    "negative weights, one ignored": (ROWS, [0, -100, 2], weights(-1.0, -3.0, 0.0)),
+    "negative weights, soft": (ROWS, SOFT, weights(-1.0, -2.0, 0.5)),
+}
+
+
+@pytest.mark.parametrize(("logits", "target", "settings"), EXTREMES.values(), ids=EXTREMES)
+def test_extremes_are_those_of_torch(logits, target, settings, way):
+    logits, target = torch.tensor(logits), torch.tensor(target)
+    for reduction, label_smoothing in product(("mean", "sum", "none"), (0.0, 0.1)):
+        more = {"reduction": reduction, "label_smoothing": label_smoothing} | settings
+        assert_like_torch(logits, target, **more)
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+def test_an_ignored_row_has_no_effect_whatever_is_in_it(bad, way):
+    logits = torch.tensor([[0.5, 1.0, -1.0], [0.0, bad, 1.0]], requires_grad=True)
+    target = torch.tensor([2, -100])
+    for label_smoothing in (0.0, 0.1):
+        loss = crossent.cross_entropy(logits, target, label_smoothing=label_smoothing)
+        alone = crossent.cross_entropy(logits[:1], target[:1], label_smoothing=label_smoothing)
+        torch.testing.assert_close(loss, alone)
+        (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
+        (second,) = torch.autograd.grad(gradient.square().sum(), logits, retain_graph=True)
+        (without_graph,) = torch.autograd.grad(loss, logits)
+        assert not gradient[1].any() and not second[1].any() and not without_graph[1].any()
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (4, 0), (0, 0), (0,), (0, 0, 3)], ids=str)
+def test_empty_tensors_give_what_torch_gives(shape, soft, way):
+    indices = torch.full(shape[:1] + shape[2:] if len(shape) > 1 else (), -100)
+    target = torch.zeros(shape) if soft else indices
+    for reduction, label_smoothing in product(("mean", "sum", "none"), (0.0, 0.1)):
+        tensors = torch.zeros(shape), target
+        assert_like_torch(*tensors, reduction=reduction, label_smoothing=label_smoothing)
