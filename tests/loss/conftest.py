@@ -12,7 +12,10 @@ from crossent.loss import blocked
 cross_entropy = import_module("crossent.loss.cross_entropy")  # the module, not the function
 
 
-@pytest.fixture(params=["as called", "small blocks", "plain"])
+WAYS = ("as called", "small blocks", "plain")
+
+
+@pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
     """Make `crossent.cross_entropy` use one version for all arguments, and return its name."""
     if request.param == "small blocks":
