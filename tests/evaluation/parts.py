@@ -1,8 +1,22 @@
-"""Predictions to evaluate, drawn at random."""
+"""Predictions drawn at random, a model with its preprocessing, and commands in this process."""
+
+import io
+import signal
+from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
+import torch
 
+from crossent.__main__ import main as crossent_main
+from train import main as train_main
+from crossent.errors import run_main
 from crossent.evaluation.scores import Outputs
+from crossent.model_file import Classifier
+from crossent.training.signals import SIGNALS
+from data.preprocess import Preprocessing
+
+CPU = torch.device("cpu")
+CLASS_NAMES = ["dog", "fox", "wolf"]
 
 
 def make_outputs(num=300, num_classes=3, seed=0, sharpness=1.0):
@@ -16,3 +30,35 @@ def make_outputs(num=300, num_classes=3, seed=0, sharpness=1.0):
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     drawn = rng.random((num, 1)) < probs.cumsum(axis=1)
     return Outputs(sharpness * logits, drawn.argmax(axis=1))
+
+
+def classifier_of(model, size, class_names=CLASS_NAMES, **header):
+    return Classifier(model.eval(), class_names, Preprocessing(size), "fp32", CPU, header)
+
+
+def call(main, words, status):
+    """Call the main function of a command; return standard output and standard error."""
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
+    handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    try:
+        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+            found = run_main(main, [str(word) for word in words])
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+    for stream in streams:
+        stream.flush()
+    out, err = (stream.buffer.getvalue().decode() for stream in streams)
+    assert found == status, f"exit status {found}\n{out}{err}"
+    assert status != 2 or err.count("\n") == 1, f"a mistake is one sentence, not: {err}"
+    return out, err
+
+
+def crossent(*words, status=0):
+    """Call python -m crossent."""
+    return call(crossent_main, words, status)
+
+
+def train(*words, status=0):
+    """Call train.py."""
+    return call(train_main, words, status)

@@ -6,38 +6,28 @@ import numpy as np
 import pytest
 
 from crossent.evaluation.scores import Outputs
-from crossent.experiments.compare import compare_runs
 from crossent.experiments.group import summarise_seeds
-from tests.experiments.parts import answers
-from tests.forked import Command
-from tests.training.parts import CPU
+from tests.evaluation.parts import crossent, train
+from tests.experiments.parts import TINY, answers
 
-SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1")
 SEEDS = ("seed-5", "seed-6")
 
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("seeds")
-    command = Command(folder, *SMOKE, "seed=5", "--seeds", "2", "--out", folder / "group")
-    return folder / "group", command.end(status=0)[0]
+    path = tmp_path_factory.mktemp("seeds") / "group"
+    return path, train(*TINY, "seed=5", "--seeds", "2", "--out", path)[0]
 
 
-def test_seeds_share_the_pictures_and_differ_in_the_rest(group):
-    first, second = (answers(group[0] / name) for name in SEEDS)
-    assert np.array_equal(first[1], second[1]) and first[2] == second[2]
-    assert not np.allclose(first[0], second[0])
-    config = (group[0] / "seed-6" / "config.yaml").read_text()
-    assert "seed: 6" in config and "  seed: 5" in config
-
-
-def test_mean_and_standard_deviation(group):
+def test_seeds_share_the_pictures_and_their_mean_and_deviation_are_shown(group):
     path, out = group
     found = json.loads((path / "summary.json").read_text())
-    losses = []
-    for name in SEEDS:
-        y, labels, _ = answers(path / name)
-        losses.append(-np.log(y[np.arange(len(labels)), labels]))
+    (y, labels, names), other = (answers(path / name) for name in SEEDS)
+    assert np.array_equal(other[1], labels) and other[2] == names
+    losses = [-np.log(probs[np.arange(len(labels)), labels]) for probs in (y, other[0])]
+    assert not np.allclose(*losses)
+    config = (path / "seed-6" / "config.yaml").read_text()
+    assert "seed: 6" in config and "  seed: 5" in config  # data.seed is that of the split
     means = np.mean(losses, axis=1)
     assert found["E"]["mean"]["value"] == pytest.approx(means.mean(), rel=1e-5)
     assert found["E"]["standard_deviation"] == pytest.approx(means.std(ddof=1), rel=1e-3)
@@ -55,8 +45,8 @@ def test_the_interval_of_a_share_stays_between_0_and_1():
 
 
 def test_groups_are_compared_picture_by_picture(group):
-    path, _ = group
-    text, facts = compare_runs([path / "seed-5", path], None, CPU)
+    words = ("compare", group[0] / "seed-5", group[0])
+    text, facts = crossent(*words)[0], json.loads(crossent(*words, "--json")[0])
     assert text.startswith("12 pictures, the same for all")
     assert "group minus seed-5" in text and "group/seed-6" in text
     (comparison,) = facts["comparisons"]
