@@ -72,6 +72,29 @@ def test_a_mistake_in_the_space(sweep, line, message):
     assert found.startswith("FILE:4: ") and message in found
 
 
+GRID = "sweep: {strategy: grid}\nspace:\n  optim: {lr: {low: 0.1, high: 1}}\n"
+WITH_FOLDS = "data: {source: folder, root: x,\n folds: 5}\nspace: {seed: [1]}\n"
+SEEDS = HEAD + "  seed: [0, 1]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "argument", "message"),
+    [
+        ("seed: 1\n", [], "FILE:1: a sweep needs a section space"),
+        ("seed: 1\nspace: 3\n", [], "FILE:2: a sweep needs a section space"),
+        (GRID, [], "FILE:3: optim.lr must be a list of words or numbers; got {"),
+        (WITH_FOLDS, [], "FILE:2: a trial trains one split: leave out data.folds, and run data.fo"),
+        (SEEDS, ["space.optim.lr=[1]"], "argument space.optim.lr=[1]: space.optim.lr is "),
+        (SEEDS, ["space=3"], "argument space=3: space is "),
+        (SEEDS, ["sweep=5"], "argument sweep=5: sweep is "),
+    ],
+    ids=str,
+)
+def test_a_mistake_in_the_sweep_as_a_whole(sweep, text, argument, message):
+    (found,) = mistakes(sweep(text), *argument)
+    assert found.startswith(message)
+
+
 def test_all_mistakes_at_once(sweep):
     text = "optim:\n  lrr: 1\nsweep:\n  strategy: gird\n  trails: 3\nspace:\n  seed: 1\n"
     found = mistakes(sweep(text), "sweep.trials=0")
@@ -82,28 +105,6 @@ def test_all_mistakes_at_once(sweep):
         "argument sweep.trials=0: sweep.trials must be greater than or equal to 1; got 0",
     ]
     assert len(found) == 5 and found[4].startswith("FILE:7: seed must be a list of words")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("seed: 1\n", "FILE:1: a sweep needs a section space"),
-        ("seed: 1\nspace: 3\n", "FILE:2: a sweep needs a section space"),
-        ("sweep: {strategy: grid}\nspace:\n  optim: {lr: {low: 0.1, high: 1}}\n",
-         "FILE:3: optim.lr must be a list of words or numbers; got {"),
-        ("data: {source: folder, root: x,\n folds: 5}\nspace: {seed: [1]}\n",
-         "FILE:2: a trial trains one split: leave out data.folds, and run data.folds=5 "),
-    ],
-)  # fmt: skip
-def test_a_mistake_in_the_sweep_as_a_whole(sweep, text, message):
-    (found,) = mistakes(sweep(text))
-    assert found.startswith(message)
-
-
-@pytest.mark.parametrize("argument", ["space.optim.lr=[0.1]", "space=3", "sweep=5"])
-def test_a_section_cannot_be_an_argument(sweep, argument):
-    (found,) = mistakes(sweep(HEAD + "  seed: [0, 1]\n"), argument)
-    assert found.startswith(f"argument {argument}: {argument.partition('=')[0]} is ")
 
 
 @pytest.mark.parametrize("name", ["smoke", "photos"])
