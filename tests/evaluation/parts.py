@@ -3,17 +3,18 @@
 import io
 import signal
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 
 import numpy as np
 import torch
 
 from crossent.__main__ import main as crossent_main
-from train import main as train_main
 from crossent.errors import run_main
 from crossent.evaluation.scores import Outputs
 from crossent.model_file import Classifier
 from crossent.training.signals import SIGNALS
 from data.preprocess import Preprocessing
+from train import main as train_main
 
 CPU = torch.device("cpu")
 CLASS_NAMES = ["dog", "fox", "wolf"]
@@ -36,29 +37,20 @@ def classifier_of(model, size, class_names=CLASS_NAMES, **header):
     return Classifier(model.eval(), class_names, Preprocessing(size), "fp32", CPU, header)
 
 
-def call(main, words, status):
+def call(main, *words, status=0):
     """Call the main function of a command; return standard output and standard error."""
-    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
     try:
-        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+        with redirect_stdout(out), redirect_stderr(err):
             found = run_main(main, [str(word) for word in words])
     finally:
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
-    for stream in streams:
-        stream.flush()
-    out, err = (stream.buffer.getvalue().decode() for stream in streams)
+    out, err = (stream.buffer.getvalue().decode() for stream in (out, err))
     assert found == status, f"exit status {found}\n{out}{err}"
     assert status != 2 or err.count("\n") == 1, f"a mistake is one sentence, not: {err}"
     return out, err
 
 
-def crossent(*words, status=0):
-    """Call python -m crossent."""
-    return call(crossent_main, words, status)
-
-
-def train(*words, status=0):
-    """Call train.py."""
-    return call(train_main, words, status)
+crossent, train = partial(call, crossent_main), partial(call, train_main)
