@@ -1,4 +1,4 @@
-"""Predictions drawn at random, a model with its preprocessing, and commands in this process."""
+"""Random predictions, models with their preprocessing, and commands in this process."""
 
 import io
 import signal
@@ -11,9 +11,10 @@ import torch
 from crossent.__main__ import main as crossent_main
 from crossent.errors import run_main
 from crossent.evaluation.scores import Outputs
-from crossent.model_file import Classifier
+from crossent.model_file import Classifier, write_model
 from crossent.training.signals import SIGNALS
 from data.preprocess import Preprocessing
+from models import build_model
 from train import main as train_main
 
 CPU = torch.device("cpu")
@@ -35,6 +36,25 @@ def make_outputs(num=300, num_classes=3, seed=0, sharpness=1.0):
 
 def classifier_of(model, size, class_names=CLASS_NAMES, **header):
     return Classifier(model.eval(), class_names, Preprocessing(size), "fp32", CPU, header)
+
+
+def write_random(path, class_names, metrics, size=32):
+    """Write a model with random weights, whose batch normalisation has seen noise."""
+    torch.manual_seed(0)
+    model = build_model("small_cnn", len(class_names), width=4).train()
+    torch.nn.init.normal_(model.head.weight, std=2.0)
+    with torch.no_grad():
+        for _ in range(30):
+            model(torch.randn(16, 3, size, size))
+    header = {
+        "class_names": class_names,
+        "model": {"name": "small_cnn", "arguments": {"width": 4}},
+        "preprocessing": Preprocessing(size).to_dict(),
+        "precision": "fp32",
+        "settings": {},
+        "metrics": metrics,
+    }
+    write_model(path, model.state_dict(), header)
 
 
 def call(main, *words, status=0):

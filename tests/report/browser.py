@@ -96,14 +96,17 @@ class Browser:
 
     def open(self, page: Path | str, width: int = 1280, dark: bool = False) -> None:
         """Load a file or an address and wait until it is complete."""
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
+        self.resize(width)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
         self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not self.events_of("Page.loadEventFired"):
             self.events.append(self.read())
+
+    def resize(self, width: int) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def events_of(self, method: str) -> list[dict[str, Any]]:
         """Return the events of one kind since `open`."""
