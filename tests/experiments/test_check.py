@@ -25,17 +25,10 @@ def test_the_command_passes_with_numbers():
     assert f"untrained E = {math.log(3):.4f}, expected ln K = {math.log(3):.4f}" in lines[0]
 
 
-@pytest.mark.parametrize(
-    ("lr", "message"),
-    [("1e-6", "a larger optim.lr may help"), ("1e38", "the loss is")],
-    ids=["learns too little", "explodes"],
-)
-def test_the_command_fails_with_status_1(monkeypatch, lr, message):
-    one = {name: CONTROLS[name] for name in ("a few steps", "one batch")}
-    monkeypatch.setattr("crossent.experiments.check.CONTROLS", one)
-    out, _ = crossent("check", *TINY, f"optim.lr={lr}", "--seconds=0.2", status=1)
-    assert [line[:4] for line in out.splitlines()][-1] == "FAIL"
-    assert len(out.splitlines()) == 2 and message in out
+def test_the_command_fails_with_status_1_where_the_loss_explodes(monkeypatch):
+    monkeypatch.setattr("crossent.experiments.check.CONTROLS", {"one batch": CONTROLS["one batch"]})
+    out, _ = crossent("check", *TINY, "optim.lr=1e38", status=1)
+    assert out.startswith("FAIL") and "the loss is" in out and out.count("\n") == 1
 
 
 def shifted_pictures(*arguments):
@@ -73,7 +66,8 @@ def no_step(optimizer):
         ("one batch", "data.batches.augment", shifted_pictures, "with the same labels"),
         ("one batch", "data.preprocess.Preprocessing.normalise", other_colours, "same pictures"),
         ("one batch", "crossent.training.optim.SGD.step", no_step,
-         f"E = {math.log(3):.4f}, expected below 0.05"),
+         f"E = {math.log(3):.4f}, expected below 0.05; in validation 1.0986, expected below 0.5; "
+         "a larger optim.lr may help"),
         ("a few steps", "models.small_cnn.SmallCNN.forward", cut_gradient,
          "12 of 14 tensors have no gradient, such as features.0.0"),
         ("a few steps", "crossent.build.build_model", biased_head, "expected ln K"),

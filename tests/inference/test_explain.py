@@ -12,12 +12,8 @@ from data.decode import decode
 from tests.evaluation.parts import crossent
 
 
-@pytest.fixture
-def picture(pictures):
-    return str(pictures / "a" / "2.png")
-
-
-def test_numbers_are_those_of_torch(run_path, classifier, picture):
+def test_numbers_are_those_of_torch(run_path, classifier, pictures):
+    picture = str(pictures / "a" / "2.png")
     found = explain(classifier, picture, "fox")
     pixels = torch.from_numpy(decode(picture, classifier.preprocessing.image_size)).unsqueeze(0)
     logits = classifier.logits(pixels).double().requires_grad_()
@@ -67,10 +63,10 @@ def test_of_many_classes_the_most_probable_ones_and_the_true_one_are_shown():
     assert len(text.splitlines()) < 30
 
 
-def test_E_is_finite_where_float32_would_round_y_to_0(classifier, picture, monkeypatch):
+def test_E_is_finite_where_float32_would_round_y_to_0(classifier, pictures, monkeypatch):
     logits = torch.tensor([[0.0, 200.0, 0.0]])
     monkeypatch.setattr("crossent.model_file.Classifier.logits", lambda self, images: logits)
-    assert explain(classifier, picture, "dog").E() == pytest.approx(200)
+    assert explain(classifier, str(pictures / "a" / "2.png"), "dog").E() == pytest.approx(200)
     assert article.cross_entropy([0.0, 1.0, 0.0], [1, 0, 0]) == math.inf
 
 

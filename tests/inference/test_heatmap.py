@@ -10,22 +10,18 @@ from models import build_model
 from tests.evaluation.parts import classifier_of
 
 
-class Colours(nn.Module):
-    """A model whose logits are the mean red and blue; its feature map is the picture itself."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Conv2d(3, 3, 1, bias=False)
-        self.pool = nn.AdaptiveAvgPool2d(1)  # its output (N, C, 1, 1) is no map
-        self.features.weight.data = torch.eye(3).view(3, 3, 1, 1)
-
-    def forward(self, x):
-        return self.pool(torch.relu(self.features(x))).flatten(1)[:, [0, 2]]
+def colours():
+    """Return a model whose logits are the mean red and blue; the picture is its feature map."""
+    layer, head = nn.Conv2d(3, 3, 1, bias=False), nn.Linear(3, 2, bias=False)
+    layer.weight.data = torch.eye(3).view(3, 3, 1, 1)
+    head.weight.data = torch.eye(3)[[0, 2]]
+    pool = nn.AdaptiveAvgPool2d(1)  # its output (N, C, 1, 1) is no map
+    return classifier_of(nn.Sequential(layer, nn.ReLU(), pool, nn.Flatten(), head), 16)
 
 
 @pytest.mark.parametrize(("k", "side"), [(0, slice(0, 8)), (1, slice(8, 16))])
 def test_the_map_is_the_evidence_for_the_class_asked_for(k, side):
-    classifier, pixels = classifier_of(Colours(), 16), np.zeros((16, 16, 3), np.uint8)
+    classifier, pixels = colours(), np.zeros((16, 16, 3), np.uint8)
     pixels[:, :8, 0] = pixels[:, 8:, 2] = 255  # red on the left, blue on the right
     heat = grad_cam(classifier, pixels, k)
     assert heat is not None and heat.shape == (16, 16)
@@ -39,7 +35,7 @@ def test_the_map_is_the_evidence_for_the_class_asked_for(k, side):
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0)], ids=["everywhere", "nowhere"])
 def test_a_map_without_a_highlighted_place_is_left_out(colour):
     pixels = np.full((16, 16, 3), colour, np.uint8)
-    assert evidence(classifier_of(Colours(), 16), pixels, 0, Image.fromarray(pixels)) is None
+    assert evidence(colours(), pixels, 0, Image.fromarray(pixels)) is None
 
 
 def test_the_map_is_what_y_minus_t_gives_by_hand():

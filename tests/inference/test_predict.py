@@ -82,11 +82,13 @@ def test_a_program_gets_the_answers_of_the_command(run_path, pictures):
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "I;16", "turned"])
 def test_a_picture_in_memory_is_decoded_as_its_file(run_path, tmp_path, mode):
     model, path, exif = load(run_path, device="cpu"), tmp_path / "a.tiff", Image.Exif()
-    image = scene(1).convert("RGB" if mode in ("turned", "I;16") else mode)
+    image = scene(1)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
-    if mode == "turned":
+    elif mode == "turned":
         exif[0x0112] = 6
+    else:
+        image = image.convert(mode)
     image.save(path, exif=exif)
     with Image.open(path) as opened:
         assert model.predict(opened).probs == model.predict(path).probs

@@ -1,25 +1,23 @@
 import re
 import unicodedata
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from crossent.build import make_batches
 from crossent.config import load_settings
-from crossent.errors import UserError
 from crossent.evaluation.scores import Outputs
 from crossent.inference.heatmap import to_shape
 from crossent.report.page import make_environment
 from crossent.report.pictures import Gallery, first_batch, in_words
 from crossent.report.report import write_report
 from crossent.training.distributed import ALONE
-from crossent.training.run_folder import RunFolder
 from data.images import ImageSet, Unusable
-from tests.evaluation.parts import CLASS_NAMES, CPU, classifier_of, train
+from tests.evaluation.parts import CLASS_NAMES, CPU, classifier_of, crossent, train
 from tests.report.parts import HOSTILE, Page, make_data, make_folder, make_page, pictures
 
 OF_MODEL = {"predictions", "confidence", "pictures", "background", "labels"}
@@ -62,13 +60,9 @@ def test_hostile_names_stay_text(tmp_path):
     assert HOSTILE[0] in page.text, "and it can be read"
 
 
-@pytest.mark.parametrize(("num_classes", "num_val"), [(100, 200), (3, 1)])
-def test_any_number_of_classes_and_pictures(tmp_path, num_classes, num_val):
-    html = make_page(tmp_path / "run", make_data(num_classes, num_val))
-    page = Page(html)
-    assert {*page.ids} >= PARTS
-    assert len(html) < 3e6
-    assert num_val >= num_classes or "nothing to measure it on" in str(page.elements)
+def test_one_validation_picture_is_enough(tmp_path):
+    html = make_page(tmp_path / "run", make_data(num_val=1))
+    assert {*Page(html).ids} >= PARTS and "nothing to measure it on" in html
 
 
 def test_a_run_that_has_just_begun(tmp_path):
@@ -88,9 +82,9 @@ def test_a_run_that_has_just_begun(tmp_path):
     for given_data in (data, None):  # and those that the settings name cannot be found
         write_report(folder, CPU, given_data)
         assert "Training has not started yet" in folder.report.read_text()
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"is not a run folder: it has no config\.yaml"):
-        write_report(RunFolder(tmp_path / "empty"), CPU)
+    message = "is not a run folder: it has no config.yaml"
+    folder.config.unlink()
+    assert message in crossent("report", folder.path, status=2)[1]
 
 
 def test_a_card_has_the_articles_numbers():
@@ -115,12 +109,10 @@ def test_a_model_without_a_feature_map_has_a_page_without_heat_maps(tmp_path, mo
 TEMPLATE = make_environment().from_string('<p title="{{ x }}">{{ x }}</p>')
 
 
-@given(st.text())
-@settings(max_examples=50)
+@hypothesis.given(st.text())
+@hypothesis.settings(max_examples=50)
 def test_any_text_comes_back_as_text(text):
-    html = TEMPLATE.render(x=text)
-    html.encode("utf-8")
-    page = Page(html)
+    page = Page(TEMPLATE.render(x=text).encode().decode())
     assert [tag for tag, _ in page.elements] == ["p"]
     assert page.text == page.all("p")[0]["title"]
     marked = [c for c, d in zip(text, page.text, strict=True) if c != d]
