@@ -29,13 +29,12 @@ TEXT = "document.querySelector('#derivation textarea').value"
 def test_answers_are_those_of_explain_with_a_heat_map_of_the_pictures_shape(
     classifier, pictures, monkeypatch
 ):
-    monkeypatch.chdir(pictures / "a")  # the folder is not shown
-    scene(1, 160, 40).save(pictures / "a" / "2.png")
-    path = str(pictures / "a" / "2.png")
-    heat_maps = []
+    monkeypatch.chdir(pictures)  # the folder is not shown
+    scene(1, 160, 40).save(pictures / "wide.png")
+    path, heat_maps = str(pictures / "wide.png"), []
     for label in classifier.class_names:
         probs, heat, text = answer(classifier, path, label, "ja")
-        expected = explain(classifier, "2.png", label)
+        expected = explain(classifier, "wide.png", label)
         assert text == in_words(expected, "ja")
         assert probs == dict(zip(expected.class_names, expected.probs, strict=True))
         heat_maps.append(heat)

@@ -63,62 +63,57 @@ def replace_onnx(classifier, monkeypatch):
     return replace_with
 
 
+@pytest.mark.parametrize("difference", [0.0, 9e-5])
 def test_the_comparison_leaves_out_files_that_are_no_pictures(
-    run_path, pictures, replace_onnx, tmp_path
+    run_path, pictures, replace_onnx, tmp_path, difference
 ):
     path = tmp_path / "model.onnx"
-    words = ("export", run_path, "--out", path, "--data")
-    for difference in (0.0, 9e-5):
-        replace_onnx(difference)
-        out, _ = crossent(*words, pictures)
-        assert "on 5 pictures: the same class on all" in out and path.read_bytes() == b"content"
-        assert float(out.split("differ by ")[1].split()[0]) == pytest.approx(difference, abs=2e-5)
-    (pictures / "b" / "page.jpg").rename(tmp_path / "none.jpg")
-    message = "no picture for the comparison can be used"
-    assert message in crossent(*words, tmp_path / "none.jpg", status=2)[1]
-
-
-@pytest.mark.parametrize("wrong", [{"difference": 2e-4}, {"difference": np.nan}, {"sign": -1}])
-def test_a_wrong_export_is_refused(run_path, pictures, replace_onnx, tmp_path, wrong):
-    replace_onnx(**wrong)
-    words = ("export", run_path, "--out", tmp_path / "model.onnx", "--data", pictures)
-    _, err = crossent(*words, status=2)
-    assert "differs from the original" in err and "nothing was written" in err
-    assert not (tmp_path / "model.onnx").exists()
-
-
-def test_the_comparison_is_on_every_validation_picture(classifier, replace_onnx, tmp_path):
-    root, notes = make_folder(tmp_path / "root", {"dog": 15, "fox": 5, "wolf": 10}), replace_onnx()
-    names = ["dog", "wolf", os.fsdecode(b"\x8c\xcf")]  # Shift-JIS, which is no UTF-8
-    (root / "fox").rename(root / names[2])
-    settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
-    header = {**classifier.header, "settings": settings}
-    moved = replace(classifier, class_names=names, header=header)
-    assert export(moved, tmp_path / "model.onnx", None)[0] == 6
-    assert "".join(notes.values()).isascii() and json.loads(notes["class_names"]) == names
+    replace_onnx(difference)
+    out, _ = crossent("export", run_path, "--out", path, "--data", pictures)
+    assert "on 5 pictures: the same class on all" in out and path.read_bytes() == b"content"
+    assert float(out.split("differ by ")[1].split()[0]) == pytest.approx(difference, abs=2e-5)
 
 
 @pytest.mark.parametrize(
-    ("settings", "reason"),
+    ("wrong", "words", "message"),
     [
-        ({"data": {"source": "folder", "root": "gone"}}, "no such folder"),
-        ({"optimizer": {"rate": 1}}, "with other settings"),
+        ({"difference": 2e-4}, ["--data", "."], "differs from the original"),
+        ({"difference": np.nan}, ["--data", "."], "differs from the original"),
+        ({"sign": -1}, ["--data", "."], "nothing was written"),
+        ({}, ["--data", "b/page.jpg"], "no picture for the comparison can be used"),
+        ({}, ["--out", "missing/m.onnx"], "no such folder"),
+        ({}, ["--opset", "17"], "--opset 17: expected one of 18, 19"),
     ],
 )
-def test_without_validation_pictures_a_folder_is_asked_for(
-    classifier, replace_onnx, tmp_path, settings, reason
+def test_a_wrong_export_and_mistakes_are_refused(
+    run_path, pictures, replace_onnx, monkeypatch, wrong, words, message
 ):
-    replace_onnx()
-    moved = replace(classifier, header={**classifier.header, "settings": settings})
-    with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
-        export(moved, tmp_path / "model.onnx", None)
-    assert not list(tmp_path.iterdir())
+    monkeypatch.chdir(pictures)
+    replace_onnx(**wrong)
+    assert message in crossent("export", run_path, "--out", "model.onnx", *words, status=2)[1]
+    assert not (pictures / "model.onnx").exists()
 
 
-def test_mistakes_are_sentences(run_path, tmp_path):
-    words = ("export", run_path, "--out", tmp_path / "missing" / "m.onnx")
-    assert "no such folder" in crossent(*words, status=2)[1]
-    assert "--opset 17: expected one of 18, 19" in crossent(*words, "--opset", 17, status=2)[1]
+def test_the_comparison_is_on_every_validation_picture(classifier, replace_onnx, tmp_path):
+    path, root, notes = tmp_path / "model.onnx", tmp_path / "root", replace_onnx()
+    names = ["dog", "wolf", os.fsdecode(b"\x8c\xcf")]  # Shift-JIS, which is no UTF-8
+    make_folder(root, {"dog": 15, "fox": 5, "wolf": 10})
+    (root / "fox").rename(root / names[2])
+
+    def export_with(**settings):
+        header = {**classifier.header, "settings": settings}
+        return export(replace(classifier, class_names=names, header=header), path, None)
+
+    for reason, settings in {
+        "no such folder": {"data": {"source": "folder", "root": "gone"}},
+        "with other settings": {"optimizer": {"rate": 1}},
+    }.items():
+        with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
+            export_with(**settings)
+    assert not path.exists()
+    data = {"source": "folder", "root": str(root), "cache": False}
+    assert export_with(data=data)[0] == 6
+    assert "".join(notes.values()).isascii() and json.loads(notes["class_names"]) == names
 
 
 def odd_pictures(folder):
