@@ -56,15 +56,15 @@ def write_random(path, class_names, metrics, size=32):
 
 def call(main, *words, status=0):
     """Call the main function of a command; return standard output and standard error."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
     handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
             found = run_main(main, [str(word) for word in words])
     finally:
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
-    out, err = (stream.buffer.getvalue().decode() for stream in (out, err))
+    out, err = (stream.buffer.getvalue().decode() for stream in streams)
     assert found == status, f"exit status {found}\n{out}{err}"
     assert status != 2 or err.count("\n") == 1, f"a mistake is one sentence, not: {err}"
     return out, err

@@ -30,16 +30,15 @@ def epoch_of_model(run):
 def test_every_picture_is_predicted_once_and_the_numbers_are_those_of_all_predictions(folds):
     path, out = folds
     found = json.loads((path / "summary.json").read_text())
-    ys, labels, names = zip(*(answers(path / name) for name in FOLDS), strict=True)
+    ys, parts, names = zip(*(answers(path / name) for name in FOLDS), strict=True)
     assert [fold["num_images"] for fold in found["folds"]] == [*map(len, names)]
     fold_of = {name: fold for fold, some in enumerate(names) for name in some}
     assert sum(map(len, names)) == len(fold_of) == 63
     for copy in (name for name in fold_of if "copy" in name):  # a near-duplicate
         assert fold_of[copy] == fold_of[copy.replace("-copy", "")]
-    for some in labels:
-        assert np.ptp(np.bincount(some)) <= 2
+    assert all(np.ptp(np.bincount(labels)) <= 2 for labels in parts)
 
-    y, labels = np.concatenate(ys), np.concatenate(labels)
+    y, labels = np.concatenate(ys), np.concatenate(parts)
     predicted = y.argmax(axis=1)
     expected = {
         "accuracy": sklearn_metrics.accuracy_score(labels, predicted),

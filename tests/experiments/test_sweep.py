@@ -29,11 +29,11 @@ def finished(tmp_path_factory):
     words = ("crossent", "sweep", "-c", config, "--out", path)
     killed = Command(folder, *words, mishap=InSecondEpoch("killed", "trial-002"))
     first, _ = killed.end(-signal.SIGKILL)
-    words = ("crossent", "sweep", "--resume", path)
-    stopped = Command(folder, *words, mishap=InSecondEpoch("SIGINT", "trial-002"))
+    resume = ("sweep", "--resume", path)
+    stopped = Command(folder, "crossent", *resume, mishap=InSecondEpoch("SIGINT", "trial-002"))
     second, err = stopped.end(130)
     assert err == "" and not (path / "trials.csv").exists()
-    return path, first, second, crossent(*words[1:])[0]
+    return path, first, second, crossent(*resume)[0]
 
 
 def test_a_sweep_killed_stopped_and_resumed_has_all_its_trials(finished, tmp_path):

@@ -78,7 +78,7 @@ class Page(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.elements = []
+        self.elements: list[tuple[str, dict]] = []
         self.text = ""
         self.feed(html)
         self.ids = [attributes["id"] for _, attributes in self.elements if "id" in attributes]

@@ -53,8 +53,8 @@ def test_a_folder_without_findings_and_hostile_names(tmp_path):
     page = page_of()
     assert "No problems found." in page.text and {*page.ids} >= {"fix", "classes"}
     assert "pairs" not in page.ids and HOSTILE[0] in page.text
-    pair = {"paths": [HOSTILE[0], HOSTILE[6]], "kind": "same"}
-    pair |= {"across_classes": True, "across_splits": True}
+    across = {"across_classes": True, "across_splits": True}
+    pair = {"paths": [HOSTILE[0], HOSTILE[6]], "kind": "same", **across}
     unusable = [{"path": name, "reason": name} for name in HOSTILE]
     page = page_of(duplicates=[pair], unusable=unusable)
     assert not page.all("img"), "they are no files"
