@@ -32,10 +32,8 @@ def test_overconfident_and_underconfident_models_are_recognised(sharpness, verdi
     outputs = make_outputs(num=1500, sharpness=sharpness)
     found = calibration(outputs)
     assert verdict in found
-    assert (
-        f"Mean confidence {outputs.confidence.mean():.1%}, accuracy {outputs.right.mean():.1%}"
-        in found
-    )
+    for value in (outputs.confidence.mean(), outputs.right.mean()):
+        assert f"{value:.1%}" in found
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.4, 0.5, 0.7, 0.9, 1.0]), st.booleans()), min_size=1))
@@ -49,12 +47,6 @@ def test_every_point_counts_the_predictions_of_at_least_that_confidence(pairs):
         assert accuracy == pytest.approx(sum(kept) / len(kept))
 
 
-def test_a_long_curve_is_thinned_but_keeps_its_ends():
-    confidence = np.linspace(0.4, 1.0, 5000)
-    curve = rejection_curve(confidence, confidence > 0.5, num_points=100)
-    assert (len(curve), curve[0][0], curve[-1][:2]) == (100, 1.0, (0.4, 1.0))
-
-
 def test_the_promise_keeps_as_many_as_the_lower_end_of_the_interval_allows():
     """Of 400 predictions, the 200 most confident and half of the next 40 are correct."""
     confidence = np.linspace(1.0, 0.5, 400)
@@ -66,16 +58,19 @@ def test_the_promise_keeps_as_many_as_the_lower_end_of_the_interval_allows():
     assert promise.threshold == confidence[promise.num_kept - 1]
     for more in range(promise.num_kept + 1, 401):
         assert wilson(right[:more].sum(), more).low < 0.95
-    assert keep_with_accuracy(curve, 400, accuracy=0.9).num_kept > promise.num_kept
 
 
 def test_the_promise_is_kept_on_other_pictures():
-    """With the accuracy in place of the interval's lower end, half of the promises would fail."""
+    """With the accuracy in place of the interval's lower end, half of the promises would fail.
+
+    The curve is thinned to 200 of 1000 points.
+    """
     kept = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         confidence = rng.uniform(0.5, 1, 1000)  # calibrated
         curve = rejection_curve(confidence, rng.random(1000) < confidence)
+        assert (len(curve), curve[0][0], curve[-1][1]) == (200, confidence.max(), 1)
         threshold = keep_with_accuracy(curve, 1000, accuracy=0.8).threshold
         kept.append((threshold + 1) / 2 >= 0.8)  # the true accuracy above the threshold
     assert np.mean(kept) > 0.9
@@ -88,8 +83,6 @@ def test_a_promise_that_cannot_be_kept_is_refused():
     assert keep_with_accuracy(right, 35, 0.9).num_kept == 35
     with pytest.raises(ValueError, match=r"takes 35 pictures; of 34 in validation"):
         keep_with_accuracy(right[:34], 34, 0.9)
-    with pytest.raises(ValueError, match="expected a share above 0 and below 1"):
-        keep_with_accuracy(right, 35, 1.0)
     half_right = rejection_curve(confidence, np.arange(35) % 2 == 0)
     with pytest.raises(ValueError, match=r"the 35 most confident have 51.4% \(35.6%"):
         keep_with_accuracy(half_right, 35, 0.9)

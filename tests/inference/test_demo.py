@@ -18,6 +18,7 @@ from crossent.inference.demo import NUM_EXAMPLES, SIDE, WELCOME, answer, own_exa
 from crossent.inference.explain import explain, predict_one
 from data.drawings import draw
 from tests.data.pictures import scene
+from tests.evaluation.parts import crossent
 from tests.report.browser import skip_but_not_in_ci
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,26 +27,26 @@ EXAMPLES = "document.querySelectorAll('.gallery-item')"
 TEXT = "document.querySelector('#derivation textarea').value"
 
 
-def test_probabilities_and_derivation_are_those_of_explain(classifier, pictures, monkeypatch):
-    monkeypatch.chdir(pictures / "a")  # the folder is not shown
-    probs, _, text = answer(classifier, str(pictures / "a" / "2.png"), "wolf", "ja")
-    expected = predict_one(classifier, "2.png")
-    assert text == explain(expected, "wolf", "ja")
-    assert probs == expected.probs
-    assert answer(classifier, None, "fox", "en") == [None, None, WELCOME]
-    *_, text = answer(classifier, str(pictures / "b" / "page.jpg"), None, "en")
-    assert "page.jpg cannot be used: not a picture but HTML" in text
-    assert str(pictures) not in text
-
-
-def test_the_heat_map_has_the_shape_of_the_picture(classifier, tmp_path):
-    path = tmp_path / "wide.png"
-    scene(1, 160, 40).save(path)
-    heat_maps = [answer(classifier, str(path), label, "en")[1] for label in classifier.class_names]
+def test_answers_are_those_of_explain_with_a_heat_map_of_the_pictures_shape(
+    classifier, pictures, monkeypatch
+):
+    monkeypatch.chdir(pictures)  # the folder is not shown
+    scene(1, 160, 40).save(pictures / "wide.png")
+    path, heat_maps = str(pictures / "wide.png"), []
+    for label in classifier.class_names:
+        probs, heat, text = answer(classifier, path, label, "ja")
+        expected = predict_one(classifier, "wide.png")
+        assert text == explain(expected, label, "ja")
+        assert probs == expected.probs
+        heat_maps.append(heat)
     (heat, *_) = filter(None, heat_maps)
     assert heat.size == (SIDE, SIDE // 4)
     darkened = np.asarray(heat).mean() / np.asarray(scene(1, 160, 40)).mean()
     assert 0.2 < darkened < 1
+    assert answer(classifier, None, "fox", "en") == [None, None, WELCOME]
+    *_, text = answer(classifier, str(pictures / "b" / "page.jpg"), None, "en")
+    assert "page.jpg cannot be used: not a picture but HTML" in text
+    assert str(pictures) not in text
 
 
 def test_examples_are_the_runs_own_validation_pictures(classifier, tmp_path):
@@ -63,27 +64,20 @@ def address(run_path):
     python = PYTHON if PYTHON.exists() else importlib.util.find_spec("gradio") and sys.executable
     if not python:
         skip_but_not_in_ci("gradio is not installed: make .venv/demo/ready")
-    process = subprocess.Popen(
-        [str(python), "-m", "crossent", "demo", str(run_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    line = process.stdout.readline()
-    assert line.startswith("open http://127.0.0.1:"), line
-    yield line.split()[1]
-    process.terminate()
-    process.wait(timeout=30)
-    process.stdout.close()
+    command = [str(python), "-m", "crossent", "demo", str(run_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        line = process.stdout.readline()
+        assert line.startswith("open http://127.0.0.1:"), line
+        yield line.split()[1]
+        process.terminate()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [375, 1280])
-def test_the_page_answers_and_is_no_wider_than_the_window(
-    browser, address, tmp_path, classifier, width
-):
-    browser.open(address, width)
+def test_the_page_answers_and_is_no_wider_than_the_window(browser, address, tmp_path, classifier):
+    browser.open(address, width=375)
     browser.wait_until(f"{EXAMPLES}.length == {NUM_EXAMPLES}")
     path = tmp_path / "scene.png"
     scene(5).save(path)
@@ -100,10 +94,11 @@ def test_the_page_answers_and_is_no_wider_than_the_window(
     browser.wait_until(f"{TEXT}.startsWith('drawing 2970.png: one picture')")
     browser.evaluate("document.querySelectorAll('#language input')[1].click()")
     browser.wait_until(f"{TEXT}.includes('モデルの答えは')")
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    urls = [e["request"]["url"] for e in browser.events_of("Network.requestWillBeSent")]
-    assert len(urls) > 5
-    assert [url for url in urls if not url.startswith((address, "data:", "blob:"))] == []
+    for width in (375, 1280):
+        browser.resize(width)
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert len(browser.requests()) > 5
+    assert [url for url in browser.requests() if not url.startswith(address)] == []
     assert browser.events_of("Runtime.exceptionThrown") == []
 
 
@@ -124,10 +119,7 @@ def test_the_server_gives_no_file_that_was_not_uploaded(address, tmp_path):
     assert "private.png: one picture" not in answer
 
 
-@pytest.mark.slow
-def test_without_gradio_one_line_says_how_to_get_it(crossent, run_path):
-    if importlib.util.find_spec("gradio"):
-        pytest.skip("gradio is installed")
+def test_without_gradio_one_line_says_how_to_get_it(run_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
     _, err = crossent("demo", run_path, status=2)
-    assert err.startswith("error: demo: gradio") and err.count("\n") == 1
-    assert "make demo RUN" in err
+    assert err.startswith("error: demo: gradio") and "make demo RUN" in err

@@ -14,25 +14,15 @@ import torch
 from PIL import Image
 
 from crossent.errors import UserError
-from crossent.inference.export import Deployed, compare, export, metadata, resize, to_onnx
-from crossent.inference.paths import validation_files
+from crossent.inference.export import Deployed, export, resize, to_onnx
 from data.decode import ODDITIES
 from tests.data.pictures import make_folder, other_profile, scene
+from tests.evaluation.parts import crossent
 
-SHAPES = [(90, 50), (50, 70), (16, 16), (17, 900), (900, 17), (1, 1), (2, 5), (64, 31), (301, 200)]
-
-
-def noise(height, width):
-    rng = np.random.default_rng((height, width))
-    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@pytest.mark.parametrize("size", [16, 33])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_resize_is_pillows_to_the_bit(shape, size):
-    pixels = noise(*shape)
-    expected = np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
-    assert np.array_equal(resize(torch.from_numpy(pixels)[None], size)[0].numpy(), expected)
+SHAPES = [
+    (90, 50), (50, 70), (16, 16), (17, 900), (900, 17), (1, 1), (2, 5), (64, 31), (301, 200),
+    (288, 216), (180, 288),
+]  # fmt: skip
 
 
 class Resize(torch.nn.Module):
@@ -40,94 +30,104 @@ class Resize(torch.nn.Module):
         return resize(images, 33)  # not a power of two: shows whether all is in float64
 
 
-def test_the_resize_is_the_same_to_the_bit_in_onnx():
-    content, run = to_onnx(Resize(), {})
-    for shape in [*SHAPES, (288, 216), (180, 288)]:
-        images = noise(*shape)[None]
-        assert np.array_equal(run(images), resize(torch.from_numpy(images), 33).numpy()), shape
-    assert versions(onnx.load_from_string(content)) == (18, 8)
-
-
-def versions(proto):
-    """Return the opset and the IR version, which should be the lowest that the opset allows."""
-    ((domain, opset),) = [(opset.domain, opset.version) for opset in proto.opset_import]
-    assert domain == ""
-    return opset, proto.ir_version
+def test_the_resize_is_pillows_to_the_bit_in_torch_and_onnx():
+    _, run = to_onnx(Resize(), {})
+    for shape in SHAPES:
+        pixels = np.random.default_rng(shape).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        image, images = Image.fromarray(pixels), pixels[None]
+        for size, found in (
+            (33, run(images)[0]), (16, resize(torch.from_numpy(images), 16)[0].numpy())
+        ):  # fmt: skip
+            expected = np.array(image.resize((size, size), Image.Resampling.BILINEAR))
+            assert np.array_equal(found, expected), (shape, size)
 
 
 @pytest.fixture
-def paths(pictures):
-    return [str(pictures / name) for name in ("a/2.png", "b/page.jpg", "a/3.jpg")]
+def replace_onnx(classifier, monkeypatch):
+    """Return a function that replaces the export by the model itself, or by a wrong one."""
+
+    def replace_with(difference=0.0, sign=1):
+        module, notes = Deployed(classifier.model, classifier.preprocessing).eval(), {}
+        module.model.head.weight.data.mul_(sign)
+
+        def predict(images):
+            return module(torch.from_numpy(images)).detach().numpy() + difference
+
+        def to_onnx(module, found, opset):
+            notes.update(found)
+            return b"content", predict
+
+        monkeypatch.setattr("crossent.inference.export.to_onnx", to_onnx)
+        return notes
+
+    return replace_with
 
 
-def exported(classifier, difference=0.0, flip=False):
-    """Return a function that computes what the export would, or a wrong export."""
-    module = Deployed(classifier.model, classifier.preprocessing).eval()
-    if flip:
-        module.model.head.weight.data.neg_()
-    return lambda images: module(torch.from_numpy(images)).detach().numpy() + difference
-
-
-def test_the_comparison_leaves_out_files_that_are_no_pictures(classifier, paths):
-    num_images, difference = compare(classifier, exported(classifier), paths)
-    assert num_images == 2 and difference < 1e-5
-    assert compare(classifier, exported(classifier, 9e-5), paths)[1] > 8e-5
-    with pytest.raises(UserError, match="no picture for the comparison can be used"):
-        compare(classifier, exported(classifier), paths[1:2])
-
-
-@pytest.mark.parametrize("wrong", [{"difference": 2e-4}, {"difference": np.nan}, {"flip": True}])
-def test_a_wrong_export_is_refused(classifier, paths, wrong):
-    with pytest.raises(UserError, match=r"differs from the original.*nothing was written"):
-        compare(classifier, exported(classifier, **wrong), paths)
-
-
-def test_mistakes_are_sentences(crossent, run_path, tmp_path):
-    _, err = crossent("export", run_path, "--out", tmp_path / "missing" / "m.onnx", status=2)
-    assert "no such folder" in err
-    _, err = crossent("export", run_path, "--opset", "17", status=2)
-    assert "--opset 17: expected one of 18, 19" in err
-
-
-def test_the_comparison_is_on_every_validation_picture(classifier, tmp_path):
-    root = make_folder(tmp_path / "pictures", {"dog": 15, "fox": 5, "wolf": 10})
-    (root / "fox").rename(root / os.fsdecode(b"\x8c\xcf"))  # Shift-JIS, which is no UTF-8
-    settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
-    of_folder = replace(classifier, header={**classifier.header, "settings": settings})
-    found = [Path(name) for name in validation_files(of_folder, tmp_path)]
-    assert all(path.is_file() for path in found)
-    names = ["dog", "wolf", os.fsdecode(b"\x8c\xcf")]
-    folders = sorted(path.parent.name for path in found)
-    assert folders == [names[0]] * 3 + [names[1]] * 2 + [names[2]]
-    notes = metadata(replace(classifier, class_names=names))
-    assert "".join(notes.values()).isascii() and json.loads(notes["class_names"]) == names
+@pytest.mark.parametrize("difference", [0.0, 9e-5])
+def test_the_comparison_leaves_out_files_that_are_no_pictures(
+    run_path, pictures, replace_onnx, tmp_path, difference
+):
+    path = tmp_path / "model.onnx"
+    replace_onnx(difference)
+    out, _ = crossent("export", run_path, "--out", path, "--data", pictures)
+    assert "on 5 pictures: the same class on all" in out and path.read_bytes() == b"content"
+    assert float(out.split("differ by ")[1].split()[0]) == pytest.approx(difference, abs=2e-5)
 
 
 @pytest.mark.parametrize(
-    ("settings", "reason"),
+    ("wrong", "words", "message"),
     [
-        ({"data": {"source": "folder", "root": "gone"}}, "no such folder"),
-        ({"optimizer": {"rate": 1}}, "with other settings"),
+        ({"difference": 2e-4}, ["--data", "."], "differs from the original"),
+        # also where the NaN is at the predicted class, which argmax would still choose
+        *(({"difference": nan}, ["--data", "."], "on ./a/2.png probabilities differ by up to nan")
+          for nan in np.diag([np.nan] * 3)),
+        ({"sign": -1}, ["--data", "."], "nothing was written"),
+        ({}, ["--data", "b/page.jpg"], "no picture for the comparison can be used"),
+        ({}, ["--out", "missing/m.onnx"], "no such folder"),
+        ({}, ["--opset", "17"], "--opset 17: expected one of 18, 19"),
     ],
-)
-def test_without_validation_pictures_a_folder_is_asked_for(
-    classifier, monkeypatch, tmp_path, settings, reason
+)  # fmt: skip
+def test_a_wrong_export_and_mistakes_are_refused(
+    run_path, pictures, replace_onnx, monkeypatch, wrong, words, message
 ):
-    monkeypatch.setattr("crossent.inference.export.to_onnx", lambda *_: (b"", None))
-    moved = replace(classifier, header={**classifier.header, "settings": settings})
-    with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
-        export(moved, tmp_path / "model.onnx", None)
-    assert not list(tmp_path.iterdir())
+    monkeypatch.chdir(pictures)
+    replace_onnx(**wrong)
+    assert message in crossent("export", run_path, "--out", "model.onnx", *words, status=2)[1]
+    assert not (pictures / "model.onnx").exists()
+
+
+def test_the_comparison_is_on_every_validation_picture(classifier, replace_onnx, tmp_path):
+    path, root, notes = tmp_path / "model.onnx", tmp_path / "root", replace_onnx()
+    names = ["dog", "wolf", os.fsdecode(b"\x8c\xcf")]  # Shift-JIS, which is no UTF-8
+    make_folder(root, {"dog": 15, "fox": 5, "wolf": 10})
+    (root / "fox").rename(root / names[2])
+
+    def export_with(**settings):
+        header = {**classifier.header, "settings": settings}
+        return export(replace(classifier, class_names=names, header=header), path, None)
+
+    for reason, settings in {
+        "no such folder": {"data": {"source": "folder", "root": "gone"}},
+        "with other settings": {"optimizer": {"rate": 1}},
+    }.items():
+        with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
+            export_with(**settings)
+    assert not path.exists()
+    data = {"source": "folder", "root": str(root), "cache": False}
+    assert export_with(data=data)[0] == 6
+    assert "".join(notes.values()).isascii() and json.loads(notes["class_names"]) == names
 
 
 def odd_pictures(folder):
     """Write pictures that a plain `Image.open(path).convert("RGB")` would decode differently."""
+    folder.mkdir()
     photo, exif = scene(1, 1500, 1100), Image.Exif()
     exif[0x0112] = 6
     photo.save(folder / "large.jpg")
-    photo.resize((90, 60)).save(folder / "turned.jpg", exif=exif)
-    photo.resize((90, 60)).convert("CMYK").save(folder / "printer.jpg")
-    photo.resize((90, 60)).save(folder / "phone.png", icc_profile=other_profile())
+    small = photo.resize((90, 60))
+    small.save(folder / "turned.jpg", exif=exif)
+    small.convert("CMYK").save(folder / "printer.jpg")
+    small.save(folder / "phone.png", icc_profile=other_profile())
     clear = photo.resize((60, 90)).convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize((60, 90)))
     clear.save(folder / "clear.png")
@@ -137,14 +137,14 @@ def odd_pictures(folder):
     return sorted(folder.iterdir())
 
 
-def test_the_script_of_the_docs_gives_what_predict_gives(crossent, run_path, tmp_path):
+def test_the_script_of_the_docs_gives_what_predict_gives(run_path, tmp_path):
     """With onnxruntime and Pillow alone, and on every kind of picture."""
-    (tmp_path / "pictures").mkdir()
     paths, model = odd_pictures(tmp_path / "pictures"), tmp_path / "model.onnx"
     out, _ = crossent("export", run_path, "--out", model, "--opset", "21")
     assert "on 30 pictures: the same class on all" in out
     proto = onnx.load(model)
-    assert versions(proto) == (21, 10)
+    # the IR version should be the lowest that the opset allows
+    assert [opset.version for opset in proto.opset_import] == [21] and proto.ir_version == 10
     kinds = {value.name: value.type.tensor_type.elem_type for value in proto.graph.value_info}
     transposed = {kinds[n.output[0]] for n in proto.graph.node if n.op_type == "Transpose"}
     assert onnx.TensorProto.DOUBLE not in transposed, "onnxruntime 1.15 to 1.23 would refuse it"

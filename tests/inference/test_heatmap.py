@@ -5,45 +5,27 @@ from PIL import Image
 from torch import nn
 
 from crossent.inference.heatmap import evidence, grad_cam
-from crossent.model_file import Classifier
 from data.preprocess import Preprocessing
 from models import build_model
-
-CPU = torch.device("cpu")
-
-
-def classifier_of(model, size=16, num_classes=2):
-    names = [f"class {k}" for k in range(num_classes)]
-    return Classifier(model.eval(), names, Preprocessing(size), "fp32", CPU, {})
+from tests.evaluation.parts import classifier_of
 
 
-class Colours(nn.Module):
-    """A model whose logits are the mean red and blue; its feature map is the picture itself."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Conv2d(3, 3, 1, bias=False)
-        self.pool = nn.AdaptiveAvgPool2d(1)  # its output (N, C, 1, 1) is no map
-        self.features.weight.data = torch.eye(3).view(3, 3, 1, 1)
-
-    def forward(self, x):
-        return self.pool(torch.relu(self.features(x))).flatten(1)[:, [0, 2]]
-
-
-def red_left_blue_right(size=16):
-    image = np.zeros((size, size, 3), np.uint8)
-    image[:, : size // 2, 0] = 255
-    image[:, size // 2 :, 2] = 255
-    return image
+def colours():
+    """Return a model whose logits are the mean red and blue; the picture is its feature map."""
+    layer, head = nn.Conv2d(3, 3, 1, bias=False), nn.Linear(3, 2, bias=False)
+    layer.weight.data = torch.eye(3).view(3, 3, 1, 1)
+    head.weight.data = torch.eye(3)[[0, 2]]
+    pool = nn.AdaptiveAvgPool2d(1)  # its output (N, C, 1, 1) is no map
+    return classifier_of(nn.Sequential(layer, nn.ReLU(), pool, nn.Flatten(), head), 16)
 
 
 @pytest.mark.parametrize(("k", "side"), [(0, slice(0, 8)), (1, slice(8, 16))])
 def test_the_map_is_the_evidence_for_the_class_asked_for(k, side):
-    classifier, pixels = classifier_of(Colours()), red_left_blue_right()
-    heat = grad_cam(classifier, pixels, k)
-    assert heat is not None and heat.shape == (16, 16)
-    assert (heat[:, side] == 1).all()
-    assert heat.sum() == heat[:, side].sum(), "nothing on the other side"
+    classifier, pixels = colours(), np.zeros((16, 16, 3), np.uint8)
+    pixels[:, :8, 0] = pixels[:, 8:, 2] = 255  # red on the left, blue on the right
+    expected = torch.zeros(16, 16)
+    expected[:, side] = 1
+    assert torch.equal(grad_cam(classifier, pixels, k), expected)
     lit = np.asarray(evidence(classifier, pixels, k, Image.fromarray(pixels))).astype(int)
     left, right = lit[:, :6].sum(), lit[:, 10:].sum()
     assert left > 3 * right if k == 0 else right > 3 * left, "the other half is dark"
@@ -52,7 +34,7 @@ def test_the_map_is_the_evidence_for_the_class_asked_for(k, side):
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0)], ids=["everywhere", "nowhere"])
 def test_a_map_without_a_highlighted_place_is_left_out(colour):
     pixels = np.full((16, 16, 3), colour, np.uint8)
-    assert evidence(classifier_of(Colours()), pixels, 0, Image.fromarray(pixels)) is None
+    assert evidence(colours(), pixels, 0, Image.fromarray(pixels)) is None
 
 
 def test_the_map_is_what_y_minus_t_gives_by_hand():
@@ -69,11 +51,11 @@ def test_the_map_is_what_y_minus_t_gives_by_hand():
             weights = (torch.eye(3)[[k]] - y) @ model.head.weight  # (1, C)
             heat = torch.einsum("nc,nchw->hw", weights, features).relu()
         assert heat.max() > 0
-        found = grad_cam(classifier_of(model, 32, 3), pixels, k)
+        found = grad_cam(classifier_of(model, 32), pixels, k)
         torch.testing.assert_close(found, heat / heat.max(), atol=1e-5, rtol=1e-5)
 
 
 def test_a_model_without_a_map_gives_none():
     """The picture itself has a height and a width but no gradient, so it is no feature map."""
     flat = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
-    assert grad_cam(classifier_of(flat), red_left_blue_right(), 0) is None
+    assert grad_cam(classifier_of(flat, 16), np.zeros((16, 16, 3), np.uint8), 0) is None

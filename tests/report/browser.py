@@ -18,6 +18,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--disable-extensions", "--remote-debugging-pipe",
 )  # fmt: skip
+TIMEOUT_S = 90
 
 
 def find_browser() -> str | None:
@@ -34,60 +35,50 @@ def skip_but_not_in_ci(message: str) -> None:
 class Browser:
     """A browser with one page. `events` has all its messages since the last `open`."""
 
-    def __init__(self, profile: Path, timeout_s: float = 90.0) -> None:
-        self.timeout_s = timeout_s
+    def __init__(self, profile: Path) -> None:
         self.events: list[dict[str, Any]] = []
-        self.buffer = b""
-        self.last_id = 0
-        self.session: str | None = None
+        self.buffer, self.last_id = b"", 0
+        self.target: dict[str, str] = {}
         pipes = [*os.pipe(), *os.pipe()]
         # Above 9, because the browser uses the file descriptors 3 and 4.
         theirs, self.out, self.input, out = (
             fcntl.fcntl(p, fcntl.F_DUPFD_CLOEXEC, 10) for p in pipes
         )
-        start = f'exec "$0" "$@" 3<&{theirs} 4>&{out}'
+        start = f'exec "$0" "$@" 3<&{theirs} 4>&{out} >/dev/null 2>&1'
         self.process = subprocess.Popen(
             ["bash", "-c", start, str(find_browser()), *FLAGS, f"--user-data-dir={profile}"],
             pass_fds=(theirs, out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
         for descriptor in (*pipes, theirs, out):
             os.close(descriptor)
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self.session = attached["sessionId"]
+        page = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=page, flatten=True)
+        self.target = {"sessionId": attached["sessionId"]}
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def close(self) -> None:
-        self.session = None
+        self.target = {}
         self.call("Browser.close")
-        self.process.wait(timeout=self.timeout_s)
+        self.process.wait(timeout=TIMEOUT_S)
         os.close(self.out)
         os.close(self.input)
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
         """Send a command and return its result."""
         self.last_id += 1
-        message: dict[str, Any] = {"id": self.last_id, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
+        message = {"id": self.last_id, "method": method, "params": params, **self.target}
         os.write(self.out, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self.read()
-            if answer.get("id") == self.last_id:
-                assert "error" not in answer, f"{method}: {answer['error']}"
-                return dict(answer["result"])
+        while (answer := self.read()).get("id") != self.last_id:
             self.events.append(answer)
+        assert "error" not in answer, f"{method}: {answer['error']}"
+        return dict(answer["result"])
 
     def read(self) -> dict[str, Any]:
         """Return the next message."""
-        deadline = time.monotonic() + self.timeout_s
         while b"\0" not in self.buffer:
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select([self.input], [], [], max(0, left))
-            assert ready, f"no message of the browser for {self.timeout_s} s"
+            ready, _, _ = select.select([self.input], [], [], TIMEOUT_S)
+            assert ready, f"no message of the browser for {TIMEOUT_S} s"
             part = os.read(self.input, 2**16)
             assert part, "the browser has ended"
             self.buffer += part
@@ -96,8 +87,7 @@ class Browser:
 
     def open(self, page: Path | str, width: int = 1280, dark: bool = False) -> None:
         """Load a file or an address and wait until it is complete."""
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
+        self.resize(width)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
@@ -105,9 +95,18 @@ class Browser:
         while not self.events_of("Page.loadEventFired"):
             self.events.append(self.read())
 
+    def resize(self, width: int) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+
     def events_of(self, method: str) -> list[dict[str, Any]]:
         """Return the events of one kind since `open`."""
         return [event["params"] for event in self.events if event.get("method") == method]
+
+    def requests(self) -> list[str]:
+        """Return the addresses that the page has loaded, without data inside the page."""
+        urls = [event["request"]["url"] for event in self.events_of("Network.requestWillBeSent")]
+        return [url for url in urls if not url.startswith(("data:", "blob:"))]
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of some JavaScript in the page."""
@@ -118,9 +117,9 @@ class Browser:
 
     def wait_until(self, expression: str) -> None:
         """Evaluate the expression until it is true."""
-        deadline = time.monotonic() + self.timeout_s
+        deadline = time.monotonic() + TIMEOUT_S
         while not self.evaluate(expression):
-            assert time.monotonic() < deadline, f"not within {self.timeout_s} s: {expression}"
+            assert time.monotonic() < deadline, f"not within {TIMEOUT_S} s: {expression}"
             time.sleep(0.05)
 
     def choose_file(self, path: Path, selector: str) -> None:
