@@ -1,0 +1,146 @@
+"""A training that is killed, stopped or hindered goes on, and ends in the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from crossent.training.run_folder import RunFolder
+from crossent.verify_resume import first_difference
+from tests.forked import ROOT, SMOKE, Command, Mishap
+
+STATUS = {
+    "killed": -9, "SIGTERM": 143, "SIGTERM twice": 143, "SIGINT": 130, "SIGHUP": 129,
+    "disk full": 2,
+}  # fmt: skip
+RESUME = "resume with: python train.py --resume RUN\n"
+SAVED = f"saved in RUN/last.safetensors; {RESUME}"
+# By the steps between two checkpoints, what happens to one run: a mishap, the place, the first step
+# at which it counts, and the end of what the command prints. An epoch has three steps.
+DRILLS = {
+    1000: [  # only the first and the last checkpoint
+        ("SIGTERM", "in validation", 0, f"SIGTERM: there is nothing to save yet; {RESUME}"),
+        ("killed", "after the first line", 0, ""),
+        ("killed", "in the middle of a save", 0, ""),
+        ("killed", "after a save", 0, ""),
+        ("killed", "before a step", 1, ""),
+        ("killed", "after the line of an epoch", 3, ""),
+        ("killed", "after the last line", 6, ""),
+    ],
+    2: [
+        ("killed", "in validation", 0, ""),  # of the untrained model
+        ("killed", "in the middle of a save", 2, ""),
+        ("killed", "after a step", 3, ""),
+        ("killed", "before the best model", 3, ""),
+        ("killed", "in the save of the best model", 3, ""),
+        ("killed", "after the best model", 3, ""),
+        ("killed", "before the line of an epoch", 3, ""),
+        ("disk full", "after a step", 4, "RUN/last.safetensors: cannot be written: File too large"),
+        ("killed", "in the middle of a save", 6, ""),
+        ("killed", "after a save", 6, ""),
+    ],
+    1: [
+        ("killed", "in validation", 0, ""),
+        ("SIGHUP", "in the middle of a save", 1, f"SIGHUP: {SAVED}"),
+        ("killed", "after a step", 2, ""),
+        ("killed", "in the middle of a save", 3, ""),
+        ("SIGINT", "before a step", 3, f"SIGINT: {SAVED}"),
+        ("SIGTERM twice", "in the middle of a save", 5, ""),  # the second ends it at once
+        ("killed", "in validation", 6, ""),
+        ("killed", "after the last line", 6, ""),
+        ("SIGINT", "before the report", 6, "SIGINT: the run is saved; write its report: python -m"),
+    ],
+}
+
+
+@pytest.mark.parametrize("every", DRILLS)
+def test_interrupted_anywhere_a_run_ends_in_the_same_bytes(smoke_run, tmp_path, every):
+    run, saving = RunFolder(tmp_path / "run"), f"train.checkpoint_every={every} steps"
+    words = (*SMOKE, "optim.lr=0.3", "--out")  # before its first checkpoint, a run may change
+    for what, place, step, expected in DRILLS[every]:
+        hindered = Command(tmp_path, *words, run.path, mishap=Mishap(what, place, step))
+        out, err = hindered.end(STATUS[what])
+        assert expected.replace("RUN", str(run.path)) in (err if what == "disk full" else out)
+        assert err.count("\n") == (what == "disk full"), err
+        assert what != "SIGTERM twice" or "saved" not in out
+        words = ("optim.lr=0.1", saving, "--resume")
+    Command(tmp_path, *words, run.path).end(status=0)
+    assert first_difference(smoke_run, run) is None
+    assert not list(run.path.glob(".*.tmp")), "a killed save has left its temporary file"
+
+
+def test_nohup_keeps_sighup_and_losing_the_terminal_is_no_error():
+    program = (
+        "import os, signal\n"
+        "from crossent.training.signals import StopRequest\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "stop = StopRequest().install()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "assert stop.signum is None\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "main, terminal = os.openpty()\n"
+        "os.dup2(terminal, 1)\n"
+        "os.close(main)\n"
+        "stop.install()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "assert stop.signum == signal.SIGHUP\n"
+        "print('to nobody', flush=True)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_a_run_goes_on_without_a_reader_of_its_output(smoke_run, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    mishap = Mishap("no reader", "before a step")
+    out, err = Command(tmp_path, *SMOKE, "--out", run.path, mishap=mishap).end(status=0)
+    assert err == "" and out.endswith("left\n"), "the headings are the last line"
+    assert first_difference(smoke_run, run) is None and run.report.exists()
+
+
+def test_torch_does_not_import_its_compiler(tmp_path):
+    """It does so on many occasions, which takes 0.75 s."""
+    mishap = Mishap("no compiler", "after a step")
+    Command(tmp_path, *SMOKE, "--dry-run", mishap=mishap).end(status=0)
+
+
+def test_a_second_training_in_the_same_folder_is_refused(mistake, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    mishap = Mishap("asleep", "after a step")
+    first = Command(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
+    wait_for(run.last.exists, first)
+    for words in (("--resume", run.path), (*SMOKE, "--out", run.path)):
+        assert f"{run.path} is in use by another training; wait for its end" in mistake(*words)
+    first.process.kill()
+    first.end(-9)
+
+
+def wait_for(is_reached, command, timeout_s=60):
+    deadline = time.monotonic() + timeout_s
+    while not is_reached():
+        assert time.monotonic() < deadline and command.process.is_alive()
+        time.sleep(0.02)
+
+
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into Linux's /proc")
+def test_a_signal_while_drawing_ends_the_workers(tmp_path):
+    """Decoding uses the same pool of workers."""
+    command = Command(tmp_path, *SMOKE, "data.num_images=60000", "--out", tmp_path / "run")
+    pid = command.process.pid
+    wait_for(lambda: children(pid), command)
+    time.sleep(0.3)
+    workers = children(pid)
+    os.kill(pid, signal.SIGTERM)
+    out, err = command.end(143, timeout_s=10)
+    assert "SIGTERM: there is nothing to save yet" in out and err == ""
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline, "a worker is still running after its training has ended"
+        time.sleep(0.05)
