@@ -1,9 +1,6 @@
-"""Faults of a disk and damaged files: one line with the path, and the old checkpoint stays."""
+"""Faults of a disk and damaged files: one line with the path; nothing is loaded or overwritten."""
 
-import os
 import shutil
-import signal
-import time
 
 import pytest
 import torch
@@ -11,53 +8,26 @@ import torch
 from crossent.errors import UserError, run_main
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
-from crossent.verify_resume import first_difference
 from tests.forked import SMOKE, Command, Mishap
 
 
-@pytest.fixture(scope="module")
-def one_step(tmp_path_factory):
-    """Return a run that was stopped after its first step."""
-    folder = tmp_path_factory.mktemp("stopped")
-    mishap = Mishap("SIGTERM", "after a step")
-    Command(folder, *SMOKE, "--out", folder / "run", mishap=mishap).end(143)
-    return folder / "run"
-
-
 @pytest.fixture
-def stopped(one_step, tmp_path):
-    """Return a copy of the run, to be damaged."""
-    shutil.copytree(one_step, tmp_path / "run")
-    return RunFolder(tmp_path / "run")
+def copy(smoke_run, tmp_path):
+    """Return a copy of the checkpoint, the model and the log, to be damaged."""
+    run = RunFolder(tmp_path)
+    for path in (smoke_run.config, smoke_run.last, smoke_run.model, smoke_run.metrics):
+        shutil.copy(path, tmp_path)
+    return run
 
 
-def the_line(folder, *words, mishap=None):
-    """Return the error, one line, of a command that ends with status 2."""
-    _, err = Command(folder, *words, mishap=mishap).end(2)
-    assert err.count("\n") == 1 and err.startswith("error: "), err
-    return err
-
-
-def test_a_full_disk_leaves_the_old_checkpoint(smoke_run, tmp_path):
-    run = RunFolder(tmp_path / "run")
-    mishap = Mishap("disk full", "after a step", step=3)
-    message = the_line(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
-    assert f"{run.last}: cannot be written: File too large" in message
-    progress = read_tensors(run.last)[1]["progress"]
-    assert (progress["epoch"], progress["batch"]) in [(0, 2), (1, 0)]
-    assert not list(run.path.glob(".*.tmp"))
-    Command(tmp_path, "--resume", run.path).end(status=0)
-    assert first_difference(smoke_run, run) is None
-
-
-def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path, mistake):
     run = tmp_path / "run"
     mishap = Mishap("folder removed", "after a step")
-    message = the_line(tmp_path, *SMOKE, "--out", run, mishap=mishap)
-    assert f"{run / 'metrics.jsonl'}: No such file" in message
+    _, err = Command(tmp_path, *SMOKE, "--out", run, mishap=mishap).end(2)
+    assert f"error: {run / 'metrics.jsonl'}: No such file" in err and err.count("\n") == 1
     run.touch()
-    message = the_line(tmp_path, *SMOKE, "--out", run / "below")
-    assert f"{run / 'below'} cannot be created: Not a directory" in message
+    err = mistake(*SMOKE, "--out", run / "below")
+    assert f"{run / 'below'} cannot be created: Not a directory" in err
 
 
 def damage(path, name, value):
@@ -75,49 +45,37 @@ def damage(path, name, value):
 
 
 HEAD, MOMENTUM = "model.head.weight", "optimizer.momentum_buffer.head.weight"
-DAMAGES = {
-    "other kind": (("kind", "other"), "is not a checkpoint but a file of kind 'other'"),
-    "lacks a weight": ((HEAD, None), "another model: head.weight is missing in the file"),
-    "shape": (("model.head.bias", torch.zeros(7)), "head.bias is (7,) in the file and (3,) in"),
-    "NaN weight": ((HEAD, float("nan")), f"{HEAD} contains numbers that are not finite"),
-    "infinite momentum": ((MOMENTUM, float("inf")), f"{MOMENTUM} contains numbers that are not"),
-    "classes": (
-        ("class_names", ["dog", "no", "wolf"]),
-        "other classes (['dog', 'no', 'wolf'], now",
-    ),
-    "pictures": (("data_fingerprint", "0" * 64), "other pictures (000000000000, now"),
-}
-MODEL_DAMAGES = {
-    "a checkpoint": (("kind", "checkpoint"), "is not a model file but one of kind 'checkpoint'"),
-    "NaN weight": (("head.bias", float("nan")), "head.bias contains numbers that are not"),
-    "classes": (("class_names", ["dog", "fox"]), "head.weight is (3, 64) in the file and (2, 64)"),
-}
+CHECKPOINT, MODEL = "last.safetensors", "model.safetensors"
+NAN, INF = float("nan"), float("inf")
+DAMAGES = [
+    (CHECKPOINT, "kind", "other", "is not a checkpoint but a file of kind 'other'"),
+    (CHECKPOINT, HEAD, None, "another model: head.weight is missing in the file"),
+    (CHECKPOINT, "model.head.bias", torch.zeros(7), "head.bias is (7,) in the file and (3,) in"),
+    (CHECKPOINT, HEAD, NAN, f"{HEAD} contains numbers that are not finite"),
+    (CHECKPOINT, MOMENTUM, INF, f"{MOMENTUM} contains numbers that are not finite"),
+    (CHECKPOINT, "class_names", ["dog", "no", "wolf"], "classes (['dog', 'no', 'wolf'], now"),
+    (CHECKPOINT, "data_fingerprint", "0" * 64, "other pictures (000000000000, now"),
+    (MODEL, "kind", "checkpoint", "is not a model file but one of kind 'checkpoint'"),
+    (MODEL, "head.bias", NAN, "head.bias contains numbers that are not finite"),
+    (MODEL, "class_names", ["dog", "fox"], "head.weight is (3, 64) in the file and (2, 64)"),
+]
 
 
-@pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_checkpoint_is_refused_by_name(stopped, name):
-    change, reason = DAMAGES[name]
-    damage(stopped.last, *change)
-    before = stopped.last.read_bytes()
-    message = the_line(stopped.path.parent, "--resume", stopped.path)
-    assert str(stopped.last) in message and reason in message
-    assert stopped.last.read_bytes() == before
+@pytest.mark.parametrize(("file", "name", "value", "reason"), DAMAGES)
+def test_a_damaged_file_is_refused_by_name(copy, mistake, file, name, value, reason):
+    path = copy.path / file
+    damage(path, name, value)
+    before = path.read_bytes()
+    words = ["crossent", "evaluate"] if file == MODEL else ["train.epochs=3", "--resume"]
+    err = mistake(*words, copy.path)
+    assert str(path) in err and reason in err
+    assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", MODEL_DAMAGES)
-def test_a_damaged_model_is_refused_by_name(smoke_run, tmp_path, name):
-    change, reason = MODEL_DAMAGES[name]
-    model = tmp_path / "model.safetensors"
-    shutil.copy(smoke_run.model, model)
-    damage(model, *change)
-    message = the_line(tmp_path, "crossent", "evaluate", tmp_path)
-    assert str(model) in message and reason in message
-
-
-def test_lines_of_the_log_that_are_missing_are_noticed(stopped):
-    stopped.metrics.write_text("")
-    message = the_line(stopped.path.parent, "--resume", stopped.path)
-    assert f"{stopped.metrics} has 0 complete lines" in message
+def test_lines_of_the_log_that_are_missing_are_noticed(copy, mistake):
+    copy.metrics.write_text("")
+    err = mistake("train.epochs=3", "--resume", copy.path)
+    assert f"{copy.metrics} has 0 complete lines" in err
 
 
 @pytest.mark.parametrize(
@@ -140,20 +98,3 @@ def test_only_mistakes_of_the_user_come_without_a_traceback(capsys, error, messa
     else:
         assert run_main(fail, []) == 2
         assert capsys.readouterr().err == message
-
-
-def test_a_second_training_in_the_same_folder_is_refused(smoke_run, tmp_path):
-    run = RunFolder(tmp_path / "run")
-    mishap = Mishap("asleep", "after a step")
-    first = Command(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
-    deadline = time.monotonic() + 60
-    while not run.last.exists():
-        assert time.monotonic() < deadline and first.process.is_alive()
-        time.sleep(0.02)
-    for words in (("--resume", run.path), (*SMOKE, "--out", run.path)):
-        message = the_line(tmp_path, *words)
-        assert f"{run.path} is in use by another training; wait for its end" in message
-    os.kill(first.process.pid, signal.SIGKILL)
-    first.end(-9)
-    Command(tmp_path, "--resume", run.path).end(status=0)  # a killed process keeps no lock
-    assert first_difference(smoke_run, run) is None
