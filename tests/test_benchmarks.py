@@ -5,12 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from PIL import Image
 
 from benchmarks import loss
 from benchmarks.contest import PLAIN
 from benchmarks.timing import ROOT, in_turn, watch
-from data.drawings import draw, label
+from tests.experiments.parts import draw_folder
 
 
 def rows_of(*words):
@@ -31,11 +30,7 @@ def number(cell):
 
 @pytest.fixture
 def pictures(tmp_path):
-    for index in range(60):
-        path = tmp_path / "pictures" / ["dog", "fox", "wolf"][label(index)] / f"{index}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw(0, index, 48)).save(path)
-    return tmp_path / "pictures"
+    return draw_folder(tmp_path / "pictures")
 
 
 @pytest.mark.minutes

@@ -29,5 +29,5 @@ def test_a_device_that_does_not_exist_is_refused(name):
 @pytest.mark.parametrize(("fast", "expected"), [(True, "bf16"), (False, "fp32")])
 def test_auto_precision_follows_the_hardware(monkeypatch, fast, expected):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
-    assert choose_precision("auto", choose_device("cpu")) == expected
-    assert choose_precision("bf16", choose_device("cpu")) == "bf16"
+    assert choose_precision("auto", torch.device("cpu")) == expected
+    assert choose_precision("bf16", torch.device("cpu")) == "bf16"

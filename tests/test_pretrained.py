@@ -1,6 +1,7 @@
 """model.weights from a run, a file or torchvision: which are used, and which are refused."""
 
 import math
+import os
 
 import pytest
 import torch
@@ -17,30 +18,27 @@ from models import build_model, libraries, published
 from models.head import is_of_head
 from tests.data.pictures import make_folder
 from tests.forked import ROOT, Command
-
-IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-def settings_of(**sections):
-    return Settings.model_validate(sections)
+from tests.training.parts import CPU
 
 
-def write(path, model, class_names, preprocessing, name, **arguments):
-    header = {"class_names": class_names, "model": {"name": name, "arguments": arguments}}
-    write_model(path, model.state_dict(), header | {"preprocessing": preprocessing.to_dict()})
+def write(folder, model, num_classes, preprocessing, name, **arguments):
+    header = {
+        "class_names": ["a", "b", "c"][:num_classes],
+        "preprocessing": preprocessing.to_dict(),
+    }
+    header["model"] = {"name": name, "arguments": arguments}
+    write_model(folder / "model.safetensors", model.state_dict(), header)
 
 
 @pytest.fixture
 def old_run(tmp_path):
-    """Return a run of ours with two classes and its own preprocessing, and its model."""
-    torch.manual_seed(3)
-    path = tmp_path / "old"
-    path.mkdir()
+    """Return a run of ours with its own preprocessing, and its model."""
+    (tmp_path / "old").mkdir()
     model = build_model("small_cnn", 2, width=4)
     torch.nn.init.normal_(model.head.weight)
     own = Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    write(path / "model.safetensors", model, ["cat", "cow"], own, "small_cnn", width=4, dropout=0.0)
-    return path, model
+    write(tmp_path / "old", model, 2, own, "small_cnn", width=4, dropout=0.0)
+    return tmp_path / "old", model
 
 
 @pytest.fixture
@@ -81,16 +79,15 @@ OLD = {
 @pytest.mark.parametrize("where", ["argument", "file"])
 def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tmp_path, own, where):
     """photos.yaml gives a model and a size, but no weights."""
-    config, words = "configs/photos.yaml", ["data.root=."]
-    if where == "argument":
-        words += [f"{name}={value}" for name, value in own.items()]
-        words += [f"model.weights={old_run[0]}"]
-    else:
-        config = tmp_path / "own.yaml"
-        model = {"weights": str(old_run[0])} | {n[6:]: v for n, v in own.items() if "model." in n}
-        data = {n[5:]: v for n, v in own.items() if "data." in n}
-        base = str(ROOT / "configs" / "photos.yaml")
-        config.write_text(yaml.safe_dump({"base": base, "model": model, "data": data}))
+    config, given = ROOT / "configs/photos.yaml", {"model.weights": str(old_run[0])} | own
+    words = ["data.root=.", *(f"{name}={value}" for name, value in given.items())]
+    if where == "file":
+        sections = {"model": {}, "data": {}}
+        for name, value in given.items():
+            section, _, key = name.partition(".")
+            sections[section][key] = value
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump({"base": str(config)} | sections))
+        config, words = tmp_path / "own.yaml", ["data.root=."]
     loaded = load_settings(config, words)
     settings = follow_weights(loaded.settings, loaded.kept)
     found = flat_values(settings)
@@ -102,18 +99,17 @@ def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tm
 def test_the_sizes_that_torchvision_trained_with_are_settings():
     for name in libraries.names("torchvision"):
         size = published(f"torchvision/{name}").image_size
-        assert settings_of(data={"image_size": size}).data.image_size == size
-    found = published("torchvision/resnet18")
-    assert (found.image_size, found.mean[0], found.std[0]) == (224, 0.485, 0.229)
+        assert Settings(data={"image_size": size}).data.image_size == size
+    assert published("torchvision/resnet18").image_size == 224
 
 
 def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_path):
-    """MNASNet needs the version of its layers, which a file of plain tensors lacks."""
+    """It needs the version of its layers, which a file of plain tensors lacks."""
     theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
     model = build_model(name, 3)  # their head has 1,000 classes, ours 3
     load_body(model, read_pretrained("DEFAULT", name))
-    write(tmp_path / "a.safetensors", model, ["a", "b", "c"], Preprocessing(64), name, dropout=0.0)
-    again = load_model(tmp_path / "a.safetensors", torch.device("cpu")).model
+    write(tmp_path, model, 3, Preprocessing(64), name, dropout=0.0)
+    again = load_model(tmp_path, CPU).model
     for key, tensor in again.state_dict().items():
         expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]
         assert torch.equal(tensor, expected), key
@@ -130,8 +126,8 @@ def test_finetuning_starts_from_the_file_that_torch_has_stored(kept_weights, tmp
     words += ["data.image_size=32", "train.threads=1"]  # 224 pixels would take long
     command = Command(tmp_path, *words, "--out", run, TORCH_HOME=str(tmp_path))
     assert "untrained E = 0.6931 on validation" in command.end(status=0)[0]
-    model = load_model(run, torch.device("cpu"))
-    assert model.preprocessing == Preprocessing(32, IMAGENET.mean, IMAGENET.std)
+    model = load_model(run, CPU)
+    assert model.preprocessing == Preprocessing(32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     trained = model.model.state_dict()
     assert trained["fc.weight"].shape == (2, 1024) and trained["fc.weight"].any()
     moved = (trained["conv1.0.weight"] - theirs["conv1.0.weight"]).abs().max()
@@ -155,8 +151,6 @@ class Evil:
     """An object whose pickle runs a command when it is loaded."""
 
     def __reduce__(self):
-        import os
-
         return os.system, ("touch executed",)
 
 
@@ -195,13 +189,13 @@ def test_weights_that_do_not_fit_are_refused(old_run):
 
 
 def test_the_body_learns_at_its_own_rate_or_not_at_all():
-    settings = settings_of(optim={"body_lr": 0.1}, model={"width": 4})
+    settings = Settings(optim={"body_lr": 0.1}, model={"width": 4})
     model = make_model(settings, 3)
     groups = make_optimizer(settings, model).param_groups
     rates = {id(p): group["lr_share"] for group in groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         assert rates[id(parameter)] == (1.0 if name.startswith("head") else 0.1)
-    frozen = settings_of(train={"freeze": True}, model={"width": 4})
+    frozen = Settings(train={"freeze": True}, model={"width": 4})
     model = make_model(frozen, 3)
     trained = [p for group in make_optimizer(frozen, model).param_groups for p in group["params"]]
     assert {id(p) for p in trained} == {id(p) for p in model.head.parameters()}
