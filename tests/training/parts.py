@@ -8,7 +8,7 @@ import torch
 
 from crossent.evaluation.evaluate import Evaluator
 from crossent.training.distributed import ALONE, Processes
-from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
+from crossent.training.optim import SGD, Schedule, TrainingLoss
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Trainer
@@ -21,7 +21,7 @@ from models import build_model
 
 CPU = torch.device("cpu")
 CLASS_NAMES = ["dark", "light", "red"]
-EPOCHS, STEPS_PER_EPOCH = 3, 6
+EPOCHS = 3  # of six steps
 
 
 def image_set(num: int, seed: int, size: int = 20) -> ImageSet:
@@ -61,7 +61,7 @@ def make_trainer(
     return Trainer(
         model=model,
         criterion=TrainingLoss(weight, label_smoothing=0.1),
-        optimizer=torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
+        optimizer=SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
         batches=batches,
         evaluator=Evaluator(val, preprocessing, CPU, "fp32", processes.part_of(len(val))),
         schedule=Schedule(num_steps=epochs * len(batches), peak_lr=lr, warmup=0.2, final=0.0),
@@ -69,13 +69,7 @@ def make_trainer(
     )
 
 
-def make_run(
-    path: Path,
-    epochs: int = EPOCHS,
-    half_life: float | None = None,
-    processes: Processes = ALONE,
-    **options: Any,
-) -> Run:
+def make_run(path: Path, epochs: int = EPOCHS, processes: Processes = ALONE, **options: Any) -> Run:
     folder = RunFolder(path)
     if not path.exists():
         folder.create("seed: 0\n")
@@ -88,8 +82,6 @@ def make_run(
         "data_fingerprint": "none",
     }
     trainer = make_trainer(epochs=epochs, processes=processes)
-    if half_life:
-        trainer.average = WeightAverage(trainer.model, half_life)
     return Run(trainer, folder, epochs, description, **options)
 
 

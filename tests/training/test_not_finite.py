@@ -26,13 +26,9 @@ def overflowing_layer(trainer, batch):
 
 
 def bad_loss(trainer, batch):
-    trainer.model.head.register_forward_hook(lambda _, __, logits: spoil(logits))
-
-
-def spoil(logits):
-    logits = logits.clone()
-    logits[4] = math.inf
-    return logits
+    infinite = torch.zeros(8, 3)
+    infinite[4] = math.inf
+    trainer.model.head.register_forward_hook(lambda _, __, logits: logits + infinite)
 
 
 def overflowing_gradient(trainer, batch):
@@ -85,37 +81,33 @@ def test_the_advice_follows_the_settings(precision, warmup, expected):
     assert expected in str(caught.value)
 
 
-def test_the_last_checkpoint_stays_and_the_best_model_is_saved(tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["step", "validation"])
+def test_the_last_checkpoint_stays_and_the_best_model_is_saved(tmp_path, monkeypatch, where):
     run = make_run(tmp_path / "run", checkpoint_every_s=None)
     run.start()
     before = run.folder.last.read_bytes()
-    train_step = Trainer.train_step
+    train_step, evaluate = Trainer.train_step, Evaluator.__call__
 
-    def spoil_later(trainer, batch, lr=None):
+    def spoil_step(trainer, batch):
         if trainer.step == 8:
             bad_weight(trainer, batch)
-        train_step(trainer, batch, lr)
+        train_step(trainer, batch)
 
-    monkeypatch.setattr(Trainer, "train_step", spoil_later)
-    with pytest.raises(NotFinite):
+    def spoil_validation(evaluator, model, answers):
+        if run.trainer.step == 12:
+            model.features[0][1].running_var.fill_(math.nan)
+        return evaluate(evaluator, model, answers)
+
+    if where == "step":
+        monkeypatch.setattr(Trainer, "train_step", spoil_step)
+        words = "epoch 2, step 8: the loss is"
+    else:
+        monkeypatch.setattr(Evaluator, "__call__", spoil_validation)
+        words = "step 12: E on validation is nan; features.0.1.running_var is not finite"
+    with pytest.raises(NotFinite, match=words):
         run.fit()
     assert run.folder.last.read_bytes() == before
     assert run.folder.model.exists()
-
-
-def test_validation_that_is_not_finite_is_explained(tmp_path, monkeypatch):
-    run = make_run(tmp_path / "run")
-    run.start()
-    evaluate = Evaluator.__call__
-
-    def spoil(evaluator, model, answers):
-        model.features[0][1].running_var.fill_(math.nan)
-        return evaluate(evaluator, model, answers)
-
-    monkeypatch.setattr(Evaluator, "__call__", spoil)
-    words = "step 6: E on validation is nan; features.0.1.running_var is not finite"
-    with pytest.raises(NotFinite, match=words):
-        run.fit()
 
 
 def test_the_command_reports_it_in_one_line_and_exits_with_3(tmp_path):
