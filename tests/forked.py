@@ -45,11 +45,19 @@ def send(*signums: int) -> Callable[[Path], None]:
     return send_all
 
 
-def leave_without_reader(run: Path) -> None:
+def lose_reader(run: Path) -> None:
     """Connect the standard output with a pipe that nobody reads."""
     reader, writer = os.pipe()
     os.close(reader)
     os.dup2(writer, 1)
+
+
+def lose_terminal(run: Path) -> None:
+    main, terminal = os.openpty()
+    os.dup2(terminal, 1)
+    os.close(main)
+    for _ in range(2):  # from the kernel and from the shell
+        os.kill(os.getpid(), signal.SIGHUP)
 
 
 def refuse_compiler(run: Path) -> None:
@@ -60,12 +68,13 @@ MISHAPS: dict[str, Callable[[Path], None]] = {
     "killed": send(signal.SIGKILL),
     "SIGTERM": send(signal.SIGTERM),
     "SIGINT": send(signal.SIGINT),
-    "SIGHUP": send(signal.SIGHUP, signal.SIGHUP),  # from the kernel and from the shell
+    "SIGHUP": send(signal.SIGHUP),
     "SIGTERM twice": send(signal.SIGTERM, signal.SIGTERM),
     "disk full": lambda run: resource.setrlimit(resource.RLIMIT_FSIZE, (FEW_BYTES, FEW_BYTES)),
     "folder removed": shutil.rmtree,
     "asleep": lambda run: time.sleep(60),
-    "no reader": leave_without_reader,
+    "no reader": lose_reader,
+    "no terminal": lose_terminal,
     "no compiler": refuse_compiler,
 }
 

@@ -1,21 +1,24 @@
 """A training that is killed, stopped or hindered goes on, and ends in the same bytes."""
 
+import itertools
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder
+from crossent.training.signals import StopRequest
 from crossent.verify_resume import first_difference
-from tests.forked import ROOT, SMOKE, Command, Mishap
+from tests.forked import SMOKE, Command, Mishap
 
 STATUS = {
     "killed": -9, "SIGTERM": 143, "SIGTERM twice": 143, "SIGINT": 130, "SIGHUP": 129,
-    "disk full": 2,
+    "no terminal": 129, "disk full": 2,
 }  # fmt: skip
 RESUME = "resume with: python train.py --resume RUN\n"
 SAVED = f"saved in RUN/last.safetensors; {RESUME}"
@@ -50,7 +53,7 @@ DRILLS = {
         ("killed", "in the middle of a save", 3, ""),
         ("SIGINT", "before a step", 3, f"SIGINT: {SAVED}"),
         ("SIGTERM twice", "in the middle of a save", 5, ""),  # the second ends it at once
-        ("killed", "in validation", 6, ""),
+        ("no terminal", "in validation", 6, ""),
         ("killed", "after the last line", 6, ""),
         ("SIGINT", "before the report", 6, "SIGINT: the run is saved; write its report: python -m"),
     ],
@@ -71,26 +74,34 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bytes(smoke_run, tmp_path, 
     Command(tmp_path, *words, run.path).end(status=0)
     assert first_difference(smoke_run, run) is None
     assert not list(run.path.glob(".*.tmp")), "a killed save has left its temporary file"
+    start, *epochs, _ = run.records()
+    for split, name in itertools.product(("train", "val"), ("E", "accuracy")):
+        expected = [(r["epoch"], pytest.approx(r[split][name], rel=1e-6)) for r in epochs]
+        if (split, name) == ("val", "E"):
+            expected.insert(0, (0, pytest.approx(start["E"], rel=1e-6)))
+        assert curve(run, f"{name}/{split}") == expected, "TensorBoard has each epoch once"
 
 
-def test_nohup_keeps_sighup_and_losing_the_terminal_is_no_error():
-    program = (
-        "import os, signal\n"
-        "from crossent.training.signals import StopRequest\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "stop = StopRequest().install()\n"
-        "os.kill(os.getpid(), signal.SIGHUP)\n"
-        "assert stop.signum is None\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
-        "main, terminal = os.openpty()\n"
-        "os.dup2(terminal, 1)\n"
-        "os.close(main)\n"
-        "stop.install()\n"
-        "os.kill(os.getpid(), signal.SIGHUP)\n"
-        "assert stop.signum == signal.SIGHUP\n"
-        "print('to nobody', flush=True)\n"
-    )
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+def curve(run, name):
+    found = EventAccumulator(str(run.tensorboard), size_guidance={"scalars": 0})
+    found.Reload()
+    return [(event.step, event.value) for event in found.Scalars(name)]
+
+
+@pytest.mark.parametrize("every", ["2 steps", "1e-9"])
+def test_checkpoints_within_an_epoch_are_by_steps_or_by_time(tmp_path, every):
+    words = (*SMOKE, f"train.checkpoint_every={every}", "--out", tmp_path / "run")
+    Command(tmp_path, *words, mishap=Mishap("killed", "before a step", 2)).end(-9)
+    progress = read_tensors(tmp_path / "run" / "last.safetensors")[1]["progress"]
+    assert (progress["epoch"], progress["batch"]) == (0, 2)
+
+
+def test_nohup_keeps_sighup_ignored(monkeypatch):
+    installed = []
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
+    monkeypatch.setattr(signal, "signal", lambda signum, handler: installed.append(signum))
+    StopRequest().install()
+    assert installed == [signal.SIGINT, signal.SIGTERM]
 
 
 def test_a_run_goes_on_without_a_reader_of_its_output(smoke_run, tmp_path):

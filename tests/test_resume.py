@@ -37,9 +37,10 @@ def test_a_finished_run_is_left_untouched(copy, command):
 def test_settings_that_change_the_result_are_refused_with_all_differences(copy, mistake):
     before = contents(copy)
     free = ("data.workers=2", "data.on_bad=error", "train.threads=2", "train.timeout_s=9")
-    err = mistake("optim.lr=0.2", "data.flip=0.1", "train.epochs=1", *free, "--resume", copy.path)
-    differences = "data.flip: 0.5 -> 0.1; optim.lr: 0.1 -> 0.2; train.epochs: 2 -> 1 (it may only"
-    assert f"change its result: {differences} be raised)." in err
+    words = ("optim.lr=0.2", "loss.class_weights=[1, 1, 2]", "train.epochs=1", *free)
+    err = mistake(*words, "--resume", copy.path)
+    assert "change its result: loss.class_weights: none -> [1.0, 1.0, 2.0]; " in err
+    assert "; optim.lr: 0.1 -> 0.2; train.epochs: 2 -> 1 (it may only be raised)." in err
     assert contents(copy) == before
     copy.config.write_text(copy.config.read_text().replace("lr: 0.1", "lr: 0.3"))  # by hand
     assert "optim.lr: 0.1 -> 0.3" in mistake("--resume", copy.path)
