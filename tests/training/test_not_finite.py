@@ -9,7 +9,6 @@ import torch
 from crossent.evaluation.evaluate import Evaluator
 from crossent.training.not_finite import NotFinite
 from crossent.training.trainer import Trainer
-from tests.forked import SMOKE, Command
 from tests.training.parts import make_run, make_trainer
 
 
@@ -108,11 +107,3 @@ def test_the_last_checkpoint_stays_and_the_best_model_is_saved(tmp_path, monkeyp
         run.fit()
     assert run.folder.last.read_bytes() == before
     assert run.folder.model.exists()
-
-
-def test_the_command_reports_it_in_one_line_and_exits_with_3(tmp_path):
-    words = ("optim.lr=1e38", "optim.weight_decay=10", "schedule.warmup=0")
-    _, err = Command(tmp_path, *SMOKE, *words, "--out", tmp_path / "run").end(3)
-    assert "epoch 1, step" in err and err.count("\n") == 1
-    assert "The weight features.0.0.weight was not finite" in err
-    assert "schedule.warmup=0.1" in err
