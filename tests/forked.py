@@ -33,7 +33,7 @@ FEW_BYTES = 5_000  # enough for each file of a tiny run except a checkpoint
 SMOKE = (
     "-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps",
     "data.num_images=30", "train.batch_size=8", "data.sampling=balanced", "train.mixup=0.2",
-    "train.ema=0.5", "model.dropout=0.2",
+    "train.ema=0.5", "model.dropout=0.2", "data.mean=[0.4, 0.5, 0.6]",
 )  # fmt: skip
 
 

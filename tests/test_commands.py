@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from crossent.evaluation.intervals import wilson
 from tests.data.pictures import make_files
 from tests.forked import ROOT, SMOKE, Command
 
@@ -27,12 +28,9 @@ def python(program, **environment):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Make a dog, two foxes, a wolf, and a file that is no picture."""
-    folder = make_files(
-        tmp_path / "pictures", ["dog/d.jpg", "fox/a.jpg", "wolf/c.jpg", "fox/b.jpg"]
-    )
-    (folder / "fox" / "page.jpg").write_text("<html>not a picture</html>")
-    return folder
+    """Make a dog, two foxes, a wolf, and an empty file."""
+    names = ["dog/d.jpg", "fox/a.jpg", "wolf/c.jpg", "fox/b.jpg", "fox/bad.jpg"]
+    return make_files(tmp_path / "pictures", names)
 
 
 def test_a_terminal_without_japanese_gets_escapes():
@@ -43,14 +41,29 @@ def test_a_terminal_without_japanese_gets_escapes():
 def test_train_prints_where_E_starts_and_leaves_the_run_folder(smoke_output):
     run, out = smoke_output
     lines = out.splitlines()
-    expected = f"untrained E = 1.0986 on validation; a uniform guess: ln 3 = {math.log(3):.4f}"
-    assert expected in lines
+    assert "untrained E = 1.0986 on validation; a uniform guess: ln 3 = 1.0986" in lines
     assert len([line for line in lines if "/2 " in line]) == 2, "one row per epoch"
     assert "\r" not in out, "no progress bar without a terminal"
     assert {p.name for p in run.path.iterdir()} >= {
         "config.yaml", "environment.json", "metrics.jsonl", "last.safetensors",
         "model.safetensors", "report.html", "tensorboard",
     }  # fmt: skip
+    assert not list(run.path.glob(".*.tmp"))
+    start, first, second, end = run.records()
+    counts = {"train": 24, "val": 6, "unusable": 0}
+    assert start == {
+        "kind": "start", "E": pytest.approx(math.log(3), abs=1e-6), "baseline": math.log(3),
+        "class_names": NAMES, "num_params": start["num_params"], "num_images": counts,
+    }  # fmt: skip
+    assert set(first) == {
+        "kind", "epoch", "step", "lr", "train", "val", "images_per_s", "elapsed_s",
+    }  # fmt: skip
+    assert [(e["epoch"], e["step"]) for e in (first, second)] == [(1, 3), (2, 6)]
+    best = min((first, second), key=lambda e: e["val"]["E"])
+    assert (end["best_epoch"], end["best_E"]) == (best["epoch"], best["val"]["E"])
+    accuracy = wilson(round(6 * best["val"]["accuracy"]), 6).text(".1%")
+    kept = f"kept epoch {best['epoch']}: accuracy {accuracy}, E = {best['val']['E']:.4f}"
+    assert f"{kept}; {run.model}" in lines
     environment = json.loads(run.environment.read_text())
     assert environment["packages"]["torch"] and len(environment["data_fingerprint"]) == 64
     with Image.open(run.curve) as picture:
@@ -108,7 +121,7 @@ def test_evaluate_on_another_folder_agrees_with_predict(smoke_run, command, mist
     found = json.loads(command(*evaluate, "--json").out)
     assert [found["per_class"][name]["support"] for name in NAMES] == [1, 2, 1]
     (unusable,) = found["unusable"]
-    assert "page.jpg" in unusable["path"] and "HTML" in unusable["reason"]
+    assert "bad.jpg" in unusable["path"] and "empty" in unusable["reason"]
     counted = [[0] * 3 for _ in NAMES]
     predicted = command("crossent", "predict", smoke_run.path, pictures, "--json").out
     for one in map(json.loads, predicted.splitlines()):

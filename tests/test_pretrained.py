@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 
 import pytest
 import torch
@@ -21,26 +22,6 @@ from tests.forked import ROOT, Command
 from tests.training.parts import CPU
 
 
-def write(folder, model, num_classes, preprocessing, name, **arguments):
-    header = {
-        "class_names": ["a", "b", "c"][:num_classes],
-        "preprocessing": preprocessing.to_dict(),
-    }
-    header["model"] = {"name": name, "arguments": arguments}
-    write_model(folder / "model.safetensors", model.state_dict(), header)
-
-
-@pytest.fixture
-def old_run(tmp_path):
-    """Return a run of ours with its own preprocessing, and its model."""
-    (tmp_path / "old").mkdir()
-    model = build_model("small_cnn", 2, width=4)
-    torch.nn.init.normal_(model.head.weight)
-    own = Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    write(tmp_path / "old", model, 2, own, "small_cnn", width=4, dropout=0.0)
-    return tmp_path / "old", model
-
-
 @pytest.fixture
 def kept_weights(tmp_path, monkeypatch):
     """Return a function that writes random weights where torch stores them, and returns them."""
@@ -58,28 +39,32 @@ def kept_weights(tmp_path, monkeypatch):
     return keep
 
 
-def test_all_but_the_head_comes_from_the_other_run(old_run):
-    path, old = old_run
-    model = build_model("small_cnn", 3, width=4)
-    load_body(model, read_pretrained(str(path), "small_cnn"))
+def test_all_but_the_head_comes_from_the_other_run(smoke_run):
+    model, found = build_model("small_cnn", 5, width=8), read_pretrained(str(smoke_run.path), "")
+    load_body(model, found)
     for name, tensor in model.state_dict().items():
-        if is_of_head(model, name):
-            assert not tensor.any()
-        else:
-            assert torch.equal(tensor, old.state_dict()[name]), name
+        expected = torch.zeros_like(tensor) if is_of_head(model, name) else found.tensors[name]
+        assert torch.equal(tensor, expected), name
+    with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=8$"):
+        load_body(build_model("small_cnn", 3, width=4), found)
+    found.tensors["features.0.0.weight"][0] = math.nan
+    with pytest.raises(UserError, match="not finite"):
+        load_body(model, found)
 
 
 OLD = {
-    "model.name": "small_cnn", "model.width": 4,
-    "data.image_size": 40, "data.mean": (0.1, 0.2, 0.3), "data.std": (0.4, 0.5, 0.6),
+    "model.name": "small_cnn", "model.width": 8, "data.image_size": 32, "data.mean": (0.4, 0.5, 0.6)
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("own", [{}, {"data.image_size": 48}, {"model.name": "resnet9"}], ids=str)
 @pytest.mark.parametrize("where", ["argument", "file"])
-def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tmp_path, own, where):
+def test_settings_follow_the_weights_unless_they_are_given_with_them(
+    smoke_run, tmp_path, own, where
+):
     """photos.yaml gives a model and a size, but no weights."""
-    config, given = ROOT / "configs/photos.yaml", {"model.weights": str(old_run[0])} | own
+    weights = shutil.copy(smoke_run.model, tmp_path / "old.safetensors")
+    config, given = ROOT / "configs/photos.yaml", {"model.weights": str(weights)} | own
     words = ["data.root=.", *(f"{name}={value}" for name, value in given.items())]
     if where == "file":
         sections = {"model": {}, "data": {}}
@@ -92,7 +77,7 @@ def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tm
     settings = follow_weights(loaded.settings, loaded.kept)
     found = flat_values(settings)
     assert {name: found[name] for name in OLD} == OLD | own
-    old_run[0].rename(tmp_path / "gone")
+    weights.unlink()
     assert follow_weights(settings) == settings, "the weights are needed once"
 
 
@@ -108,7 +93,9 @@ def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_
     theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
     model = build_model(name, 3)  # their head has 1,000 classes, ours 3
     load_body(model, read_pretrained("DEFAULT", name))
-    write(tmp_path, model, 3, Preprocessing(64), name, dropout=0.0)
+    header = {"class_names": ["a", "b", "c"], "preprocessing": Preprocessing(64).to_dict()}
+    header["model"] = {"name": name, "arguments": {"dropout": 0.0}}
+    write_model(tmp_path / "model.safetensors", model.state_dict(), header)
     again = load_model(tmp_path, CPU).model
     for key, tensor in again.state_dict().items():
         expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]
@@ -162,40 +149,25 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "name", "message"),
-    [
-        (b"not safetensors", "a.safetensors", "damaged or not a safetensors file"),
-        (None, "missing", "does not exist; name a run or DEFAULT"),
-        (None, "DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_named(tmp_path, monkeypatch, content, name, message):
-    monkeypatch.chdir(tmp_path)
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        read_pretrained(name, "small_cnn")
-
-
-def test_weights_that_do_not_fit_are_refused(old_run):
-    wider = build_model("small_cnn", 3, width=8)
-    with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=4$"):
-        load_body(wider, read_pretrained(str(old_run[0]), "small_cnn"))
-    found = read_pretrained(str(old_run[0]), "small_cnn")
-    found.tensors["features.0.0.weight"][0] = math.nan
-    with pytest.raises(UserError, match="not finite"):
-        load_body(wider, found)
+def test_a_file_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"not safetensors")
+    for name, message in [
+        (tmp_path / "a.safetensors", "damaged or not a safetensors file"),
+        (tmp_path / "missing", "does not exist; name a run or DEFAULT"),
+        ("DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            read_pretrained(str(name), "small_cnn")
 
 
 def test_the_body_learns_at_its_own_rate_or_not_at_all():
-    settings = Settings(optim={"body_lr": 0.1}, model={"width": 4})
-    model = make_model(settings, 3)
-    groups = make_optimizer(settings, model).param_groups
-    rates = {id(p): group["lr_share"] for group in groups for p in group["params"]}
-    for name, parameter in model.named_parameters():
-        assert rates[id(parameter)] == (1.0 if name.startswith("head") else 0.1)
-    frozen = Settings(train={"freeze": True}, model={"width": 4})
-    model = make_model(frozen, 3)
-    trained = [p for group in make_optimizer(frozen, model).param_groups for p in group["params"]]
-    assert {id(p) for p in trained} == {id(p) for p in model.head.parameters()}
+    def shares(**sections):
+        """Return the share of the learning rate by parameter; 0 where it is frozen."""
+        settings = Settings(model={"width": 4}, **sections)
+        model = make_model(settings, 3)
+        groups = make_optimizer(settings, model).param_groups
+        found = {id(p): group["lr_share"] for group in groups for p in group["params"]}
+        return {name: found.get(id(p), 0) for name, p in model.named_parameters()}
+
+    for body, found in ((0.1, shares(optim={"body_lr": 0.1})), (0, shares(train={"freeze": True}))):
+        assert found == {name: 1.0 if name.startswith("head") else body for name in found}

@@ -1,15 +1,16 @@
 """Resume a run: which settings may differ, which folders are refused; and verify-resume."""
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from crossent.config import load_settings
-from crossent.environment import changes
 from crossent.tensor_file import read_tensors, write_tensors
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
@@ -47,9 +48,22 @@ def test_settings_that_change_the_result_are_refused_with_all_differences(copy, 
 
 
 def test_more_epochs_go_on_and_leave_one_end(copy):
-    Command(copy.path.parent, "train.epochs=3", "--resume", copy.path).end(status=0)
+    """The changes of the machine are listed, and the times of the phases go on."""
+    before = copy.records()[-1]["time_s"]
+    old = json.loads(copy.environment.read_text())
+    old |= {"threads": 7, "sums": "nccl", "packages": {**old["packages"], "torch": "1"}}
+    copy.environment.write_text(json.dumps(old))
+    start = time.perf_counter()
+    out, _ = Command(copy.path.parent, "train.epochs=3", "--resume", copy.path).end(status=0)
+    warnings = [line.split()[1] for line in out.splitlines() if line.endswith("rounding only")]
+    assert warnings == ["threads:", "sums:", "torch:"]
     assert [r["kind"] for r in copy.records()] == ["start", "epoch", "epoch", "epoch", "end"]
     assert load_settings(copy.config).settings.train.epochs == 3
+    after = copy.records()[-1]["time_s"]
+    for phase in ("augment", "forward+backward", "validation", "checkpoint"):
+        assert after[phase] > before[phase] > 0, phase
+    passed_s = sum(after.values()) - sum(before.values())
+    assert passed_s < time.perf_counter() - start, "nothing counts twice"
 
 
 @pytest.mark.parametrize("of", [["--resume"], ["crossent", "evaluate"]], ids=" ".join)
@@ -77,15 +91,6 @@ def test_what_cannot_be_resumed_is_refused(tmp_path, mistake):
         assert f"{path} is not a run folder: it has no config.yaml" in err
     err = mistake(*SMOKE, "--resume", tmp_path)
     assert f"{tmp_path} has its own settings; leave out -c tests/tiny.yaml" in err
-
-
-def test_changes_of_the_machine_are_listed():
-    old = {"threads": 2, "packages": {"torch": "1", "pillow": "3"}, "device": "cpu", "command": "a"}
-    new = old | {"threads": 4, "packages": {"torch": "2", "pillow": "3"}, "command": "b"}
-    assert changes(old, new) == ["threads: 2 -> 4", "torch: 1 -> 2"]
-    assert changes({}, new) == []
-    old, new = {"processes": 3, "sums": "gloo"}, {"processes": 3, "sums": "nccl"}
-    assert changes(old, new) == ["sums: gloo -> nccl"]
 
 
 class Forked:

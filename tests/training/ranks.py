@@ -3,20 +3,18 @@
 import json
 import os
 import socket
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from crossent.training.batch_norm import use_global_batch_norm
-from crossent.training.distributed import Processes, join_processes, leave_at_once
+from crossent.training.distributed import join_processes, leave_at_once
 from tests.training.parts import make_trainer
 
 # mixup and class weights
 CASES = {"hard": (0.0, None), "weights": (0.0, [0.5, 1.0, 3.0]), "mixed": (0.3, [0.5, 1.0, 3.0])}
 
 
-def environments(size: int) -> list[dict[str, str]]:
+def environments(size):
     """Return the environments that torchrun gives to `size` processes of one run."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -25,7 +23,7 @@ def environments(size: int) -> list[dict[str, str]]:
     return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]
 
 
-def first_epoch(case: str, processes: Processes) -> dict[str, Any]:
+def first_epoch(case, processes):
     """Return the losses of each step, the validation and the weights after one epoch in float64."""
     mixup, weight = CASES[case]
     trainer = make_trainer(
@@ -51,7 +49,7 @@ def first_epoch(case: str, processes: Processes) -> dict[str, Any]:
     }
 
 
-def compute_all(environment: dict[str, str], path: Path) -> None:
+def compute_all(environment, path):
     """Compute the cases in one of the processes; rank 0 writes the results."""
     os.environ |= environment
     torch.set_num_threads(1)

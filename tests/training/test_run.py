@@ -3,27 +3,12 @@
 import errno
 import math
 import os
-import time
 
 import pytest
 
 from crossent.training.console import HEADINGS, Console
 from crossent.training.run_folder import RunFolder
-from tests.training.parts import finished, make_run
-
-
-def test_a_run_accounts_for_all_its_time(tmp_path):
-    start = time.perf_counter()
-    run = finished(tmp_path / "run")
-    elapsed_s = time.perf_counter() - start
-    time_s = run.folder.records()[-1]["time_s"]
-    for phase in ("augment", "forward+backward", "validation", "checkpoint"):
-        assert time_s[phase] > 0, phase
-    assert sum(time_s.values()) <= elapsed_s + 0.01, "nothing counts twice"
-    assert run.trainer.stopwatch.total() > elapsed_s / 2, "the rest is the making of the run"
-    again = make_run(tmp_path / "run")
-    again.resume()
-    assert again.trainer.stopwatch.seconds["validation"] > time_s["validation"] - 0.001
+from tests.training.parts import make_run
 
 
 def test_a_table_keeps_its_columns_where_E_explodes(capsys):
