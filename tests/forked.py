@@ -30,16 +30,16 @@ CONTEXT.set_forkserver_preload([
 NUMBERS = itertools.count()
 FEW_BYTES = 5_000  # enough for each file of a tiny run except a checkpoint
 # Two epochs of three steps, with everything that a resume must restore.
-SMOKE = (
+SMOKE: tuple[str, ...] = (
     "-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps",
     "data.num_images=30", "train.batch_size=8", "data.sampling=balanced", "train.mixup=0.2",
     "train.ema=0.5", "model.dropout=0.2", "data.mean=[0.4, 0.5, 0.6]",
 )  # fmt: skip
 
 
-def send(*signums: int) -> Callable[[Path], None]:
+def send(signum: int, times: int = 1) -> Callable[[Path], None]:
     def send_all(run: Path) -> None:
-        for signum in signums:
+        for _ in range(times):
             os.kill(os.getpid(), signum)
 
     return send_all
@@ -56,8 +56,7 @@ def lose_terminal(run: Path) -> None:
     main, terminal = os.openpty()
     os.dup2(terminal, 1)
     os.close(main)
-    for _ in range(2):  # from the kernel and from the shell
-        os.kill(os.getpid(), signal.SIGHUP)
+    send(signal.SIGHUP, times=2)(run)  # from the kernel and from the shell
 
 
 def refuse_compiler(run: Path) -> None:
@@ -69,7 +68,7 @@ MISHAPS: dict[str, Callable[[Path], None]] = {
     "SIGTERM": send(signal.SIGTERM),
     "SIGINT": send(signal.SIGINT),
     "SIGHUP": send(signal.SIGHUP),
-    "SIGTERM twice": send(signal.SIGTERM, signal.SIGTERM),
+    "SIGTERM twice": send(signal.SIGTERM, times=2),
     "disk full": lambda run: resource.setrlimit(resource.RLIMIT_FSIZE, (FEW_BYTES, FEW_BYTES)),
     "folder removed": shutil.rmtree,
     "asleep": lambda run: time.sleep(60),
@@ -132,6 +131,12 @@ class Command:
             args=([str(word) for word in words], mishap, environment, *self.files),
         )
         self.process.start()
+
+    def wait_for(self, is_reached: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not is_reached():
+            assert time.monotonic() < deadline and self.process.is_alive()
+            time.sleep(0.02)
 
     def end(self, status: int, timeout_s: float = 60) -> tuple[str, str]:
         """Wait for the end of the command; return its standard output and standard error."""

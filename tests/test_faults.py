@@ -70,23 +70,13 @@ def test_lines_of_the_log_that_are_missing_are_noticed(copy, mistake):
     assert f"{copy.metrics} has 0 complete lines" in err
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (UserError("mend it"), "error: mend it\n"),
-        (OSError(28, "No space left", "run/a"), "error: run/a: No space left\n"),
-        (OSError("torch cannot map memory"), None),
-        (ValueError("operands could not be broadcast"), None),
-    ],
-    ids=["user", "file", "OSError of a library", "ValueError of a library"],
-)
-def test_only_mistakes_of_the_user_come_without_a_traceback(capsys, error, message):
-    def fail(_):
+def test_only_mistakes_of_the_user_come_without_a_traceback(capsys):
+    def fail(error):
         raise error
 
-    if message is None:
+    for mistake in (UserError("mend it"), OSError(28, "No space left", "run/a")):
+        assert run_main(fail, mistake) == 2
+    assert capsys.readouterr().err == "error: mend it\nerror: run/a: No space left\n"
+    for error in (OSError("torch cannot map memory"), ValueError("operands of NumPy")):
         with pytest.raises(type(error)):
-            run_main(fail, [])
-    else:
-        assert run_main(fail, []) == 2
-        assert capsys.readouterr().err == message
+            run_main(fail, error)

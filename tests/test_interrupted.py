@@ -76,10 +76,10 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bytes(smoke_run, tmp_path, 
     assert not list(run.path.glob(".*.tmp")), "a killed save has left its temporary file"
     start, *epochs, _ = run.records()
     for split, name in itertools.product(("train", "val"), ("E", "accuracy")):
-        expected = [(r["epoch"], pytest.approx(r[split][name], rel=1e-6)) for r in epochs]
+        points = [(r["epoch"], pytest.approx(r[split][name], rel=1e-6)) for r in epochs]
         if (split, name) == ("val", "E"):
-            expected.insert(0, (0, pytest.approx(start["E"], rel=1e-6)))
-        assert curve(run, f"{name}/{split}") == expected, "TensorBoard has each epoch once"
+            points.insert(0, (0, pytest.approx(start["E"], rel=1e-6)))
+        assert curve(run, f"{name}/{split}") == points, "TensorBoard has each epoch once"
 
 
 def curve(run, name):
@@ -122,18 +122,11 @@ def test_a_second_training_in_the_same_folder_is_refused(mistake, tmp_path):
     run = RunFolder(tmp_path / "run")
     mishap = Mishap("asleep", "after a step")
     first = Command(tmp_path, *SMOKE, "--out", run.path, mishap=mishap)
-    wait_for(run.last.exists, first)
+    first.wait_for(run.last.exists)
     for words in (("--resume", run.path), (*SMOKE, "--out", run.path)):
         assert f"{run.path} is in use by another training; wait for its end" in mistake(*words)
     first.process.kill()
     first.end(-9)
-
-
-def wait_for(is_reached, command, timeout_s=60):
-    deadline = time.monotonic() + timeout_s
-    while not is_reached():
-        assert time.monotonic() < deadline and command.process.is_alive()
-        time.sleep(0.02)
 
 
 def children(pid):
@@ -145,7 +138,7 @@ def test_a_signal_while_drawing_ends_the_workers(tmp_path):
     """Decoding uses the same pool of workers."""
     command = Command(tmp_path, *SMOKE, "data.num_images=60000", "--out", tmp_path / "run")
     pid = command.process.pid
-    wait_for(lambda: children(pid), command)
+    command.wait_for(lambda: children(pid))
     time.sleep(0.3)
     workers = children(pid)
     os.kill(pid, signal.SIGTERM)

@@ -67,7 +67,7 @@ def test_settings_follow_the_weights_unless_they_are_given_with_them(
     config, given = ROOT / "configs/photos.yaml", {"model.weights": str(weights)} | own
     words = ["data.root=.", *(f"{name}={value}" for name, value in given.items())]
     if where == "file":
-        sections = {"model": {}, "data": {}}
+        sections: dict[str, dict[str, object]] = {"model": {}, "data": {}}
         for name, value in given.items():
             section, _, key = name.partition(".")
             sections[section][key] = value

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from crossent.build import make_batches, make_data
 from crossent.config import load_settings
@@ -113,23 +113,15 @@ def test_mistakes_in_the_start_of_processes_are_refused(monkeypatch):
         run_path(Namespace(resume=None, out=None))
 
 
-def wait_for_epoch(run, epoch, is_alive):
-    """Wait until the run has finished `epoch` epochs."""
-    deadline = time.monotonic() + 120
-    while sum(record["kind"] == "epoch" for record in run.records()) < epoch:
-        assert time.monotonic() < deadline and is_alive()
-        time.sleep(0.02)
-
-
 def test_a_process_that_hangs_is_named_and_a_restart_ends_in_the_same_bytes(tmp_path):
     """torchrun restarts all processes; its store still has the addresses of the old ones."""
     straight, run = RunFolder(tmp_path / "straight" / "run"), RunFolder(tmp_path / "run")
-    store = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
     words = (*TWO_AGREE, "train.timeout_s=4")
     torchrun = {"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_USE_AGENT_STORE": "True"}
     torchrun["MASTER_PORT"] = str(store.port)
     ranks = start(tmp_path, *words, **torchrun, TORCHELASTIC_RESTART_COUNT="0")
-    wait_for_epoch(run, 1, ranks[0].process.is_alive)
+    ranks[0].wait_for(lambda: len(run.records()) > 1)  # the first epoch
     os.kill(ranks[1].process.pid, signal.SIGSTOP)
     _, err = ranks[0].end(EXIT_LOST)
     ranks[1].process.kill()
@@ -143,7 +135,7 @@ def test_a_process_that_hangs_is_named_and_a_restart_ends_in_the_same_bytes(tmp_
 def test_a_stop_on_two_processes_goes_on_with_one(tmp_path):
     run = RunFolder(tmp_path / "run")
     ranks = start(tmp_path, *TWO_AGREE)
-    wait_for_epoch(run, 1, ranks[0].process.is_alive)
+    ranks[0].wait_for(lambda: len(run.records()) > 1)  # the first epoch
     os.kill(ranks[1].process.pid, signal.SIGTERM)  # one gets the signal, both stop
     out, _ = ranks[0].end(143)
     ranks[1].end(143)

@@ -57,27 +57,21 @@ def test_the_cause_is_named_and_the_weights_stay(spoil):
         trainer.train_step(batch)
     assert CAUSES[spoil].format(*names) in str(e.value)
     assert "\n" not in str(e.value)
+    assert "Try optim.lr below 0.05 (at this step the rate was 0.0125)" in str(e.value)
     step, again = drawn
     assert torch.equal(step.nan_to_num(), again.nan_to_num()), "the same dropout"
     for name, p in trainer.model.named_parameters():
         assert torch.equal(p, before[name]), name
 
 
-@pytest.mark.parametrize(
-    ("precision", "warmup", "expected"),
-    [
-        ("bf16", 0.0, "Try train.precision=fp32 or schedule.warmup=0.1 or optim.lr below 0.05"),
-        ("fp32", 0.2, "Try optim.lr below 0.05 (at this step the rate was 0.0125)"),
-    ],
-)
-def test_the_advice_follows_the_settings(precision, warmup, expected):
+def test_the_advice_follows_the_settings():
     trainer = make_trainer()
-    trainer.evaluator = replace(trainer.evaluator, precision=precision)
-    trainer.schedule = replace(trainer.schedule, warmup=warmup)
+    trainer.evaluator = replace(trainer.evaluator, precision="bf16")
+    trainer.schedule = replace(trainer.schedule, warmup=0.0)
     bad_weight(trainer, None)
-    with pytest.raises(NotFinite) as caught:
+    words = r"Try train\.precision=fp32 or schedule\.warmup=0\.1 or optim\.lr below 0\.05"
+    with pytest.raises(NotFinite, match=words):
         trainer.train_step(next(trainer.batches.epoch(0)))
-    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize("where", ["step", "validation"])
@@ -85,24 +79,24 @@ def test_the_last_checkpoint_stays_and_the_best_model_is_saved(tmp_path, monkeyp
     run = make_run(tmp_path / "run", checkpoint_every_s=None)
     run.start()
     before = run.folder.last.read_bytes()
+    words = {
+        "step": "epoch 2, step 8: the loss is",
+        "validation": "step 12: E on validation is nan; features.0.1.running_var is not finite",
+    }[where]
     train_step, evaluate = Trainer.train_step, Evaluator.__call__
 
     def spoil_step(trainer, batch):
-        if trainer.step == 8:
+        if where == "step" and trainer.step == 8:
             bad_weight(trainer, batch)
         train_step(trainer, batch)
 
     def spoil_validation(evaluator, model, answers):
-        if run.trainer.step == 12:
+        if where == "validation" and run.trainer.step == 12:
             model.features[0][1].running_var.fill_(math.nan)
         return evaluate(evaluator, model, answers)
 
-    if where == "step":
-        monkeypatch.setattr(Trainer, "train_step", spoil_step)
-        words = "epoch 2, step 8: the loss is"
-    else:
-        monkeypatch.setattr(Evaluator, "__call__", spoil_validation)
-        words = "step 12: E on validation is nan; features.0.1.running_var is not finite"
+    monkeypatch.setattr(Trainer, "train_step", spoil_step)
+    monkeypatch.setattr(Evaluator, "__call__", spoil_validation)
     with pytest.raises(NotFinite, match=words):
         run.fit()
     assert run.folder.last.read_bytes() == before

@@ -1,13 +1,11 @@
 """A step is SGD on E; the sums in the log and for each picture; the mean over samples."""
 
-import time
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from crossent.training.optim import WeightAverage
-from crossent.training.trainer import Trainer, seconds_per_epoch, sum_E_and_correct
+from crossent.training.trainer import sum_E_and_correct
 from tests import golden
 from tests.training.parts import make_trainer
 
@@ -97,16 +95,3 @@ def test_validation_is_a_mean_over_samples_with_the_average_of_the_weights():
     assert totals.means()["E"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
     assert totals.means()["E"] != pytest.approx(F.cross_entropy(others, labels).item(), rel=1e-3)
     assert totals.correct == (logits.argmax(1) == labels).sum().item()
-
-
-def test_the_time_of_an_epoch_is_that_of_its_steps_and_a_validation(monkeypatch):
-    """The clock is replaced: a step takes 1 s and a validation 100 s."""
-    clock = [0.0]
-
-    def takes(seconds):
-        return lambda *_, **__: clock.append(clock.pop() + seconds)
-
-    monkeypatch.setattr(Trainer, "train_step", takes(1))
-    monkeypatch.setattr(Trainer, "validate", takes(100))
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    assert seconds_per_epoch(make_trainer()) == 6 + 100
