@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from argparse import Namespace
@@ -17,14 +18,25 @@ from crossent.build import make_batches, make_data
 from crossent.config import load_settings
 from crossent.errors import EXIT_LOST, UserError
 from crossent.training.batch_norm import use_global_batch_norm
-from crossent.training.distributed import Processes, join_processes
+from crossent.training.distributed import Processes, join_processes, leave_at_once
 from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
 from tests.forked import CONTEXT, ROOT, SMOKE, Command
-from tests.training.ranks import CASES, compute_all, environments, first_epoch
+from tests.training.parts import make_trainer
 from train import run_path
 
+# mixup and class weights
+CASES = {"hard": (0.0, None), "weights": (0.0, [0.5, 1.0, 3.0]), "mixed": (0.3, [0.5, 1.0, 3.0])}
 TWO_AGREE = (*SMOKE, "train.epochs=4", "train.batch_size=6")
+
+
+def environments():
+    """Return the environments that torchrun gives to two processes of one run."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    return [common | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
 
 
 def start(folder, *words, **more):
@@ -35,14 +47,52 @@ def start(folder, *words, **more):
     outs = (folder / "run", folder / "of rank 1")
     return [
         Command(folder, *words, "--out", out, **environment | more)
-        for environment, out in zip(environments(2), outs, strict=True)
+        for environment, out in zip(environments(), outs, strict=True)
     ]
+
+
+def first_epoch(case, processes):
+    """Return the losses of each step, the validation and the weights after one epoch in float64."""
+    mixup, weight = CASES[case]
+    trainer = make_trainer(
+        dropout=0.0,  # each process draws its own
+        mixup=mixup,
+        weight=None if weight is None else torch.tensor(weight, dtype=torch.float64),
+        processes=processes,
+    )
+    trainer.model.double()
+    for module in (trainer.model, trainer.model.head):
+        module.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+    if processes.size > 1:
+        use_global_batch_norm(trainer.model)
+    losses = [trainer.train_totals().E for _ in trainer.train_epoch()]
+    record = trainer.finish_epoch(trainer.validate())
+    state = trainer.model.state_dict()
+    return {
+        "losses": losses,
+        "samples": processes.total(trainer.losses).tolist(),
+        "train": list(record["train"].values()),
+        "val": list(record["val"].values()),
+        **{name: tensor.double().flatten().tolist() for name, tensor in state.items()},
+    }
+
+
+def compute_all(environment, path):
+    """Compute the cases in one of the processes; rank 0 writes the results."""
+    os.environ |= environment
+    torch.set_num_threads(1)
+    with join_processes(timeout_s=60) as processes:
+        found = {case: first_epoch(case, processes) for case in CASES}
+        if processes.is_first:
+            path.write_text(json.dumps(found))
+        processes.wait_for_all("finished")  # as in train.py
+    leave_at_once(0)
 
 
 @pytest.fixture(scope="module")
 def of_two_processes(tmp_path_factory):
     path = tmp_path_factory.mktemp("ranks") / "found.json"
-    ranks = [CONTEXT.Process(target=compute_all, args=(e, path)) for e in environments(2)]
+    ranks = [CONTEXT.Process(target=compute_all, args=(e, path)) for e in environments()]
     for rank in ranks:
         rank.start()
     for rank in ranks:
@@ -90,7 +140,7 @@ def test_each_process_explains_what_is_not_finite_in_one_line_and_exits_with_3(t
 def test_processes_with_different_pictures_are_refused(tmp_path):
     ranks = [
         Command(tmp_path, *SMOKE, f"data.num_images={num}", "--out", tmp_path / num, **environment)
-        for num, environment in zip(("30", "33"), environments(2), strict=True)
+        for num, environment in zip(("30", "33"), environments(), strict=True)
     ]
     for command in ranks:
         assert "the processes have different pictures" in command.end(2)[1]

@@ -10,10 +10,6 @@ from tests import golden
 from tests.training.parts import make_trainer
 
 
-def first_batch(trainer):
-    return next(trainer.batches.epoch(0))
-
-
 def test_losses_are_the_golden_ones_and_repeat():
     """Other machines and versions of torch sum in another order and give close losses.
 
@@ -28,7 +24,7 @@ def test_losses_are_the_golden_ones_and_repeat():
 def test_a_step_is_plain_sgd_on_the_cross_entropy():
     """Compare with torch's own loss and the update by hand; there is no momentum yet."""
     trainer, reference = make_trainer(dropout=0.0), make_trainer(dropout=0.0)
-    batch = first_batch(trainer)
+    batch = next(trainer.batches.epoch(0))
     for one in (trainer, reference):
         one.model.train()
     trainer.train_step(batch)
