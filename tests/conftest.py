@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -36,18 +37,19 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def smoke_output(tmp_path_factory):
-    """Return the folder of a tiny run, and what train.py has printed."""
+def smoke_run(tmp_path_factory):
+    """Return the folder of a tiny run; tests read or copy it, but do not change it."""
     folder = tmp_path_factory.mktemp("smoke")
     out, err = Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
+    (folder / "printed").write_text(out)
     assert err == ""
-    return RunFolder(folder / "run"), out
+    return RunFolder(folder / "run")
 
 
-@pytest.fixture(scope="session")
-def smoke_run(smoke_output):
-    """Return the folder of that run; tests read or copy it, but do not change it."""
-    return smoke_output[0]
+@pytest.fixture
+def copy(smoke_run, tmp_path):
+    """Return a copy of that run, to be changed."""
+    return RunFolder(shutil.copytree(smoke_run.path, tmp_path / "run"))
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ def test_a_terminal_without_japanese_gets_escapes():
     assert python(program, PYTHONIOENCODING="ascii") == "\\u72d0\n"
 
 
-def test_train_prints_where_E_starts_and_leaves_the_run_folder(smoke_output):
-    run, out = smoke_output
+def test_train_prints_where_E_starts_and_leaves_the_run_folder(smoke_run):
+    run, out = smoke_run, (smoke_run.path.parent / "printed").read_text()
     lines = out.splitlines()
     assert "untrained E = 1.0986 on validation; a uniform guess: ln 3 = 1.0986" in lines
     assert len([line for line in lines if "/2 " in line]) == 2, "one row per epoch"

@@ -1,24 +1,13 @@
 """Faults of a disk and damaged files: one line with the path; nothing is loaded or overwritten."""
 
 import math
-import shutil
 
 import pytest
 import torch
 
 from crossent.errors import UserError, run_main
 from crossent.tensor_file import read_tensors, write_tensors
-from crossent.training.run_folder import RunFolder
 from tests.forked import SMOKE, Command, Mishap
-
-
-@pytest.fixture
-def copy(smoke_run, tmp_path):
-    """Return a copy of the checkpoint, the model and the log, to be damaged."""
-    run = RunFolder(tmp_path)
-    for path in (smoke_run.config, smoke_run.last, smoke_run.model, smoke_run.metrics):
-        shutil.copy(path, tmp_path)
-    return run
 
 
 def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path, mistake):

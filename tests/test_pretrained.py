@@ -22,21 +22,15 @@ from tests.forked import ROOT, Command
 from tests.training.parts import CPU
 
 
-@pytest.fixture
-def kept_weights(tmp_path, monkeypatch):
-    """Return a function that writes random weights where torch stores them, and returns them."""
-
-    def keep(name):
-        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-        torch.manual_seed(0)
-        theirs = torchvision.models.get_model(name).state_dict()
-        path = tmp_path / "hub" / "checkpoints"
-        path.mkdir(parents=True)
-        url = torchvision.models.get_model_weights(name).DEFAULT.url
-        torch.save(theirs, path / url.rpartition("/")[2])
-        return theirs
-
-    return keep
+def keep_weights(name, folder):
+    """Write random weights where torch stores them below TORCH_HOME; return them."""
+    torch.manual_seed(0)
+    theirs = torchvision.models.get_model(name).state_dict()
+    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    path = folder / "hub" / "checkpoints" / url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    torch.save(theirs, path)
+    return theirs
 
 
 def test_all_but_the_head_comes_from_the_other_run(smoke_run):
@@ -88,9 +82,10 @@ def test_the_sizes_that_torchvision_trained_with_are_settings():
     assert published("torchvision/resnet18").image_size == 224
 
 
-def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_path):
+def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(tmp_path, monkeypatch):
     """It needs the version of its layers, which a file of plain tensors lacks."""
-    theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
+    theirs, name = keep_weights("mnasnet0_5", tmp_path), "torchvision/mnasnet0_5"
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     model = build_model(name, 3)  # their head has 1,000 classes, ours 3
     load_body(model, read_pretrained("DEFAULT", name))
     header = {"class_names": ["a", "b", "c"], "preprocessing": Preprocessing(64).to_dict()}
@@ -102,9 +97,9 @@ def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_
         assert torch.equal(tensor, expected), key
 
 
-def test_finetuning_starts_from_the_file_that_torch_has_stored(kept_weights, tmp_path):
+def test_finetuning_starts_from_the_file_that_torch_has_stored(tmp_path):
     """All layers of a model of torchvision are trained, from random weights in the file."""
-    theirs = kept_weights("shufflenet_v2_x0_5")
+    theirs = keep_weights("shufflenet_v2_x0_5", tmp_path)
     make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
     run = tmp_path / "run"
     words = ["-c", "configs/pretrained.yaml", f"data.root={tmp_path / 'pictures'}"]

@@ -1,7 +1,6 @@
 """Resume a run: which settings may differ, which folders are refused; and verify-resume."""
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,16 +11,8 @@ import pytest
 
 from crossent.config import load_settings
 from crossent.tensor_file import read_tensors, write_tensors
-from crossent.training.run_folder import RunFolder
 from crossent.verify_resume import first_difference
 from tests.forked import ROOT, SMOKE, Command
-
-
-@pytest.fixture
-def copy(smoke_run, tmp_path):
-    path = tmp_path / "run"
-    shutil.copytree(smoke_run.path, path)
-    return RunFolder(path)
 
 
 def contents(folder):

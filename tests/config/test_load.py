@@ -83,10 +83,10 @@ ARGUMENTS = {
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_argument_sets_one_value(write, argument):
-    loaded = load_settings(write(""), [argument])
-    name, value = argument.partition("=")[0].strip(), ARGUMENTS[argument]
-    got = flat_values(loaded.settings)[name]
-    assert (type(got), got) == (type(value), value)
+    loaded, value = load_settings(write(""), [argument]), ARGUMENTS[argument]
+    name = argument.partition("=")[0].strip()
+    found = flat_values(loaded.settings)[name]
+    assert (type(found), found) == (type(value), value)
     assert loaded.origins[name] == f"argument {argument}"
 
 

@@ -26,7 +26,8 @@ from tests.training.parts import make_trainer
 from train import run_path
 
 # mixup and class weights
-CASES = {"hard": (0.0, None), "weights": (0.0, [0.5, 1.0, 3.0]), "mixed": (0.3, [0.5, 1.0, 3.0])}
+WEIGHT = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
+CASES = {"hard": (0.0, None), "weights": (0.0, WEIGHT), "mixed": (0.3, WEIGHT)}
 TWO_AGREE = (*SMOKE, "train.epochs=4", "train.batch_size=6")
 
 
@@ -54,12 +55,8 @@ def start(folder, *words, **more):
 def first_epoch(case, processes):
     """Return the losses of each step, the validation and the weights after one epoch in float64."""
     mixup, weight = CASES[case]
-    trainer = make_trainer(
-        dropout=0.0,  # each process draws its own
-        mixup=mixup,
-        weight=None if weight is None else torch.tensor(weight, dtype=torch.float64),
-        processes=processes,
-    )
+    # no dropout, because each process draws its own
+    trainer = make_trainer(dropout=0.0, mixup=mixup, weight=weight, processes=processes)
     trainer.model.double()
     for module in (trainer.model, trainer.model.head):
         module.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
