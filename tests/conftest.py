@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -6,25 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 
+from crossent.errors import run_main
+from crossent.training.run_folder import RunFolder
+from crossent.training.signals import StopRequest
+from tests.forked import SMOKE, Command, crossent_or_train
 from tests.report.browser import Browser, find_browser, skip_but_not_in_ci
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Use one thread: with tiny tensors, several only wait for each other."""
+def set_up(tmp_path_factory):
+    """Use one thread, because several wait for each other; keep out of the user's cache folder.
+
+    Let Ctrl-C end the tests even in the background, where a shell makes them ignore it.
+    """
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def ctrl_c():
-    """Let Ctrl-C end the tests even in the background, where a shell makes them ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory):
-    """Keep the pictures of the tests out of the user's cache folder."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -39,21 +37,40 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def smoke_path(tmp_path_factory):
-    return tmp_path_factory.mktemp("smoke") / "run"
+def smoke_run(tmp_path_factory):
+    """Return the folder of a tiny run; tests read or copy it, but do not change it."""
+    folder = tmp_path_factory.mktemp("smoke")
+    out, err = Command(folder, *SMOKE, "--out", folder / "run").end(status=0)
+    (folder / "printed").write_text(out)
+    assert err == ""
+    return RunFolder(folder / "run")
 
 
-@pytest.fixture(scope="session")
-def smoke_output(smoke_path):
-    """Return what train.py prints for tests/tiny.yaml."""
-    from tests.forked import SMOKE, Command
-
-    return Command(smoke_path.parent, *SMOKE, "--out", smoke_path).end(status=0)[0]
+@pytest.fixture
+def copy(smoke_run, tmp_path):
+    """Return a copy of that run, to be changed."""
+    return RunFolder(shutil.copytree(smoke_run.path, tmp_path / "run"))
 
 
-@pytest.fixture(scope="session")
-def smoke_run(smoke_path, smoke_output):
-    """Return the folder of that run; tests read or copy it, but do not change it."""
-    from crossent.training.run_folder import RunFolder
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Call a command that trains nothing in this process; return standard output and error."""
+    monkeypatch.setattr(StopRequest, "install", lambda self: self)  # leave the signals to pytest
 
-    return RunFolder(smoke_path)
+    def call(*words, status=0):
+        assert run_main(*crossent_or_train(words)) == status
+        return capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def mistake(command):
+    """Call such a command that must end with status 2; return the one sentence it prints."""
+
+    def call(*words):
+        err = command(*words, status=2).err
+        assert err.startswith("error: ") and err.count("\n") == 1, err
+        return err
+
+    return call

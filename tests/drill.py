@@ -28,37 +28,25 @@ PLACES: dict[str, tuple[Any, str, str, str]] = {
 
 
 def arm(place: str, step: int, happen: Callable[[], object]) -> None:
-    """Call `happen` each time the run reaches the place, from `step` steps on."""
-    step_of = watch_steps()
+    """Call `happen` each time the run reaches the place, from `step` finished steps on."""
+    trainers: list[trainer.Trainer] = []
     owner, name, moment, mention = PLACES[place]
-    function = getattr(owner, name)
+    make, function = trainer.Trainer.__post_init__, getattr(owner, name)
+
+    def watched_make(self: trainer.Trainer) -> None:
+        make(self)
+        trainers.append(self)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if moment == "before" and step_of() >= step and mention in str(args):
+        if moment == "before" and is_reached(args):
             happen()
         result = function(*args, **kwargs)
-        if moment == "after" and step_of() >= step and mention in str(args):
+        if moment == "after" and is_reached(args):
             happen()
         return result
 
+    def is_reached(args: tuple[Any, ...]) -> bool:
+        return (trainers[-1].step if trainers else 0) >= step and mention in str(args)
+
+    setattr(trainer.Trainer, "__post_init__", watched_make)  # noqa: B010 - mypy refuses "="
     setattr(owner, name, watched)
-
-
-def watch_steps() -> Callable[[], int]:
-    """Return a function that counts the steps, also those before a resume; -1 before the first."""
-    steps = -1
-    train_step, resume = trainer.Trainer.train_step, run.Run.resume
-
-    def counting(self: trainer.Trainer, batch: Any, lr: float | None = None) -> None:
-        nonlocal steps
-        train_step(self, batch, lr)
-        steps = self.step
-
-    def resuming(self: run.Run) -> None:
-        nonlocal steps
-        resume(self)
-        steps = self.trainer.step
-
-    setattr(trainer.Trainer, "train_step", counting)  # noqa: B010 - mypy refuses an assignment
-    setattr(run.Run, "resume", resuming)  # noqa: B010
-    return lambda: steps

@@ -9,52 +9,72 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-
-import alembic.migration  # noqa: F401 - for optuna's storage
-import matplotlib.figure  # noqa: F401 - for reports
-import optuna  # noqa: F401 - for sweeps
-import sqlalchemy.orm  # noqa: F401 - for optuna's storage
-import torch
-import torch._dynamo  # every optimizer imports it, which takes a second
 
 import crossent.__main__
 import train
 from crossent.errors import run_main
 from tests import drill
-from tests.training.parts import STEPS_PER_EPOCH, make_run
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.forked"])
+CONTEXT.set_forkserver_preload([
+    "tests.forked", "crossent.train_run", "crossent.report.charts", "filelock",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "torch.utils.tensorboard",
+    "alembic.migration", "optuna", "sqlalchemy.orm",  # for sweeps
+])  # fmt: skip
 NUMBERS = itertools.count()
 FEW_BYTES = 5_000  # enough for each file of a tiny run except a checkpoint
-SMOKE = ("-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps")
+# Two epochs of three steps, with everything that a resume must restore.
+SMOKE: tuple[str, ...] = (
+    "-c", "tests/tiny.yaml", "train.threads=1", "train.checkpoint_every=1 steps",
+    "data.num_images=30", "train.batch_size=8", "data.sampling=balanced", "train.mixup=0.2",
+    "train.ema=0.5", "model.dropout=0.2", "data.mean=[0.4, 0.5, 0.6]",
+)  # fmt: skip
 
 
-def send(*signums: int) -> Callable[[Path], None]:
+def send(signum: int, times: int = 1) -> Callable[[Path], None]:
     def send_all(run: Path) -> None:
-        for signum in signums:
+        for _ in range(times):
             os.kill(os.getpid(), signum)
 
     return send_all
+
+
+def lose_reader(run: Path) -> None:
+    """Connect the standard output with a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 1)
+
+
+def lose_terminal(run: Path) -> None:
+    main, terminal = os.openpty()
+    os.dup2(terminal, 1)
+    os.close(main)
+    send(signal.SIGHUP, times=2)(run)  # from the kernel and from the shell
+
+
+def refuse_compiler(run: Path) -> None:
+    assert "torch._dynamo" not in sys.modules, "torch has imported its compiler"
 
 
 MISHAPS: dict[str, Callable[[Path], None]] = {
     "killed": send(signal.SIGKILL),
     "SIGTERM": send(signal.SIGTERM),
     "SIGINT": send(signal.SIGINT),
-    "SIGHUP": send(signal.SIGHUP, signal.SIGHUP),  # from the kernel and from the shell
-    "SIGTERM twice": send(signal.SIGTERM, signal.SIGTERM),
+    "SIGHUP": send(signal.SIGHUP),
+    "SIGTERM twice": send(signal.SIGTERM, times=2),
     "disk full": lambda run: resource.setrlimit(resource.RLIMIT_FSIZE, (FEW_BYTES, FEW_BYTES)),
     "folder removed": shutil.rmtree,
     "asleep": lambda run: time.sleep(60),
+    "no reader": lose_reader,
+    "no terminal": lose_terminal,
+    "no compiler": refuse_compiler,
 }
 
 
@@ -71,28 +91,19 @@ class Mishap:
         drill.arm(self.place, self.step, lambda: mishaps.pop()(run) if mishaps else None)
 
 
-def train_tiny(run: Path, mishap: Mishap | None, every_steps: int | None) -> None:
-    """Start or resume the run that `make_run` makes."""
-    torch.set_num_threads(1)
-    torch.manual_seed(4711)  # another state than that of the run, which a resume must restore
-    if mishap:
-        mishap.arm(run)
-    tiny = make_run(run, half_life=4, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
-    with tiny.folder.in_use():
-        tiny.start_or_resume()
-        tiny.fit()
-
-
-def command(
+def run_command(
     words: Sequence[str], mishap: Mishap | None, environment: dict[str, str], out: Path, err: Path
 ) -> None:
     """Run train.py, or python -m crossent if the first word is "crossent"; keep what it prints."""
+    import torch
+
     os.environ |= environment
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.chdir(ROOT)
     torch.set_num_threads(1)
+    torch.manual_seed(4711)  # another state than that of the run, which a resume must restore
     if mishap:
         mishap.arm(Path(words[-1]))
     sys.exit(run_main(*crossent_or_train(words)))
@@ -106,18 +117,6 @@ def crossent_or_train(words: Sequence[object]) -> tuple[Callable[[Sequence[str]]
     return train.main, arguments
 
 
-def start_run(path: Path, mishap: Mishap | None = None, every: int | None = None) -> BaseProcess:
-    process = CONTEXT.Process(target=train_tiny, args=(path, mishap, every))
-    process.start()
-    return process
-
-
-def end_of(process: BaseProcess, timeout_s: float = 60) -> int | None:
-    """Wait for a process; return its exit code, which is -9 if it was killed."""
-    process.join(timeout_s)
-    return process.exitcode
-
-
 class Command:
     """A running command, as a user types it; the last word is the folder of the run."""
 
@@ -128,23 +127,21 @@ class Command:
         number = next(NUMBERS)
         self.files = folder / f"{number}.out", folder / f"{number}.err"
         self.process = CONTEXT.Process(
-            target=command,
+            target=run_command,
             args=([str(word) for word in words], mishap, environment, *self.files),
         )
         self.process.start()
 
+    def wait_for(self, is_reached: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not is_reached():
+            assert time.monotonic() < deadline and self.process.is_alive()
+            time.sleep(0.02)
+
     def end(self, status: int, timeout_s: float = 60) -> tuple[str, str]:
         """Wait for the end of the command; return its standard output and standard error."""
-        code = end_of(self.process, timeout_s)
+        self.process.join(timeout_s)
         out, err = (path.read_text(encoding="utf-8") for path in self.files)
+        code = self.process.exitcode  # -9 if it was killed
         assert code == status, f"exit status {code}\n{out}{err}"
         return out, err
-
-
-def environments(size: int) -> list[dict[str, str]]:
-    """Return the environments that torchrun gives to `size` processes of one run."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    common = {"WORLD_SIZE": str(size), "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]

@@ -5,12 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from PIL import Image
 
 from benchmarks import loss
 from benchmarks.contest import PLAIN
 from benchmarks.timing import ROOT, in_turn, watch
-from data.drawings import draw, label
+from tests.experiments.parts import draw_folder
+
+TUNED = "plain loop, tuned"
 
 
 def rows_of(*words):
@@ -31,11 +32,7 @@ def number(cell):
 
 @pytest.fixture
 def pictures(tmp_path):
-    for index in range(60):
-        path = tmp_path / "pictures" / ["dog", "fox", "wolf"][label(index)] / f"{index}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw(0, index, 48)).save(path)
-    return tmp_path / "pictures"
+    return draw_folder(tmp_path / "pictures")
 
 
 @pytest.mark.minutes
@@ -45,8 +42,7 @@ def test_each_contender_gets_a_row(pictures, other):
     rows = rows_of("benchmarks.throughput", pictures, *words)
     ours = ["crossent, cold cache", "crossent, warm cache"]
     there = [f"other checkout: {name}" for name in ours]
-    expected = there if other else [PLAIN, "plain loop, tuned"]
-    assert [row[0] for row in rows[:4]] == ours + expected
+    assert [row[0] for row in rows[:4]] == ours + (there if other else [PLAIN, TUNED])
     assert number(rows[2][2]) == 1  # its own ratio
     assert all(number(cell) > 0 for row in rows for cell in row[1:])
 
@@ -54,29 +50,24 @@ def test_each_contender_gets_a_row(pictures, other):
 @pytest.mark.minutes
 def test_accuracy_has_a_row_for_each_config_and_contender(pictures):
     rows = rows_of("benchmarks.accuracy", pictures, "--seconds=1", "--rounds=1")
-    expected = ["crossent, pretrained", "crossent, from scratch", PLAIN, "plain loop, tuned"]
-    assert [row[0] for row in rows[:4]] == expected
+    ours = ["crossent, pretrained", "crossent, from scratch"]
+    assert [row[0] for row in rows[:4]] == [*ours, PLAIN, TUNED]
     assert all(0 <= number(row[1]) <= 100 and number(row[2]) > 0 for row in rows)
 
 
 @pytest.mark.minutes
-def test_memory_stays_flat_when_the_folder_grows():
+def test_scale_measures_memory_checkpoints_and_starts(pictures):
     sizes = (1000, 5000)  # 4,000 more: their pixels take 71 MB; both fill a batch of validation
     words = ["--sizes", *sizes, "--rounds=1", "data.image_size=64", "model.width=4"]
     few, many = rows_of("benchmarks.scale", "size", *words)
     assert (few[0], many[0]) == ("1,000", "5,000")
-    assert all(number(cell) > 0 for cell in few[1:] + many[1:])
-    assert number(many[4]) - number(few[4]) < 50
-
-
-@pytest.mark.minutes
-def test_checkpoints_and_starts_are_measured(pictures):
-    rows = rows_of("benchmarks.scale", "checkpoint", "--rounds=1", "data.image_size=32")
-    assert all(number(row[2]) > number(row[1]) for row in rows) and len(rows) == 3
-    small = ["--rounds=1", "model.width=8", "data.image_size=32"]
-    rows = rows_of("benchmarks.scale", "start", f"--folder={pictures}", "--against=.", *small)
-    assert [len(row) for row in rows] == [4] * 4
-    assert all(number(cell) > 0 for row in rows for cell in row[1:])
+    assert number(many[4]) - number(few[4]) < 50, "memory stays flat when the folder grows"
+    saves = rows_of("benchmarks.scale", "checkpoint", "--rounds=1", "data.image_size=32")
+    assert all(number(row[2]) > number(row[1]) for row in saves) and len(saves) == 3
+    words = [f"--folder={pictures}", "--against=.", "--rounds=1", "model.width=8"]
+    starts = rows_of("benchmarks.scale", "start", *words, "data.image_size=32")
+    assert [len(row) for row in starts] == [4] * 4
+    assert all(number(cell) > 0 for row in (few, many, *starts) for cell in row[1:])
 
 
 def test_every_second_round_goes_backwards():

@@ -8,9 +8,13 @@ from crossent.files import write_atomic, write_text
 
 def test_new_content_replaces_the_old_and_a_failure_leaves_no_trace(tmp_path):
     path = tmp_path / "file.txt"
-    write_text(path, "old")
-    write_text(path, "新しい")
-    assert path.read_text(encoding="utf-8") == "新しい"
+    before = os.umask(0o027)
+    try:
+        write_text(path, "old")
+        write_text(path, "新しい")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640, "the permissions follow the umask"
 
     def fail(temporary):
         temporary.write_text("half")
@@ -20,12 +24,3 @@ def test_new_content_replaces_the_old_and_a_failure_leaves_no_trace(tmp_path):
         write_atomic(path, fail)
     assert path.read_text(encoding="utf-8") == "新しい"
     assert os.listdir(tmp_path) == ["file.txt"]
-
-
-def test_permissions_follow_the_umask(tmp_path):
-    before = os.umask(0o027)
-    try:
-        write_text(tmp_path / "file.txt", "text")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640

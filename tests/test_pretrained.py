@@ -1,5 +1,8 @@
 """model.weights from a run, a file or torchvision: which are used, and which are refused."""
 
+import os
+import shutil
+
 import pytest
 import torch
 import torchvision
@@ -15,111 +18,84 @@ from models import build_model, libraries, published
 from models.head import is_of_head
 from tests.data.pictures import make_folder
 from tests.forked import ROOT, Command
-
-IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-def settings_of(**sections):
-    return Settings.model_validate(sections)
+from tests.training.parts import CPU
 
 
-def write(path, model, class_names, preprocessing, name, **arguments):
-    header = {"class_names": class_names, "model": {"name": name, "arguments": arguments}}
-    write_model(path, model.state_dict(), header | {"preprocessing": preprocessing.to_dict()})
+def keep_weights(name, folder):
+    """Write random weights where torch stores them below TORCH_HOME; return them."""
+    torch.manual_seed(0)
+    theirs = torchvision.models.get_model(name).state_dict()
+    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    path = folder / "hub" / "checkpoints" / url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    torch.save(theirs, path)
+    return theirs
 
 
-@pytest.fixture
-def old_run(tmp_path):
-    """Return a run of ours with two classes and its own preprocessing, and its model."""
-    torch.manual_seed(3)
-    path = tmp_path / "old"
-    path.mkdir()
-    model = build_model("small_cnn", 2, width=4)
-    torch.nn.init.normal_(model.head.weight)
-    own = Preprocessing(40, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    write(path / "model.safetensors", model, ["cat", "cow"], own, "small_cnn", width=4, dropout=0.0)
-    return path, model
-
-
-@pytest.fixture
-def kept_weights(tmp_path, monkeypatch):
-    """Return a function that writes random weights where torch stores them, and returns them."""
-
-    def keep(name):
-        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-        torch.manual_seed(0)
-        theirs = torchvision.models.get_model(name).state_dict()
-        path = tmp_path / "hub" / "checkpoints"
-        path.mkdir(parents=True)
-        url = torchvision.models.get_model_weights(name).DEFAULT.url
-        torch.save(theirs, path / url.rpartition("/")[2])
-        return theirs
-
-    return keep
-
-
-def test_all_but_the_head_comes_from_the_other_run(old_run):
-    path, old = old_run
-    model = build_model("small_cnn", 3, width=4)
-    load_body(model, read_pretrained(str(path), "small_cnn"))
+def test_all_but_the_head_comes_from_the_other_run(smoke_run):
+    model, found = build_model("small_cnn", 5, width=8), read_pretrained(str(smoke_run.path), "")
+    load_body(model, found)
     for name, tensor in model.state_dict().items():
-        if is_of_head(model, name):
-            assert not tensor.any()
-        else:
-            assert torch.equal(tensor, old.state_dict()[name]), name
+        expected = torch.zeros_like(tensor) if is_of_head(model, name) else found.tensors[name]
+        assert torch.equal(tensor, expected), name
+    with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=8$"):
+        load_body(build_model("small_cnn", 3, width=4), found)
 
 
 OLD = {
-    "model.name": "small_cnn", "model.width": 4,
-    "data.image_size": 40, "data.mean": (0.1, 0.2, 0.3), "data.std": (0.4, 0.5, 0.6),
+    "model.name": "small_cnn", "model.width": 8, "data.image_size": 32, "data.mean": (0.4, 0.5, 0.6)
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("own", [{}, {"data.image_size": 48}, {"model.name": "resnet9"}], ids=str)
 @pytest.mark.parametrize("where", ["argument", "file"])
-def test_settings_follow_the_weights_unless_they_are_given_with_them(old_run, tmp_path, own, where):
+def test_settings_follow_the_weights_unless_they_are_given_with_them(
+    smoke_run, tmp_path, own, where
+):
     """photos.yaml gives a model and a size, but no weights."""
-    config, words = "configs/photos.yaml", ["data.root=."]
-    if where == "argument":
-        words += [f"{name}={value}" for name, value in own.items()]
-        words += [f"model.weights={old_run[0]}"]
-    else:
-        config = tmp_path / "own.yaml"
-        model = {"weights": str(old_run[0])} | {n[6:]: v for n, v in own.items() if "model." in n}
-        data = {n[5:]: v for n, v in own.items() if "data." in n}
-        base = str(ROOT / "configs" / "photos.yaml")
-        config.write_text(yaml.safe_dump({"base": base, "model": model, "data": data}))
+    weights = shutil.copy(smoke_run.model, tmp_path / "old.safetensors")
+    config, given = ROOT / "configs/photos.yaml", {"model.weights": str(weights)} | own
+    words = ["data.root=.", *(f"{name}={value}" for name, value in given.items())]
+    if where == "file":
+        sections: dict[str, dict[str, object]] = {"model": {}, "data": {}}
+        for name, value in given.items():
+            section, _, key = name.partition(".")
+            sections[section][key] = value
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump({"base": str(config)} | sections))
+        config, words = tmp_path / "own.yaml", ["data.root=."]
     loaded = load_settings(config, words)
     settings = follow_weights(loaded.settings, loaded.kept)
     found = flat_values(settings)
     assert {name: found[name] for name in OLD} == OLD | own
-    old_run[0].rename(tmp_path / "gone")
+    weights.unlink()
     assert follow_weights(settings) == settings, "the weights are needed once"
 
 
 def test_the_sizes_that_torchvision_trained_with_are_settings():
     for name in libraries.names("torchvision"):
         size = published(f"torchvision/{name}").image_size
-        assert settings_of(data={"image_size": size}).data.image_size == size
-    found = published("torchvision/resnet18")
-    assert (found.image_size, found.mean[0], found.std[0]) == (224, 0.485, 0.229)
+        assert Settings(data={"image_size": size}).data.image_size == size
+    assert published("torchvision/resnet18").image_size == 224
 
 
-def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(kept_weights, tmp_path):
-    """MNASNet needs the version of its layers, which a file of plain tensors lacks."""
-    theirs, name = kept_weights("mnasnet0_5"), "torchvision/mnasnet0_5"
+def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(tmp_path, monkeypatch):
+    """It needs the version of its layers, which a file of plain tensors lacks."""
+    theirs, name = keep_weights("mnasnet0_5", tmp_path), "torchvision/mnasnet0_5"
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     model = build_model(name, 3)  # their head has 1,000 classes, ours 3
     load_body(model, read_pretrained("DEFAULT", name))
-    write(tmp_path / "a.safetensors", model, ["a", "b", "c"], Preprocessing(64), name, dropout=0.0)
-    again = load_model(tmp_path / "a.safetensors", torch.device("cpu")).model
+    header = {"class_names": ["a", "b", "c"], "preprocessing": Preprocessing(64).to_dict()}
+    header["model"] = {"name": name, "arguments": {"dropout": 0.0}}
+    write_model(tmp_path / "model.safetensors", model.state_dict(), header)
+    again = load_model(tmp_path, CPU).model
     for key, tensor in again.state_dict().items():
         expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]
         assert torch.equal(tensor, expected), key
 
 
-def test_finetuning_starts_from_the_file_that_torch_has_stored(kept_weights, tmp_path):
+def test_finetuning_starts_from_the_file_that_torch_has_stored(tmp_path):
     """All layers of a model of torchvision are trained, from random weights in the file."""
-    theirs = kept_weights("shufflenet_v2_x0_5")
+    theirs = keep_weights("shufflenet_v2_x0_5", tmp_path)
     make_folder(tmp_path / "pictures", {"dog": 5, "fox": 5})
     run = tmp_path / "run"
     words = ["-c", "configs/pretrained.yaml", f"data.root={tmp_path / 'pictures'}"]
@@ -128,8 +104,8 @@ def test_finetuning_starts_from_the_file_that_torch_has_stored(kept_weights, tmp
     words += ["data.image_size=32", "train.threads=1"]  # 224 pixels would take long
     command = Command(tmp_path, *words, "--out", run, TORCH_HOME=str(tmp_path))
     assert "untrained E = 0.6931 on validation" in command.end(status=0)[0]
-    model = load_model(run, torch.device("cpu"))
-    assert model.preprocessing == Preprocessing(32, IMAGENET.mean, IMAGENET.std)
+    model = load_model(run, CPU)
+    assert model.preprocessing == Preprocessing(32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     trained = model.model.state_dict()
     assert trained["fc.weight"].shape == (2, 1024) and trained["fc.weight"].any()
     moved = (trained["conv1.0.weight"] - theirs["conv1.0.weight"]).abs().max()
@@ -153,8 +129,6 @@ class Evil:
     """An object whose pickle runs a command when it is loaded."""
 
     def __reduce__(self):
-        import os
-
         return os.system, ("touch executed",)
 
 
@@ -166,36 +140,25 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "name", "message"),
-    [
-        (b"not safetensors", "a.safetensors", "damaged or not a safetensors file"),
-        (None, "missing", "no such file; expected a model file, or a run"),
-        (None, "DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_named(tmp_path, monkeypatch, content, name, message):
-    monkeypatch.chdir(tmp_path)
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        read_pretrained(name, "small_cnn")
-
-
-def test_weights_that_do_not_fit_are_refused(old_run):
-    wider = build_model("small_cnn", 3, width=8)
-    with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=4$"):
-        load_body(wider, read_pretrained(str(old_run[0]), "small_cnn"))
+def test_a_file_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"not safetensors")
+    for name, message in [
+        (tmp_path / "a.safetensors", "damaged or not a safetensors file"),
+        (tmp_path / "missing", "no such file; expected a model file, or a run"),
+        ("DEFAULT", "small_cnn has no DEFAULT weights; set model.name=eff"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            read_pretrained(str(name), "small_cnn")
 
 
 def test_the_body_learns_at_its_own_rate_or_not_at_all():
-    settings = settings_of(optim={"body_lr": 0.1}, model={"width": 4})
-    model = make_model(settings, 3)
-    groups = make_optimizer(settings, model).param_groups
-    rates = {id(p): group["lr_share"] for group in groups for p in group["params"]}
-    for name, parameter in model.named_parameters():
-        assert rates[id(parameter)] == (1.0 if name.startswith("head") else 0.1)
-    frozen = settings_of(train={"freeze": True}, model={"width": 4})
-    model = make_model(frozen, 3)
-    trained = [p for group in make_optimizer(frozen, model).param_groups for p in group["params"]]
-    assert {id(p) for p in trained} == {id(p) for p in model.head.parameters()}
+    def shares(**sections):
+        """Return the share of the learning rate by parameter; 0 where it is frozen."""
+        settings = Settings(model={"width": 4}, **sections)
+        model = make_model(settings, 3)
+        groups = make_optimizer(settings, model).param_groups
+        found = {id(p): group["lr_share"] for group in groups for p in group["params"]}
+        return {name: found.get(id(p), 0) for name, p in model.named_parameters()}
+
+    for body, found in ((0.1, shares(optim={"body_lr": 0.1})), (0, shares(train={"freeze": True}))):
+        assert found == {name: 1.0 if name.startswith("head") else body for name in found}

@@ -1,14 +1,11 @@
 """A training of less than a second, for the tests of training."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 
 from crossent.evaluation.evaluate import Evaluator
-from crossent.training.distributed import ALONE, Processes
-from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
+from crossent.training.distributed import ALONE
+from crossent.training.optim import SGD, Schedule, TrainingLoss
 from crossent.training.run import Run
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Trainer
@@ -20,11 +17,10 @@ from data.sampler import EpochSampler
 from models import build_model
 
 CPU = torch.device("cpu")
-CLASS_NAMES = ["dark", "light", "red"]
-EPOCHS, STEPS_PER_EPOCH = 3, 6
+EPOCHS = 3  # of six steps
 
 
-def image_set(num: int, seed: int, size: int = 20) -> ImageSet:
+def image_set(num, seed, size=20):
     """Return noise that is darker, lighter or redder, depending on its class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(num) % 3
@@ -34,14 +30,7 @@ def image_set(num: int, seed: int, size: int = 20) -> ImageSet:
     return ImageSet(images, labels, [f"picture {i}" for i in range(num)])
 
 
-def make_trainer(
-    lr: float = 0.05,
-    epochs: int = EPOCHS,
-    dropout: float = 0.2,
-    mixup: float = 0.3,
-    weight: torch.Tensor | None = None,
-    processes: Processes = ALONE,
-) -> Trainer:
+def make_trainer(lr=0.05, dropout=0.2, mixup=0.3, weight=None, processes=ALONE):
     """Return a trainer with mixup, crops, colours, dropout and balanced sampling."""
     torch.manual_seed(0)
     model = build_model("small_cnn", 3, width=4, dropout=dropout)
@@ -61,41 +50,23 @@ def make_trainer(
     return Trainer(
         model=model,
         criterion=TrainingLoss(weight, label_smoothing=0.1),
-        optimizer=torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
+        optimizer=SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True),
         batches=batches,
         evaluator=Evaluator(val, preprocessing, CPU, "fp32", processes.part_of(len(val))),
-        schedule=Schedule(num_steps=epochs * len(batches), peak_lr=lr, warmup=0.2, final=0.0),
+        schedule=Schedule(num_steps=EPOCHS * len(batches), peak_lr=lr, warmup=0.2, final=0.0),
         processes=processes,
     )
 
 
-def make_run(
-    path: Path,
-    epochs: int = EPOCHS,
-    half_life: float | None = None,
-    processes: Processes = ALONE,
-    **options: Any,
-) -> Run:
-    folder = RunFolder(path)
-    if not path.exists():
-        folder.create("seed: 0\n")
+def make_run(path, **options):
     description = {
-        "class_names": CLASS_NAMES,
+        "class_names": ["dark", "light", "red"],
         "model": {"name": "small_cnn", "arguments": {"width": 4, "dropout": 0.2}},
         "preprocessing": Preprocessing(16).to_dict(),
         "precision": "fp32",
-        "settings": {"train": {"epochs": epochs}},
+        "settings": {},
         "data_fingerprint": "none",
     }
-    trainer = make_trainer(epochs=epochs, processes=processes)
-    if half_life:
-        trainer.average = WeightAverage(trainer.model, half_life)
-    return Run(trainer, folder, epochs, description, **options)
-
-
-def finished(path: Path, **options: Any) -> Run:
-    """Return a run of `make_run`, trained to its end."""
-    run = make_run(path, **options)
-    run.start()
-    run.fit()
-    return run
+    folder = RunFolder(path)
+    folder.create("seed: 0\n")
+    return Run(make_trainer(), folder, EPOCHS, description, **options)

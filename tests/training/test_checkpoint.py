@@ -15,9 +15,7 @@ def test_the_generator_of_the_device_in_use_is_saved(monkeypatch, name):
     key = device if device.type == "cuda" else None  # torch.mps has one device only
     module = torch.get_device_module(device)
     monkeypatch.setattr(module, "get_rng_state", lambda device=None: states[device])
-    monkeypatch.setattr(
-        module, "set_rng_state", lambda state, device=None: states.update({device: state})
-    )
+    monkeypatch.setattr(module, "set_rng_state", lambda s, device=None: states.update({device: s}))
     states[key] = torch.tensor([1, 2], dtype=torch.uint8)
     saved = generator_states(device)
     assert saved.keys() == {"cpu", device.type}

@@ -7,14 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossent.model_file import load_model
+from crossent.errors import UserError
+from crossent.training.find_lr import draw_rates, suggest_lr
 from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
-from tests.training.parts import CPU, finished
 
 
-def rates(**changes):
-    arguments = {"num_steps": 100, "peak_lr": 0.4, "warmup": 0.1, "final": 0.0, **changes}
-    return [Schedule(**arguments).lr_at(step) for step in range(arguments["num_steps"])]
+def rates(num_steps=100, warmup=0.1, final=0.0):
+    schedule = Schedule(num_steps, peak_lr=0.4, warmup=warmup, final=final)
+    return [schedule.lr_at(step) for step in range(num_steps)]
 
 
 def test_the_rate_rises_in_equal_steps_then_a_cosine_falls_to_the_final_share():
@@ -25,14 +25,11 @@ def test_the_rate_rises_in_equal_steps_then_a_cosine_falls_to_the_final_share():
     assert all(a > b for a, b in pairwise(lrs[10:]))
     assert 0 < lrs[-1] < 0.001
     assert rates(final=0.5)[-1] == pytest.approx(0.2, abs=1e-3)
-
-
-@pytest.mark.parametrize("warmup", [0.0, 1.0])
-def test_no_warmup_and_only_warmup(warmup):
-    lrs = rates(warmup=warmup)
-    assert max(lrs) == pytest.approx(0.4)
-    assert all(math.isfinite(lr) and lr > 0 for lr in lrs)
-    assert rates(num_steps=1, warmup=warmup) == [0.4]
+    assert rates(warmup=0.0) == pytest.approx(
+        [0.2 * (1 + math.cos(n * math.pi / 100)) for n in range(100)]
+    )
+    assert rates(warmup=1.0) == pytest.approx([0.004 * n for n in range(1, 101)])
+    assert rates(1, warmup=0.0) == rates(1, warmup=1.0) == [0.4]
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["indices", "mixed"])
@@ -75,9 +72,12 @@ def test_the_mean_is_the_sum_written_out(half_life):
     assert average.model.num_batches_tracked.item() == len(values)
 
 
-def test_the_mean_of_the_weights_is_evaluated_and_stored(tmp_path):
-    run = finished(tmp_path / "run", half_life=4)
-    classifier = load_model(tmp_path / "run", CPU)
-    stored = run.trainer.evaluator(classifier.model)[:, 0].mean()
-    assert stored == run.folder.records()[-1]["best_E"]
-    assert stored != run.trainer.evaluator(run.trainer.model)[:, 0].mean()
+def test_the_finder_suggests_where_E_falls_fastest(tmp_path):
+    """The curve falls fastest around the learning rate 0.1."""
+    lrs = [10 ** (-4 + 0.1 * i) for i in range(50)]
+    Es = [1.1 - 0.5 / (1 + (0.1 / lr) ** 2) for lr in lrs]
+    assert suggest_lr(lrs, Es) == pytest.approx(0.1, rel=0.3)
+    draw_rates(lrs, Es, 0.1, tmp_path / "lr-finder.png")
+    assert (tmp_path / "lr-finder.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="did not fall at any learning rate"):
+        suggest_lr([1.0, 2.0, 3.0], [1.0, 1.5, 2.0])

@@ -1,77 +1,14 @@
-"""A whole run in this process: its files, its log, TensorBoard, its last lines."""
+"""A run in this process: its log, its last lines, its lock."""
 
 import errno
 import math
 import os
-import time
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from crossent.evaluation.intervals import wilson
-from crossent.model_file import load_model
-from crossent.tensor_file import read_tensors
-from crossent.training.console import HEADINGS, Console, EventLog
+from crossent.training.console import HEADINGS, Console
 from crossent.training.run_folder import RunFolder
-from crossent.training.trainer import Trainer
-from crossent.verify_resume import first_difference
-from tests.training.parts import CLASS_NAMES, CPU, STEPS_PER_EPOCH, finished, make_run
-
-
-def test_a_run_leaves_the_files_of_the_design_and_says_what_to_do_next(tmp_path, capsys):
-    run = finished(tmp_path / "run")
-    start, *epochs, end = run.folder.records()
-    num_params = sum(p.numel() for p in run.trainer.model.parameters())
-    assert start == {
-        "kind": "start", "E": pytest.approx(math.log(3), abs=1e-6), "baseline": math.log(3),
-        "class_names": CLASS_NAMES, "num_params": num_params,
-        "num_images": {"train": 44, "val": 15, "unusable": 0},
-    }  # fmt: skip
-    assert [(e["epoch"], e["step"]) for e in epochs] == [(1, 6), (2, 12), (3, 18)]
-    assert epochs[-1]["val"]["E"] < 0.8 * start["E"]
-    assert set(epochs[0]) == {
-        "kind", "epoch", "step", "lr", "train", "val", "images_per_s", "elapsed_s",
-    }  # fmt: skip
-    assert end["kind"] == "end"
-    best = min(epochs, key=lambda e: e["val"]["E"])
-    assert (end["best_epoch"], end["best_E"]) == (best["epoch"], best["val"]["E"])
-    accuracy = wilson(round(15 * best["val"]["accuracy"]), 15).text(".1%")
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        f"kept epoch {best['epoch']}: accuracy {accuracy}, E = {best['val']['E']:.4f}; "
-        f"{run.folder.model}"
-    )
-    assert run.what_next() == f"next: python -m crossent evaluate {run.folder.path}"
-    assert not list(run.folder.path.glob(".*")), "temporary files were left"
-    classifier = load_model(run.folder.path, CPU)
-    assert classifier.header["metrics"]["epoch"] == end["best_epoch"]
-    assert run.trainer.evaluator(classifier.model)[:, 0].mean() == end["best_E"]
-    assert classifier.class_names == CLASS_NAMES
-    again = finished(tmp_path / "again")
-    assert first_difference(run.folder, again.folder) is None, "the same seed, the same bytes"
-
-
-def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
-    run = make_run(tmp_path / "run", epochs=1, checkpoint_every_s=0.0)
-    run.start()
-    batches, train_step = [], Trainer.train_step
-
-    def look(trainer, batch):
-        batches.append(read_tensors(run.folder.last)[1]["progress"]["batch"])
-        train_step(trainer, batch)
-
-    monkeypatch.setattr(Trainer, "train_step", look)
-    run.fit()
-    assert batches == [0, 1, 2, 3, 4, 5]
-
-
-def test_the_time_of_a_resumed_run_counts_from_its_first_start(tmp_path):
-    start = time.perf_counter()
-    run = finished(tmp_path / "run")
-    elapsed_s, duration = run.folder.records()[-2]["elapsed_s"], time.perf_counter() - start
-    assert 0 < elapsed_s < duration
-    again = make_run(tmp_path / "run")
-    again.resume()
-    assert again.elapsed_s > elapsed_s
+from tests.training.parts import make_run
 
 
 def test_a_table_keeps_its_columns_where_E_explodes(capsys):
@@ -90,10 +27,10 @@ def test_a_table_keeps_its_columns_where_E_explodes(capsys):
     [(5.0, "try optim.lr=0.005 (it was 0.05)"), (0.1, "overfits (E = 0.1000 in training): try")],
 )
 def test_a_run_that_ends_above_ln_K_says_so(tmp_path, E_train, advice):
-    run = finished(tmp_path / "run", epochs=1)
-    start, epoch, end = run.folder.records()
-    epoch |= {"train": {"E": E_train}, "val": {"E": 1e30}}
-    run.folder.records = lambda: [start, epoch, end]
+    run = make_run(tmp_path / "run")
+    run.start()
+    run.folder.append({"kind": "epoch", "train": {"E": E_train}, "val": {"E": 1e30}})
+    run.folder.append({"kind": "end"})
     text = run.what_next()
     assert text.startswith("E on validation ended at 1.00e+30, above ln 3 = 1.0986")
     assert advice in text
@@ -121,38 +58,3 @@ def test_metrics_are_whole_lines_of_json_without_nan(tmp_path):
     assert folder.records() == [{"E": 1.0}]
     folder.keep_records(1)
     assert folder.metrics.read_text() == '{"E": 1.0}\n'
-
-
-def make_logged_run(path):
-    run = make_run(path, checkpoint_every_steps=STEPS_PER_EPOCH)
-    run.events = EventLog(run.folder.tensorboard)
-    return run
-
-
-def test_tensorboard_has_every_epoch_of_the_log_once_also_after_a_kill(tmp_path):
-    run = make_logged_run(tmp_path / "run")
-    run.start()
-    add = run.events.add
-
-    def killed_after_the_line(record):  # and before the checkpoint of that epoch
-        add(record)
-        if record.get("epoch") == 2:
-            raise KeyboardInterrupt  # nothing is saved any more
-
-    run.events.add = killed_after_the_line
-    with pytest.raises(KeyboardInterrupt):
-        run.fit()
-    resumed = make_logged_run(tmp_path / "run")
-    resumed.start_or_resume()
-    assert resumed.trainer.progress.epoch == 1
-    resumed.fit()
-    found = EventAccumulator(str(run.folder.tensorboard), size_guidance={"scalars": 0})
-    found.Reload()
-    start, *epochs, _ = run.folder.records()
-    for name in ("E", "accuracy"):
-        for split in ("train", "val"):
-            expected = [(r["epoch"], pytest.approx(r[split][name], rel=1e-6)) for r in epochs]
-            if (name, split) == ("E", "val"):
-                expected.insert(0, (0, pytest.approx(start["E"], rel=1e-6)))
-            curve = [(event.step, event.value) for event in found.Scalars(f"{name}/{split}")]
-            assert curve == expected, (name, split)
