@@ -9,7 +9,8 @@ import pytest
 from benchmarks import loss
 from benchmarks.contest import PLAIN
 from benchmarks.timing import ROOT, in_turn, watch
-from tests.experiments.parts import draw_folder
+from tests.data.pictures import make_folder
+from tests.evaluation.parts import CLASS_NAMES
 
 TUNED = "plain loop, tuned"
 
@@ -32,7 +33,7 @@ def number(cell):
 
 @pytest.fixture
 def pictures(tmp_path):
-    return draw_folder(tmp_path / "pictures")
+    return make_folder(tmp_path / "pictures", dict.fromkeys(CLASS_NAMES, 20))
 
 
 @pytest.mark.minutes
