@@ -4,11 +4,26 @@ If each process normalised with its own samples, the results would depend on the
 processes. torch.nn.SyncBatchNorm does not run on a CPU.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+from crossent.training.distributed import add_up
 
 MOMENTUM = 0.1  # share of the last batch in the running statistics: torch's default
+
+
+class Sum(torch.autograd.Function):
+    """The sum over all processes; its derivative is also one, as each process has a part of E."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        return add_up(own.clone())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return add_up(grad.clone())
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
@@ -41,9 +56,8 @@ def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Sums are float64, so that the difference of two large sums has the accuracy of float32.
     """
     var, mean = (t.double() for t in torch.var_mean(x, dim=(0, 2, 3), correction=0))
-    # The derivative of this sum over the processes is one too: each process has a part of E.
     own = torch.cat([mean, var + mean.square(), mean.new_ones(1)]) * (x.numel() // x.shape[1])
-    mean, mean_square, count = all_reduce(own).split([len(mean), len(mean), 1])
+    mean, mean_square, count = Sum.apply(own).split([len(mean), len(mean), 1])
     mean = mean / count
     return mean, (mean_square / count - mean.square()).clamp(min=0), count
 

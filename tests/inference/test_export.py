@@ -108,7 +108,7 @@ def test_the_comparison_is_on_every_validation_picture(classifier, replace_onnx,
 
     for reason, settings in {
         "no such folder": {"data": {"source": "folder", "root": "gone"}},
-        "with other settings": {"optimizer": {"rate": 1}},
+        "another version of crossent": {"optimizer": {"rate": 1}},
     }.items():
         with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
             export_with(**settings)
