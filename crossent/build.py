@@ -132,8 +132,8 @@ def make_data(settings: Settings) -> Data:
         found = load_cifar(data.root, size, seed, train_size)
     else:
         split, root = Split(share, seed, data.folds, data.fold or 1), data.labels or data.root or ""
-        decoding = Decoding(data.cache, data.cache_dir, workers)
-        found = load_folder(root, size, split, train_size, data.on_bad, decoding, data.group)
+        decoding = Decoding(data.cache_dir, workers)
+        found = load_folder(root, size, split, train_size, decoding, data.group)
     counts = np.bincount(found.train.labels, minlength=len(found.class_names)).tolist()
     by_class = dict(zip(found.class_names, counts, strict=True))
     from_scratch = data.source == "folder" and settings.model.weights is None
@@ -259,7 +259,7 @@ def data_to_evaluate(
     settings = with_moved_pictures(old, overrides)
     data = settings.data
     if root is not None:
-        decoding = Decoding(data.cache, data.cache_dir, data.workers)
+        decoding = Decoding(data.cache_dir, data.workers)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
     path = data.labels or data.root or ""

@@ -7,12 +7,12 @@ from typing import Any
 
 from data import DataError
 from data.advice import hint_at_groups, plural
-from data.cache import Decoding, decode_table
+from data.cache import Decoding
 from data.decode import ODDITIES
 from data.folder import NO_CLASS, list_files
 from data.images import printable, size_to_train
 from data.labels import list_pictures
-from data.load import Catalog, Split
+from data.load import Catalog, Split, make_catalog
 
 NUM_SHOWN = 10  # lines of each list
 
@@ -22,7 +22,7 @@ def examine(
 ) -> dict[str, Any]:
     """Decode every file and draw the split as training does; return the findings.
 
-    A folder that cannot be trained on is examined too; the first of `repairs` says why it cannot.
+    A folder whose classes cannot be found is examined too; the first of `repairs` says why.
 
     Args:
         image_size, split, decoding, group: those of the training.
@@ -36,22 +36,19 @@ def examine(
     repairs = []
     try:
         table = list_pictures(root, group)
-        if len(table.class_names) == 1:
-            repairs.append(f"only one class, {table.class_names[0]}: expected two or more")
     except DataError as error:
         if not Path(root).is_dir():
             raise
         table = list_files(root)
         repairs.append(str(error))
-    _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
-    catalog = Catalog.of(table, found, split)
+    catalog = make_catalog(table, (size_to_train(image_size), image_size), split, decoding)
     train, val = catalog.counts("train"), catalog.counts("val")
     if NO_CLASS not in train:
         repairs += catalog.lacks()
     if catalog.unusable:
         repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
-    ungrouped = [file for file in catalog.files if not (file.split or file.group)]
+    ungrouped = [file for file in table.files if not (file.split or file.group)]
     notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
     odd: dict[str, list[str]] = {kind: [] for kind in ODDITIES}
     for file, facts in zip(catalog.files, catalog.facts, strict=True):
@@ -70,7 +67,7 @@ def examine(
         "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
         "image_size": image_size,
         "repairs": repairs + leaks,
-        "warnings": [*table.warnings, *warnings, *notes],
+        "warnings": [*catalog.warnings, *notes],
     }
 
 

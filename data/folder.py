@@ -3,14 +3,14 @@
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from data import DataError
 from data.advice import plural, some
-from data.images import File, FileTable, Unusable, printable
+from data.images import File, FileTable, Unusable, find_file, printable
 
 # Files and folders that systems and tools create. Names that start with a dot are skipped too.
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
@@ -42,12 +42,33 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     """
     root = _checked(root)
     try:
-        splits, notes = _split_folders(root)
-        table = _list_classes(root, splits, group)
+        parents, notes = _split_folders(root)
+        class_names = sorted({class_name(name) for name in _entries(parents[0][0])[0]})
+        if not class_names:
+            raise DataError(
+                f"{root}: has no folders; expected a folder for each class, root/CLASS/*.jpg, or a"
+                " table with data.labels=FILE.csv"
+            )
         if to_train:
-            _check_classes(root, splits[0][0], group)
+            _check_classes(root, parents[0][0], group)
+        class_folders = []
+        for parent, split in parents:
+            folders, beside = _entries(parent)
+            if beside:
+                notes.append(f"{plural(len(beside), 'file')} beside the class folders: not used")
+            for name in folders:
+                if class_name(name) not in class_names:
+                    raise DataError(
+                        f"{parent / name}: train has no class of that name, only"
+                        f" {some(class_names)}; rename the folder, or add the class to train"
+                    )
+                class_folders.append((parent / name, class_names.index(class_name(name)), split))
+        table = _search(root, class_names, class_folders, group)
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({error.strerror})") from error
+    forms = Counter(class_name(name) for name in {folder.name for folder, *_ in class_folders})
+    if twice := [name for name in class_names if forms[name] > 1]:
+        notes.append(f"folder names that differ only in Unicode form are one class: {some(twice)}")
     return replace(table, warnings=[*notes, *table.warnings, *about_groups(table.files, group)])
 
 
@@ -87,8 +108,8 @@ def class_name(name: str) -> str:
 
 
 def _checked(root: str | Path) -> Path:
-    if not Path(root).is_dir():
-        what = "is a file" if Path(root).exists() else "no such folder"
+    if not os.path.isdir(root):
+        what = "is a file" if os.path.exists(root) else "no such folder"
         raise DataError(f"{root}: {what}; data.root is the folder of the classes")
     return Path(os.path.abspath(root))
 
@@ -108,49 +129,17 @@ def _split_folders(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
         raise DataError(f"{root}: found {names} but no train; expected root/train/CLASS too")
     if "train" not in found or (rest and len(found) == 1):
         return [(root, "")], []
-    notes = [f"{name} is not used" for name in [*rest, found.get("test")] if name]
+    notes = [f"{name} is not used" for name in [*rest, found.pop("test", "")] if name]
     if "val" not in found:
         return [(root / found["train"], "")], notes
-    notes += [
-        f"{name} is used as {split}" for split, name in found.items() if name.lower() != split
-    ]
+    notes += [f"{name} is used as {own}" for own, name in found.items() if name.lower() != own]
     return [(root / found[split], split) for split in ("train", "val")], notes
-
-
-def _list_classes(root: Path, splits: Sequence[tuple[Path, str]], group: str | None) -> FileTable:
-    class_names = sorted({class_name(name) for name in _entries(splits[0][0])[0]})
-    if not class_names:
-        raise DataError(
-            f"{root}: has no folders; expected a folder for each class, root/CLASS/*.jpg, or a"
-            " table with data.labels=FILE.csv"
-        )
-    searched, num_beside, spellings = [], 0, set()
-    for parent, split in splits:
-        folders, beside = _entries(parent)
-        num_beside += len(beside)
-        for name in folders:
-            if class_name(name) not in class_names:
-                raise DataError(
-                    f"{parent / name}: train has no class of that name, only {some(class_names)};"
-                    " rename the folder, or add the class to train"
-                )
-            searched.append((parent / name, class_names.index(class_name(name)), split))
-        spellings.update(folders)
-    table = _search(root, class_names, searched, group)
-    if num_beside:
-        table.warnings.insert(0, f"{plural(num_beside, 'file')} beside the class folders: not used")
-    forms = Counter(map(class_name, spellings))
-    if twice := [name for name in class_names if forms[name] > 1]:
-        table.warnings.append(
-            f"folder names that differ only in Unicode form are one class: {some(twice)}"
-        )
-    return table
 
 
 def _check_classes(root: Path, parent: Path, group: str | None) -> None:
     """Refuse folders that contain the classes and are not classes themselves."""
     names, _ = _entries(parent)
-    if len(names) == 1:  # `load_folder` refuses a single class
+    if len(names) == 1:
         inner = parent / names[0]
         while len(inside := _folders_in(inner)) == 1:
             inner = inner / inside[0]
@@ -158,14 +147,13 @@ def _check_classes(root: Path, parent: Path, group: str | None) -> None:
             raise DataError(
                 f"{root}: has only one folder; set data.root={inner}, which has {some(inside)}"
             )
-        return
-    inside_of = {
-        name: {class_name(sub).casefold() for sub in _folders_in(parent / name)} for name in names
-    }
-    holders = Counter(sub for inside in inside_of.values() for sub in inside)
-    common = sorted(sub for sub, num in holders.items() if num >= max(2, len(names) / 2))
+    holders = defaultdict(set)  # by the name of a folder inside: the folders that have one
+    for name in names:
+        for inner_name in _folders_in(parent / name):
+            holders[class_name(inner_name).casefold()].add(name)
+    common = sorted(inner for inner, own in holders.items() if len(own) >= max(2, len(names) / 2))
     if len(common) > 1 and group is None:
-        names = [name for name in names if inside_of[name] & set(common)]
+        names = sorted(set().union(*(holders[inner] for inner in common)))
         raise DataError(
             f"{root}: {some(names)} all contain folders called {some(common)}. Which are the"
             f" classes? If {some(common)} are: move their pictures together, or set data.root to"
@@ -208,6 +196,7 @@ def _search(
     files: list[File] = []
     unusable: list[Unusable] = []
     sidecars: Counter[str] = Counter()
+    start = len(os.path.join(root, ""))
 
     def leave_out(path: str, reason: str) -> None:
         unusable.append(Unusable(printable(os.path.relpath(path, root)), reason))
@@ -216,38 +205,26 @@ def _search(
         leave_out(error.filename, f"unreadable folder: {error.strerror}")
 
     for top, label, split in class_folders:
-        above = map(os.stat, (*top.parents, *Path(os.path.realpath(top)).parents))
-        seen = dict.fromkeys(
-            ((up.st_dev, up.st_ino) for up in above), "a link to a folder above it"
-        )
+        # A link to a folder above would add the pictures of all classes to this one.
+        seen = {os.path.realpath(up) for up in (*top.parents, *Path(os.path.realpath(top)).parents)}
         for folder, folders, names in os.walk(top, onerror=cannot_read, followlinks=True):
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
-                leave_out(folder, seen[status.st_dev, status.st_ino])
+            target = os.path.realpath(folder)
+            if target in seen:
+                leave_out(folder, "a link to a folder above it, or to one searched already")
                 folders.clear()
                 continue
-            seen[status.st_dev, status.st_ino] = "a link to a folder that was searched already"
+            seen.add(target)
             folders[:] = filter(_is_visible, folders)
             inside = os.path.relpath(folder, top).partition(os.sep)[0].removeprefix(".")
             for name in filter(_is_visible, names):
                 if _suffix(name) in _SIDECARS:
                     sidecars[_suffix(name)] += 1
                 else:
-                    path = os.path.join(folder, name)[len(os.path.join(root, "")) :]
-                    group_name = group_of(path, inside, group)
-                    size_and_time = stamp(os.path.join(root, path))
-                    files.append(File(path, label, split, group_name, *size_and_time))
+                    path = os.path.join(folder, name)[start:]
+                    own_group = group_of(path, inside, group)
+                    files.append(find_file(root, path, label, split, own_group))
     warnings = []
     if sidecars:
         kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
         warnings.append(f"{plural(sidecars.total(), 'file')} skipped by extension ({kinds})")
     return FileTable(root, class_names, files, unusable, warnings)
-
-
-def stamp(path: str) -> tuple[int, int]:
-    """Return the size and the time of change of a file; -1 if there is no such file."""
-    try:
-        status = os.stat(path)
-        return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
-    except OSError:  # decoding reports the reason
-        return -1, -1

@@ -48,6 +48,16 @@ class File:
         return self.path, self.num_bytes, self.changed_ns
 
 
+def find_file(root: Path, path: str, label: int, split: str, group: str) -> File:
+    """Return a file with its size and time of change, if it can be read."""
+    try:
+        status = os.stat(os.path.join(root, path))
+    except OSError:  # decoding reports the reason
+        return File(path, label, split, group)
+    changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
+    return File(path, label, split, group, status.st_size, changed_ns)
+
+
 @dataclass(frozen=True)
 class FileTable:
     """All files of a data set, before any of them is opened."""

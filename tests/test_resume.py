@@ -39,7 +39,7 @@ def test_a_finished_run_is_left_untouched(copy):
 
 def test_settings_that_change_the_result_are_refused_with_all_differences(copy):
     before = contents(copy)
-    free = ("data.workers=2", "data.on_bad=error", "train.threads=2", "train.timeout_s=9")
+    free = ("data.workers=2", "train.threads=2", "train.timeout_s=9")
     words = ("optim.lr=0.2", "data.flip=0.1", "train.epochs=1", *free)
     _, err = Command(copy.path.parent, *words, "--resume", copy.path).end(2)
     differences = "data.flip: 0.5 -> 0.1; optim.lr: 0.1 -> 0.2; train.epochs: 2 -> 1 (it may only"

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from data import duplicates
 from data.duplicates import difference_hash, duplicate_pairs, prints_of, seen_before
 
 
@@ -25,12 +26,20 @@ def test_the_search_finds_the_same_pairs_as_comparing_all():
         for i in range(j)
         if (hashes[i] ^ hashes[j]).bit_count() <= 10
     }
-    assert {tuple(pair) for pair in duplicate_pairs(range(500), hashes).tolist()} == wanted
+    pairs, is_complete = duplicate_pairs(range(500), hashes)
+    assert is_complete and {tuple(pair) for pair in pairs.tolist()} == wanted
 
 
 def test_pictures_of_one_colour_are_not_all_the_same():
-    assert len(duplicate_pairs("abcd", [0, 0, 1, 2**128 - 1])) == 0
-    assert duplicate_pairs("abab", [0, 0, 0, 0]).tolist() == [[0, 2], [1, 3]]
+    assert len(duplicate_pairs("abcd", [0, 0, 1, 2**128 - 1])[0]) == 0
+    assert duplicate_pairs("abab", [0, 0, 0, 0])[0].tolist() == [[0, 2], [1, 3]]
+
+
+def test_of_too_many_that_look_alike_only_equal_ones_are_found(monkeypatch):
+    monkeypatch.setattr(duplicates, "MAX_COMPARISONS", 100)
+    hashes = [2**40 - 1 ^ 1 << bit for bit in range(40)]
+    pairs, is_complete = duplicate_pairs(range(41), [*hashes, hashes[7]])
+    assert (pairs.tolist(), is_complete) == ([[7, 40]], False)
 
 
 def test_pictures_seen_before_are_found_by_content_and_by_look():
