@@ -27,17 +27,16 @@ def some(names: Sequence[str]) -> str:
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
     """Return a warning about classes with few pictures for training, and one for validation."""
-    if len(train) < 2 or not any(train.values()):  # an evaluation has no training pictures
-        return []
     sentences = []
-    for counts, fewest, what, advice in (
-        (train, MIN_TRAIN_PICTURES, "for training", "; add more"),
-        (val, MIN_VAL_PICTURES, "for validation, too few to measure recall", ""),
+    for counts, fewest, use in (
+        (train, MIN_TRAIN_PICTURES, "to train on"),
+        (val, MIN_VAL_PICTURES, "to measure recall"),
     ):
-        if small := [f"{name} ({n})" for name, n in counts.items() if n < fewest]:
+        small = [f"{name} ({n})" for name, n in counts.items() if n < fewest]
+        # an evaluation has no training pictures, and a folder without classes has one class
+        if small and len(train) > 1 and any(train.values()):
             classes = plural(len(small), "class", "es")
-            few = f"{classes} with fewer than {fewest} pictures {what}"
-            sentences.append(f"{few}: {some(small)}{advice}")
+            sentences.append(f"{classes} with fewer than {fewest} pictures {use}: {some(small)}")
     return sentences
 
 

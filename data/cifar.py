@@ -41,13 +41,21 @@ def load_cifar(
     Raises:
         DataError: the archives are missing and cannot be downloaded.
     """
-    try:
-        root = Path(root or default_cache_dir() / "cifar")
-    except RuntimeError as error:
-        raise DataError(f"no folder for CIFAR ({error}); set data.root=FOLDER") from error
+    from torchvision.datasets import CIFAR10, CIFAR100  # takes seconds: imports torch
+
     sets, content = [], {}
     for split, size in (("train", train_size or image_size), ("val", image_size)):
-        ten, hundred = _open(root, is_train=split == "train")
+        try:
+            folder = root or default_cache_dir() / "cifar"
+            with redirect_stdout(io.StringIO()):  # torchvision prints its attempts
+                ten, hundred = (
+                    c(str(folder), split == "train", download=True) for c in (CIFAR10, CIFAR100)
+                )
+        except (OSError, RuntimeError) as error:  # no network, home or space, a wrong checksum
+            raise DataError(
+                f"cannot get CIFAR ({error}); download {' and '.join(ARCHIVES)} from"
+                " https://www.cs.toronto.edu/~kriz/cifar.html and set data.root to their folder"
+            ) from error
         found = []
         for label, source in enumerate((ten, hundred, hundred)):
             found += _pick(source, label, NUM_PER_CLASS[split], seed)
@@ -58,19 +66,6 @@ def load_cifar(
         content[split] = sha256s, labels
     train, val = sets
     return Data(train, val, CLASS_NAMES, fingerprint(CLASS_NAMES, content))
-
-
-def _open(root: Path, is_train: bool) -> list[Any]:
-    from torchvision.datasets import CIFAR10, CIFAR100  # takes seconds: imports torch
-
-    try:
-        with redirect_stdout(io.StringIO()):  # torchvision prints its attempts
-            return [one(str(root), is_train, download=True) for one in (CIFAR10, CIFAR100)]
-    except (OSError, RuntimeError) as error:  # no network, a full disk, a wrong checksum
-        raise DataError(
-            f"{root}: cannot get CIFAR ({error}); download {' and '.join(ARCHIVES)} from"
-            " https://www.cs.toronto.edu/~kriz/cifar.html and put them into that folder"
-        ) from error
 
 
 def _pick(source: Any, label: int, number: int, seed: int) -> list[tuple[str, int, str, Any]]:

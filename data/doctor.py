@@ -1,6 +1,7 @@
 """The check of all files before training: unusable and odd ones, duplicates, leaks."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from data.decode import ODDITIES
 from data.folder import NO_CLASS, list_files
 from data.images import printable, size_to_train
 from data.labels import list_pictures
-from data.load import Catalog, Split, make_catalog
+from data.load import Split, make_catalog
 
 NUM_SHOWN = 10  # lines of each list
 
@@ -50,9 +51,9 @@ def examine(
     leaks, notes = catalog.advice()
     ungrouped = [file for file in table.files if not (file.split or file.group)]
     notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
-    odd: dict[str, list[str]] = {kind: [] for kind in ODDITIES}
-    for file, facts in zip(catalog.files, catalog.facts, strict=True):
-        for kind in facts.odd:
+    facts, odd = catalog.facts, defaultdict(list)
+    for file, own in zip(catalog.files, facts, strict=True):
+        for kind in own.odd:
             odd[kind].append(file.name)
     return {
         "root": printable(str(table.root)),
@@ -60,24 +61,22 @@ def examine(
         "classes": {name: {"train": train[name], "val": val[name]} for name in train},
         "unusable": [asdict(one) for one in catalog.unusable],
         "odd": [
-            {"kind": kind, "done": ODDITIES[kind], "count": len(names), "paths": sorted(names)}
-            for kind, names in odd.items()
-            if names
+            {"kind": kind, "done": done, "count": len(odd[kind]), "paths": sorted(odd[kind])}
+            for kind, done in ODDITIES.items()
+            if kind in odd
         ],
-        "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
+        "duplicates": [
+            {
+                "paths": sorted([catalog.files[i].name, catalog.files[j].name]),
+                "kind": "same" if facts[i].sha256 == facts[j].sha256 else "nearly",
+                "across_classes": catalog.across(i, j)[0],
+                "across_splits": catalog.across(i, j)[1],
+            }
+            for i, j in catalog.pairs.tolist()
+        ],
         "image_size": image_size,
         "repairs": repairs + leaks,
         "warnings": [*catalog.warnings, *notes],
-    }
-
-
-def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
-    across_classes, across_splits = catalog.across(i, j)
-    return {
-        "paths": sorted([catalog.files[i].name, catalog.files[j].name]),
-        "kind": "same" if catalog.facts[i].sha256 == catalog.facts[j].sha256 else "nearly",
-        "across_classes": across_classes,
-        "across_splits": across_splits,
     }
 
 
@@ -105,11 +104,10 @@ def page(found: Mapping[str, Any]) -> str:
         "Fix these first": found["repairs"],
         "Good to know": found["warnings"],
     }
-    texts = ["\n".join(facts), *(_section(*one) for one in sections.items() if one[1])]
+    texts = ["\n".join(facts)]
+    for title, lines in sections.items():
+        rest = len(lines) - NUM_SHOWN
+        more = [f"... and {rest:,} more (--json lists all)"] if rest > 0 else []
+        if lines:
+            texts.append("\n  ".join([f"{title}:", *lines[:NUM_SHOWN], *more]))
     return "\n\n".join([*texts, *([] if found["repairs"] else ["No problems found."])])
-
-
-def _section(title: str, lines: Sequence[str]) -> str:
-    rest = len(lines) - NUM_SHOWN
-    more = [f"... and {rest:,} more (--json lists all)"] if rest > 0 else []
-    return "\n".join([f"{title}:", *(f"  {line}" for line in [*lines[:NUM_SHOWN], *more])])

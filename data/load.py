@@ -17,7 +17,7 @@ from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import class_name
 from data.images import Data, File, FileTable, ImageSet, PictureRows, Unusable, fingerprint
 from data.labels import list_pictures
-from data.split import draw_folds, split_train_val
+from data.split import Groups, draw_folds, groups_in_order, split_train_val
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class Catalog:
             )
         if self.files and not any(self.counts("val").values()):
             found.append(
-                "no picture is left for validation: add more of every class, to val if there is"
-                " such a folder (otherwise duplicates, and pictures of one group, stay in train)"
+                "no picture is left for validation: add more of every class (to val, if there is"
+                " one); duplicates and pictures of one group stay together, in train"
             )
         return found
 
@@ -192,8 +192,9 @@ def make_catalog(
     if not is_complete:
         warnings.append("too many pictures look alike to compare them: only equal ones are found")
     if not all(file.split for file in files):
-        groups = group_ids(len(files), pairs, [file.group for file in files])
-        splits = _draw_split(table, sha256s, [file.label for file in files], groups, split)
+        ids = group_ids(len(files), pairs, [file.group for file in files])
+        groups = groups_in_order(sha256s, ids, split.seed)
+        splits = _draw_split(table, groups, [file.label for file in files], split)
         files = [replace(file, split=own) for file, own in zip(files, splits, strict=True)]
     return Catalog(
         table.class_names, files, facts, pairs,
@@ -203,12 +204,10 @@ def make_catalog(
     )  # fmt: skip
 
 
-def _draw_split(
-    table: FileTable, sha256s: list[str], labels: list[int], groups: list[int], split: Split
-) -> list[str]:
+def _draw_split(table: FileTable, groups: Groups, labels: list[int], split: Split) -> list[str]:
     if split.num_folds is None:
-        return split_train_val(sha256s, labels, groups, split.val_fraction, split.seed)
-    folds = draw_folds(sha256s, labels, groups, split.num_folds, split.seed)
+        return split_train_val(groups, labels, split.val_fraction)
+    folds = draw_folds(groups, labels, split.num_folds)
     spread = Counter(label for label, _ in set(zip(labels, folds, strict=True)))
     alone = [table.class_names[label] for label, num_folds in spread.items() if num_folds == 1]
     if alone or len(set(folds)) < split.num_folds:

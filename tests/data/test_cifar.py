@@ -84,7 +84,7 @@ def test_without_a_network_no_other_archive_is_unpickled(tmp_path, monkeypatch, 
         archive.extractall(tmp_path, filter="data")
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     with pytest.raises(
-        DataError, match=r"name resolution.*cifar-10-python\.tar\.gz.*and put"
+        DataError, match=r"name resolution.*cifar-10-python\.tar\.gz.*and set"
     ) as error:
         load_cifar(tmp_path)
     assert "\n" not in str(error.value)

@@ -89,10 +89,8 @@ def test_split_folders(tmp_path):
     assert np.bincount(data.val.labels).tolist() == [5, 1]
     assert data.train.images.shape[1:] == (20, 20, 3)
     assert data.warnings == [
-        "3 classes with fewer than 20 pictures for training: dog (4), fox (3) and wolf (2);"
-        " add more",
-        "2 classes with fewer than 5 pictures for validation, too few to measure recall: fox (1)"
-        " and wolf (0)",
+        "3 classes with fewer than 20 pictures to train on: dog (4), fox (3) and wolf (2)",
+        "2 classes with fewer than 5 pictures to measure recall: fox (1) and wolf (0)",
     ]
     assert data.summary == (
         "15 pictures in 3 classes (9 train, 6 val); 0 unusable, 0 pairs of duplicates"
@@ -105,7 +103,7 @@ MISTAKES = {  # the message for a folder with these files
     "expected a folder for each class": [],
     "only one class, dog": ["dog/1.jpg"],
     "no picture is left for validation: add more": ["dog/1.jpg", "fox/2.jpg"],
-    "no picture is left for validation: add more of every class, to val": [
+    "no picture is left for validation: add more of every class": [
         "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
     ],
     "class fox has no usable picture .*there is no file": ["dog/1.jpg", "fox/.hidden"],
@@ -317,9 +315,8 @@ def test_many_small_classes_are_one_warning_of_each_kind():
     counts = {f"class {k}": 1 for k in range(200)}
     examples = "class 0 (1), class 1 (1), class 2 (1) and 197 more"
     assert about_classes(counts, counts) == [
-        f"200 classes with fewer than 20 pictures for training: {examples}; add more",
-        "200 classes with fewer than 5 pictures for validation, too few to measure recall: "
-        + examples,
+        f"200 classes with fewer than 20 pictures to train on: {examples}",
+        f"200 classes with fewer than 5 pictures to measure recall: {examples}",
     ]
 
 

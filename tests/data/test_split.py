@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.split import draw_folds, split_train_val
+from data.split import draw_folds, groups_in_order, split_train_val
 
 pictures = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 25)), min_size=1, max_size=60)
 
@@ -19,16 +19,17 @@ def hashes(num, salt=""):
 def test_groups_stay_together_whatever_the_order_of_files(rows, num_folds, seed):
     labels, groups = (list(column) for column in zip(*rows, strict=True))
     sha256s = hashes(len(rows))
-    folds = draw_folds(sha256s, labels, groups, num_folds, seed)
+    folds = draw_folds(groups_in_order(sha256s, groups, seed), labels, num_folds)
     assert len(set(zip(groups, folds, strict=True))) == len(set(groups))
     assert set(folds) <= set(range(1, num_folds + 1))
-    backwards = draw_folds(sha256s[::-1], labels[::-1], groups[::-1], num_folds, seed)
+    reversed_groups = groups_in_order(sha256s[::-1], groups[::-1], seed)
+    backwards = draw_folds(reversed_groups, labels[::-1], num_folds)
     assert backwards[::-1] == folds
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=80), st.integers(2, 10))
 def test_each_class_is_spread_evenly(labels, num_folds):
-    folds = draw_folds(hashes(len(labels)), labels, range(len(labels)), num_folds, seed=1)
+    folds = draw_folds([[n] for n in range(len(labels))], labels, num_folds)
     for label in set(labels):
         counts = Counter(fold for fold, k in zip(folds, labels, strict=True) if k == label)
         sizes = [counts[fold] for fold in range(1, num_folds + 1)]
@@ -38,7 +39,7 @@ def test_each_class_is_spread_evenly(labels, num_folds):
 def test_a_class_of_large_groups_gets_its_smallest_one():
     labels = [0] * 12 + [1] * 12 + [2] * 3
     groups = [0] * 5 + [1] * 4 + [2] * 3 + [3] * 6 + [4] * 6 + [5] * 3
-    splits = split_train_val(hashes(27), labels, groups, 0.2, seed=0)
+    splits = split_train_val(groups_in_order(hashes(27), groups, seed=0), labels, 0.2)
     val = [group for group, split in zip(groups, splits, strict=True) if split == "val"]
     assert val[:3] == [2] * 3 and val[3:] in ([3] * 6, [4] * 6)  # and class 2 has one group only
 
@@ -46,10 +47,11 @@ def test_a_class_of_large_groups_gets_its_smallest_one():
 def test_split_counts_and_stability():
     sha256s = [f"{number:064x}" for number in range(100)]
     labels = [0] * 70 + [1] * 25 + [2] * 4 + [3]
-    splits = split_train_val(sha256s, labels, list(range(100)), 0.2, seed=3)
+    splits = split_train_val(groups_in_order(sha256s, range(100), seed=3), labels, 0.2)
     num_val = [
         sum(s == "val" for s, t in zip(splits, labels, strict=True) if t == k) for k in range(4)
     ]
     assert num_val == [14, 5, 1, 0]
-    backwards = split_train_val(sha256s[::-1], labels[::-1], list(range(100)), 0.2, seed=3)
+    reversed_groups = groups_in_order(sha256s[::-1], range(100), seed=3)
+    backwards = split_train_val(reversed_groups, labels[::-1], 0.2)
     assert backwards[::-1] == splits
