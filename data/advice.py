@@ -81,12 +81,9 @@ def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:
         >>> hint_at_groups([(0, path) for path in paths])[0][:39]
         'park_, sofa_ and yard_ look like series'
     """
-    rules = {
-        "folder": lambda path: path.rpartition("/")[0],
-        r"'^(.*?)[0-9]+[^0-9/]*$'": lambda path: re.sub(r"[0-9]+[^0-9/]*$|[^/0-9]*$", "", path),
-    }
-    for rule, series_of in rules.items():
-        series = Counter((label, series_of(path)) for label, path in files)
+    rules = {"folder": r"/[^/]*$", r"'^(.*?)[0-9]+[^0-9/]*$'": r"[0-9]+[^0-9/]*$|[^/0-9]*$"}
+    for rule, end in rules.items():  # a series has the same name without this end
+        series = Counter((label, re.sub(end, "", path)) for label, path in files)
         large = sorted({name for (_, name), count in series.items() if count >= MIN_SERIES})
         num_in = sum(count for count in series.values() if count >= MIN_SERIES)
         if len(large) > 1 + len({label for label, _ in series}) and num_in > 0.8 * len(files):

@@ -19,6 +19,7 @@ from PIL import Image
 
 from data import DataError
 from data.cache import default_cache_dir
+from data.decode import size_to_train
 from data.images import Data, ImageSet, fingerprint
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
@@ -26,16 +27,14 @@ NUM_PER_CLASS = {"train": 500, "val": 100}  # all that CIFAR-100 has, and as man
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
 
-def load_cifar(
-    root: str | Path | None, image_size: int = 32, seed: int = 0, train_size: int | None = None
-) -> Data:
+def load_cifar(root: str | Path | None, image_size: int = 32, seed: int = 0) -> Data:
     """Load three classes of CIFAR-10 and CIFAR-100; download the archives if they are missing.
 
     The test pictures of CIFAR are the validation pictures. Rows are ordered by content.
 
     Args:
         root: folder of the archives, created if missing; None: in the user's cache folder.
-        image_size, train_size: sides in pixels of the validation and training pictures.
+        image_size: side of the validation pictures in pixels.
         seed: selects 500 of the 5,000 dogs (and 100 of the 1,000).
 
     Raises:
@@ -44,7 +43,7 @@ def load_cifar(
     from torchvision.datasets import CIFAR10, CIFAR100  # takes seconds: imports torch
 
     sets, content = [], {}
-    for split, size in (("train", train_size or image_size), ("val", image_size)):
+    for split, size in (("train", size_to_train(image_size)), ("val", image_size)):
         try:
             folder = root or default_cache_dir() / "cifar"
             with redirect_stdout(io.StringIO()):  # torchvision prints its attempts

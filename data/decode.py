@@ -105,6 +105,11 @@ class Inspection:
     pixels: list[Pixels]  # (size, size, 3) for each requested size
 
 
+def size_to_train(image_size: int) -> int:
+    """Return the side of the training pictures: a quarter larger, so that crops keep details."""
+    return image_size * 5 // 4
+
+
 def decode(source: Source, size: int) -> Pixels:
     """Decode the whole picture: upright, in sRGB, stretched to a square.
 

@@ -9,9 +9,9 @@ from typing import Any
 from data import DataError
 from data.advice import hint_at_groups, plural
 from data.cache import Decoding
-from data.decode import ODDITIES
+from data.decode import ODDITIES, size_to_train
 from data.folder import NO_CLASS, list_files
-from data.images import printable, size_to_train
+from data.images import printable
 from data.labels import list_pictures
 from data.load import Split, make_catalog
 
@@ -55,6 +55,15 @@ def examine(
     for file, own in zip(catalog.files, facts, strict=True):
         for kind in own.odd:
             odd[kind].append(file.name)
+    duplicates = [
+        {
+            "paths": sorted([catalog.files[i].name, catalog.files[j].name]),
+            "kind": "same" if facts[i].sha256 == facts[j].sha256 else "nearly",
+            "across_classes": catalog.across(i, j)[0],
+            "across_splits": catalog.across(i, j)[1],
+        }
+        for i, j in catalog.pairs.tolist()
+    ]
     return {
         "root": printable(str(table.root)),
         "num_images": len(catalog.files),
@@ -65,15 +74,7 @@ def examine(
             for kind, done in ODDITIES.items()
             if kind in odd
         ],
-        "duplicates": [
-            {
-                "paths": sorted([catalog.files[i].name, catalog.files[j].name]),
-                "kind": "same" if facts[i].sha256 == facts[j].sha256 else "nearly",
-                "across_classes": catalog.across(i, j)[0],
-                "across_splits": catalog.across(i, j)[1],
-            }
-            for i, j in catalog.pairs.tolist()
-        ],
+        "duplicates": sorted(duplicates, key=lambda p: -p["across_splits"] - p["across_classes"]),
         "image_size": image_size,
         "repairs": repairs + leaks,
         "warnings": [*catalog.warnings, *notes],
@@ -86,12 +87,6 @@ def page(found: Mapping[str, Any]) -> str:
     facts = [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."]
     if "training_s" in found:
         facts.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
-    pairs: dict[str, list[str]] = {}
-    for pair in found["duplicates"]:
-        where = "under two labels" if pair["across_classes"] else "with one label"
-        where += ", in train and in val" if pair["across_splits"] else ""
-        joint = "  equals  " if pair["kind"] == "same" else "  resembles  "
-        pairs.setdefault(where, []).append(joint.join(pair["paths"]))
     sections = {
         "Classes": [
             f"{name}: {n['train']:,} train, {n['val']:,} val" for name, n in classes.items()
@@ -100,7 +95,12 @@ def page(found: Mapping[str, Any]) -> str:
         "Odd, but can be used": [
             f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]
         ],
-        **{f"The same picture twice, {where}": lines for where, lines in pairs.items()},
+        "Duplicates": [
+            ("  equals  " if pair["kind"] == "same" else "  resembles  ").join(pair["paths"])
+            + (", under two labels" if pair["across_classes"] else "")
+            + (", in train and in val" if pair["across_splits"] else "")
+            for pair in found["duplicates"]
+        ],
         "Fix these first": found["repairs"],
         "Good to know": found["warnings"],
     }

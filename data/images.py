@@ -125,11 +125,6 @@ class Data:
     summary: str = ""  # one line: pictures, classes, splits, unusable files, duplicates
 
 
-def size_to_train(image_size: int) -> int:
-    """Return the side of the training pictures: a quarter larger, so that crops keep details."""
-    return image_size * 5 // 4
-
-
 def fingerprint(
     class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
 ) -> str:

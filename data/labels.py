@@ -101,10 +101,8 @@ def _read(path: str | Path) -> Iterator[tuple[int, str, str, str, str]]:
                 name = os.path.normpath(name) if name else ""
                 split = SPLIT_NAMES.get(split.lower(), split)
                 yield reader.line_num, name, class_name(label), split, group
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except csv.Error as error:
         where = f"{path}:{reader.line_num + 1}"  # the line after the last one that was read
         raise DataError(f"{where}: {error}; a closing quote may be missing") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 ({error})") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text in UTF-8 ({error})") from error

@@ -12,7 +12,7 @@ import numpy as np
 from data import DataError
 from data.advice import about_classes, plural, some
 from data.cache import Decoding, Rows, decode_table
-from data.decode import Facts
+from data.decode import Facts, size_to_train
 from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import class_name
 from data.images import Data, File, FileTable, ImageSet, PictureRows, Unusable, fingerprint
@@ -31,12 +31,7 @@ class Split:
 
 
 def load_folder(
-    root: str | Path,
-    image_size: int,
-    split: Split,
-    train_size: int,
-    decoding: Decoding,
-    group: str | None = None,
+    root: str | Path, image_size: int, split: Split, decoding: Decoding, group: str | None = None
 ) -> Data:
     """Load all pictures of a folder, decoded in parallel and kept in a cache, as two splits.
 
@@ -47,7 +42,6 @@ def load_folder(
         root: folder of the classes, or of train and val; or a table (.csv).
         image_size: side of the validation pictures in pixels.
         split: not used if there is a val folder.
-        train_size: side of the training pictures in pixels.
         group: which pictures stay in the same split, as in `list_folder`.
 
     Raises:
@@ -56,7 +50,7 @@ def load_folder(
     table = list_pictures(root, group)
     if split.num_folds and any(file.split for file in table.files):
         raise DataError(f"{root}: has a split already; folds need pictures without one")
-    catalog = make_catalog(table, (train_size, image_size), split, decoding)
+    catalog = make_catalog(table, (size_to_train(image_size), image_size), split, decoding)
     if lacking := catalog.lacks():
         raise DataError(f"{root}: {lacking[0]}")
     return catalog.data()

@@ -56,7 +56,6 @@ def make_files(root: Path, names: Iterable[str], first_seed: int = 0) -> Path:
 def load(
     root: Path,
     cache_dir: Path | None = None,
-    train_size: int = 16,
     group: str | None = None,
     **split: Any,
 ) -> Data:
@@ -64,7 +63,7 @@ def load(
     arguments = Split(**{"val_fraction": 0.25, "seed": 0, **split})
     with tempfile.TemporaryDirectory() as empty:  # what is mapped stays readable
         decoding = Decoding(empty if cache_dir is None else cache_dir)
-        return load_folder(root, 16, arguments, train_size, decoding, group)
+        return load_folder(root, 16, arguments, decoding, group)
 
 
 def assert_same(one: Data, other: Data) -> None:

@@ -27,7 +27,7 @@ def kept(tmp_path):
 
 
 def load(animals, kept, **changes):
-    return pictures.load(animals, kept, train_size=20, **changes)
+    return pictures.load(animals, kept, **changes)
 
 
 def pixels_file(kept):

@@ -10,7 +10,6 @@ from sklearn.neighbors import NearestCentroid
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data import DataError, drawings
-from data.drawings import source
 from data.images import Data
 
 FOX = drawings.CLASS_NAMES.index("fox")
@@ -19,7 +18,8 @@ FOX = drawings.CLASS_NAMES.index("fox")
 @pytest.fixture(scope="module")
 def many() -> Data:
     """Return enough drawings to fit a model, drawn by workers."""
-    return drawings.load_drawings(num_images=1200, image_size=64, val_fraction=0.2, seed=0)
+    train, val = (drawings._draw_split(0, part, 64) for part in (range(960), range(960, 1200)))
+    return Data(train, val, drawings.CLASS_NAMES, "")
 
 
 def mean_difference(a, b) -> float:
@@ -59,21 +59,21 @@ def test_the_classes_take_turns_and_no_drawing_comes_twice(many):
 
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_the_number_of_workers_changes_no_drawing(monkeypatch, num_workers):
-    monkeypatch.setattr(source, "FEW", 3)
-    monkeypatch.setattr(source, "num_cpus", lambda: num_workers)
-    drawn = source._draw_split(1, range(5, 16), 16).images
+    monkeypatch.setattr(drawings, "FEW", 3)
+    monkeypatch.setattr(drawings, "num_cpus", lambda: num_workers)
+    drawn = drawings._draw_split(1, range(5, 16), 16).images
     np.testing.assert_array_equal(drawn, [drawings.draw(1, index, 16) for index in range(5, 16)])
 
 
 def test_the_fingerprint_is_that_of_pictures_and_labels():
-    data = drawings.load_drawings(12, 16, 0.5, seed=0, train_size=20)
+    data = drawings.load_drawings(12, 16, 0.5, seed=0)
     assert (data.train.images.shape, data.val.images.shape) == ((6, 20, 20, 3), (6, 16, 16, 3))
     content = b"".join(
         part.tobytes() for split in (data.train, data.val) for part in (split.images, split.labels)
     )
     assert data.fingerprint == hashlib.sha256(content).hexdigest()
     for num_images, size, seed in ((14, 16, 0), (12, 17, 0), (12, 16, 1)):
-        other = drawings.load_drawings(num_images, size, 0.5, seed, train_size=20)
+        other = drawings.load_drawings(num_images, size, 0.5, seed)
         assert other.fingerprint != data.fingerprint
 
 

@@ -84,7 +84,7 @@ MISTAKES = {
         "path,label,split", [f"{NAMES[n]},{('a,val', 'b,train')[n % 2]}" for n in range(4)]
     ),
     "labels.csv: only one class, a": ("path,label", [f"{name},a" for name in NAMES]),
-    "labels.csv: cannot be read as UTF-8": ("path,label", ["\udcff,a"]),
+    "labels.csv: cannot be read as text in UTF-8": ("path,label", ["\udcff,a"]),
 }  # fmt: skip
 
 
