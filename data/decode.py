@@ -186,9 +186,7 @@ def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
     """
     width, height = full_size
     if max(full_size) > MAX_SIDES_RATIO * min(full_size):
-        raise UnusableImage(
-            f"too thin a strip: {width} x {height} pixels, the limit is {MAX_SIDES_RATIO} to 1"
-        )
+        raise UnusableImage(f"too thin a strip: {width} x {height}, over {MAX_SIDES_RATIO} to 1")
     pixel_bytes = 4 if image.mode == "RGB" else 8
     if image.has_transparency_data or image.mode.startswith("I"):
         pixel_bytes = 17
@@ -198,10 +196,8 @@ def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
     if "progressive" in image.info:
         memory_bytes += 2 * len(image.getbands()) * width * height
     if memory_bytes > MAX_MEMORY_BYTES:
-        raise UnusableImage(
-            f"too large: decoding {width} x {height} pixels would take"
-            f" {memory_bytes / 2**20:,.0f} MB, the limit is {MAX_MEMORY_BYTES / 2**20:.0f} MB"
-        )
+        used_mb, limit_mb = memory_bytes // 2**20, MAX_MEMORY_BYTES // 2**20
+        raise UnusableImage(f"too large: decoding would take {used_mb:,} MB, over {limit_mb}")
 
 
 def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> Inspection:

@@ -46,20 +46,20 @@ def decode_in_order(
     """
     num_workers = num_workers or num_cpus()
     window = window or 16 * num_workers
+    decode = partial(try_inspect, sizes=sizes, seconds=SECONDS_PER_FILE)
     todo = iter(paths)
     pending = deque(islice(todo, window))
     while pending:
         try:
             with start_workers(min(num_workers, len(pending))) as pool:
-                submit = partial(pool.submit, try_inspect, sizes=sizes, seconds=SECONDS_PER_FILE)
-                futures = deque(map(submit, pending))
+                futures = deque(pool.submit(decode, path) for path in pending)
                 while futures:
                     result = futures.popleft().result()
                     pending.popleft()
                     yield result
                     for path in islice(todo, 1):
                         pending.append(path)
-                        futures.append(submit(path))
+                        futures.append(pool.submit(decode, path))
         except BrokenProcessPool:  # one of the files in progress has crashed its worker
             if window > 1:  # decode them one by one to find out which
                 suspects = list(pending)

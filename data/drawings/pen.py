@@ -1,7 +1,5 @@
 """A pen that draws smooth shapes in movable, turnable and scalable coordinates."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 
@@ -52,10 +50,10 @@ class Pen:
         self._origin = origin  # pixels
 
     @classmethod
-    def on(cls, image: Image.Image, mode: str = "RGB") -> Pen:
+    def on(cls, image: Image.Image, mode: str = "RGB") -> "Pen":
         return cls(ImageDraw.Draw(image, mode), np.eye(2) * image.height, np.zeros(2))
 
-    def at(self, x: float, y: float, wide: float = 1, high: float = 1, angle: float = 0) -> Pen:
+    def at(self, x: float, y: float, wide: float = 1, high: float = 1, angle: float = 0) -> "Pen":
         """Return a pen at (x, y), scaled, then turned clockwise by `angle` degrees."""
         cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         turn = np.array([[cos * wide, sin * wide], [-sin * high, cos * high], [x, y]]) @ self._axes
