@@ -66,11 +66,17 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     forms = Counter(map(class_name, names))
     if twice := [name for name in class_names if forms[name] > 1]:
         notes.append(f"folder names that differ only in Unicode form are one class: {some(twice)}")
-    files, depth = [], 1 if first == "" else 2
+    files, seen, depth = [], set(), 1 if first == "" else 2
     for folder, (_, inside) in tree.items():
         parts = folder.split(os.sep)
         top, group_folder = os.sep.join(parts[:depth]), "".join(parts[depth : depth + 1])
-        for name in inside if top in label_of else ():
+        if not inside or top not in label_of:
+            continue
+        if (target := (top, os.path.realpath(root / folder))) in seen:
+            unusable.append(Unusable(printable(folder), "a link to a folder of the same class"))
+            continue
+        seen.add(target)
+        for name in inside:
             path = os.path.join(folder, name)
             files.append(find_file(root, path, *label_of[top], group_of(path, group_folder, group)))
     warnings = [*notes, *warnings, *about_groups(files, group)]

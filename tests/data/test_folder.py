@@ -184,6 +184,7 @@ def test_links_loops_and_odd_names_are_handled_and_listed(animals, tmp_path):
     make_folder(animals / "dog" / "more" / "deep", {"er": 1}, first_seed=90)
     (animals / "dog" / "loop").symlink_to(animals / "dog")
     (animals / "dog" / "up").symlink_to(animals)  # or all pictures would become dogs
+    (animals / "dog" / "twice").symlink_to(animals / "dog" / "more")
     (animals / "dog" / "gone.jpg").symlink_to(animals / "nowhere")
     os.mkfifo(animals / "dog" / "pipe.jpg")
     odd_names = (b"\xff\xfe.jpg", b"line\nbreak\x1b[31m.jpg", "狼 🐺.jpg".encode())
@@ -194,6 +195,7 @@ def test_links_loops_and_odd_names_are_handled_and_listed(animals, tmp_path):
     assert {unusable.path: unusable.reason for unusable in data.unusable} == {
         "dog/loop": "a link to a folder above it",
         "dog/up": "a link to a folder above it",
+        "dog/twice/deep/er": "a link to a folder of the same class",
         "dog/gone.jpg": "unreadable: No such file or directory",
         "dog/pipe.jpg": "unreadable: a pipe, socket or device, not a file",
     }
