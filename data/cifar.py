@@ -24,7 +24,6 @@ from data.images import Data, ImageSet, fingerprint
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
 NUM_PER_CLASS = {"train": 500, "val": 100}  # all that CIFAR-100 has, and as many dogs
-ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
 
 def load_cifar(root: str | Path | None, image_size: int = 32, seed: int = 0) -> Data:
@@ -52,8 +51,9 @@ def load_cifar(root: str | Path | None, image_size: int = 32, seed: int = 0) -> 
                 )
         except (OSError, RuntimeError) as error:  # no network, home or space, a wrong checksum
             raise DataError(
-                f"cannot get CIFAR ({error}); download {' and '.join(ARCHIVES)} from"
-                " https://www.cs.toronto.edu/~kriz/cifar.html and set data.root to their folder"
+                f"cannot get CIFAR ({error}); download cifar-10-python.tar.gz and"
+                " cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html"
+                " and set data.root to their folder"
             ) from error
         found = []
         for label, source in enumerate((ten, hundred, hundred)):

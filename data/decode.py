@@ -56,7 +56,7 @@ _CANNOT_BE_OPENED = {
     rb"version https://git-lfs": "a git-lfs pointer, not the picture: run `git lfs pull`",
     rb"\s*<(!doctype )?html": "not a picture but HTML: the download got a web page",
     rb"....ftyp(hei|hev|mif1|msf1)": "HEIC: `pip install pillow-heif`, or convert it to JPEG",
-    rb"\0*\Z": "empty, or only zero bytes: an interrupted download or a failing disk",
+    rb"\0*\Z": "empty or only zero bytes: an interrupted download or a failing disk",
     rb"\xff\xd8|\x89png|gif8|ii\*\0|mm\0\*|riff....webp|....ftypavi[fs]": (
         "damaged: it starts as a picture, but its header is invalid"
     ),
@@ -211,14 +211,14 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
     decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
     if has_scales and not _has_end(content):  # libjpeg has filled the rest with grey
         raise UnusableImage(TRUNCATED)
-    pictures = [decoded[side_of[size]][0] for size in sizes]
-    if not whole:
-        bilinear = Image.Resampling.BILINEAR
-        squares = zip(pictures, sizes, strict=True)
-        pictures = [picture.resize((size, size), bilinear) for picture, size in squares]
-    rgb, odd, size = decoded[side_of[HASH_SIDE]]
-    facts = Facts(hashlib.sha256(content).hexdigest(), difference_hash(rgb), *size, odd)
-    return Inspection(facts, [np.array(picture) for picture in pictures])  # writable copies
+    pixels = []
+    for size in sizes:
+        picture, _, _ = decoded[side_of[size]]
+        square = picture if whole else picture.resize((size, size), Image.Resampling.BILINEAR)
+        pixels.append(np.array(square))  # a writable copy
+    rgb, odd, sides = decoded[side_of[HASH_SIDE]]
+    facts = Facts(hashlib.sha256(content).hexdigest(), difference_hash(rgb), *sides, odd)
+    return Inspection(facts, pixels)
 
 
 def _has_end(jpeg: bytes) -> bool:

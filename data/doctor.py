@@ -51,19 +51,10 @@ def examine(
     leaks, notes = catalog.advice()
     ungrouped = [file for file in table.files if not (file.split or file.group)]
     notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
-    facts, odd = catalog.facts, defaultdict(list)
-    for file, own in zip(catalog.files, facts, strict=True):
-        for kind in own.odd:
+    odd = defaultdict(list)
+    for file, facts in zip(catalog.files, catalog.facts, strict=True):
+        for kind in facts.odd:
             odd[kind].append(file.name)
-    duplicates = [
-        {
-            "paths": sorted([catalog.files[i].name, catalog.files[j].name]),
-            "kind": "same" if facts[i].sha256 == facts[j].sha256 else "nearly",
-            "across_classes": catalog.across(i, j)[0],
-            "across_splits": catalog.across(i, j)[1],
-        }
-        for i, j in catalog.pairs.tolist()
-    ]
     return {
         "root": printable(str(table.root)),
         "num_images": len(catalog.files),
@@ -74,7 +65,7 @@ def examine(
             for kind, done in ODDITIES.items()
             if kind in odd
         ],
-        "duplicates": sorted(duplicates, key=lambda p: -p["across_splits"] - p["across_classes"]),
+        "duplicates": catalog.duplicates(),
         "image_size": image_size,
         "repairs": repairs + leaks,
         "warnings": [*catalog.warnings, *notes],

@@ -103,10 +103,21 @@ class Catalog:
         counts = Counter(file.label for file in self.files if file.split == split)
         return {name: counts[label] for label, name in enumerate(self.class_names)}
 
-    def across(self, i: int, j: int) -> tuple[bool, bool]:
-        """Return whether two files differ in class, and whether they differ in split."""
-        one, other = self.files[i], self.files[j]
-        return one.label != other.label, one.split != other.split
+    def duplicates(self) -> list[dict[str, Any]]:
+        """Return the pairs of files that show (nearly) the same picture, the worst first."""
+        found = []
+        for i, j in self.pairs.tolist():
+            one, other = self.files[i], self.files[j]
+            is_same = self.facts[i].sha256 == self.facts[j].sha256
+            found.append(
+                {
+                    "paths": sorted([one.name, other.name]),
+                    "kind": "same" if is_same else "nearly",
+                    "across_classes": one.label != other.label,
+                    "across_splits": one.split != other.split,
+                }
+            )
+        return sorted(found, key=lambda pair: -pair["across_splits"] - pair["across_classes"])
 
     def lacks(self) -> list[str]:
         """Return what is missing for training, one sentence each."""
@@ -126,7 +137,7 @@ class Catalog:
 
     def advice(self) -> tuple[list[str], list[str]]:
         """Return what must be repaired, and notes."""
-        pairs = [self.across(i, j) for i, j in self.pairs.tolist()]
+        pairs = [(pair["across_classes"], pair["across_splits"]) for pair in self.duplicates()]
         repairs, notes = [], about_classes(self.counts("train"), self.counts("val"))
         if num := sum(labels for labels, _ in pairs):
             repairs.append(f"{plural(num, 'pair')} of duplicates under two labels: keep one")
