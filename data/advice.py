@@ -33,8 +33,7 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
         (val, MIN_VAL_PICTURES, "to measure recall"),
     ):
         small = [f"{name} ({n})" for name, n in counts.items() if n < fewest]
-        # an evaluation has no training pictures, and a folder without classes has one class
-        if small and len(train) > 1 and any(train.values()):
+        if small and any(train.values()):  # an evaluation has no training pictures
             classes = plural(len(small), "class", "es")
             sentences.append(f"{classes} with fewer than {fewest} pictures {use}: {some(small)}")
     return sentences

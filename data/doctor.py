@@ -6,11 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data import DataError
 from data.advice import hint_at_groups, plural
 from data.cache import Decoding
 from data.decode import ODDITIES, size_to_train
-from data.folder import NO_CLASS, list_files
 from data.images import printable
 from data.labels import list_pictures
 from data.load import Split, make_catalog
@@ -23,8 +21,6 @@ def examine(
 ) -> dict[str, Any]:
     """Decode every file and draw the split as training does; return the findings.
 
-    A folder whose classes cannot be found is examined too; the first of `repairs` says why.
-
     Args:
         image_size, split, decoding, group: those of the training.
 
@@ -32,20 +28,12 @@ def examine(
         the findings, in JSON types. `repairs` lists what must be repaired before training.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or its folders are not classes.
     """
-    repairs = []
-    try:
-        table = list_pictures(root, group)
-    except DataError as error:
-        if not Path(root).is_dir():
-            raise
-        table = list_files(root)
-        repairs.append(str(error))
+    table = list_pictures(root, group)
     catalog = make_catalog(table, (size_to_train(image_size), image_size), split, decoding)
     train, val = catalog.counts("train"), catalog.counts("val")
-    if NO_CLASS not in train:
-        repairs += catalog.lacks()
+    repairs = catalog.lacks()
     if catalog.unusable:
         repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
@@ -74,13 +62,13 @@ def examine(
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as text for a terminal."""
-    classes = {} if NO_CLASS in found["classes"] else found["classes"]
     facts = [f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."]
     if "training_s" in found:
         facts.append(f"Training will take about {found['training_s'] / 60:,.1f} minutes.")
     sections = {
         "Classes": [
-            f"{name}: {n['train']:,} train, {n['val']:,} val" for name, n in classes.items()
+            f"{name}: {n['train']:,} train, {n['val']:,} val"
+            for name, n in found["classes"].items()
         ],
         "Cannot be used": [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
         "Odd, but can be used": [

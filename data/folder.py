@@ -25,8 +25,6 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 
-NO_CLASS = "(no class)"  # of files in a folder without class folders
-
 
 Tree = dict[str, tuple[list[str], list[str]]]  # by folder: the folders and files right below it
 
@@ -83,12 +81,10 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     return FileTable(root, class_names, files, unusable, warnings)
 
 
-def list_files(root: str | Path) -> FileTable:
-    """Find every file below a root, whatever its folders are called."""
-    root, tree, unusable, warnings = _search(root)
-    paths = [os.path.join(folder, name) for folder, (_, names) in tree.items() for name in names]
-    files = [find_file(root, path, 0, "train", "") for path in paths]
-    return FileTable(root, [NO_CLASS], files, unusable, warnings)
+def list_files(root: str | Path) -> list[str]:
+    """Return the paths, from the root on, of all files below it, whatever its folders are."""
+    tree = _search(root)[1]
+    return [os.path.join(folder, name) for folder, (_, names) in tree.items() for name in names]
 
 
 def group_of(path: str, folder: str, group: str | None) -> str:
