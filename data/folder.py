@@ -64,21 +64,29 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     forms = Counter(map(class_name, names))
     if twice := [name for name in class_names if forms[name] > 1]:
         notes.append(f"folder names that differ only in Unicode form are one class: {some(twice)}")
-    files, seen, depth = [], set(), 1 if first == "" else 2
-    for folder, (_, inside) in tree.items():
+    files, twice_linked = _find_files(root, tree, label_of, group)
+    warnings = [*notes, *warnings, *about_groups(files, group)]
+    return FileTable(root, class_names, files, [*unusable, *twice_linked], warnings)
+
+
+def _find_files(
+    root: Path, tree: Tree, label_of: dict[str, tuple[int, str]], group: str | None
+) -> tuple[list[File], list[Unusable]]:
+    """Return the files below folders with a label and a split, and links to what was read."""
+    files, unusable, seen = [], [], set()
+    depth = next(iter(label_of)).count(os.sep) + 1
+    for folder, (_, names) in tree.items():
         parts = folder.split(os.sep)
         top, group_folder = os.sep.join(parts[:depth]), "".join(parts[depth : depth + 1])
-        if not inside or top not in label_of:
-            continue
-        if (target := (top, os.path.realpath(root / folder))) in seen:
+        target = top, os.path.realpath(root / folder)
+        if top in label_of and names and target in seen:
             unusable.append(Unusable(printable(folder), "a link to a folder of the same class"))
-            continue
-        seen.add(target)
-        for name in inside:
-            path = os.path.join(folder, name)
-            files.append(find_file(root, path, *label_of[top], group_of(path, group_folder, group)))
-    warnings = [*notes, *warnings, *about_groups(files, group)]
-    return FileTable(root, class_names, files, unusable, warnings)
+        elif top in label_of:
+            seen.add(target)
+            for path in (os.path.join(folder, name) for name in names):
+                own_group = group_of(path, group_folder, group)
+                files.append(find_file(root, path, *label_of[top], own_group))
+    return files, unusable
 
 
 def list_files(root: str | Path) -> list[str]:

@@ -13,10 +13,9 @@ Array = npt.NDArray[np.float64]
 
 INK: Color = (34, 26, 28)  # darkens outlines, and limbs on the far side
 CIRCLE = np.exp(1j * np.linspace(0, 2 * np.pi, 28))[:, None].view(float)  # (28, 2)
-STEPS = np.arange(6)[:, None] / 6  # between two points of a curve
-# The weights of four neighbouring points along the Catmull-Rom curve of the middle two.
+# The weights of four points, in six steps along the Catmull-Rom curve of the middle two.
 CUBIC = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
-WEIGHTS = STEPS ** np.arange(4) @ CUBIC
+WEIGHTS = (np.arange(6)[:, None] / 6) ** np.arange(4) @ CUBIC
 
 
 @lru_cache(4096)  # outlines use the same colours many times
