@@ -197,7 +197,7 @@ def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
         memory_bytes += 2 * len(image.getbands()) * width * height
     if memory_bytes > MAX_MEMORY_BYTES:
         used_mb, limit_mb = memory_bytes // 2**20, MAX_MEMORY_BYTES // 2**20
-        raise UnusableImage(f"too large: decoding would take {used_mb:,} MB, over {limit_mb}")
+        raise UnusableImage(f"too large: decoding would take {used_mb:,} MB, over {limit_mb} MB")
 
 
 def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> Inspection:
