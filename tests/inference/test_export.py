@@ -92,7 +92,7 @@ def test_mistakes_are_sentences(crossent, run_path, tmp_path):
 def test_the_comparison_is_on_every_validation_picture(classifier, tmp_path):
     root = make_folder(tmp_path / "pictures", {"dog": 15, "fox": 5, "wolf": 10})
     (root / "fox").rename(root / os.fsdecode(b"\x8c\xcf"))  # Shift-JIS, which is no UTF-8
-    settings = {"data": {"source": "folder", "root": str(root), "cache": False}}
+    settings = {"data": {"source": "folder", "root": str(root)}}
     of_folder = replace(classifier, header={**classifier.header, "settings": settings})
     found = [Path(name) for name in validation_files(of_folder, tmp_path)]
     assert all(path.is_file() for path in found)
