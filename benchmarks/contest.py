@@ -27,7 +27,8 @@ INSTALLED = [name for name, (package, *_) in CONTENDERS.items() if find_spec(pac
 def split(folder: Path, into: Path, fold: int = 1) -> Path:
     """Link the files of one fold into val, the others into train; near-duplicates stay together."""
     options = Split(1 / NUM_FOLDS, seed=0, num_folds=NUM_FOLDS, fold=fold)
-    data = load_folder(folder, IMAGE_SIZE, options, IMAGE_SIZE, "skip", Decoding(use_cache=False))
+    with tempfile.TemporaryDirectory() as cache:
+        data = load_folder(folder, IMAGE_SIZE, options, Decoding(cache))
     for side, image_set in (("train", data.train), ("val", data.val)):
         for name in image_set.names:
             link = into / side / name

@@ -161,7 +161,7 @@ def doctor(root: str | None, config: Path | None, as_json: bool, html: Path | No
         settings = follow_weights(settings, loaded.kept)
     data, size = settings.data, settings.data.image_size or 64
     split = Split(data.val_fraction, settings.data_seed)
-    decoding = Decoding(data.cache, data.cache_dir, data.workers)
+    decoding = Decoding(data.cache_dir, data.workers)
     found = examine(root, size, split, decoding, data.group)
     counts = {name: num["train"] for name, num in found["classes"].items()}
     from_scratch = settings.model.weights is None

@@ -25,7 +25,7 @@ from data.batches import TrainBatches
 from data.cache import Decoding
 from data.cifar import load_cifar
 from data.drawings import load_drawings
-from data.images import Data, size_to_train
+from data.images import Data
 from data.load import Split, load_folder, load_folder_for_evaluation
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler
@@ -77,17 +77,17 @@ def make_trainer(
 
 
 def make_data(settings: Settings) -> Data:
-    """Load the training pictures (see `size_to_train`) and validation pictures, with warnings."""
+    """Load the training pictures and the validation pictures, with warnings."""
     data, size, seed = settings.data, preprocessing_of(settings).image_size, settings.data_seed
-    train_size, share, workers = size_to_train(size), data.val_fraction, data.workers
+    share, workers = data.val_fraction, data.workers
     if data.source == "drawings":
-        found = load_drawings(data.num_images, size, share, seed, train_size, workers)
+        found = load_drawings(data.num_images, size, share, seed, workers)
     elif data.source == "cifar":
-        found = load_cifar(data.root, size, seed, train_size)
+        found = load_cifar(data.root, size, seed)
     else:
         split, root = Split(share, seed, data.folds, data.fold or 1), data.labels or data.root or ""
-        decoding = Decoding(data.cache, data.cache_dir, workers)
-        found = load_folder(root, size, split, train_size, data.on_bad, decoding, data.group)
+        decoding = Decoding(data.cache_dir, workers)
+        found = load_folder(root, size, split, decoding, data.group)
     counts = np.bincount(found.train.labels, minlength=len(found.class_names)).tolist()
     by_class = dict(zip(found.class_names, counts, strict=True))
     from_scratch = data.source == "folder" and settings.model.weights is None
@@ -213,7 +213,7 @@ def data_to_evaluate(
     settings = with_moved_pictures(old, overrides)
     data = settings.data
     if root is not None:
-        decoding = Decoding(data.cache, data.cache_dir, data.workers)
+        decoding = Decoding(data.cache_dir, data.workers)
         size = classifier.preprocessing.image_size
         return load_folder_for_evaluation(root, classifier.class_names, size, decoding)
     path = data.labels or data.root or ""

@@ -11,7 +11,7 @@ from crossent.training.run_folder import RunFolder
 # Settings that do not change the result: the path of the same pictures (their fingerprint is
 # checked), how often to save, and the machine, which changes only the last bits.
 MAY_DIFFER = {
-    "data.root", "data.labels", "data.workers", "data.cache", "data.cache_dir", "data.on_bad",
+    "data.root", "data.labels", "data.workers", "data.cache_dir",
     "train.checkpoint_every", "train.device", "train.threads", "train.timeout_s",
 }  # fmt: skip
 

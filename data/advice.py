@@ -35,17 +35,15 @@ def listing(title: str, lines: Sequence[str], where_all: str) -> str:
 
 def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]:
     """Return a warning about classes with few pictures for training, and one for validation."""
-    if len(train) < 2 or not any(train.values()):  # an evaluation has no training pictures
-        return []
     sentences = []
-    for counts, fewest, what, advice in (
-        (train, MIN_TRAIN_PICTURES, "for training", "; add more"),
-        (val, MIN_VAL_PICTURES, "for validation, too few to measure recall", ""),
+    for counts, fewest, use in (
+        (train, MIN_TRAIN_PICTURES, "to train on"),
+        (val, MIN_VAL_PICTURES, "to measure recall"),
     ):
-        if small := [f"{name} ({n})" for name, n in counts.items() if n < fewest]:
+        small = [f"{name} ({n})" for name, n in counts.items() if n < fewest]
+        if small and any(train.values()):  # an evaluation has no training pictures
             classes = plural(len(small), "class", "es")
-            few = f"{classes} with fewer than {fewest} pictures {what}"
-            sentences.append(f"{few}: {some(small)}{advice}")
+            sentences.append(f"{classes} with fewer than {fewest} pictures {use}: {some(small)}")
     return sentences
 
 
@@ -90,12 +88,9 @@ def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:
         >>> hint_at_groups([(0, path) for path in paths])[0][:39]
         'park_, sofa_ and yard_ look like series'
     """
-    rules = {
-        "folder": lambda path: path.rpartition("/")[0],
-        r"'^(.*?)[0-9]+[^0-9/]*$'": lambda path: re.sub(r"[0-9]+[^0-9/]*$|[^/0-9]*$", "", path),
-    }
-    for rule, series_of in rules.items():
-        series = Counter((label, series_of(path)) for label, path in files)
+    rules = {"folder": r"/[^/]*$", r"'^(.*?)[0-9]+[^0-9/]*$'": r"[0-9]+[^0-9/]*$|[^/0-9]*$"}
+    for rule, end in rules.items():  # a series has the same name without this end
+        series = Counter((label, re.sub(end, "", path)) for label, path in files)
         large = sorted({name for (_, name), count in series.items() if count >= MIN_SERIES})
         num_in = sum(count for count in series.values() if count >= MIN_SERIES)
         if len(large) > 1 + len({label for label, _ in series}) and num_in > 0.8 * len(files):

@@ -15,11 +15,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 from uuid import uuid4
 
 import numpy as np
@@ -27,21 +27,21 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from data.decode import DECODER, Facts, Inspection
-from data.decode_pool import decode_in_order
-from data.images import File, FileTable, Key, Pixels, UnusableImage
+from data.decode_pool import Result, decode_in_order
+from data.images import File, FileTable, Key, UnusableImage
 
 SECONDS_PER_COMMIT = 2.0  # a killed run loses at most this much decoding
 
 Verdict = Facts | UnusableImage
 Found = dict[Key, tuple[Verdict, int]]  # the verdict on each file, and its row or -1
 Rows = npt.NDArray[Any]  # (R,) with a (S, S, 3) uint8 field per size, named "64"
+Decoded = Iterator[tuple[File, Result]]
 
 
 @dataclass(frozen=True)
 class Decoding:
     """The options of decoding."""
 
-    use_cache: bool = True  # False: decode into memory and write nothing
     cache_dir: str | Path | None = None  # None: `default_cache_dir()`
     num_workers: int | None = None  # processes; None: one per CPU
 
@@ -59,137 +59,118 @@ def decode_table(
     Returns:
         the pixels, the verdict on each file, and a warning if the cache cannot be used.
     """
-    warnings = []
-    if decoding.use_cache:
-        try:
-            key = hashlib.sha256(bytes(table.root.resolve()) + b"\0" + DECODER.encode()).hexdigest()
-            name = "-".join([key[:16], *map(str, sizes)])
-            cache = _Cache(Path(decoding.cache_dir or default_cache_dir()) / name, sizes)
-            cache.fill(table, decoding.num_workers)
-            return cache.rows(), cache.found, []
-        except (OSError, RuntimeError) as error:  # RuntimeError: no home, or no locks (filelock)
-            warnings.append(
-                f"{decoding.cache_dir or 'the cache'}: decoded pictures cannot be cached ({error}),"
-                " so each start decodes them again: free some space, or set data.cache_dir"
-            )
-    pixels, found = np.empty(len(table.files), _row_type(sizes)), {}
-    decoded = _decode(table, table.files, sizes, decoding.num_workers)
-    for row, (file, verdict, images) in enumerate(decoded):
-        found[file.key] = verdict, row
-        if images:
-            pixels[row] = tuple(images)
-    return pixels, found, warnings
 
+    def decode(files: Sequence[File]) -> Decoded:
+        paths = (os.path.join(table.root, file.path) for file in files)
+        results = decode_in_order(paths, sizes, num_workers=decoding.num_workers)
+        bar = tqdm(results, "decoding", len(files), unit="img", disable=None)  # on a terminal
+        return zip(files, bar, strict=True)
 
-def _decode(
-    table: FileTable, files: Sequence[File], sizes: Sequence[int], num_workers: int | None
-) -> Iterator[tuple[File, Verdict, list[Pixels]]]:
-    """Yield each file with its verdict and pixels, in order; on a terminal with a progress bar."""
-    paths = (os.path.join(table.root, file.path) for file in files)
-    results = zip(files, decode_in_order(paths, sizes, num_workers=num_workers), strict=True)
-    for file, result in tqdm(results, "decoding", len(files), unit="img", disable=None):
+    sizes, cache_dir = list(dict.fromkeys(sizes)), decoding.cache_dir
+    row_type = np.dtype([(str(size), np.uint8, (size, size, 3)) for size in sizes])
+    try:
+        key = hashlib.sha256(bytes(table.root.resolve()) + b"\0" + DECODER.encode()).hexdigest()
+        name = "-".join([key[:16], *map(str, sizes)])
+        folder = Path(cache_dir or default_cache_dir()) / name
+        return *_read_or_fill(folder, row_type, table.files, decode), []
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home, or no locks (filelock)
+        warning = (
+            f"{cache_dir or 'the cache'}: decoded pictures cannot be cached ({error}),"
+            " so each start decodes them again: free some space, or set data.cache_dir"
+        )
+    pixels, found = np.empty(len(table.files), row_type), {}
+    for row, (file, result) in enumerate(decode(table.files)):
         if isinstance(result, Inspection):
-            yield file, result.facts, result.pixels
-        else:
-            yield file, result, []
+            pixels[row] = tuple(result.pixels)
+        found[file.key] = result.facts if isinstance(result, Inspection) else result, row
+    return pixels, found, [warning]
 
 
-def _row_type(sizes: Sequence[int]) -> np.dtype[Any]:
-    return np.dtype([(str(size), np.uint8, (size, size, 3)) for size in sizes])
-
-
-@dataclass
-class _Cache:
-    """The contents of a cache folder, as last read or written."""
-
-    folder: Path
-    sizes: Sequence[int]
-    pixels: str = ""  # name of the file of the pixels
-    num_rows: int = 0
-    found: Found = field(default_factory=dict)
-
-    def read(self) -> None:
-        """Read the folder; a damaged cache counts as empty."""
-        self.pixels, self.num_rows, self.found = "", 0, {}
-        try:
-            first, *lines = (self.folder / "index.jsonl").read_bytes().split(b"\n")
-            pixels = json.loads(first)["pixels"]
-            num_bytes = (self.folder / pixels).stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        found: Found = {}
-        for line in lines:
-            with suppress(ValueError, TypeError):  # a kill may have cut a line
-                path, size, changed, row, *verdict = json.loads(line)
-                facts = Facts(*verdict) if row >= 0 else UnusableImage(*verdict)
-                found[path, size, changed] = facts, row
-        num_rows = num_bytes // _row_type(self.sizes).itemsize
-        if max((row for _, row in found.values()), default=-1) < num_rows:
-            self.pixels, self.num_rows, self.found = pixels, num_rows, found
-
-    def fill(self, table: FileTable, num_workers: int | None) -> None:
-        """Read the cache, and decode the files that it lacks."""
-        self.read()
-        if all(file.key in self.found for file in table.files):
-            return
+def _read_or_fill(
+    folder: Path,
+    row_type: np.dtype[Any],
+    files: Sequence[File],
+    decode: Callable[[Sequence[File]], Decoded],
+) -> tuple[Rows, Found]:
+    """Read the cache; decode the files that it lacks, and append them."""
+    pixels, num_rows, found = _read(folder, row_type)
+    if not all(file.key in found for file in files):
         import filelock  # here, because most starts do not need it
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self.folder / "lock"):
-            self.read()  # another run may have filled it meanwhile
-            num_used = sum(self.found.get(file.key, (None, -1))[1] >= 0 for file in table.files)
-            if self.num_rows > 2 * num_used or not self.found:
-                self._start()
-            missing = [file for file in table.files if file.key not in self.found]
-            self._add(_decode(table, missing, self.sizes, num_workers))
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / "lock"):
+            pixels, num_rows, found = _read(folder, row_type)  # another run may have filled it
+            num_used = sum(found.get(file.key, (None, -1))[1] >= 0 for file in files)
+            if num_rows > 2 * num_used or not found:
+                pixels, num_rows, found = _start(folder), 0, {}
+            missing = [file for file in files if file.key not in found]
+            with open(pixels, "r+b") as rows, open(folder / "index.jsonl", "a") as index:
+                rows.seek(num_rows * row_type.itemsize)  # a kill may have left half a row
+                num_rows = _append(rows, index, num_rows, found, decode(missing))
+    if not num_rows:  # an empty file cannot be mapped
+        return np.empty(0, row_type), found
+    return np.memmap(pixels, row_type, "r", shape=(num_rows,)), found
 
-    def rows(self) -> Rows:
-        if not self.num_rows:  # an empty file cannot be mapped
-            return np.empty(0, _row_type(self.sizes))
-        path = self.folder / self.pixels
-        return np.memmap(path, _row_type(self.sizes), "r", shape=(self.num_rows,))
 
-    def _start(self) -> None:
-        """Replace the cache by an empty one. Runs that have mapped the old file keep its pixels."""
-        self.pixels, self.num_rows, self.found = f"pixels-{uuid4().hex[:8]}", 0, {}
-        (self.folder / self.pixels).touch()
-        (self.folder / "index.tmp").write_text(json.dumps({"pixels": self.pixels}))
-        os.replace(self.folder / "index.tmp", self.folder / "index.jsonl")
-        for old in self.folder.glob("pixels-*"):
-            if old.name != self.pixels:
-                old.unlink()
+def _read(folder: Path, row_type: np.dtype[Any]) -> tuple[Path, int, Found]:
+    """Return the file of the pixels, its rows, and the verdicts; a damaged cache is empty."""
+    found: Found = {}
+    try:
+        first, *lines = (folder / "index.jsonl").read_bytes().split(b"\n")
+        pixels = folder / json.loads(first)["pixels"]
+        num_rows = pixels.stat().st_size // row_type.itemsize
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder, 0, {}
+    for line in lines:
+        with suppress(ValueError, TypeError):  # a kill may have cut a line
+            path, size, changed, row, *verdict = json.loads(line)
+            facts = Facts(*verdict) if row >= 0 else UnusableImage(*verdict)
+            found[path, size, changed] = facts, row
+    if max((row for _, row in found.values()), default=-1) >= num_rows:
+        return folder, 0, {}
+    return pixels, num_rows, found
 
-    def _add(self, decoded: Iterator[tuple[File, Verdict, list[Pixels]]]) -> None:
-        """Append the verdicts and pixels of more files."""
-        lines: list[str] = []
-        with (
-            open(self.folder / self.pixels, "r+b") as pixels,
-            open(self.folder / "index.jsonl", "a") as index,
-        ):
-            # a kill may have left half a row at the end
-            pixels.seek(self.num_rows * _row_type(self.sizes).itemsize)
 
-            def commit() -> None:
-                pixels.flush()
-                os.fsync(pixels.fileno())
-                index.write("".join(lines))
-                index.flush()
-                lines.clear()
+def _start(folder: Path) -> Path:
+    """Make the cache empty. Runs that have mapped the old file keep its pixels."""
+    pixels = folder / f"pixels-{uuid4().hex[:8]}"
+    pixels.touch()
+    (folder / "index.tmp").write_text(json.dumps({"pixels": pixels.name}))
+    os.replace(folder / "index.tmp", folder / "index.jsonl")
+    for old in folder.glob("pixels-*"):
+        if old != pixels:
+            old.unlink()
+    return pixels
 
-            committed = time.monotonic()
-            try:
-                for file, verdict, images in decoded:
-                    row, words = -1, [str(verdict)]
-                    if isinstance(verdict, Facts):
-                        row, self.num_rows = self.num_rows, self.num_rows + 1
-                        pixels.write(b"".join(image.tobytes() for image in images))
-                        words = list(astuple(verdict))
-                    self.found[file.key] = verdict, row
-                    if not words[0].startswith("unreadable"):  # could change without the key
-                        # the line break comes first, because a kill may have cut the last line
-                        lines.append("\n" + json.dumps([*file.key, row, *words]))
-                    if time.monotonic() - committed > SECONDS_PER_COMMIT:
-                        commit()
-                        committed = time.monotonic()
-            finally:
-                commit()
+
+def _append(rows: BinaryIO, index: TextIO, num_rows: int, found: Found, decoded: Decoded) -> int:
+    """Append verdicts and pixels, also to `found`; return the new number of rows."""
+    lines: list[str] = []
+
+    def commit() -> float:
+        rows.flush()
+        os.fsync(rows.fileno())
+        index.write("".join(lines))
+        index.flush()
+        lines.clear()
+        return time.monotonic()
+
+    committed_s = time.monotonic()
+    try:
+        for file, result in decoded:
+            if isinstance(result, Inspection):
+                found[file.key] = result.facts, num_rows
+                words = [num_rows, *astuple(result.facts)]
+                rows.write(b"".join(image.tobytes() for image in result.pixels))
+                num_rows += 1
+            else:
+                found[file.key] = result, -1
+                words = [-1, str(result)]
+            if not str(words[1]).startswith("unreadable"):  # could change without the key
+                # the line break comes first, because a kill may have cut the last line
+                lines.append("\n" + json.dumps([*file.key, *words]))
+            if time.monotonic() - committed_s > SECONDS_PER_COMMIT:
+                committed_s = commit()
+    finally:
+        commit()
+    return num_rows

@@ -19,35 +19,42 @@ from PIL import Image
 
 from data import DataError
 from data.cache import default_cache_dir
+from data.decode import size_to_train
 from data.images import Data, ImageSet, fingerprint
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
 NUM_PER_CLASS = {"train": 500, "val": 100}  # all that CIFAR-100 has, and as many dogs
-ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
 
-def load_cifar(
-    root: str | Path | None, image_size: int = 32, seed: int = 0, train_size: int | None = None
-) -> Data:
+def load_cifar(root: str | Path | None, image_size: int = 32, seed: int = 0) -> Data:
     """Load three classes of CIFAR-10 and CIFAR-100; download the archives if they are missing.
 
     The test pictures of CIFAR are the validation pictures. Rows are ordered by content.
 
     Args:
         root: folder of the archives, created if missing; None: in the user's cache folder.
-        image_size, train_size: sides in pixels of the validation and training pictures.
+        image_size: side of the validation pictures in pixels.
         seed: selects 500 of the 5,000 dogs (and 100 of the 1,000).
 
     Raises:
         DataError: the archives are missing and cannot be downloaded.
     """
-    try:
-        root = Path(root or default_cache_dir() / "cifar")
-    except RuntimeError as error:
-        raise DataError(f"no folder for CIFAR ({error}); set data.root=FOLDER") from error
+    from torchvision.datasets import CIFAR10, CIFAR100  # takes seconds: imports torch
+
     sets, content = [], {}
-    for split, size in (("train", train_size or image_size), ("val", image_size)):
-        ten, hundred = _open(root, is_train=split == "train")
+    for split, size in (("train", size_to_train(image_size)), ("val", image_size)):
+        try:
+            folder = root or default_cache_dir() / "cifar"
+            with redirect_stdout(io.StringIO()):  # torchvision prints its attempts
+                ten, hundred = (
+                    c(str(folder), split == "train", download=True) for c in (CIFAR10, CIFAR100)
+                )
+        except (OSError, RuntimeError) as error:  # no network, home or space, a wrong checksum
+            raise DataError(
+                f"cannot get CIFAR ({error}); download cifar-10-python.tar.gz and"
+                " cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html"
+                " and set data.root to their folder"
+            ) from error
         found = []
         for label, source in enumerate((ten, hundred, hundred)):
             found += _pick(source, label, NUM_PER_CLASS[split], seed)
@@ -58,19 +65,6 @@ def load_cifar(
         content[split] = sha256s, labels
     train, val = sets
     return Data(train, val, CLASS_NAMES, fingerprint(CLASS_NAMES, content))
-
-
-def _open(root: Path, is_train: bool) -> list[Any]:
-    from torchvision.datasets import CIFAR10, CIFAR100  # takes seconds: imports torch
-
-    try:
-        with redirect_stdout(io.StringIO()):  # torchvision prints its attempts
-            return [one(str(root), is_train, download=True) for one in (CIFAR10, CIFAR100)]
-    except (OSError, RuntimeError) as error:  # no network, a full disk, a wrong checksum
-        raise DataError(
-            f"{root}: cannot get CIFAR ({error}); download {' and '.join(ARCHIVES)} from"
-            " https://www.cs.toronto.edu/~kriz/cifar.html and put them into that folder"
-        ) from error
 
 
 def _pick(source: Any, label: int, number: int, seed: int) -> list[tuple[str, int, str, Any]]:

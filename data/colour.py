@@ -12,7 +12,8 @@ from data.images import UnusableImage
 BACKGROUND = (255, 255, 255)  # behind transparent parts: white, as in a browser
 SRGB = ImageCms.createProfile("sRGB")
 MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour space of a profile: Pillow's mode
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")
+# The modes of profiles that fit the mode of a picture; ("RGB",) for all others.
+FITTING = {"CMYK": ("CMYK",), **dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16B"), ("L", "RGB"))}
 SAME = 3  # levels of 255; a profile that changes no colour by more counts as sRGB
 
 
@@ -22,13 +23,10 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
     16 bits are scaled (not clipped), and transparent parts show `BACKGROUND`. A profile that is
     damaged, or of another kind than the picture, is ignored.
     """
-    profile, kind = image.info.get("icc_profile"), "RGB"
-    if image.mode in (*GREY_MODES, "CMYK"):
-        kind = "CMYK" if image.mode == "CMYK" else "L"
-    if image.mode == "F":
-        raise UnusableImage("floating-point pixels have no standard range: convert to 8 bits")
-    if image.mode == "I" and image.format == "TIFF":  # PNG and PGM have 16 bits in this mode
-        raise UnusableImage("32-bit integer pixels have no standard range: convert to 8 bits")
+    # in a PNG or PGM, mode I has 16 bits
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise UnusableImage("32-bit or floating-point pixels have no range: convert to 8 bits")
+    profile, fitting = image.info.get("icc_profile"), FITTING.get(image.mode, ("RGB",))
     if image.mode.startswith("I"):
         image = _from_16_bit(image)
     elif image.has_transparency_data:
@@ -37,7 +35,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
         image.paste(rgba, mask=rgba.getchannel("A"))
     with suppress(ImageCms.PyCMSError, OSError, TypeError, ValueError, KeyError):
         transform = _to_srgb(profile) if profile else None
-        if transform and transform.input_mode in (kind, "CMYK" if kind == "CMYK" else "RGB"):
+        if transform and transform.input_mode in fitting:
             return transform.apply(image.convert(transform.input_mode)), True
     return image.convert("RGB"), False
 

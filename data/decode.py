@@ -40,8 +40,8 @@ with suppress(ImportError):
 # No other format is tried, because a decoder may start other programs: EPS starts Ghostscript. AVIF
 # needs Pillow 11.3. MPO (two JPEGs in one file, from phones) opens as JPEG.
 Image.init()
-FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-FORMATS += tuple(name for name in ("AVIF", "HEIF") if name in Image.OPEN)
+_KNOWN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
+FORMATS = tuple(name for name in _KNOWN if name in Image.OPEN)
 HASH_SIDE = 256  # pixels; the picture is decoded for this size to compute its difference hash
 
 MAX_FILE_BYTES = 256 * 2**20  # the largest photographs take about 100 MB
@@ -52,27 +52,23 @@ Source = str | Path | bytes
 TRUNCATED = "truncated: the end of the file is missing"
 
 # Patterns of the first bytes of files that cannot be opened, each with the reason.
-_CANNOT_BE_OPENED = (
-    (rb"version https://git-lfs", "a git-lfs pointer, not the picture: run `git lfs pull`"),
-    (rb"\s*<(!doctype )?html", "not a picture but HTML: the download got a web page"),
-    (rb"\s*(<\?xml|<svg)", "an SVG drawing or other XML, which has no pixels: export PNG"),
-    (rb"%(!ps|pdf)", "PostScript or PDF: export the page as PNG"),
-    (
-        rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
-        "HEIC, which Pillow cannot read: `pip install pillow-heif`, or convert it to JPEG",
+_CANNOT_BE_OPENED = {
+    rb"version https://git-lfs": "a git-lfs pointer, not the picture: run `git lfs pull`",
+    rb"\s*<(!doctype )?html": "not a picture but HTML: the download got a web page",
+    rb"....ftyp(hei|hev|mif1|msf1)": "HEIC: `pip install pillow-heif`, or convert it to JPEG",
+    rb"\0*\Z": "empty or only zero bytes: an interrupted download or a failing disk",
+    rb"\xff\xd8|\x89png|gif8|ii\*\0|mm\0\*|riff....webp|....ftypavi[fs]": (
+        "damaged: it starts as a picture, but its header is invalid"
     ),
-    (rb"\0+\Z", "only zero bytes: an interrupted download or a failing disk"),
-    (
-        rb"\xff\xd8|\x89png|gif8|ii\*\0|mm\0\*|riff....webp|....ftypavi[fs]",
-        "damaged: it starts as a picture, but its header is invalid",
-    ),
-    (rb"", "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM"),
-)
+    rb"": "unknown format: none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM",
+}
 
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURN = Image.Transpose
-_TURNS = dict(enumerate((_TURN.FLIP_LEFT_RIGHT, _TURN.ROTATE_180, _TURN.FLIP_TOP_BOTTOM), 2))
-_TURNS |= dict(enumerate((_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90), 5))
+_TURNS = {  # by orientation
+    2: _TURN.FLIP_LEFT_RIGHT, 3: _TURN.ROTATE_180, 4: _TURN.FLIP_TOP_BOTTOM,
+    5: _TURN.TRANSPOSE, 6: _TURN.ROTATE_270, 7: _TURN.TRANSVERSE, 8: _TURN.ROTATE_90,
+}  # fmt: skip
 _RAW_16_BIT = re.compile(";16[BLN]")  # as in Pillow's "RGB;16B"; BMP's "BGR;16" is 5 + 6 + 5 bits
 # The filters of `warnings` and Pillow's limit are global, so one thread at a time changes them.
 _process_lock = threading.Lock()
@@ -109,6 +105,11 @@ class Inspection:
     pixels: list[Pixels]  # (size, size, 3) for each requested size
 
 
+def size_to_train(image_size: int) -> int:
+    """Return the side of the training pictures: a quarter larger, so that crops keep details."""
+    return image_size * 5 // 4
+
+
 def decode(source: Source, size: int) -> Pixels:
     """Decode the whole picture: upright, in sRGB, stretched to a square.
 
@@ -140,8 +141,6 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
         UnusableImage: as in `decode`.
     """
     content = _read(source)
-    if not content:
-        raise UnusableImage("empty: the file has no bytes")
     name = str(source) if isinstance(source, str | Path) else ""
     try:
         with _process_lock, warnings.catch_warnings():
@@ -169,8 +168,7 @@ def _read(source: Source) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise UnusableImage("unreadable: a pipe, socket or device, not a file")
             if status.st_size > MAX_FILE_BYTES:
-                size, limit = status.st_size / 2**20, MAX_FILE_BYTES / 2**20
-                raise UnusableImage(f"too large: {size:,.0f} MB, the limit is {limit:,.0f} MB")
+                raise UnusableImage(f"too large: over {MAX_FILE_BYTES // 2**20} MB")
             return file.read(status.st_size)
     except UnusableImage:
         raise
@@ -188,9 +186,7 @@ def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
     """
     width, height = full_size
     if max(full_size) > MAX_SIDES_RATIO * min(full_size):
-        raise UnusableImage(
-            f"too thin a strip: {width} x {height} pixels, the limit is {MAX_SIDES_RATIO} to 1"
-        )
+        raise UnusableImage(f"too thin a strip: {width} x {height}, over {MAX_SIDES_RATIO} to 1")
     pixel_bytes = 4 if image.mode == "RGB" else 8
     if image.has_transparency_data or image.mode.startswith("I"):
         pixel_bytes = 17
@@ -200,18 +196,8 @@ def _check_size(image: Image.Image, full_size: tuple[int, int]) -> None:
     if "progressive" in image.info:
         memory_bytes += 2 * len(image.getbands()) * width * height
     if memory_bytes > MAX_MEMORY_BYTES:
-        raise UnusableImage(
-            f"too large: decoding {width} x {height} pixels would take"
-            f" {memory_bytes / 2**20:,.0f} MB, the limit is {MAX_MEMORY_BYTES / 2**20:.0f} MB"
-        )
-
-
-def try_inspect(path: str, sizes: Sequence[int]) -> Inspection | UnusableImage:
-    """Return what `inspect` returns or raises."""
-    try:
-        return inspect(path, sizes)
-    except UnusableImage as error:
-        return type(error)(str(error))  # without its traceback, which keeps the pixels in memory
+        used_mb, limit_mb = memory_bytes // 2**20, MAX_MEMORY_BYTES // 2**20
+        raise UnusableImage(f"too large: decoding would take {used_mb:,} MB, over {limit_mb} MB")
 
 
 def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> Inspection:
@@ -225,16 +211,14 @@ def _inspect(content: bytes, name: str, sizes: Sequence[int], whole: bool) -> In
     decoded = {side: _decode(content, name, side) for side in dict.fromkeys(side_of.values())}
     if has_scales and not _has_end(content):  # libjpeg has filled the rest with grey
         raise UnusableImage(TRUNCATED)
-    pictures = [decoded[side_of[size]][0] for size in sizes]
-    if not whole:
-        bilinear = Image.Resampling.BILINEAR
-        squares = zip(pictures, sizes, strict=True)
-        pictures = [picture.resize((size, size), bilinear) for picture, size in squares]
-    rgb, odd, (width, height) = decoded[side_of[HASH_SIDE]]
-    in_order = tuple(kind for kind in ODDITIES if kind in odd)
-    sha256 = hashlib.sha256(content).hexdigest()
-    facts = Facts(sha256, difference_hash(rgb), width, height, in_order)
-    return Inspection(facts, [np.array(picture) for picture in pictures])  # writable copies
+    pixels = []
+    for size in sizes:
+        picture, _, _ = decoded[side_of[size]]
+        square = picture if whole else picture.resize((size, size), Image.Resampling.BILINEAR)
+        pixels.append(np.array(square))  # a writable copy
+    rgb, odd, sides = decoded[side_of[HASH_SIDE]]
+    facts = Facts(hashlib.sha256(content).hexdigest(), difference_hash(rgb), *sides, odd)
+    return Inspection(facts, pixels)
 
 
 def _has_end(jpeg: bytes) -> bool:
@@ -246,7 +230,9 @@ def _has_end(jpeg: bytes) -> bool:
     return jpeg.find(b"\xff\xd9", offset) >= 0
 
 
-def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str], tuple[int, int]]:
+def _decode(
+    content: bytes, name: str, side: int
+) -> tuple[Image.Image, tuple[str, ...], tuple[int, int]]:
     """Return the upright RGB picture, its oddities, and its width and height before `draft`.
 
     The sides of a JPEG may be halved, but not below `side`.
@@ -256,21 +242,17 @@ def _decode(content: bytes, name: str, side: int) -> tuple[Image.Image, set[str]
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
         _check_size(image, (width, height))
         odd = _oddities(image, name)  # before load(), which clears `image.tile`
-        is_tiff = image.format == "TIFF"
-        if is_tiff and _orientation(image) in _TURNS:  # load() turns it and drops the tag
-            odd.add("turned")
         image.load()
-        if is_tiff:
+        if image.format == "TIFF":
             width, height = image.size
-        orientation = _orientation(image)  # after load(): a PNG may store it after the pixels
-        rgb, has_profile = to_rgb(image)
-        odd |= {"colour profile"} if has_profile else set()
+        orientation = _orientation(image)
+        rgb, odd["colour profile"] = to_rgb(image)
         if orientation in _TURNS:
-            odd.add("turned")
+            odd["turned"] = True
             rgb = rgb.transpose(_TURNS[orientation])
-        if _is_animated(image):  # last, because it seeks
-            odd.add("animated")
-        return rgb, odd, (height, width) if orientation >= 5 else (width, height)
+        odd["animated"] = _is_animated(image)  # last, because it seeks
+    size = (height, width) if orientation >= 5 else (width, height)
+    return rgb, tuple(kind for kind in ODDITIES if odd[kind]), size
 
 
 def _orientation(image: Image.Image) -> int:
@@ -285,7 +267,8 @@ def _orientation(image: Image.Image) -> int:
 def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         flags = re.IGNORECASE | re.DOTALL
-        return next(what for start, what in _CANNOT_BE_OPENED if re.match(start, content, flags))
+        known = _CANNOT_BE_OPENED.items()
+        return next(reason for start, reason in known if re.match(start, content, flags))
     if isinstance(error, MemoryError):
         return "too large: decoding takes too much memory"
     if "truncated" in str(error).lower():
@@ -293,19 +276,20 @@ def _reason(error: Exception, content: bytes) -> str:
     return f"damaged: {error or type(error).__name__}"
 
 
-def _oddities(image: ImageFile.ImageFile, name: str) -> set[str]:
-    """Return the oddities that the header shows."""
+def _oddities(image: ImageFile.ImageFile, name: str) -> dict[str, bool]:
+    """Return, for each of the oddities that the header shows, whether it applies."""
     suffix = Path(name).suffix.lower()
     named = {Image.registered_extensions().get(suffix), image.format}
     raw_modes = [str(tile.args) for tile in image.tile]
-    is_odd = {
+    return {
+        # load() turns a TIFF and drops the tag; the tag of a PNG may stand after the pixels
+        "turned": image.format == "TIFF" and _orientation(image) in _TURNS,
         "CMYK": image.mode == "CMYK",
         "palette": image.mode in ("P", "PA"),
         "transparency": image.has_transparency_data,
         "16-bit": image.mode.startswith("I") or any(map(_RAW_16_BIT.search, raw_modes)),
-        "wrong extension": suffix and len(named - {"MPO"} if "JPEG" in named else named) > 1,
+        "wrong extension": suffix != "" and len(named - {"MPO"} if "JPEG" in named else named) > 1,
     }
-    return {kind for kind, applies in is_odd.items() if applies}
 
 
 def _is_animated(image: Image.Image) -> bool:

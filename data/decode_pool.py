@@ -15,11 +15,12 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-from data.decode import Inspection, UnusableImage, try_inspect
+from data.decode import Inspection, UnusableImage, inspect
 
 SECONDS_PER_FILE = 60.0  # the slowest valid file takes about 2 s
 MEMORY_LIMIT_BYTES = 2**30  # per worker; `data.decode` refuses files that need over 640 MB
@@ -45,60 +46,52 @@ def decode_in_order(
     """
     num_workers = num_workers or num_cpus()
     window = window or 16 * num_workers
+    decode = partial(try_inspect, sizes=sizes, seconds=SECONDS_PER_FILE)
     todo = iter(paths)
     pending = deque(islice(todo, window))
     while pending:
         try:
-            yield from _decode(pending, todo, sizes, num_workers)
+            with start_workers(min(num_workers, len(pending))) as pool:
+                futures = deque(pool.submit(decode, path) for path in pending)
+                while futures:
+                    result = futures.popleft().result()
+                    pending.popleft()
+                    yield result
+                    for path in islice(todo, 1):
+                        pending.append(path)
+                        futures.append(pool.submit(decode, path))
         except BrokenProcessPool:  # one of the files in progress has crashed its worker
             if window > 1:  # decode them one by one to find out which
                 suspects = list(pending)
                 pending.clear()
                 yield from decode_in_order(suspects, sizes, window=1)
             else:
-                _check_workers_start()
                 pending.popleft()
                 yield UnusableImage(f"crashes the decoder, or takes over {SECONDS_PER_FILE:.0f} s")
         pending.extend(islice(todo, window - len(pending)))
 
 
-def num_cpus(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+def num_cpus(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """Return the number of CPUs that this process may use: the smaller of affinity and quota.
 
-    The quota is that of the container. A control group (version 2) and every group above it have a
-    file cpu.max, which says "200000 100000" (microseconds per period) or "max 100000".
+    The quota is that of the container (control groups, version 2): "200000 100000" (microseconds
+    per period) or "max 100000".
     """
     has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
-    limits = [len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1]
-    with suppress(OSError):
-        group = Path(own.read_text().strip().rpartition("::/")[2])  # "0::/a/b"
-        for folder in (group, *group.parents):
-            with suppress(OSError, ValueError):  # ValueError: max
-                quota, period = (root / folder / "cpu.max").read_text().split()
-                limits.append(math.ceil(int(quota) / int(period)))
-    return max(1, min(limits))
+    num = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no quota: no such file, or "max"
+        used, period = map(int, quota.read_text().split())
+        num = min(num, math.ceil(used / period))
+    return num
 
 
-def _decode(
-    pending: deque[str], todo: Iterator[str], sizes: Sequence[int], num_workers: int
-) -> Iterator[Result]:
-    """Yield the results of the files in progress, and replace each by the next file."""
-    with start_workers(min(num_workers, len(pending))) as pool:
-        futures = deque(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE) for path in pending)
-        while futures:
-            result = futures.popleft().result()
-            pending.popleft()
-            yield result
-            for path in islice(todo, 1):
-                pending.append(path)
-                futures.append(pool.submit(_inspect, path, sizes, SECONDS_PER_FILE))
-
-
-def _inspect(path: str, sizes: Sequence[int], seconds: float) -> Result:
-    """Inspect a file in a worker, and end the worker if that takes too long."""
+def try_inspect(path: str, sizes: Sequence[int], seconds: float = 0) -> Result:
+    """Return what `inspect` returns or raises; end this process after some seconds, unless 0."""
     signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM ends the process
     try:
-        return try_inspect(path, sizes)
+        return inspect(path, sizes)
+    except UnusableImage as error:
+        return UnusableImage(str(error))  # without its traceback, which keeps the pixels in memory
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -112,24 +105,19 @@ def start_workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
     # Ctrl-C must reach only the parent, because a worker would print a traceback.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        try:
-            pool.submit(os.getpid)  # starts all workers, which inherit the blocked signal
+        try:  # each call starts a worker, which inherits the blocked signal
+            started = [pool.submit(os.getpid) for _ in range(num_workers)]
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            started[0].result()
+        except BrokenProcessPool as error:  # no file is to blame
+            raise RuntimeError("the workers do not start; see their output above") from error
         yield pool
     finally:
         for process in list((pool._processes or {}).values()):  # from 3.14 on: kill_workers()
             process.kill()
         pool.shutdown(cancel_futures=True)
-
-
-def _check_workers_start() -> None:
-    """Raise RuntimeError if no worker can start, so that no file is blamed."""
-    try:
-        with start_workers(1) as pool:
-            pool.submit(os.getpid).result()
-    except BrokenProcessPool as error:
-        raise RuntimeError("the decode workers do not start; see their output above") from error
 
 
 def _start_worker(memory_limit_bytes: int) -> None:

@@ -1,28 +1,23 @@
 """The check of all files before training: unusable and odd ones, duplicates, leaks."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data import DataError
-from data.advice import hint_at_groups, plural
-from data.cache import Decoding, decode_table
-from data.decode import ODDITIES
-from data.folder import NO_CLASS, list_files
-from data.images import printable, size_to_train
+from data.advice import hint_at_groups, listing, plural
+from data.cache import Decoding
+from data.decode import ODDITIES, size_to_train
+from data.images import printable
 from data.labels import list_pictures
-from data.load import Catalog, Split
-
-NUM_SHOWN = 10  # lines of each list
+from data.load import Split, make_catalog
 
 
 def examine(
     root: str | Path, image_size: int, split: Split, decoding: Decoding, group: str | None
 ) -> dict[str, Any]:
     """Decode every file and draw the split as training does; return the findings.
-
-    A folder that cannot be trained on is examined too; the first of `repairs` says why it cannot.
 
     Args:
         image_size, split, decoding, group: those of the training.
@@ -31,29 +26,18 @@ def examine(
         the findings, in JSON types. `repairs` lists what must be repaired before training.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or its folders are not classes.
     """
-    repairs = []
-    try:
-        table = list_pictures(root, group)
-        if len(table.class_names) == 1:
-            repairs.append(f"only one class, {table.class_names[0]}: expected two or more")
-    except DataError as error:
-        if not Path(root).is_dir():
-            raise
-        table = list_files(root)
-        repairs.append(str(error))
-    _, found, warnings = decode_table(table, [size_to_train(image_size), image_size], decoding)
-    catalog = Catalog.of(table, found, split)
+    table = list_pictures(root, group)
+    catalog = make_catalog(table, (size_to_train(image_size), image_size), split, decoding)
     train, val = catalog.counts("train"), catalog.counts("val")
-    if NO_CLASS not in train:
-        repairs += catalog.lacks()
+    repairs = catalog.lacks()
     if catalog.unusable:
         repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
-    ungrouped = [file for file in catalog.files if not (file.split or file.group)]
+    ungrouped = [file for file in table.files if not (file.split or file.group)]
     notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
-    odd: dict[str, list[str]] = {kind: [] for kind in ODDITIES}
+    odd = defaultdict(list)
     for file, facts in zip(catalog.files, catalog.facts, strict=True):
         for kind in facts.odd:
             odd[kind].append(file.name)
@@ -63,54 +47,38 @@ def examine(
         "classes": {name: {"train": train[name], "val": val[name]} for name in train},
         "unusable": [asdict(one) for one in catalog.unusable],
         "odd": [
-            {"kind": kind, "done": ODDITIES[kind], "count": len(names), "paths": sorted(names)}
-            for kind, names in odd.items()
-            if names
+            {"kind": kind, "done": done, "count": len(odd[kind]), "paths": sorted(odd[kind])}
+            for kind, done in ODDITIES.items()
+            if kind in odd
         ],
-        "duplicates": [_duplicate(catalog, i, j) for i, j in catalog.pairs.tolist()],
+        "duplicates": catalog.duplicates(),
         "image_size": image_size,
         "repairs": repairs + leaks,
-        "warnings": [*table.warnings, *warnings, *notes],
-    }
-
-
-def _duplicate(catalog: Catalog, i: int, j: int) -> dict[str, Any]:
-    across_classes, across_splits = catalog.across(i, j)
-    return {
-        "paths": sorted([catalog.files[i].name, catalog.files[j].name]),
-        "kind": "same" if catalog.facts[i].sha256 == catalog.facts[j].sha256 else "nearly",
-        "across_classes": across_classes,
-        "across_splits": across_splits,
+        "warnings": [*catalog.warnings, *notes],
     }
 
 
 def page(found: Mapping[str, Any]) -> str:
     """Return the findings as text for a terminal."""
-    classes = {} if NO_CLASS in found["classes"] else found["classes"]
     first = f"{found['root']}: {plural(found['num_images'], 'picture')} can be used."
-    pairs: dict[str, list[str]] = {}
-    for pair in found["duplicates"]:
-        where = "under two labels" if pair["across_classes"] else "with one label"
-        where += ", in train and in val" if pair["across_splits"] else ""
-        joint = "  equals  " if pair["kind"] == "same" else "  resembles  "
-        pairs.setdefault(where, []).append(joint.join(pair["paths"]))
     sections = {
         "Classes": [
-            f"{name}: {n['train']:,} train, {n['val']:,} val" for name, n in classes.items()
+            f"{name}: {n['train']:,} train, {n['val']:,} val"
+            for name, n in found["classes"].items()
         ],
         "Cannot be used": [f"{one['path']}  {one['reason']}" for one in found["unusable"]],
         "Odd, but can be used": [
             f"{one['count']:5,} {one['kind']}: {one['done']}" for one in found["odd"]
         ],
-        **{f"The same picture twice, {where}": lines for where, lines in pairs.items()},
+        "Duplicates": [
+            ("  equals  " if pair["kind"] == "same" else "  resembles  ").join(pair["paths"])
+            + (", under two labels" if pair["across_classes"] else "")
+            + (", in train and in val" if pair["across_splits"] else "")
+            for pair in found["duplicates"]
+        ],
         "Fix these first": found["repairs"],
         "Good to know": found["warnings"],
     }
-    texts = [first, *(_section(*one) for one in sections.items() if one[1])]
-    return "\n\n".join([*texts, *([] if found["repairs"] else ["No problems found."])])
-
-
-def _section(title: str, lines: Sequence[str]) -> str:
-    rest = len(lines) - NUM_SHOWN
-    more = [f"... and {rest:,} more (--json lists all)"] if rest > 0 else []
-    return "\n".join([f"{title}:", *(f"  {line}" for line in [*lines[:NUM_SHOWN], *more])])
+    parts = [listing(*one, "--json lists all") for one in sections.items() if one[1]]
+    end = [] if found["repairs"] else ["No problems found."]
+    return "\n\n".join([first, *parts, *end])

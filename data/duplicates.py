@@ -5,7 +5,7 @@ The hash of a picture compares each cell of a coarse grid with the cell to its r
 agree in fewer bits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -21,12 +21,9 @@ MAX_DISTANCE = 10
 # Different pictures of one colour or one gradient have nearly the same hash. Such a hash has very
 # few or very many bits set, and is not compared.
 _MIN_BITS_SET, _MAX_BITS_SET = 12, NUM_BITS - 12
-MAX_COMPARISONS = 300_000_000  # about 10 s
-_ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # odd factors of `_agreeing`
+MAX_COMPARISONS = 300_000_000  # they take half a minute
 
 Pairs = npt.NDArray[np.int64]  # (P, 2)
-Indices = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 
 
 def difference_hash(image: Image.Image) -> int:
@@ -45,43 +42,30 @@ def difference_hash(image: Image.Image) -> int:
     return int.from_bytes(bits.tobytes(), "big")
 
 
-def duplicate_pairs(sha256s: Sequence[str], hashes: Sequence[int]) -> Pairs:
+def duplicate_pairs(sha256s: Sequence[str], hashes: Sequence[int]) -> tuple[Pairs, bool]:
     """Return the pairs of files that have equal content or look nearly equal.
 
     Among files that are equal, each is paired only with the next one, which is enough to group
-    them. The search finds every near pair without comparing all hashes with all: the bits of a hash
-    are cut into `MAX_DISTANCE` + 2 bands. Two hashes that differ in at most `MAX_DISTANCE` bits are
-    equal in two bands or more, so only hashes that are equal in two bands are compared.
+    them.
 
-    Hundreds of thousands of digits or icons look so alike that nearly all of them would be
-    compared. In that case, the search uses the largest distance that needs at most
-    `MAX_COMPARISONS` comparisons.
-
-    Shape:
-        returns (P, 2) indices i < j.
+    Returns:
+        the pairs (P, 2) of indices i < j; and whether they are complete. They are not if so many
+        pictures look alike, as digits do, that the search needs over `MAX_COMPARISONS`: then only
+        equal ones are found.
 
     Example:
         >>> hashes = [3 << 60 | 2**40 - 1, 1 << 60 | 2**40 - 1, 2**80 - 2**40]
-        >>> duplicate_pairs(["a", "b", "c"], hashes).tolist()
-        [[0, 1]]
+        >>> duplicate_pairs(["a", "b", "c"], hashes)
+        (array([[0, 1]]), True)
     """
     kept = [i for i, h in enumerate(hashes) if _MIN_BITS_SET <= h.bit_count() <= _MAX_BITS_SET]
     equal = np.array(kept, np.int64)[_neighbours([hashes[i] for i in kept])]
     index_of = {hashes[index]: index for index in reversed(kept)}  # the first of equals
-    indices = np.array(list(index_of.values()), np.int64)
-    content = b"".join(h.to_bytes(NUM_BITS // 8, "big") for h in index_of)
-    words = np.frombuffer(content, np.uint64).reshape(-1, 2)
-    found = [_neighbours(sha256s), equal]
-    for distance in range(MAX_DISTANCE, 0, -1):
-        agreeing = list(_agreeing(words, distance))
-        if sum(_num_pairs(keys) for keys, _ in agreeing) <= MAX_COMPARISONS:
-            for i, j in (pair for keys, order in agreeing for pair in _pairs(keys, order)):
-                near = np.bitwise_count(words[i] ^ words[j]).sum(axis=1) <= distance
-                found.append(indices[np.stack([i[near], j[near]], axis=1)])
-            break
-    pairs = np.sort(np.concatenate(found), axis=1)
+    near = _near_pairs(list(index_of))
+    found = [] if near is None else [np.array(list(index_of.values()), np.int64)[near]]
+    pairs = np.sort(np.concatenate([_neighbours(sha256s), equal, *found]), axis=1)
     codes = np.unique(pairs[:, 0] * len(hashes) + pairs[:, 1])  # unique(axis=0) takes seconds
-    return np.stack(np.divmod(codes, max(1, len(hashes))), axis=1)
+    return np.stack(np.divmod(codes, max(1, len(hashes))), axis=1), near is not None
 
 
 def prints_of(sha256s: Sequence[str], hashes: Sequence[int]) -> bytes:
@@ -98,9 +82,9 @@ def seen_before(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
     """
     prints = [(old + new)[i : i + 24] for i in range(0, len(old + new), 24)]
     hashes = [int.from_bytes(each[8:], "big") for each in prints]
-    groups = group_ids(len(prints), duplicate_pairs([each[:8].hex() for each in prints], hashes))
+    pairs, _ = duplicate_pairs([each[:8].hex() for each in prints], hashes)
     num_old = len(old) // 24
-    return np.array(groups[num_old:], np.int64) < num_old
+    return np.array(group_ids(len(prints), pairs)[num_old:], np.int64) < num_old
 
 
 def group_ids(num_items: int, pairs: Pairs, labels: Sequence[str] = ()) -> list[int]:
@@ -139,31 +123,32 @@ def _neighbours(keys: Sequence[str | int]) -> Pairs:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _agreeing(words: Words, distance: int) -> Iterator[tuple[Words, Indices]]:
-    """Yield, for every two bands, the sorted keys of the hashes and their indices in that order."""
-    bits = np.unpackbits(words.view(np.uint8), axis=1)  # (N, 128)
-    num_bands = distance + 2
-    # A band takes every num_bands-th bit, because the bits of neighbouring cells are often equal.
-    bands = [bits[:, band::num_bands].astype(np.uint64) for band in range(num_bands)]
-    numbers = [band @ (1 << np.arange(band.shape[1], dtype=np.uint64)) for band in bands]
-    index = np.arange(len(words), dtype=np.uint64)
-    low = np.uint64(2 ** len(words).bit_length() - 1)  # the bits of an index
-    for one, other in combinations(numbers, 2):
-        # The upper bits hold the key, the lower bits the index: sorting is faster than argsort.
-        both = np.sort((one * _ODD[0] + other * _ODD[1]) & ~low | index)
-        yield both & ~low, (both & low).astype(np.int64)
+def _near_pairs(hashes: Sequence[int]) -> Pairs | None:
+    """Return the pairs that differ in at most `MAX_DISTANCE` bits; None if that takes too long.
 
-
-def _num_pairs(keys: Words) -> int:
-    counts = np.unique(keys, return_counts=True)[1]
-    return int((counts * (counts - 1) // 2).sum())
-
-
-def _pairs(keys: Words, order: Indices) -> Iterator[tuple[Indices, Indices]]:
-    """Yield the pairs of indices whose keys are equal; the keys are sorted."""
-    starts, step = np.arange(len(keys)), 0
-    while len(starts):  # compare each key with the one `step` places further
-        step += 1
-        starts = starts[starts + step < len(keys)]
-        starts = starts[keys[starts] == keys[starts + step]]
-        yield order[starts], order[starts + step]
+    The bits are cut into `MAX_DISTANCE` + 2 bands. At most `MAX_DISTANCE` of them can differ in a
+    near pair, so only hashes that are equal in two bands are compared.
+    """
+    content = np.frombuffer(b"".join(h.to_bytes(16, "big") for h in hashes), np.uint8)
+    bits = np.unpackbits(content.reshape(-1, 16), axis=1)  # (N, 128)
+    words = content.view(np.uint64).reshape(-1, 2)
+    # A band takes every 12th bit, because the bits of neighbouring cells are often equal.
+    packed = [np.packbits(bits[:, k :: MAX_DISTANCE + 2], axis=1) for k in range(MAX_DISTANCE + 2)]
+    bands = [band.view(np.uint16).ravel().astype(np.uint64) for band in packed]  # (N,), 11 bits
+    found, num_compared = [np.empty((0, 2), np.int64)], 0
+    for one, other in combinations(bands, 2):
+        # The upper bits hold the bands, the lower bits the index: sorting is faster than argsort.
+        both = np.sort(one << 48 | other << 32 | np.arange(len(hashes), dtype=np.uint64))
+        keys, order = both >> 32, (both & 0xFFFFFFFF).astype(np.int64)
+        starts, step = np.arange(len(keys)), 0
+        while len(starts):  # compare each hash with the one `step` places further
+            step += 1
+            starts = starts[starts + step < len(keys)]
+            starts = starts[keys[starts] == keys[starts + step]]
+            num_compared += len(starts)
+            if num_compared > MAX_COMPARISONS:
+                return None
+            i, j = order[starts], order[starts + step]
+            near = np.bitwise_count(words[i] ^ words[j]).sum(axis=1) <= MAX_DISTANCE
+            found.append(np.stack([i[near], j[near]], axis=1))
+    return np.concatenate(found)

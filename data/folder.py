@@ -3,14 +3,13 @@
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from data import DataError
 from data.advice import plural, some
-from data.images import File, FileTable, Unusable, printable
+from data.images import File, FileTable, Unusable, find_file, printable
 
 # Files and folders that systems and tools create. Names that start with a dot are skipped too.
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
@@ -26,7 +25,8 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 
-NO_CLASS = "(no class)"  # of files in a folder without class folders
+
+Tree = dict[str, tuple[list[str], list[str]]]  # by folder: the folders and files right below it
 
 
 def list_folder(root: str | Path, group: str | None = None, to_train: bool = True) -> FileTable:
@@ -40,21 +40,59 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     Raises:
         DataError: there is no such folder, or its folders are not classes.
     """
-    root = _checked(root)
-    try:
-        splits, notes = _split_folders(root)
-        table = _list_classes(root, splits, group)
-        if to_train:
-            _check_classes(root, splits[0][0], group)
-    except OSError as error:
-        raise DataError(f"{root}: cannot be read ({error.strerror})") from error
-    return replace(table, warnings=[*notes, *table.warnings, *about_groups(table.files, group)])
+    root, tree, unusable, warnings = _search(root)
+    split_of, notes = _split_folders(root, tree[""][0])
+    first = next(iter(split_of))
+    class_names = sorted({class_name(name) for name in tree[first][0]})
+    if not class_names:
+        raise DataError(f"{root}: expected a folder for each class, or data.labels=FILE.csv")
+    if to_train:
+        _check_classes(root, first, tree, group)
+    label_of, names = {}, set()
+    for parent, split in split_of.items():
+        folders, beside = tree[parent]
+        if beside:
+            notes.append(f"{plural(len(beside), 'file')} beside the class folders: not used")
+        for name in folders:
+            if class_name(name) not in class_names:
+                raise DataError(
+                    f"{root / parent / name}: train has no class of that name, only"
+                    f" {some(class_names)}; rename the folder, or add the class to train"
+                )
+            label_of[os.path.join(parent, name)] = class_names.index(class_name(name)), split
+        names.update(folders)
+    forms = Counter(map(class_name, names))
+    if twice := [name for name in class_names if forms[name] > 1]:
+        notes.append(f"folder names that differ only in Unicode form are one class: {some(twice)}")
+    files, twice_linked = _find_files(root, tree, label_of, group)
+    warnings = [*notes, *warnings, *about_groups(files, group)]
+    return FileTable(root, class_names, files, [*unusable, *twice_linked], warnings)
 
 
-def list_files(root: str | Path) -> FileTable:
-    """Find every file below a root, whatever its folders are called."""
-    root = _checked(root)
-    return _search(root, [NO_CLASS], [(root, 0, "train")])
+def _find_files(
+    root: Path, tree: Tree, label_of: dict[str, tuple[int, str]], group: str | None
+) -> tuple[list[File], list[Unusable]]:
+    """Return the files below folders with a label and a split, and links to what was read."""
+    files, unusable, seen = [], [], set()
+    depth = next(iter(label_of)).count(os.sep) + 1
+    for folder, (_, names) in tree.items():
+        parts = folder.split(os.sep)
+        top, group_folder = os.sep.join(parts[:depth]), "".join(parts[depth : depth + 1])
+        target = top, os.path.realpath(root / folder)
+        if top in label_of and names and target in seen:
+            unusable.append(Unusable(printable(folder), "a link to a folder of the same class"))
+        elif top in label_of:
+            seen.add(target)
+            for path in (os.path.join(folder, name) for name in names):
+                own_group = group_of(path, group_folder, group)
+                files.append(find_file(root, path, *label_of[top], own_group))
+    return files, unusable
+
+
+def list_files(root: str | Path) -> list[str]:
+    """Return the paths, from the root on, of all files below it, whatever its folders are."""
+    tree = _search(root)[1]
+    return [os.path.join(folder, name) for folder, (_, names) in tree.items() for name in names]
 
 
 def group_of(path: str, folder: str, group: str | None) -> str:
@@ -86,17 +124,9 @@ def class_name(name: str) -> str:
     return printable(unicodedata.normalize("NFC", name))
 
 
-def _checked(root: str | Path) -> Path:
-    if not Path(root).is_dir():
-        what = "is a file" if Path(root).exists() else "no such folder"
-        raise DataError(f"{root}: {what}; data.root is the folder of the classes")
-    return Path(os.path.abspath(root))
-
-
-def _split_folders(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Return the folders that contain the classes, each with its split, and notes about others."""
+def _split_folders(root: Path, folders: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the split of each folder that contains the classes, and notes about others."""
     found: dict[str, str] = {}
-    folders, _ = _entries(root)
     for name in folders:
         if split := SPLIT_NAMES.get(name.lower()):
             if split in found:
@@ -107,147 +137,83 @@ def _split_folders(root: Path) -> tuple[list[tuple[Path, str]], list[str]]:
         names = " and ".join(found.values())
         raise DataError(f"{root}: found {names} but no train; expected root/train/CLASS too")
     if "train" not in found or (rest and len(found) == 1):
-        return [(root, "")], []
-    notes = [f"{name} is not used" for name in [*rest, found.get("test")] if name]
+        return {"": ""}, []
+    notes = [f"{name} is not used" for name in [*rest, found.pop("test", "")] if name]
     if "val" not in found:
-        return [(root / found["train"], "")], notes
-    notes += [
-        f"{name} is used as {split}" for split, name in found.items() if name.lower() != split
-    ]
-    return [(root / found[split], split) for split in ("train", "val")], notes
+        return {found["train"]: ""}, notes
+    notes += [f"{name} is used as {own}" for own, name in found.items() if name.lower() != own]
+    return {found["train"]: "train", found["val"]: "val"}, notes
 
 
-def _list_classes(root: Path, splits: Sequence[tuple[Path, str]], group: str | None) -> FileTable:
-    class_names = sorted({class_name(name) for name in _entries(splits[0][0])[0]})
-    if not class_names:
-        raise DataError(
-            f"{root}: has no folders; expected a folder for each class, root/CLASS/*.jpg, or a"
-            " table with data.labels=FILE.csv"
-        )
-    searched, num_beside, spellings = [], 0, set()
-    for parent, split in splits:
-        folders, beside = _entries(parent)
-        num_beside += len(beside)
-        for name in folders:
-            if class_name(name) not in class_names:
-                raise DataError(
-                    f"{parent / name}: train has no class of that name, only {some(class_names)};"
-                    " rename the folder, or add the class to train"
-                )
-            searched.append((parent / name, class_names.index(class_name(name)), split))
-        spellings.update(folders)
-    table = _search(root, class_names, searched, group)
-    if num_beside:
-        table.warnings.insert(0, f"{plural(num_beside, 'file')} beside the class folders: not used")
-    forms = Counter(map(class_name, spellings))
-    if twice := [name for name in class_names if forms[name] > 1]:
-        table.warnings.append(
-            f"folder names that differ only in Unicode form are one class: {some(twice)}"
-        )
-    return table
-
-
-def _check_classes(root: Path, parent: Path, group: str | None) -> None:
+def _check_classes(root: Path, parent: str, tree: Tree, group: str | None) -> None:
     """Refuse folders that contain the classes and are not classes themselves."""
-    names, _ = _entries(parent)
-    if len(names) == 1:  # `load_folder` refuses a single class
-        inner = parent / names[0]
-        while len(inside := _folders_in(inner)) == 1:
-            inner = inner / inside[0]
+
+    def folders_in(folder: str) -> list[str]:
+        folders, files = tree.get(folder, ([], []))
+        return folders if len(files) <= len(folders) else []
+
+    names, _ = tree[parent]
+    if len(names) == 1:
+        inner = os.path.join(parent, names[0])
+        while len(inside := folders_in(inner)) == 1:
+            inner = os.path.join(inner, inside[0])
         if inside:
-            raise DataError(
-                f"{root}: has only one folder; set data.root={inner}, which has {some(inside)}"
-            )
-        return
-    inside_of = {
-        name: {class_name(sub).casefold() for sub in _folders_in(parent / name)} for name in names
-    }
-    holders = Counter(sub for inside in inside_of.values() for sub in inside)
-    common = sorted(sub for sub, num in holders.items() if num >= max(2, len(names) / 2))
+            advice = f"set data.root={root / inner}, which has {some(inside)}"
+            raise DataError(f"{root}: has only one folder; {advice}")
+    holders = defaultdict(set)  # by the name of a folder inside: the folders that have one
+    for name in names:
+        for inner in folders_in(os.path.join(parent, name)):
+            holders[class_name(inner).casefold()].add(name)
+    common = sorted(inner for inner, own in holders.items() if len(own) >= max(2, len(names) / 2))
     if len(common) > 1 and group is None:
-        names = [name for name in names if inside_of[name] & set(common)]
+        names = sorted(set().union(*(holders[inner] for inner in common)))
         raise DataError(
             f"{root}: {some(names)} all contain folders called {some(common)}. Which are the"
             f" classes? If {some(common)} are: move their pictures together, or set data.root to"
-            f" one folder, such as {parent / names[0]}; if {some(names)} are: set data.group=folder"
+            f" one folder, such as {root / parent / names[0]}; if {some(names)} are: set"
+            " data.group=folder"
         )
 
 
-def _entries(root: Path) -> tuple[list[str], list[str]]:
-    """Return the visible folders right below root, and the files there that may be pictures."""
-    entries = [entry for entry in os.scandir(root) if _is_visible(entry.name)]
-    folders = sorted(entry.name for entry in entries if entry.is_dir())
-    files = (entry.name for entry in entries if not entry.is_dir())
-    return folders, [name for name in files if _suffix(name) not in _SIDECARS]
+def _search(root: str | Path) -> tuple[Path, Tree, list[Unusable], list[str]]:
+    """Search a folder and what it links to.
 
+    Returns:
+        the absolute path of the root, the folders below it, those that cannot be searched, notes.
+    """
+    if not os.path.isdir(root):
+        what = "is a file" if os.path.exists(root) else "no such folder"
+        raise DataError(f"{root}: {what}; data.root is the folder of the classes")
+    root = Path(os.path.abspath(root))
+    tree: Tree = {}
+    unusable: list[Unusable] = []
+    sidecars: Counter[str] = Counter()
 
-def _folders_in(root: Path) -> list[str]:
-    """Return the folders right below root; none if root has more files or is unreadable."""
-    try:
-        folders, files = _entries(root)
-    except OSError:
-        return []
-    return folders if len(files) <= len(folders) else []
+    def cannot_read(error: OSError) -> None:
+        path = os.path.relpath(error.filename, root)
+        if path == "." or path.lower() in SPLIT_NAMES:
+            raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        unusable.append(Unusable(printable(path), f"unreadable folder: {error.strerror}"))
+
+    # A link to a folder above has no end, and gives the pictures of all classes to one of them.
+    parents = [*root.parents, *Path(os.path.realpath(root)).parents]
+    above = {str(root.parent): frozenset(map(os.path.realpath, parents))}
+    for folder, folders, names in os.walk(root, onerror=cannot_read, followlinks=True):
+        path, target = folder[len(os.path.join(root, "")) :], os.path.realpath(folder)
+        if target in above[os.path.dirname(folder)]:
+            unusable.append(Unusable(printable(path), "a link to a folder above it"))
+            folders[:], names = [], []
+        above[folder] = above[os.path.dirname(folder)] | {target}
+        folders[:] = sorted(filter(_is_visible, folders))
+        suffixes = {name: os.path.splitext(name)[1].lower() for name in filter(_is_visible, names)}
+        sidecars.update(suffix for suffix in suffixes.values() if suffix in _SIDECARS)
+        tree[path] = folders, [name for name in suffixes if suffixes[name] not in _SIDECARS]
+    notes = []
+    if sidecars:
+        kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
+        notes.append(f"{plural(sidecars.total(), 'file')} skipped by extension ({kinds})")
+    return root, tree, unusable, notes
 
 
 def _is_visible(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in _SYSTEM_FILES
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
-
-
-def _search(
-    root: Path,
-    class_names: list[str],
-    class_folders: Sequence[tuple[Path, int, str]],
-    group: str | None = None,
-) -> FileTable:
-    """Search folders, each with its label and split; follow links, but search no folder twice."""
-    files: list[File] = []
-    unusable: list[Unusable] = []
-    sidecars: Counter[str] = Counter()
-
-    def leave_out(path: str, reason: str) -> None:
-        unusable.append(Unusable(printable(os.path.relpath(path, root)), reason))
-
-    def cannot_read(error: OSError) -> None:
-        leave_out(error.filename, f"unreadable folder: {error.strerror}")
-
-    for top, label, split in class_folders:
-        above = map(os.stat, (*top.parents, *Path(os.path.realpath(top)).parents))
-        seen = dict.fromkeys(
-            ((up.st_dev, up.st_ino) for up in above), "a link to a folder above it"
-        )
-        for folder, folders, names in os.walk(top, onerror=cannot_read, followlinks=True):
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
-                leave_out(folder, seen[status.st_dev, status.st_ino])
-                folders.clear()
-                continue
-            seen[status.st_dev, status.st_ino] = "a link to a folder that was searched already"
-            folders[:] = filter(_is_visible, folders)
-            inside = os.path.relpath(folder, top).partition(os.sep)[0].removeprefix(".")
-            for name in filter(_is_visible, names):
-                if _suffix(name) in _SIDECARS:
-                    sidecars[_suffix(name)] += 1
-                else:
-                    path = os.path.join(folder, name)[len(os.path.join(root, "")) :]
-                    group_name = group_of(path, inside, group)
-                    size_and_time = stamp(os.path.join(root, path))
-                    files.append(File(path, label, split, group_name, *size_and_time))
-    warnings = []
-    if sidecars:
-        kinds = ", ".join(suffix for suffix, _ in sidecars.most_common(5))
-        warnings.append(f"{plural(sidecars.total(), 'file')} skipped by extension ({kinds})")
-    return FileTable(root, class_names, files, unusable, warnings)
-
-
-def stamp(path: str) -> tuple[int, int]:
-    """Return the size and the time of change of a file; -1 if there is no such file."""
-    try:
-        status = os.stat(path)
-        return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
-    except OSError:  # decoding reports the reason
-        return -1, -1

@@ -48,6 +48,16 @@ class File:
         return self.path, self.num_bytes, self.changed_ns
 
 
+def find_file(root: Path, path: str, label: int, split: str, group: str) -> File:
+    """Return a file with its size and time of change, if it can be read."""
+    try:
+        status = os.stat(os.path.join(root, path))
+    except OSError:  # decoding reports the reason
+        return File(path, label, split, group)
+    changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
+    return File(path, label, split, group, status.st_size, changed_ns)
+
+
 @dataclass(frozen=True)
 class FileTable:
     """All files of a data set, before any of them is opened."""
@@ -113,11 +123,6 @@ class Data:
     unusable: list[Unusable] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # one sentence each
     summary: str = ""  # one line: pictures, classes, splits, unusable files, duplicates
-
-
-def size_to_train(image_size: int) -> int:
-    """Return the side of the training pictures: a quarter larger, so that crops keep details."""
-    return image_size * 5 // 4
 
 
 def fingerprint(

@@ -8,32 +8,40 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+Groups = list[list[int]]  # the indices of the files in each group
 
-def split_train_val(
-    sha256s: Sequence[str],
-    labels: Sequence[int],
-    group_ids: Sequence[int],
-    val_fraction: float,
-    seed: int,
-) -> list[str]:
+
+def groups_in_order(sha256s: Sequence[str], group_ids: Sequence[int], seed: int) -> Groups:
+    """Return the groups of files that must stay together, in random order.
+
+    Args:
+        sha256s, group_ids: the content (hex) and the group of each file.
+    """
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group_id in enumerate(group_ids):
+        members[group_id].append(index)
+
+    def draw(group: list[int]) -> str:
+        smallest = min(sha256s[index] for index in group)
+        return hashlib.sha256(f"{seed} {smallest}".encode()).hexdigest()
+
+    return sorted(members.values(), key=draw)
+
+
+def split_train_val(groups: Groups, labels: Sequence[int], val_fraction: float) -> list[str]:
     """Return "train" or "val" for each file, with the same share of each class in val.
 
     A group goes to val while no class of its files exceeds its share. A class that still has no
     picture in val gets its smallest group there. At least one picture per class stays in train.
 
-    Args:
-        sha256s, labels: the content (hex) and the class of each file.
-        group_ids: equal for files that must stay together (near-duplicates).
-
     Example:
-        >>> split_train_val(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 0.5, seed=0)
+        >>> split_train_val([[1], [0], [2], [3]], [0, 0, 1, 1], 0.5)
         ['train', 'val', 'val', 'train']
     """
     sizes = Counter(labels).items()
     most = Counter({label: n - 1 for label, n in sizes})
     room = Counter({label: min(max(round(n * val_fraction), 1), n - 1) for label, n in sizes})
-    splits, groups = ["train"] * len(labels), _groups_in_order(sha256s, group_ids, seed)
-    num_val: Counter[int] = Counter()
+    splits, num_val = ["train"] * len(labels), Counter[int]()
 
     def move(group: list[int], limit: Counter[int]) -> None:
         needed = Counter(labels[index] for index in group)
@@ -50,25 +58,19 @@ def split_train_val(
     return splits
 
 
-def draw_folds(
-    sha256s: Sequence[str],
-    labels: Sequence[int],
-    group_ids: Sequence[int],
-    num_folds: int,
-    seed: int,
-) -> list[int]:
+def draw_folds(groups: Groups, labels: Sequence[int], num_folds: int) -> list[int]:
     """Return the fold of each file, from 1; each class is spread evenly over the folds.
 
     The largest groups come first. Each goes to the fold with the fewest pictures of its classes, or
-    to the smallest of several such folds. The arguments are those of `split_train_val`.
+    to the smallest of several such folds.
 
     Example:
-        >>> draw_folds(["aa", "bb", "cc", "dd"], [0, 0, 1, 1], [0, 1, 2, 3], 2, seed=0)
+        >>> draw_folds([[0], [1], [2], [3]], [0, 0, 1, 1], 2)
         [1, 2, 1, 2]
     """
     counts: list[Counter[int]] = [Counter() for _ in range(num_folds)]
     folds = [0] * len(labels)
-    for group in sorted(_groups_in_order(sha256s, group_ids, seed), key=len, reverse=True):
+    for group in sorted(groups, key=len, reverse=True):
         needed = Counter(labels[index] for index in group)
         fold = min(
             range(num_folds),
@@ -78,17 +80,3 @@ def draw_folds(
         for index in group:
             folds[index] = fold + 1
     return folds
-
-
-def _groups_in_order(
-    sha256s: Sequence[str], group_ids: Sequence[int], seed: int
-) -> list[list[int]]:
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, group_id in enumerate(group_ids):
-        members[group_id].append(index)
-
-    def draw(group: list[int]) -> str:
-        smallest = min(sha256s[index] for index in group)
-        return hashlib.sha256(f"{seed} {smallest}".encode()).hexdigest()
-
-    return sorted(members.values(), key=draw)

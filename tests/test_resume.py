@@ -28,7 +28,7 @@ def test_a_finished_run_is_left_untouched(copy, command):
 
 def test_settings_that_change_the_result_are_refused_with_all_differences(copy, mistake):
     before = contents(copy)
-    free = ("data.workers=2", "data.on_bad=error", "train.threads=2", "train.timeout_s=9")
+    free = ("data.workers=2", "train.threads=2", "train.timeout_s=9")
     words = ("optim.lr=0.2", "loss.class_weights=[1, 1, 2]", "train.epochs=1", *free)
     err = mistake(*words, "--resume", copy.path)
     assert "change its result: loss.class_weights: none -> [1.0, 1.0, 2.0]; " in err

@@ -17,7 +17,7 @@ from crossent.errors import UserError
 
 # These change the validation pictures, so trials that differ in them could not be compared.
 FIXED = {
-    "data.source", "data.root", "data.labels", "data.group", "data.num_images", "data.on_bad",
+    "data.source", "data.root", "data.labels", "data.group", "data.num_images",
     "data.val_fraction", "data.folds", "data.fold", "data.seed",
 }  # fmt: skip
 SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for section in SECTIONS))

@@ -33,7 +33,7 @@ def find_pictures(arguments: Sequence[str]) -> list[str]:
             raise UserError(f"{name}: no such file{hint}")
         found = [name]
         if os.path.isdir(name):
-            found = sorted(os.path.join(name, file.path) for file in list_files(name).files)
+            found = sorted(os.path.join(name, path) for path in list_files(name))
         if not found:
             raise UserError(f"{name}: the folder has no files")
         paths += found

@@ -41,7 +41,6 @@ def draw_face(pen: Pen, look: Look) -> None:
 
 
 def _draw_dog_markings(face: Pen, look: Look) -> None:
-    """Draw a blaze or a patch, a broad muzzle, a smile and sometimes the tongue."""
     if look.marking == "blaze":
         face.ellipse(0, 0, 0.2, 0.4, look.pale)
     elif look.marking == "patch":
@@ -55,7 +54,6 @@ def _draw_dog_markings(face: Pen, look: Look) -> None:
 
 
 def _draw_wild_markings(face: Pen, look: Look) -> None:
-    """Draw pale cheeks; for a wolf also a dark stripe, pale brows and a strong muzzle."""
     if look.species == "wolf":
         face.blob(STRIPE, mix(look.coat, look.dark, 0.6), outline=False)
     for half in (face, face.at(0, 0, -1, 1)):

@@ -1,7 +1,5 @@
 """A pen that draws smooth shapes in movable, turnable and scalable coordinates."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 
@@ -15,10 +13,9 @@ Array = npt.NDArray[np.float64]
 
 INK: Color = (34, 26, 28)  # darkens outlines, and limbs on the far side
 CIRCLE = np.exp(1j * np.linspace(0, 2 * np.pi, 28))[:, None].view(float)  # (28, 2)
-STEPS = np.arange(6)[:, None] / 6  # between two points of a curve
-# The weights of four neighbouring points along the Catmull-Rom curve of the middle two.
+# The weights of four points, in six steps along the Catmull-Rom curve of the middle two.
 CUBIC = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
-WEIGHTS = STEPS ** np.arange(4) @ CUBIC
+WEIGHTS = (np.arange(6)[:, None] / 6) ** np.arange(4) @ CUBIC
 
 
 @lru_cache(4096)  # outlines use the same colours many times
@@ -52,10 +49,10 @@ class Pen:
         self._origin = origin  # pixels
 
     @classmethod
-    def on(cls, image: Image.Image, mode: str = "RGB") -> Pen:
+    def on(cls, image: Image.Image, mode: str = "RGB") -> "Pen":
         return cls(ImageDraw.Draw(image, mode), np.eye(2) * image.height, np.zeros(2))
 
-    def at(self, x: float, y: float, wide: float = 1, high: float = 1, angle: float = 0) -> Pen:
+    def at(self, x: float, y: float, wide: float = 1, high: float = 1, angle: float = 0) -> "Pen":
         """Return a pen at (x, y), scaled, then turned clockwise by `angle` degrees."""
         cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         turn = np.array([[cos * wide, sin * wide], [-sin * high, cos * high], [x, y]]) @ self._axes

@@ -147,7 +147,6 @@ def _draw_box(pen: Pen, x: float, y: float, wide: float, high: float, color: Col
 
 
 def _draw_room(image: Image.Image, rng: Rng) -> None:
-    """Draw a striped wall and a floor, sometimes with a window or a rug."""
     pen, wall, floor = Pen.on(image), _pick(PAINTS, rng), rng.uniform(0.6, 0.8)
     image.paste(wall, (0, 0, *image.size))
     stripe = rng.uniform(0.05, 0.12)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data import cache
-from data.decode import try_inspect
+from data.decode_pool import try_inspect
 from tests.data.pictures import make_folder
 
 

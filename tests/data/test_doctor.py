@@ -79,19 +79,21 @@ def test_advice_on_the_settings(counts, num_corrections, from_scratch, expected)
     assert all(expected in sentence for sentence in found)
 
 
-def test_a_folder_that_cannot_be_trained_on_is_examined_until_it_is_healthy(tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
-        doctor(tmp_path / "none")
-    assert "can be used" in page(doctor(tmp_path))  # nothing there
+def test_a_folder_that_cannot_be_trained_on_is_refused_or_examined(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encoded(scene(1)))
-    assert doctor(tmp_path)["num_images"] == 1
+    for folder, counts, message in (
+        ("none", {}, "no such folder"),
+        (".", {}, "expected a folder for each class"),
+        (".", {"dog": 1}, "only one class, dog"),
+    ):
+        make_folder(tmp_path, counts)
+        with pytest.raises(DataError, match=message):
+            doctor(tmp_path / folder)
     for counts, repair in (
-        ({}, "expected a folder for each class"),
-        ({"dog": 1}, "only one class, dog"),
         ({"fox": 0}, "class fox has no usable picture"),
         ({"fox": 1}, "no picture is left for validation"),
     ):
-        make_folder(tmp_path, counts, first_seed=len(repair))
+        make_folder(tmp_path, counts, first_seed=9)
         assert repair in doctor(tmp_path)["repairs"][0]
     (tmp_path / "a.jpg").unlink()
     found = doctor(make_folder(tmp_path, {"dog": 30, "fox": 30}))

@@ -16,7 +16,6 @@ from torchvision import datasets
 
 from data import DataError, cifar, drawings
 from data.cifar import load_cifar
-from data.drawings import source
 from data.images import Data
 
 FOX = drawings.CLASS_NAMES.index("fox")
@@ -25,7 +24,8 @@ FOX = drawings.CLASS_NAMES.index("fox")
 @pytest.fixture(scope="module")
 def many() -> Data:
     """Return enough drawings to fit a model, drawn by workers."""
-    return drawings.load_drawings(num_images=1200, image_size=64, val_fraction=0.2, seed=0)
+    train, val = (drawings._draw_split(0, part, 64) for part in (range(960), range(960, 1200)))
+    return Data(train, val, drawings.CLASS_NAMES, "")
 
 
 def mean_difference(a, b) -> float:
@@ -38,8 +38,8 @@ def test_a_drawing_is_a_function_of_seed_and_index(monkeypatch):
     others = [drawings.draw(seed, index, 64) for seed, index in ((3, FOX + 3), (4, FOX))]
     assert first.shape == (64, 64, 3) and first.dtype == np.uint8
     assert min(mean_difference(first, other) for other in others) > 10
-    monkeypatch.setattr(source, "FEW", 3)  # drawings for one process
-    data = drawings.load_drawings(15, 16, 0.2, seed=1, train_size=20, num_workers=3)
+    monkeypatch.setattr(drawings, "FEW", 3)  # drawings for one process
+    data = drawings.load_drawings(15, 16, 0.2, seed=1, num_workers=3)
     train, val = (
         [drawings.draw(1, n, size) for n in part]
         for part, size in ((range(12), 20), (range(12, 15), 16))
@@ -132,11 +132,11 @@ def archives(monkeypatch):
 
 
 def test_three_classes_balanced_with_the_pixels_of_the_archive(archives):
-    data = load_cifar("unused", image_size=24, train_size=32)
+    data = load_cifar("unused", image_size=26)
     assert data.class_names == ["dog", "fox", "wolf"]
     assert np.bincount(data.train.labels).tolist() == [4, 4, 4]
     assert np.bincount(data.val.labels).tolist() == [2, 2, 2]
-    assert data.val.images.shape == (6, 24, 24, 3)
+    assert data.val.images.shape == (6, 26, 26, 3)
     rows = zip(data.train.images, data.train.labels, data.train.names, strict=True)
     for image, label, name in rows:
         archive_name, label_name, number = name.split()
@@ -152,7 +152,7 @@ def test_three_classes_balanced_with_the_pixels_of_the_archive(archives):
 def test_without_a_network_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
     error = socket.gaierror(-3, "Temporary failure in name resolution")
     monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=error))
-    message = r"name resolution.*cifar-10-python\.tar\.gz.*and put"
+    message = r"name resolution.*cifar-10-python\.tar\.gz.*and set"
     with pytest.raises(DataError, match=message) as told:
         load_cifar(tmp_path)
     assert "\n" not in str(told.value)
