@@ -113,7 +113,7 @@ def test_the_comparison_is_on_every_validation_picture(classifier, replace_onnx,
         with pytest.raises(UserError, match=f"{reason}.*name a folder of pictures.*--data"):
             export_with(**settings)
     assert not path.exists()
-    data = {"source": "folder", "root": str(root), "cache": False}
+    data = {"source": "folder", "root": str(root)}
     assert export_with(data=data)[0] == 6
     assert "".join(notes.values()).isascii() and json.loads(notes["class_names"]) == names
 
