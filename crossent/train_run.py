@@ -96,7 +96,6 @@ def begin(
     check_same_pictures(data, processes)
     console.data(data)
     trainer = make_trainer(settings, data, processes, load_weights=not folder.last.exists())
-    every = settings.train.checkpoint_every
     description = {  # stored in the header of model.safetensors
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
@@ -113,8 +112,7 @@ def begin(
         description=description,
         unusable=data.unusable,
         keeps_last=settings.data.folds is not None,
-        checkpoint_every_s=None if isinstance(every, str) else every,
-        checkpoint_every_steps=int(every.split()[0]) if isinstance(every, str) else None,
+        checkpoint_every=settings.train.checkpoint_every,
         watch=caller.watch,
         stop=caller.stop,
         console=console,

@@ -77,7 +77,8 @@ def train_tiny(run: Path, mishap: Mishap | None, every_steps: int | None) -> Non
     torch.manual_seed(4711)  # another state than that of the run, which a resume must restore
     if mishap:
         mishap.arm(run)
-    tiny = make_run(run, half_life=4, checkpoint_every_steps=every_steps or STEPS_PER_EPOCH)
+    every = f"{every_steps or STEPS_PER_EPOCH} steps"
+    tiny = make_run(run, half_life=4, checkpoint_every=every)
     with tiny.folder.in_use():
         tiny.start_or_resume()
         tiny.fit()

@@ -57,7 +57,7 @@ def test_a_folder_that_is_removed_or_cannot_be_made_is_named(tmp_path):
     assert f"{run / 'metrics.jsonl'}: No such file" in message
     run.touch()
     message = the_line(tmp_path, *SMOKE, "--out", run / "below")
-    assert f"{run / 'below'} cannot be created: Not a directory" in message
+    assert f"{run / 'below'}: Not a directory" in message
 
 
 def damage(path, name, value):

@@ -88,7 +88,7 @@ def test_only_a_fold_keeps_its_last_model_however_E_rises(
     monkeypatch.setattr(Trainer, "validate", lambda trainer: next(rising))
     settings = load_settings("tests/tiny.yaml", [*words, f"data.root={root}"]).settings
     folder, caller = RunFolder(tmp_path / "run"), Caller("", silent=True)
-    folder.make()
+    folder.path.mkdir()
     run, _ = begin(settings, folder, ALONE, caller, Console(silent=True))
     run.fit()
     assert epoch_of_model(folder.path) == epoch

@@ -81,7 +81,7 @@ def test_the_advice_follows_the_settings(precision, warmup, expected):
 
 
 def test_the_last_checkpoint_stays_and_the_best_model_is_saved(tmp_path, monkeypatch):
-    run = make_run(tmp_path / "run", checkpoint_every_s=None)
+    run = make_run(tmp_path / "run", checkpoint_every=math.inf)
     run.start()
     before = run.folder.last.read_bytes()
     train_step = Trainer.train_step

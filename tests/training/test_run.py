@@ -51,7 +51,7 @@ def test_a_run_leaves_the_files_of_the_design_and_says_what_to_do_next(tmp_path,
 
 
 def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
-    run = make_run(tmp_path / "run", epochs=1, checkpoint_every_s=0.0)
+    run = make_run(tmp_path / "run", epochs=1, checkpoint_every=0.0)
     run.start()
     batches, train_step = [], Trainer.train_step
 
@@ -124,7 +124,7 @@ def test_metrics_are_whole_lines_of_json_without_nan(tmp_path):
 
 
 def make_logged_run(path):
-    run = make_run(path, checkpoint_every_steps=STEPS_PER_EPOCH)
+    run = make_run(path, checkpoint_every=f"{STEPS_PER_EPOCH} steps")
     run.events = EventLog(run.folder.tensorboard)
     return run
 
