@@ -126,9 +126,7 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
     """Raise UserError on all processes if the pictures of one differ from those of rank 0."""
     differs = processes.broadcast(data.fingerprint) != data.fingerprint
     if any(processes.add_numbers([float(differs)])):
-        raise UserError(
-            "the processes have different pictures: all need the same files in data.root"
-        )
+        raise UserError("the processes have different pictures: all need the same in data.root")
 
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:

@@ -24,15 +24,11 @@ COLUMNS, ROWS = 8, 4  # of preview.png
 
 
 class Gallery(NamedTuple):
-    """The pictures of one split, and the model that predicts them.
-
-    Args:
-        root: the folder that the pictures' names are relative to; None if they are not files.
-    """
+    """The pictures of one split, and the model that predicts them."""
 
     image_set: ImageSet
     classifier: Classifier
-    root: str | None
+    root: str | None  # the folder of the pictures; None if they are not files
 
     def original(self, row: int) -> Image.Image:
         """Return a small version of the picture; a square if its file cannot be read."""
