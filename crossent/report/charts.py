@@ -52,7 +52,7 @@ class Chart(NamedTuple):
     sentence: str
 
 
-def draw_file(draw: Draw, size: tuple[float, float], file: object, **options: Any) -> None:
+def draw_file(draw: Draw, size: tuple[float, float], file: Any, **options: Any) -> None:
     """Write what `draw` draws in axes with `savefig`, and the legend above; `size` in inches."""
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     draw(figure.subplots())

@@ -10,6 +10,7 @@ from crossent.errors import discard_output
 from data.advice import listing, plural
 from data.images import Data
 
+LN_K_TOLERANCE = 0.01  # nats
 ROW = "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>8}  {:>6}"
 HEADINGS = ROW.format("epoch", "E train", "E val", "acc train", "acc val", "images/s", "left")
 

@@ -15,14 +15,12 @@ from crossent.evaluation.intervals import wilson
 from crossent.files import fsync
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
-from crossent.training.console import HEADINGS, Console, EventLog, short
+from crossent.training.console import HEADINGS, LN_K_TOLERANCE, Console, EventLog, short
 from crossent.training.distributed import Processes
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
 from crossent.training.trainer import Progress, Totals, Trainer
 from data.images import Unusable
-
-LN_K_TOLERANCE = 0.01  # nats
 
 
 class Pruned(Exception):
