@@ -211,7 +211,9 @@ def data_to_evaluate(
     path = data.labels or data.root or ""
     if data.source == "folder" and not os.path.exists(path):
         where = "data.root=FOLDER" if data.labels is None else "data.labels=FILE"
-        raise UserError(f"{path}: the pictures of the run are gone; have they moved? Add {where}")
+        raise UserError(
+            f"{path}: the pictures of the run are gone; if they have moved, add {where}"
+        )
     found = make_data(settings)
     if found.fingerprint != classifier.header["data_fingerprint"]:
         raise UserError(
