@@ -34,10 +34,7 @@ from models.head import freeze_body, is_of_head
 
 
 def make_trainer(
-    settings: Settings,
-    data: Data,
-    processes: Processes = ALONE,
-    load_weights: bool = True,
+    settings: Settings, data: Data, processes: Processes = ALONE, load_weights: bool = True
 ) -> Trainer:
     """Return a trainer before its first step.
 
@@ -57,7 +54,7 @@ def make_trainer(
         use_global_batch_norm(model)
         torch.manual_seed(settings.seed + processes.rank)  # dropout differs per process
     batches = make_batches(settings, data, device, processes)
-    rows = processes.part_of(len(data.val))
+    num_steps, rows = train.epochs * len(batches), processes.part_of(len(data.val))
     weights, smoothing = class_weights(settings, data), settings.loss.label_smoothing
     return Trainer(
         model=model,
@@ -65,11 +62,7 @@ def make_trainer(
         optimizer=make_optimizer(settings, model),
         batches=batches,
         evaluator=Evaluator(data.val, batches.preprocessing, device, precision, rows),
-        schedule=Schedule(
-            num_steps=train.epochs * len(batches),
-            peak_lr=settings.optim.lr,
-            **settings.schedule.model_dump(),
-        ),
+        schedule=Schedule(num_steps, settings.optim.lr, **settings.schedule.model_dump()),
         processes=processes,
         average=WeightAverage(model, train.ema * len(batches)) if train.ema else None,
         is_pretrained=settings.model.weights is not None,
@@ -143,11 +136,10 @@ def make_model(settings: Settings, num_classes: int) -> nn.Module:
     name, size = settings.model.name, preprocessing_of(settings).image_size
     try:
         model = build_model(name, num_classes, **model_arguments(settings))
-    except ValueError as error:
-        raise UserError(f"model.name: {error}") from None
-    try:
         with torch.no_grad():  # one picture of zeros; in `eval` mode no layer changes its state
             model.eval()(torch.zeros(1, 3, size, size))
+    except ValueError as error:
+        raise UserError(f"model.name: {error}") from None
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(

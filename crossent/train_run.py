@@ -96,7 +96,6 @@ def begin(
     check_same_pictures(data, processes)
     console.data(data)
     trainer = make_trainer(settings, data, processes, load_weights=not folder.last.exists())
-    every = settings.train.checkpoint_every
     description = {  # stored in the header of model.safetensors
         "class_names": data.class_names,
         "model": {"name": settings.model.name, "arguments": model_arguments(settings)},
@@ -113,8 +112,7 @@ def begin(
         description=description,
         unusable=data.unusable,
         keeps_last=settings.data.folds is not None,
-        checkpoint_every_s=None if isinstance(every, str) else every,
-        checkpoint_every_steps=int(every.split()[0]) if isinstance(every, str) else None,
+        checkpoint_every=settings.train.checkpoint_every,
         watch=caller.watch,
         stop=caller.stop,
         console=console,
@@ -128,9 +126,7 @@ def check_same_pictures(data: Data, processes: Processes) -> None:
     """Raise UserError on all processes if the pictures of one differ from those of rank 0."""
     differs = processes.broadcast(data.fingerprint) != data.fingerprint
     if any(processes.add_numbers([float(differs)])):
-        raise UserError(
-            "the processes have different pictures: all need the same files in data.root"
-        )
+        raise UserError("the processes have different pictures: all need the same in data.root")
 
 
 def try_out(settings: Settings, processes: Processes, wants_lr: bool) -> None:

@@ -70,14 +70,8 @@ def compare(first: Side, second: Side) -> Comparison:
         accuracy = paired_interval(len(gained), len(lost), len(by_first))
     else:
         accuracy = paired_bootstrap(first.right, second.right)
-    return Comparison(
-        first=first.name,
-        second=second.name,
-        accuracy=accuracy.within(-1, 1),
-        E=paired_bootstrap(first.losses, second.losses),
-        gained=gained,
-        lost=lost,
-    )
+    E = paired_bootstrap(first.losses, second.losses)
+    return Comparison(first.name, second.name, accuracy.within(-1, 1), E, gained, lost)
 
 
 def paired_interval(gained: int, lost: int, num_images: int) -> Interval:

@@ -53,13 +53,7 @@ def examine(classifier: Classifier, image_set: ImageSet) -> Findings:
     outputs, num_seen = everything, len(image_set) - len(new)
     if num_seen and len(new):
         outputs, image_set = outputs.take(new), image_set.take(new)
-    return Findings(
-        image_set=image_set,
-        outputs=outputs,
-        scores=score(outputs),
-        num_seen=num_seen,
-        everything=everything,
-    )
+    return Findings(image_set, outputs, score(outputs), num_seen, everything)
 
 
 def as_text(

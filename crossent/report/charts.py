@@ -23,6 +23,7 @@ from crossent.files import write_atomic
 from crossent.training.run_folder import RunFolder
 
 Options = dict[str, Any]  # keyword arguments of matplotlib
+Draw = Callable[[Any], None]  # takes matplotlib's Axes
 Record = dict[str, Any]  # a line of metrics.jsonl
 Curve = tuple[int, Sequence[float], Options]  # the first epoch (0: untrained), values, style
 # Based on the palette of Okabe and Ito, whose colours differ for colour-blind readers too.
@@ -51,34 +52,29 @@ class Chart(NamedTuple):
     sentence: str
 
 
-def draw_file(
-    draw: Callable[[Any], None], size: tuple[float, float], salt: str = "", **options: Any
-) -> bytes:
-    """Return an image file with what `draw` draws in axes, and the legend above them.
-
-    Args:
-        size: width and height in inches.
-        salt: seed of the ids in an SVG.
-        options: of matplotlib's `savefig`.
-    """
-    file = io.BytesIO()
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
-        figure = Figure(figsize=size, dpi=150, layout="constrained")
-        draw(figure.subplots())
-        figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2)
-        figure.savefig(file, **options)
-    return file.getvalue()
+def draw_file(draw: Draw, size: tuple[float, float], file: Any, **options: Any) -> None:
+    """Write what `draw` draws in axes with `savefig`, and the legend above; `size` in inches."""
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    draw(figure.subplots())
+    figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2)
+    figure.savefig(file, **options)
 
 
-def make_chart(title: str, sentence: str, draw: Callable[[Any], None]) -> Chart:
+def make_chart(title: str, sentence: str, draw: Draw) -> Chart:
     """Draw a chart for a page: the same bytes each time, and ids that no other chart has."""
-    no_date = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    file = draw_file(draw, (4.6, 2.7), title, format="svg", transparent=True, metadata=no_date)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", file[file.index(b"<svg") :].decode())
+    file, no_date = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": title}):
+        draw_file(draw, (4.6, 2.7), file, format="svg", transparent=True, metadata=no_date)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", file.getvalue().partition("<svg")[2])
     for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
-    return Chart(title, Markup(svg), sentence)
+    return Chart(title, Markup(f'<svg role="img" aria-label="{title}"{svg}'), sentence)
+
+
+def write_png(path: Path, start: Record, curves: Sequence[Curve]) -> None:
+    draw = partial(draw_E, start, curves)
+    with matplotlib.rc_context(STYLE):
+        write_atomic(path, lambda temporary: draw_file(draw, (8, 4.5), temporary, format="png"))
 
 
 def draw_curve(records: list[Record], kept: int, path: Path) -> None:
@@ -102,11 +98,6 @@ def draw_curves(path: Path) -> None:
     curves: list[Curve] = [(0, runs[0], first), *((0, run, thin) for run in runs[1:])]
     curves.append((0, mean, {**VAL, "label": f"mean of {len(runs)} runs"}))
     write_png(group.curves, logs[0][0], curves)
-
-
-def write_png(path: Path, start: Record, curves: Sequence[Curve]) -> None:
-    content = draw_file(partial(draw_E, start, curves), (8, 4.5), format="png")
-    write_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 
 def chart_of_E(records: list[Record], kept: int) -> Chart:
@@ -136,9 +127,9 @@ def E_on_val(records: list[Record]) -> list[float]:
 
 
 def draw_E(start: Record, curves: Sequence[Curve], axes: Any) -> None:
+    draw_epochs(axes, curves)
     baseline = start["baseline"]
     label = f"ln {len(start['class_names'])} = {baseline:.4f}, untrained"
-    draw_epochs(axes, curves)
     axes.axhline(baseline, label=label, **REFERENCE)
     highest = max(baseline, *(max(E) for _, E, _ in curves))
     top = 1.06 * min(highest, 3 * baseline)  # one very high epoch must not flatten the others
@@ -150,11 +141,6 @@ def draw_epochs(axes: Any, curves: Sequence[Curve]) -> None:
         axes.plot(range(first, first + len(values)), values, **style)
     axes.set(xlabel="epoch", xlim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def format_accuracy_axis(axes: Any) -> None:
-    axes.set(ylabel="correct predictions", ylim=(0, 1.02))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def chart_of_accuracy(epochs: Sequence[Record]) -> Chart:
@@ -184,3 +170,8 @@ def chart_of_reliability(outputs: Outputs) -> Chart:
         format_accuracy_axis(axes)
 
     return make_chart("Reliability", f"{calibration(outputs)}. Bars: 95 % intervals.", draw)
+
+
+def format_accuracy_axis(axes: Any) -> None:
+    axes.set(ylabel="correct predictions", ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

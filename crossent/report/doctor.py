@@ -1,13 +1,11 @@
 """The page of doctor --html: the findings of the doctor, with thumbnails."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from crossent.files import write_text
-from crossent.report.page import Thumbnail, load_small, make_environment, make_thumbnail
-from data.decode import UnusableImage
+from crossent.report.page import ENVIRONMENT, load_small, thumbnail
 
 
 def write_page(found: Mapping[str, Any], path: Path) -> None:
@@ -17,40 +15,32 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
         found: from `data.doctor.examine`.
     """
     root = Path(found["root"])
+
+    def thumbnails(names: Iterable[str]) -> list[dict[str, Any]]:
+        pictures = ((load_small(root / name), name) for name in names)
+        return [thumbnail(picture, name) for picture, name in pictures if picture is not None]
+
     pairs = sorted(found["duplicates"], key=lambda p: (-p["across_splits"], -p["across_classes"]))
-    odd = [(f"{one['count']:,} {one['kind']}: {one['done']}", one["paths"]) for one in found["odd"]]
-    groups = {"pairs": [(in_words(pair), pair["paths"]) for pair in pairs], "odd": odd}
-    sections = {
+    groups = {
+        "pairs": [(in_words(pair), pair["paths"]) for pair in pairs],
+        "odd": [(f"{o['count']:,} {o['kind']}: {o['done']}", o["paths"]) for o in found["odd"]],
+    }
+    titles = {
         "fix": "Fix these first" if found["repairs"] else "Problems",
-        **({"unusable": "Unusable files"} if found["unusable"] else {}),
-        **({"pairs": "Duplicates"} if pairs else {}),
-        **({"odd": "Odd files"} if odd else {}),
+        "unusable": "Unusable files",
+        "pairs": "Duplicates",
+        "odd": "Odd files",
         "classes": "Classes",
     }
-
-    def thumbnails(names: Iterable[str]) -> list[Thumbnail]:
-        pictures = []
-        for name in names:
-            with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
-                pictures.append(make_thumbnail(load_small(root / name), name))
-        return pictures
-
-    html = (
-        make_environment()
-        .get_template("doctor.html")
-        .render(
-            name=root.name,
-            sections=sections,
-            groups=groups,
-            thumbnails=thumbnails,
-            **found,
-        )
+    is_shown = {"fix": True, "classes": True, "unusable": found["unusable"], **groups}
+    sections = {name: title for name, title in titles.items() if is_shown[name]}
+    html = ENVIRONMENT.get_template("doctor.html").render(
+        found, name=root.name, sections=sections, groups=groups, thumbnails=thumbnails
     )
     write_text(path, html)
 
 
 def in_words(pair: Mapping[str, Any]) -> str:
-    """Describe in what way two files are equal, and whether they differ in split or label."""
-    text = "the same file" if pair["kind"] == "same" else "nearly the same picture"
-    text += ", in train and val" if pair["across_splits"] else ""
-    return text + (", under two labels" if pair["across_classes"] else "")
+    words = "the same file" if pair["kind"] == "same" else "nearly the same picture"
+    words += ", in train and val" if pair["across_splits"] else ""
+    return words + (", under two labels" if pair["across_classes"] else "")

@@ -1,9 +1,8 @@
 """Pictures of a run: mistakes, heat maps, doubtful labels, and a batch as the model sees it."""
 
 import math
-from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,59 +16,49 @@ from crossent.evaluation.scores import Outputs
 from crossent.files import write_atomic
 from crossent.inference.heatmap import evidence, to_shape
 from crossent.model_file import Classifier
-from crossent.report.page import SIDE, Thumbnail, load_small, make_thumbnail
+from crossent.report.page import SIDE, load_small, thumbnail
 from crossent.training.distributed import ALONE
-from data.decode import UnusableImage
 from data.images import Data, ImageSet, printable
 
 COLUMNS, ROWS = 8, 4  # of preview.png
 
 
-class Card(NamedTuple):
-    """A picture with its heat maps, prediction and E."""
-
-    title: str
-    name: str
-    views: list[Thumbnail]
-    numbers: str
-
-
 class Gallery(NamedTuple):
-    """The pictures of one split, and the model that predicts them.
-
-    Args:
-        root: the folder that the pictures' names are relative to; None if they are not files.
-    """
+    """The pictures of one split, and the model that predicts them."""
 
     image_set: ImageSet
     classifier: Classifier
-    root: str | None
+    root: str | None  # the folder of the pictures; None if they are not files
 
     def original(self, row: int) -> Image.Image:
         """Return a small version of the picture; a square if its file cannot be read."""
         if self.root is not None:
-            with suppress(UnusableImage, ValueError):  # ValueError: the name cannot be encoded
-                return load_small(Path(self.root) / self.image_set.names[row])
+            small = load_small(Path(self.root) / self.image_set.names[row])
+            if small is not None:
+                return small
         return to_shape(np.asarray(self.image_set.images[row]), 1, 1, SIDE)
 
-    def card(self, outputs: Outputs, row: int) -> Card:
+    def card(self, outputs: Outputs, row: int) -> dict[str, Any]:
         """Return a picture with its E and the heat maps for the prediction and the label."""
         name, names = printable(self.image_set.names[row]), self.classifier.class_names
         label, predicted = outputs.labels[row], outputs.predicted[row]
         picture, pixels = self.original(row), np.asarray(self.image_set.images[row])
-        views = [make_thumbnail(picture, "the picture", name)]
+        views = [thumbnail(picture, "the picture", name)]
         for k in dict.fromkeys((predicted, label)):
             lit = evidence(self.classifier, pixels, k, picture)
             if lit is not None:
-                views.append(make_thumbnail(lit, f"evidence for {names[k]}", "heat map"))
-        # from the logits: y itself may round to 0
-        E = float(outputs.losses[row])
-        equation = f"L = {math.exp(-E):.4g}; E = -ln L = {E:.4f} nats"
+                views.append(thumbnail(lit, f"evidence for {names[k]}", "heat map"))
+        y, E = outputs.confidence[row], float(outputs.losses[row])
         verdict = "correct" if label == predicted else "wrong"
-        title = f"{names[label]}, predicted: {names[predicted]} ({verdict})"
-        return Card(title, name, views, f"y = {outputs.confidence[row]:.2f}; {equation}")
+        return {
+            "title": f"{names[label]}, predicted: {names[predicted]} ({verdict})",
+            "name": name,
+            "views": views,
+            # L from E: the y of the label may round to 0
+            "numbers": f"y = {y:.2f}; L = {math.exp(-E):.4g}; E = -ln L = {E:.4f} nats",
+        }
 
-    def suspect(self, row: int, mean_loss: float) -> Thumbnail:
+    def suspect(self, row: int, mean_loss: float) -> dict[str, Any]:
         """Return a training picture with its label, the prediction of the model and its mean E."""
         names, size = self.classifier.class_names, self.classifier.preprocessing.image_size
         # training pictures are stored larger than the model's input
@@ -78,7 +67,7 @@ class Gallery(NamedTuple):
         predicted = names[int(self.classifier.logits(torch.from_numpy(pixels)[None]).argmax())]
         label = f"labelled {names[self.image_set.labels[row]]}"
         text, name = f"{label}, predicted {predicted}; E {mean_loss:.2f}", self.image_set.names[row]
-        return make_thumbnail(self.original(row), text, f"{label}: {printable(name)}")
+        return thumbnail(self.original(row), text, f"{label}: {printable(name)}")
 
 
 def first_batch(settings: Settings, data: Data, limit: int) -> list[tuple[Image.Image, str]]:

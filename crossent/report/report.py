@@ -15,18 +15,18 @@ from crossent.evaluation.measure import examine
 from crossent.files import write_text
 from crossent.model_file import load_model, model_path
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
-from crossent.report.page import SIDE, make_environment, make_thumbnail
+from crossent.report.page import ENVIRONMENT, SIDE, thumbnail
 from crossent.report.pictures import Gallery, first_batch
 from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 
 NUM_WORST, NUM_SHOWN, MAX_SUSPECTS = 9, 14, 18
-OF_MODEL = {
-    "predictions": "Predictions",
-    "confidence": "Confidence",
-    "pictures": "Largest losses",
-}
+SECTIONS = {
+    "progress": "Progress", "predictions": "Predictions", "confidence": "Confidence",
+    "pictures": "Largest losses", "labels": "Doubtful labels", "data": "Data", "again": "Settings",
+}  # fmt: skip
+OF_MODEL = {"predictions", "confidence", "pictures"}
 
 
 def write_report(
@@ -44,10 +44,9 @@ def write_report(
     Raises:
         UserError: this is not a run folder, or a file in it is damaged.
     """
-    model_path(folder.path)
-    if not folder.config.is_file():
-        raise UserError(f"{folder.path} is not a run folder: it has no config.yaml")
-    template = make_environment().get_template("report.html")
+    model_path(folder.path)  # refuses a group
+    folder.check_is_run()
+    template = ENVIRONMENT.get_template("report.html")
     write_text(folder.report, template.render(contents(folder, device, data, overrides)))
 
 
@@ -77,14 +76,10 @@ def contents(
             "worst": [gallery.card(found.outputs, row) for row in worst],
             **suspects(Gallery(data.train, classifier, root), folder),
         }
+    hidden = ({"labels"} - model.keys()) | (set() if model else OF_MODEL)
+    preview = first_batch(settings, data, NUM_SHOWN) if data else []
     return {
-        "sections": {
-            "progress": "Progress",
-            **(OF_MODEL if model else {}),
-            **({"labels": "Doubtful labels"} if "suspects" in model else {}),
-            "data": "Data",
-            "again": "Settings",
-        },
+        "sections": {name: title for name, title in SECTIONS.items() if name not in hidden},
         "name": folder.path.resolve().name,
         "config": settings,
         "names": records[0]["class_names"] if records else [],
@@ -95,10 +90,7 @@ def contents(
         "charts": charts,
         "data": data,
         "problem": problem,
-        "preview": [
-            make_thumbnail(image.resize((SIDE, SIDE)), text)
-            for image, text in (first_batch(settings, data, NUM_SHOWN) if data else [])
-        ],
+        "preview": [thumbnail(image.resize((SIDE, SIDE)), text) for image, text in preview],
         "model": model,
         "settings": [
             (name, format_value(value), value != default[name], FIELDS[name].description)
@@ -122,7 +114,7 @@ def suspects(gallery: Gallery, folder: RunFolder) -> dict[str, Any]:
     means = np.nan_to_num((tensors["samples.total"] / tensors["samples.count"]).numpy())
     num = int((means > math.log(len(gallery.classifier.class_names))).sum())
     rows = np.argsort(-means, kind="stable")[: min(MAX_SUSPECTS, num)].tolist()
-    return {"suspects": [gallery.suspect(row, means[row]) for row in rows], "num_suspects": num}
+    return {"labels": [gallery.suspect(row, means[row]) for row in rows], "num_suspects": num}
 
 
 def load_again(settings: Settings, fingerprint: str | None) -> tuple[Data | None, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossent.device import set_generators
+from crossent.device import generator_states, set_generators
 from crossent.errors import UserError
 from crossent.tensor_file import load_weights, read_tensors, write_tensors
 from crossent.training.trainer import Trainer
@@ -15,20 +15,14 @@ from crossent.training.trainer import Trainer
 KIND = "checkpoint"
 
 
-def save_checkpoint(
-    path: Path,
-    trainer: Trainer,
-    generators: dict[str, Tensor],
-    losses: Tensor,
-    header: dict[str, Any],
-) -> None:
-    """Write a trainer's state.
-
-    Args:
-        generators: states of the random generators, one row per process.
-        losses: (2, N) as in `Trainer`, summed over all processes.
-    """
-    model = trainer.model
+def save_checkpoint(path: Path, trainer: Trainer, header: dict[str, Any]) -> None:
+    """Write a trainer's state; all processes must call this, rank 0 writes the file."""
+    model, processes = trainer.model, trainer.processes
+    states = generator_states(trainer.evaluator.device)
+    generators = {name: processes.gather(state) for name, state in states.items()}
+    losses = processes.total(trainer.losses)
+    if not processes.is_first:
+        return
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if trainer.average:
         average = trainer.average.model.state_dict()
@@ -53,7 +47,13 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     # Rank 0 sends the content, because another machine may not see its disk.
     found = read_tensors(path, KIND) if trainer.processes.is_first else None
     tensors, header = trainer.processes.broadcast(found)
-    check_same_data(path, header, description)
+    for key, what in (("class_names", "classes"), ("data_fingerprint", "pictures")):
+        was, now = header[key], description[key]
+        if was != now:
+            raise UserError(
+                f"{path} was trained on other {what} ({was[:12]}, now {now[:12]}): "
+                "set data.root to the old pictures, or start a new run with --out"
+            )
     groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for full_name, tensor in tensors.items():
         group, name = full_name.split(".", 1)
@@ -73,14 +73,3 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
     set_generators(own, trainer.evaluator.device)
     trainer.losses = torch.stack([groups["samples"][name] for name in ("total", "count")])
     return header  # type: ignore[no-any-return]
-
-
-def check_same_data(path: Path, header: dict[str, Any], description: dict[str, Any]) -> None:
-    """Raise UserError if a checkpoint was trained on other classes or other pictures."""
-    for key, what in (("class_names", "classes"), ("data_fingerprint", "pictures")):
-        was, now = header[key], description[key]
-        if was != now:
-            raise UserError(
-                f"{path} was trained on other {what} ({was[:12]}, now {now[:12]}): "
-                "set data.root to the old pictures, or start a new run with --out"
-            )

@@ -7,7 +7,6 @@ from typing import Any
 from tqdm import tqdm
 
 from crossent.errors import discard_output
-from crossent.evaluation.intervals import wilson
 from data.advice import listing, plural
 from data.images import Data
 
@@ -47,15 +46,6 @@ class Console:
             lines = [f"{bad.path}: {bad.reason}" for bad in data.unusable]
             self.line(listing(title, lines, "a run has all in environment.json"))
 
-    def untrained(self, E: float, baseline: float, num_classes: int) -> None:
-        """Print E of the untrained model and the expected ln K."""
-        self.line(
-            f"untrained E = {E:.4f} on validation; a uniform guess: "
-            f"ln {num_classes} = {baseline:.4f}"
-        )
-        if abs(E - baseline) > LN_K_TOLERANCE:
-            self.line("warning: E does not start at ln K: the untrained model prefers some class")
-
     def epoch(self, record: dict[str, Any], epochs: int, left_s: float) -> None:
         """Print the row of an epoch; `left_s` is the estimated time to the end, in seconds."""
         train, val = record["train"], record["val"]
@@ -64,12 +54,6 @@ class Console:
             f"{train['accuracy']:.1%}", f"{val['accuracy']:.1%}",
             f"{record['images_per_s']:.0f}", tqdm.format_interval(left_s),
         ))  # fmt: skip
-
-    def kept(self, record: dict[str, Any], num_images: int, model: Path) -> None:
-        """Print the epoch of the stored model and its scores on `num_images` pictures."""
-        E, accuracy = record["val"]["E"], record["val"]["accuracy"]
-        interval = wilson(round(accuracy * num_images), num_images).text(".1%")
-        self.line(f"kept epoch {record['epoch']}: accuracy {interval}, E = {short(E)}; {model}")
 
     def bar(self, epoch: int, total: int, done: int) -> "tqdm[Any]":
         """Return a progress bar over the batches of an epoch; only a terminal shows it."""

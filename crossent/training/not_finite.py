@@ -21,19 +21,6 @@ class NotFinite(ArithmeticError):
     """An infinite number or a NaN in training; the message says where, why and what to try."""
 
 
-def explain_step(trainer: "Trainer", batch: Batch, loss: Tensor, norm: Tensor) -> str:
-    """Explain in one line why a step failed; each process examines its part of the batch."""
-    what = f"the loss is {loss:g} and the norm of the gradient {norm:g}"
-    return explain(trainer, f"{what}. {find_cause(trainer, batch)}")
-
-
-def explain_validation(trainer: "Trainer", E: float) -> str:
-    """Explain in one line why E on validation is not finite."""
-    weight = first_not_finite(trainer.evaluated.state_dict())
-    cause = "all weights are finite" if weight is None else f"{weight} is not finite"
-    return explain(trainer, f"E on validation is {E:g}; {cause}")
-
-
 def explain(trainer: "Trainer", what: str) -> str:
     """Return `what` with the epoch and step where it happened, and the settings to try."""
     rank = f"rank {trainer.processes.rank}: " if trainer.processes.size > 1 else ""
@@ -48,7 +35,10 @@ def explain(trainer: "Trainer", what: str) -> str:
 
 
 def find_cause(trainer: "Trainer", batch: Batch) -> str:
-    """Run the batch again; name the first weight, layer, picture or gradient that is not finite."""
+    """Name the first weight, layer, picture or gradient of a failed step that is not finite.
+
+    The batch is run again; each process examines its own part of it.
+    """
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
     layer, losses = run_again(trainer, batch)  # always: the other processes wait for this one in it
     if weight := first_not_finite(dict(trainer.model.named_parameters())):

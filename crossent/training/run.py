@@ -9,13 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from crossent.device import generator_states
 from crossent.environment import changes, current_environment
 from crossent.evaluation.confidence import rejection_curve
+from crossent.evaluation.intervals import wilson
 from crossent.files import fsync
 from crossent.model_file import write_model
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
-from crossent.training.console import HEADINGS, Console, EventLog, short
+from crossent.training.console import HEADINGS, LN_K_TOLERANCE, Console, EventLog, short
 from crossent.training.distributed import Processes
 from crossent.training.run_folder import RunFolder, read_json, write_json
 from crossent.training.signals import Interrupted, StopRequest
@@ -36,8 +36,7 @@ class Run:
     epochs: int
     description: dict[str, Any]  # the header of model.safetensors, without its metrics
     unusable: Sequence[Unusable] = ()  # files that were left out of the data
-    checkpoint_every_s: float | None = 60.0
-    checkpoint_every_steps: int | None = None
+    checkpoint_every: float | str = 60.0  # seconds, or "500 steps"
     # Store the last model, not the one with the smallest E: a fold must not choose its epoch by the
     # pictures that measure it.
     keeps_last: bool = False
@@ -64,22 +63,18 @@ class Run:
         return self.trainer.progress.elapsed_s + time.perf_counter() - self.began_at
 
     def start_or_resume(self) -> None:
-        """Resume from the checkpoint, or start if rank 0 finds none."""
+        """Resume from the checkpoint, or start if rank 0 finds none; write environment.json."""
         is_resumed = self.processes.broadcast(self.folder.last.exists())
         if self.processes.is_first:
-            self.write_environment(is_resumed)
-        self.resume() if is_resumed else self.start()
-
-    def write_environment(self, is_resumed: bool) -> None:
-        """Write environment.json; warn of changes since the run was stopped."""
-        evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
-        environment = current_environment(evaluator.device, evaluator.precision, fingerprint)
-        environment |= {"processes": self.processes.size, "sums": self.processes.sums}
-        environment["unusable"] = [asdict(file) for file in self.unusable]
-        if is_resumed:
-            for change in changes(read_json(self.folder.environment), environment):
+            evaluator, fingerprint = self.trainer.evaluator, self.description["data_fingerprint"]
+            now = current_environment(evaluator.device, evaluator.precision, fingerprint)
+            now |= {"processes": self.processes.size, "sums": self.processes.sums}
+            now["unusable"] = [asdict(file) for file in self.unusable]
+            before = read_json(self.folder.environment) if is_resumed else now
+            for change in changes(before, now):
                 self.console.line(f"warning: {change}: the results are equal up to rounding only")
-        write_json(self.folder.environment, environment)
+            write_json(self.folder.environment, now)
+        self.resume() if is_resumed else self.start()
 
     def start(self) -> None:
         """Evaluate the untrained model and write the first line of the log."""
@@ -87,7 +82,10 @@ class Run:
         if self.processes.is_first:
             self.folder.keep_records(0)  # drop lines of a process killed before a checkpoint
         E, baseline = trainer.validate()[:, 0].mean().item(), math.log(len(class_names))
-        self.console.untrained(E, baseline, len(class_names))
+        guess = f"ln {len(class_names)} = {baseline:.4f}"
+        self.console.line(f"untrained E = {E:.4f} on validation; a uniform guess: {guess}")
+        if abs(E - baseline) > LN_K_TOLERANCE:
+            self.console.line("warning: that is not ln K: the untrained model prefers some class")
         num_train, num_val = len(trainer.batches.image_set), len(trainer.evaluator.image_set)
         self.log({
             "kind": "start", "E": E, "baseline": baseline, "class_names": class_names,
@@ -111,7 +109,7 @@ class Run:
             trainer.losses.zero_()
 
     def fit(self) -> None:
-        """Train to the last epoch; do nothing if the run is finished.
+        """Train to the last epoch and print which one is kept; do nothing if the run is finished.
 
         Raises:
             Interrupted: a signal arrived; the run is saved.
@@ -134,18 +132,15 @@ class Run:
         except (Interrupted, Pruned):
             self.save()
             raise
-        self.end()
-
-    def end(self) -> None:
-        """Write the last line of the log, save, and print which epoch was kept."""
-        progress = self.trainer.progress
         self.log({"kind": "end", "best_epoch": progress.best_epoch, "best_E": progress.best_E})
         progress.done = True
         self.save()
         if self.processes.is_first:
-            record = next(r for r in self.folder.records() if r.get("epoch") == self.kept_epoch)
-            num_images = len(self.trainer.evaluator.image_set)
-            self.console.kept(record, num_images, self.folder.model)
+            kept, num = self.kept_epoch, len(self.trainer.evaluator.image_set)
+            val = next(r["val"] for r in self.folder.records() if r.get("epoch") == kept)
+            accuracy = wilson(round(val["accuracy"] * num), num).text(".1%")
+            what = f"accuracy {accuracy}, E = {short(val['E'])}; {self.folder.model}"
+            self.console.line(f"kept epoch {kept}: {what}")
 
     def what_next(self) -> str:
         """Return the next command, or what to try if E ended above ln K."""
@@ -153,12 +148,12 @@ class Run:
         E, E_train, baseline = last["val"]["E"], last["train"]["E"], start["baseline"]
         if E <= baseline:
             return f"next: python -m crossent evaluate {self.folder.path}"
-        lr, num_classes = self.trainer.schedule.peak_lr, len(start["class_names"])
-        what = f"above ln {num_classes} = {baseline:.4f}, the value of a uniform guess"
+        lr, guess = self.trainer.schedule.peak_lr, f"ln {len(start['class_names'])}"
         advice = f"try optim.lr={lr / 10:g} (it was {lr:g}), or see train.py --find-lr"
         if E_train < baseline:
             advice = f"the model overfits (E = {short(E_train)} in training): try more pictures, "
             advice += "fewer epochs, train.mixup=0.3 or a larger optim.weight_decay"
+        what = f"above {guess} = {baseline:.4f}, the value of a uniform guess"
         return f"E on validation ended at {short(E)}, {what}: {advice}"
 
     def one_epoch(self) -> dict[str, Any]:
@@ -177,11 +172,13 @@ class Run:
 
     def save_or_stop(self) -> None:
         """Save if a checkpoint is due, or stop after a signal; all processes do so together."""
-        every_s, every_steps = self.checkpoint_every_s, self.checkpoint_every_steps
-        by_time = every_s is not None and time.perf_counter() - self.saved_at > every_s
-        by_steps = every_steps is not None and self.trainer.step % every_steps == 0
-        is_due = self.processes.is_first and (by_time or by_steps)
-        save, stop = self.processes.add_numbers([is_due, self.stop.signum is not None])
+        every = self.checkpoint_every
+        if isinstance(every, str):
+            is_due = self.trainer.step % int(every.split()[0]) == 0
+        else:
+            is_due = time.perf_counter() - self.saved_at > every
+        own = [is_due and self.processes.is_first, self.stop.signum is not None]
+        save, stop = self.processes.add_numbers(own)
         if stop:
             raise Interrupted(self.stop.signum or signal.SIGTERM)
         if save:
@@ -189,19 +186,18 @@ class Run:
 
     def keep_best(self, record: dict[str, Any], val: Tensor) -> None:
         """Write model.safetensors if this epoch is the best so far, or if `keeps_last`."""
-        trainer, progress, E = self.trainer, self.trainer.progress, record["val"]["E"]
+        progress, E = self.trainer.progress, record["val"]["E"]
         is_best = progress.best_E is None or E < progress.best_E
         if is_best:
             progress.best_E, progress.best_epoch = E, record["epoch"]
-        if is_best or self.keeps_last:
+        if self.processes.is_first and (is_best or self.keeps_last):
             _, confidence, right = val.T.numpy()
             metrics = {
                 "epoch": record["epoch"], **record["val"],
                 "num_images": len(val), "rejection": rejection_curve(confidence, right > 0),
             }  # fmt: skip
-            if self.processes.is_first:
-                header = {**self.description, "metrics": metrics}
-                write_model(self.folder.model, trainer.evaluated.state_dict(), header)
+            header = {**self.description, "metrics": metrics}
+            write_model(self.folder.model, self.trainer.evaluated.state_dict(), header)
 
     def log(self, record: dict[str, Any]) -> None:
         if self.processes.is_first:
@@ -212,15 +208,11 @@ class Run:
 
     def save(self) -> None:
         """Write last.safetensors, after flushing the metrics that it refers to."""
-        trainer = self.trainer
-        states = generator_states(trainer.evaluator.device)
-        generators = {name: self.processes.gather(state) for name, state in states.items()}
-        totals, elapsed_s = trainer.train_totals(), self.elapsed_s
-        progress = asdict(replace(trainer.progress, train=totals, elapsed_s=elapsed_s))
-        losses = self.processes.total(trainer.losses)
+        totals = self.trainer.train_totals()
+        progress = asdict(replace(self.trainer.progress, train=totals, elapsed_s=self.elapsed_s))
         keys = ("class_names", "data_fingerprint", "settings")
         header = {key: self.description[key] for key in keys} | {"progress": progress}
         if self.processes.is_first:
             fsync(self.folder.metrics)  # the checkpoint counts its lines
-            save_checkpoint(self.folder.last, trainer, generators, losses, header)
+        save_checkpoint(self.folder.last, self.trainer, header)
         self.saved_at = time.perf_counter()

@@ -40,7 +40,7 @@ class RunFolder:
         from filelock import FileLock, Timeout  # 0.06 s: only when something is trained
 
         is_new, had_config = not self.path.exists(), self.config.exists()
-        self.make()
+        self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
             lock.acquire(blocking=False)
@@ -65,22 +65,16 @@ class RunFolder:
         finally:
             lock.release()
 
-    def make(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be created: {error.strerror}") from None
-
     def create(self, config: str) -> None:
         """Make the folder with its config.yaml; raise UserError if it is used already."""
-        self.make()
+        self.path.mkdir(parents=True, exist_ok=True)
         check_unused(self.path)
         write_text(self.config, config)
 
     def check_is_run(self) -> None:
         """Raise UserError unless a run has begun here."""
         if not self.config.is_file():
-            words = f"is not a run folder: it has no config.yaml; start one with --out {self.path}"
+            words = "is not a run folder: it has no config.yaml; start one with --out"
             raise UserError(f"{self.path} {words}")
 
     def append(self, record: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import cross_entropy
+from crossent.tensor_file import first_not_finite
 from crossent.training.batch_norm import set_momentum
 from crossent.training.distributed import ALONE, Processes, add_up
-from crossent.training.not_finite import NotFinite, explain_step, explain_validation
+from crossent.training.not_finite import NotFinite, explain, find_cause
 from crossent.training.optim import Schedule, TrainingLoss, WeightAverage
 from data.batches import Batch, TrainBatches
 from data.sampler import Ids
@@ -39,10 +40,6 @@ class Totals:
         self.E += E
         self.correct += correct
         self.count += count
-
-    def numbers(self) -> list[float]:
-        """Return the sums as a list, which the processes add up."""
-        return [self.E, self.correct, self.count]
 
     def means(self) -> dict[str, float]:
         return {"E": self.E / self.count, "accuracy": self.correct / self.count}
@@ -123,7 +120,8 @@ class Trainer:
             self.processes.add_all([*gradients, loss])
         norm = torch.nn.utils.get_total_norm(gradients)
         if not torch.isfinite(loss + norm):
-            raise NotFinite(explain_step(self, batch, loss, norm))
+            what = f"the loss is {loss:g} and the norm of the gradient {norm:g}"
+            raise NotFinite(explain(self, f"{what}. {find_cause(self, batch)}"))
         self.optimizer.step()
         self.progress.batch += 1
         if self.average:
@@ -155,7 +153,7 @@ class Trainer:
     def train_totals(self) -> Totals:
         """Return the sums of the current epoch over all processes."""
         self.count_steps()
-        return Totals(*self.processes.add_numbers(self.progress.train.numbers()))
+        return Totals(*self.processes.add_numbers(astuple(self.progress.train)))
 
     def train_epoch(self) -> Iterator[None]:
         """Do the remaining steps of the current epoch; yield after each."""
@@ -176,7 +174,9 @@ class Trainer:
         p, train = self.progress, self.train_totals()
         E, _, accuracy = val.mean(dim=0).tolist()
         if not math.isfinite(E):
-            raise NotFinite(explain_validation(self, E))
+            weight = first_not_finite(self.evaluated.state_dict())
+            cause = "all weights are finite" if weight is None else f"{weight} is not finite"
+            raise NotFinite(explain(self, f"E on validation is {E:g}; {cause}"))
         record = {
             "kind": "epoch",
             "epoch": p.epoch + 1,

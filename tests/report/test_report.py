@@ -12,7 +12,7 @@ from crossent.build import make_batches
 from crossent.config import load_settings
 from crossent.evaluation.scores import Outputs
 from crossent.inference.heatmap import to_shape
-from crossent.report.page import make_environment
+from crossent.report.page import ENVIRONMENT
 from crossent.report.pictures import Gallery, first_batch, in_words
 from crossent.report.report import write_report
 from crossent.training.distributed import ALONE
@@ -92,8 +92,8 @@ def test_a_card_has_the_articles_numbers():
     flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 3))
     outputs = Outputs(np.log([[0.33, 0.32, 0.35]]), np.array([0]))
     card = Gallery(image_set, classifier_of(flat, 8), None).card(outputs, 0)
-    assert card.title == "dog, predicted: wolf (wrong)"
-    assert card.numbers == "y = 0.35; L = 0.33; E = -ln L = 1.1087 nats"
+    assert card["title"] == "dog, predicted: wolf (wrong)"
+    assert card["numbers"] == "y = 0.35; L = 0.33; E = -ln L = 1.1087 nats"
 
 
 def test_a_model_without_a_feature_map_has_a_page_without_heat_maps(tmp_path, monkeypatch):
@@ -105,7 +105,7 @@ def test_a_model_without_a_feature_map_has_a_page_without_heat_maps(tmp_path, mo
     assert "the picture" in page.text and "Grad-CAM" not in page.text
 
 
-TEMPLATE = make_environment().from_string('<p title="{{ x }}">{{ x }}</p>')
+TEMPLATE = ENVIRONMENT.from_string('<p title="{{ x }}">{{ x }}</p>')
 
 
 @hypothesis.given(st.text())
