@@ -9,11 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from crossent.device import generator_states
-from crossent.environment import changes, current_environment
+from crossent.device import changes, current_environment, generator_states
 from crossent.evaluation.confidence import rejection_curve
 from crossent.files import fsync
-from crossent.model_file import write_model
+from crossent.model_file import MODEL, write_tensors
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
 from crossent.training.console import HEADINGS, Console, EventLog, short
 from crossent.training.distributed import Processes
@@ -200,8 +199,8 @@ class Run:
                 "num_images": len(val), "rejection": rejection_curve(confidence, right > 0),
             }  # fmt: skip
             if self.processes.is_first:
-                header = {**self.description, "metrics": metrics}
-                write_model(self.folder.model, trainer.evaluated.state_dict(), header)
+                header = {"kind": MODEL, **self.description, "metrics": metrics}
+                write_tensors(self.folder.model, trainer.evaluated.state_dict(), header)
 
     def log(self, record: dict[str, Any]) -> None:
         if self.processes.is_first:
