@@ -21,7 +21,7 @@ to_json = partial(dumps, ensure_ascii=False, allow_nan=False)
 FLAG = {"action": "store_true"}
 ARGUMENTS: dict[str, dict[str, Any]] = {  # of all commands and train.py, by parameter
     "run": {"type": Path, "metavar": "RUN", "help": "a run folder, or its model file"},
-    "any_run": {"nargs": "?", "type": Path, "metavar": "RUN", "help": "default: the article's"},
+    "any_run": {"nargs": "?", "type": Path, "metavar": "RUN", "help": "default: an example"},
     "runs": {"nargs": "+", "metavar": "RUN", "help": "runs or groups; or data.root=DIR"},
     "paths": {"nargs": "+", "metavar": "PATH", "help": "pictures and folders"},
     "image": {"nargs": "?", "metavar": "IMAGE", "help": "a picture"},
@@ -225,13 +225,8 @@ def explain(
     if (any_run or label) and not image:
         raise UserError("explain: IMAGE is missing; RUN and --label need it")
     if any_run and image:
-        print(
-            explain(
-                predict_one(crossent.load(any_run, device).classifier, image, label),
-                label,
-                language,
-            )
-        )
+        classifier = crossent.load(any_run, device).classifier
+        print(explain(predict_one(classifier, image, label), label, language))
     else:
         print(explain(ARTICLE, "dog", language))
 

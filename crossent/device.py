@@ -29,9 +29,8 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         # torchrun numbers the processes of a machine; each takes the GPU with its number
         nth = os.environ.get("LOCAL_RANK", "0")
-        name = f"cuda:{nth}" if torch.cuda.is_available() else "cpu"
-        if name == "cpu" and torch.backends.mps.is_available():
-            name = "mps"
+        without_cuda = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = f"cuda:{nth}" if torch.cuda.is_available() else without_cuda
     try:
         device = torch.device(name)
         (torch.zeros(1, device=device) + 1).item()  # a GPU may be too new or old for this torch

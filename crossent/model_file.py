@@ -54,7 +54,7 @@ def read_tensors(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor]
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{path} is damaged or not a safetensors file ({error})") from None
     if encoded.get("sha256_header") != hash_header(encoded):
-        raise UserError(f"{path} is damaged or no crossent file: its header has a wrong checksum")
+        raise UserError(f"{path} is damaged or not from crossent: its header has a wrong checksum")
     header = {key: json.loads(value) for key, value in encoded.items()}
     if header["sha256"] != hash_tensors(tensors):
         raise UserError(f"{path} is damaged: its tensors do not match their checksum")
