@@ -4,6 +4,7 @@ from crossent import CrossEntropyLoss, cross_entropy    the loss, in a loop of y
 crossent.load("runs/mine").predict("fox.jpg").label     a trained model
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,10 +18,5 @@ def __getattr__(name: str) -> Any:
     """Import torch only when it is needed, so that `--help` answers at once (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "load":
-        from crossent.inference import predict
-
-        return predict.load
-    from crossent import loss
-
-    return getattr(loss, name)
+    home = "crossent.inference.predict" if name == "load" else "crossent.loss"
+    return getattr(import_module(home), name)

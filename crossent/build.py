@@ -13,8 +13,8 @@ from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
 from crossent.model_file import Classifier
-from crossent.pretrained import load_body, read_pretrained
-from crossent.resume import refused_differences
+from crossent.pretrained import load_body
+from crossent.resume import check_same_result
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.distributed import ALONE, Processes
 from crossent.training.optim import SGD, Schedule, TrainingLoss, WeightAverage
@@ -48,7 +48,7 @@ def make_trainer(
     torch.manual_seed(settings.seed)  # the same initial weights in all processes
     model = make_model(settings, len(data.class_names))
     if processes.broadcast(load_weights) and settings.model.weights is not None:
-        load_body(model, read_pretrained(settings.model.weights, settings.model.name))
+        load_body(model, settings.model.weights, settings.model.name)
     model = prepare(model, device)
     if processes.size > 1:
         use_global_batch_norm(model)
@@ -226,6 +226,5 @@ def data_to_evaluate(
 def with_moved_pictures(old: Settings, overrides: Sequence[str]) -> Settings:
     """Return the settings of a run, with overrides that do not change its result."""
     settings = load_settings(old, overrides).settings
-    if refused := refused_differences(old, settings):
-        raise UserError(f"these settings cannot be changed here: {'; '.join(refused)}")
+    check_same_result("the run", old, settings)
     return settings

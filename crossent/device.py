@@ -1,7 +1,13 @@
-"""The device and the precision that a run computes with."""
+"""What a run computes with: its device, its precision, and the environment of both."""
 
 import ctypes
 import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +15,9 @@ from torch import Tensor, nn
 from crossent.errors import UserError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h; their values are bytes
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
+# Together with the packages, these determine the last bits of a sum.
+KEYS = ("device", "precision", "threads", "processes", "sums")
 
 
 def choose_device(name: str) -> torch.device:
@@ -20,9 +29,8 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         # torchrun numbers the processes of a machine; each takes the GPU with its number
         nth = os.environ.get("LOCAL_RANK", "0")
-        name = f"cuda:{nth}" if torch.cuda.is_available() else "cpu"
-        if name == "cpu" and torch.backends.mps.is_available():
-            name = "mps"
+        without_cuda = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = f"cuda:{nth}" if torch.cuda.is_available() else without_cuda
     try:
         device = torch.device(name)
         (torch.zeros(1, device=device) + 1).item()  # a GPU may be too new or old for this torch
@@ -88,10 +96,41 @@ def generator_states(device: torch.device) -> dict[str, Tensor]:
 
 def set_generators(states: dict[str, Tensor], device: torch.device) -> None:
     """Restore the states of the generators, except that of a device that is not in use now."""
-    for name, state in states.items():
-        state = state.clone()  # torch reads from the start of the storage, not of the row
-        if name == "cpu":
-            torch.set_rng_state(state)
-        elif name == device.type:
-            own = (device,) if name == "cuda" else ()
-            torch.get_device_module(device).set_rng_state(state, *own)
+    for name in states.keys() & {"cpu", device.type}:
+        module = torch if name == "cpu" else torch.get_device_module(device)
+        own = (device,) if name == "cuda" else ()
+        # a clone: torch reads from the start of the storage, not of the row
+        module.set_rng_state(states[name].clone(), *own)
+
+
+def current_environment(
+    device: torch.device, precision: str, data_fingerprint: str
+) -> dict[str, Any]:
+    """Return the content of environment.json; "+changes" marks a commit with edited files."""
+    chip = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        chip = torch.cuda.get_device_name(device)
+    words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
+    try:
+        git = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True)
+        revision = git.stdout.strip() or None
+    except OSError:  # there is no git here
+        revision = None
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "device": f"{device} ({chip})",
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "git_revision": revision,
+        "data_fingerprint": data_fingerprint,
+    }
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return one line per difference that may change the last bits of a sum: "threads: 2 -> 4"."""
+    old, new = (old | old.get("packages", {}), new | new.get("packages", {}))
+    known = [key for key in (*KEYS, *PACKAGES) if key in old and key in new]
+    return [f"{key}: {old[key]} -> {new[key]}" for key in known if old[key] != new[key]]

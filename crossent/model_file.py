@@ -1,25 +1,109 @@
-"""model.safetensors: a trained model with everything needed to use it."""
+"""Files of tensors with a description and checksums: trained models and checkpoints.
 
+Unlike a pickle, a safetensors file contains no code. Its header contains only strings, so each
+value of the description is stored as JSON.
+"""
+
+import hashlib
 import json
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from crossent.device import autocast, prepare
 from crossent.errors import UserError
-from crossent.tensor_file import load_weights, read_tensors, write_tensors
+from crossent.files import write_atomic
 from data.preprocess import Preprocessing
 
-KIND = "model"
+FORMAT_VERSION = 1
+MODEL, CHECKPOINT = "model", "checkpoint"  # the kinds of files
 
 
-def write_model(path: Path, weights: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write a model's `state_dict` with the header of a `Classifier`."""
-    write_tensors(path, weights, {"kind": KIND, **header})
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write the file atomically; add `sha256` (tensors) and `sha256_header` to the header."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"format_version": FORMAT_VERSION, **header, "sha256": hash_tensors(tensors)}
+    encoded = {key: json.dumps(value) for key, value in header.items()}
+    encoded["sha256_header"] = hash_header(encoded)
+    # not `save_file`, which does not report a full disk as an OSError
+    write_atomic(path, lambda temporary: temporary.write_bytes(save(tensors, encoded)))
+
+
+def read_tensors(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors (on the CPU) and the header, and verify the checksums of both.
+
+    Raises:
+        UserError: the file is missing, damaged, not written by crossent or not of this kind; or a
+            number is infinite or NaN.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; expected a model file, or a run after its first epoch"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            encoded = file.metadata() or {}
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path} is damaged or not a safetensors file ({error})") from None
+    if encoded.get("sha256_header") != hash_header(encoded):
+        raise UserError(f"{path} is damaged or not from crossent: its header has a wrong checksum")
+    header = {key: json.loads(value) for key, value in encoded.items()}
+    if header["sha256"] != hash_tensors(tensors):
+        raise UserError(f"{path} is damaged: its tensors do not match their checksum")
+    if header["format_version"] != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {header['format_version']}; this program reads "
+            f"{FORMAT_VERSION}: use the version of crossent that wrote it"
+        )
+    if kind not in (None, header.get("kind")):
+        raise UserError(f"{path} is not a {kind} but a file of kind {header.get('kind')!r}")
+    if name := first_not_finite(tensors):
+        raise UserError(f"{path} cannot be used: {name} contains numbers that are not finite")
+    return tensors, header
+
+
+def hash_tensors(tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of the name, type, shape and bytes of every tensor, sorted by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def hash_header(encoded: dict[str, str]) -> str:
+    """Return the SHA-256, as JSON, of all other entries of the encoded header."""
+    rest = sorted(item for item in encoded.items() if item[0] != "sha256_header")
+    return json.dumps(hashlib.sha256(json.dumps(rest).encode()).hexdigest())
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load tensors; raise UserError if one is missing, unknown or of another shape."""
+    state = model.state_dict()
+    here, there = ({name: tuple(t.shape) for name, t in ts.items()} for ts in (state, tensors))
+    for name in here | there:
+        if here.get(name) != there.get(name):
+            raise UserError(
+                f"{path} belongs to another model: {name} is {there.get(name, 'missing')} in the "
+                f"file and {here.get(name, 'missing')} in the model"
+            )
+    # Start from the model's own state: it has the versions of the layers, which torchvision's
+    # MNASNet needs and which a file of tensors lacks.
+    state.update(tensors)
+    model.load_state_dict(state)
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with an infinite number or a NaN, if there is one."""
+    return next((name for name, t in tensors.items() if not torch.isfinite(t).all()), None)
 
 
 @dataclass(frozen=True)
@@ -74,18 +158,13 @@ def load_model(path: Path, device: torch.device, precision: str = "fp32") -> Cla
     from models import build_model
 
     path = model_path(path)
-    tensors, header = read_tensors(path, KIND)
+    tensors, header = read_tensors(path, MODEL)
     class_names, described = header["class_names"], header["model"]
     try:
         model = build_model(described["name"], len(class_names), **described["arguments"])
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: no model can be built from its description: {error}") from None
     load_weights(model, tensors, path)
-    return Classifier(
-        model=prepare(model, device).eval(),
-        class_names=class_names,
-        preprocessing=Preprocessing.from_dict(header["preprocessing"]),
-        precision=precision,
-        device=device,
-        header=header,
-    )
+    model = prepare(model, device).eval()
+    preprocessing = Preprocessing.from_dict(header["preprocessing"])
+    return Classifier(model, class_names, preprocessing, precision, device, header)

@@ -13,9 +13,9 @@ PLACES: dict[str, tuple[Any, str, str, str]] = {
     "before a step": (trainer.Trainer, "train_step", "before", ""),
     "after a step": (trainer.Trainer, "train_step", "after", ""),
     "in validation": (Evaluator, "__call__", "before", ""),
-    "before the best model": (run, "write_model", "before", ""),
+    "before the best model": (run, "write_tensors", "before", ""),
     "in the save of the best model": (os, "replace", "before", "model.safetensors"),
-    "after the best model": (run, "write_model", "after", ""),
+    "after the best model": (run, "write_tensors", "after", ""),
     "before the line of an epoch": (run_folder.RunFolder, "append", "before", "'epoch'"),
     "after the line of an epoch": (run_folder.RunFolder, "append", "after", "'epoch'"),
     # the temporary file is written

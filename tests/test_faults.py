@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crossent.errors import UserError, run_main
-from crossent.tensor_file import read_tensors, write_tensors
+from crossent.model_file import read_tensors, write_tensors
 from tests.forked import SMOKE, Command, Mishap
 
 

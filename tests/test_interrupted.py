@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from crossent.tensor_file import read_tensors
+from crossent.model_file import read_tensors
+from crossent.resume import first_difference
 from crossent.training.run_folder import RunFolder
 from crossent.training.signals import StopRequest
-from crossent.verify_resume import first_difference
 from tests.forked import SMOKE, Command, Mishap
 
 STATUS = {

@@ -11,7 +11,7 @@ import yaml
 from crossent.build import make_model, make_optimizer
 from crossent.config import Settings, flat_values, load_settings
 from crossent.errors import UserError
-from crossent.model_file import load_model, write_model
+from crossent.model_file import load_model, write_tensors
 from crossent.pretrained import follow_weights, load_body, read_pretrained
 from data.preprocess import Preprocessing
 from models import build_model, libraries, published
@@ -33,13 +33,14 @@ def keep_weights(name, folder):
 
 
 def test_all_but_the_head_comes_from_the_other_run(smoke_run):
-    model, found = build_model("small_cnn", 5, width=8), read_pretrained(str(smoke_run.path), "")
-    load_body(model, found)
+    model, weights = build_model("small_cnn", 5, width=8), str(smoke_run.path)
+    load_body(model, weights, "")
+    theirs, _ = read_pretrained(weights, "")
     for name, tensor in model.state_dict().items():
-        expected = torch.zeros_like(tensor) if is_of_head(model, name) else found.tensors[name]
+        expected = torch.zeros_like(tensor) if is_of_head(model, name) else theirs[name]
         assert torch.equal(tensor, expected), name
     with pytest.raises(UserError, match=r"another .*; set model.name=small_cnn model.width=8$"):
-        load_body(build_model("small_cnn", 3, width=4), found)
+        load_body(build_model("small_cnn", 3, width=4), weights, "")
 
 
 OLD = {
@@ -83,10 +84,10 @@ def test_mnasnet_is_read_from_torchvisions_file_and_from_ours(tmp_path, monkeypa
     theirs, name = keep_weights("mnasnet0_5", tmp_path), "torchvision/mnasnet0_5"
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     model = build_model(name, 3)  # their head has 1,000 classes, ours 3
-    load_body(model, read_pretrained("DEFAULT", name))
+    load_body(model, "DEFAULT", name)
     header = {"class_names": ["a", "b", "c"], "preprocessing": Preprocessing(64).to_dict()}
-    header["model"] = {"name": name, "arguments": {"dropout": 0.0}}
-    write_model(tmp_path / "model.safetensors", model.state_dict(), header)
+    header |= {"kind": "model", "model": {"name": name, "arguments": {"dropout": 0.0}}}
+    write_tensors(tmp_path / "model.safetensors", model.state_dict(), header)
     again = load_model(tmp_path, CPU).model
     for key, tensor in again.state_dict().items():
         expected = torch.zeros_like(tensor) if is_of_head(model, key) else theirs[key]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from crossent.config import load_settings
-from crossent.tensor_file import read_tensors, write_tensors
-from crossent.verify_resume import first_difference
+from crossent.model_file import read_tensors, write_tensors
+from crossent.resume import first_difference
 from tests.forked import ROOT, SMOKE, Command
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_resumed_is_refused(tmp_path, mistake):
         err = mistake("--resume", path)
         assert f"{path} is not a run folder: it has no config.yaml" in err
     err = mistake(*SMOKE, "--resume", tmp_path)
-    assert f"{tmp_path} has its own settings; leave out -c tests/tiny.yaml" in err
+    assert f"{tmp_path} has its own settings and folder; leave out -c tests/tiny.yaml" in err
 
 
 class Forked:
@@ -111,7 +111,7 @@ class Forked:
 def forked(tmp_path, monkeypatch):
     """Let verify-resume fork its trainings; check that it leaves no file."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("crossent.verify_resume.subprocess.Popen", Forked)
+    monkeypatch.setattr("crossent.resume.subprocess.Popen", Forked)
     yield
     assert not list(tmp_path.iterdir())
 

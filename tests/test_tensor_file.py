@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crossent.errors import UserError
-from crossent.tensor_file import read_tensors, write_tensors
+from crossent.model_file import read_tensors, write_tensors
 
 TENSORS = {
     "weight": torch.arange(6.0).view(2, 3),

@@ -13,11 +13,10 @@ from crossent.config import FIELDS, Settings, flat_values, format_value, saved_s
 from crossent.errors import UserError
 from crossent.evaluation.measure import examine
 from crossent.files import write_text
-from crossent.model_file import load_model, model_path
+from crossent.model_file import load_model, model_path, read_tensors
 from crossent.report.charts import chart_of_accuracy, chart_of_E, chart_of_reliability
 from crossent.report.page import ENVIRONMENT, SIDE, thumbnail
 from crossent.report.pictures import Gallery, first_batch
-from crossent.tensor_file import read_tensors
 from crossent.training.run_folder import RunFolder, read_json
 from data.images import Data
 

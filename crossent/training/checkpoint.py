@@ -9,10 +9,8 @@ from torch import Tensor
 
 from crossent.device import generator_states, set_generators
 from crossent.errors import UserError
-from crossent.tensor_file import load_weights, read_tensors, write_tensors
+from crossent.model_file import CHECKPOINT, load_weights, read_tensors, write_tensors
 from crossent.training.trainer import Trainer
-
-KIND = "checkpoint"
 
 
 def save_checkpoint(path: Path, trainer: Trainer, header: dict[str, Any]) -> None:
@@ -33,7 +31,7 @@ def save_checkpoint(path: Path, trainer: Trainer, header: dict[str, Any]) -> Non
                 tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
     tensors |= {f"generator.{name}": state for name, state in generators.items()}
     tensors |= {"samples.total": losses[0], "samples.count": losses[1]}
-    write_tensors(path, tensors, {"kind": KIND, **header})
+    write_tensors(path, tensors, {"kind": CHECKPOINT, **header})
 
 
 def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def load_checkpoint(path: Path, trainer: Trainer, description: dict[str, Any]) -
         UserError: the file is damaged, of another model or other pictures, or contains a NaN.
     """
     # Rank 0 sends the content, because another machine may not see its disk.
-    found = read_tensors(path, KIND) if trainer.processes.is_first else None
+    found = read_tensors(path, CHECKPOINT) if trainer.processes.is_first else None
     tensors, header = trainer.processes.broadcast(found)
     for key, what in (("class_names", "classes"), ("data_fingerprint", "pictures")):
         was, now = header[key], description[key]

@@ -8,7 +8,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from crossent.device import autocast
 from crossent.loss import cross_entropy
-from crossent.tensor_file import first_not_finite
+from crossent.model_file import first_not_finite
 from data.advice import some
 from data.batches import Batch
 from data.images import printable

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from crossent.environment import changes, current_environment
+from crossent.device import changes, current_environment
 from crossent.evaluation.confidence import rejection_curve
 from crossent.evaluation.intervals import wilson
 from crossent.files import fsync
-from crossent.model_file import write_model
+from crossent.model_file import MODEL, write_tensors
 from crossent.training.checkpoint import load_checkpoint, save_checkpoint
 from crossent.training.console import HEADINGS, LN_K_TOLERANCE, Console, EventLog, short
 from crossent.training.distributed import Processes
@@ -196,8 +196,8 @@ class Run:
                 "epoch": record["epoch"], **record["val"],
                 "num_images": len(val), "rejection": rejection_curve(confidence, right > 0),
             }  # fmt: skip
-            header = {**self.description, "metrics": metrics}
-            write_model(self.folder.model, self.trainer.evaluated.state_dict(), header)
+            header = {"kind": MODEL, **self.description, "metrics": metrics}
+            write_tensors(self.folder.model, self.trainer.evaluated.state_dict(), header)
 
     def log(self, record: dict[str, Any]) -> None:
         if self.processes.is_first:

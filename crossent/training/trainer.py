@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from crossent.device import autocast
 from crossent.evaluation.evaluate import Evaluator
 from crossent.loss import cross_entropy
-from crossent.tensor_file import first_not_finite
+from crossent.model_file import first_not_finite
 from crossent.training.batch_norm import set_momentum
 from crossent.training.distributed import ALONE, Processes, add_up
 from crossent.training.not_finite import NotFinite, explain, find_cause

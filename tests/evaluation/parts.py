@@ -11,7 +11,7 @@ import torch
 from crossent.__main__ import main as crossent_main
 from crossent.errors import run_main
 from crossent.evaluation.scores import Outputs
-from crossent.model_file import Classifier, write_model
+from crossent.model_file import Classifier, write_tensors
 from crossent.training.signals import SIGNALS
 from data.preprocess import Preprocessing
 from models import build_model
@@ -44,6 +44,7 @@ def write_random(path, class_names, metrics, size=32):
     model = build_model("small_cnn", len(class_names), width=4)
     torch.nn.init.normal_(model.head.weight, std=8.0)
     header = {
+        "kind": "model",
         "class_names": class_names,
         "model": {"name": "small_cnn", "arguments": {"width": 4}},
         "preprocessing": Preprocessing(size).to_dict(),
@@ -51,7 +52,7 @@ def write_random(path, class_names, metrics, size=32):
         "settings": {},
         "metrics": metrics,
     }
-    write_model(path, model.state_dict(), header)
+    write_tensors(path, model.state_dict(), header)
 
 
 def call(main, *words, status=0):

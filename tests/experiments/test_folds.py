@@ -12,10 +12,10 @@ from sklearn import metrics as sklearn_metrics
 
 from crossent.config import load_settings
 from crossent.model_file import load_model
+from crossent.resume import first_difference
 from crossent.train_run import Caller, train_run
 from crossent.training.run_folder import RunFolder
 from crossent.training.trainer import Trainer
-from crossent.verify_resume import first_difference
 from tests.evaluation.parts import CPU, crossent, train
 from tests.experiments.parts import InSecondEpoch, answers, quick
 from tests.forked import Command

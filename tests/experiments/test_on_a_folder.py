@@ -7,8 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from crossent.model_file import load_model
-from crossent.tensor_file import read_tensors, write_tensors
+from crossent.model_file import load_model, read_tensors, write_tensors
 from tests.evaluation.parts import CPU, crossent, train
 from tests.experiments.parts import answers, quick
 

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
+from crossent.resume import first_difference
 from crossent.training.run_folder import RunFolder
-from crossent.verify_resume import first_difference
 from tests.evaluation.parts import crossent, train
 from tests.experiments.parts import InSecondEpoch
 from tests.forked import ROOT, Command

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from crossent.config import Settings, to_yaml
+from crossent.model_file import write_tensors
 from crossent.report.report import write_report
-from crossent.tensor_file import write_tensors
 from crossent.training.run_folder import RunFolder, write_json
 from data.images import Data, ImageSet
 from tests.evaluation.parts import CPU, write_random

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -17,10 +16,10 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from crossent.build import make_batches, make_data
 from crossent.config import load_settings
 from crossent.errors import EXIT_LOST, UserError
+from crossent.resume import first_difference
 from crossent.training.batch_norm import use_global_batch_norm
 from crossent.training.distributed import Processes, join_processes, leave_at_once
 from crossent.training.run_folder import RunFolder
-from crossent.verify_resume import first_difference
 from tests.forked import CONTEXT, ROOT, SMOKE, Command
 from tests.training.parts import make_trainer
 from train import run_path
@@ -157,7 +156,7 @@ def test_mistakes_in_the_start_of_processes_are_refused(monkeypatch):
     make_batches(settings, data, torch.device("cpu"), Processes(rank=1, size=2))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(UserError, match="torchrun needs the folder of the run: --out RUN"):
-        run_path(Namespace(resume=None, out=None))
+        run_path(config=None, out=None, resume=None)
 
 
 def test_a_process_that_hangs_is_named_and_a_restart_ends_in_the_same_bytes(tmp_path):
