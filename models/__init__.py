@@ -59,8 +59,8 @@ def of_library(name: str) -> tuple[str, str]:
     """Return the library of a model and its name there: ("torchvision", "resnet18")."""
     library, _, own_name = name.partition("/")
     if library not in LIBRARIES:
-        known = [*MODELS, *(f"{known}/NAME" for known in LIBRARIES)]
-        raise ValueError(f"model {name!r} is not known; choose one of {', '.join(known)}")
+        known = ", ".join([*MODELS, *(f"{known}/NAME" for known in LIBRARIES)])
+        raise ValueError(f"model {name!r} is not known; choose one of {known}")
     if own_name not in names(library):
         near = difflib.get_close_matches(own_name, names(library), n=1) or ["resnet18"]
         raise ValueError(f"model {name} is not known; did you mean {library}/{near[0]}?")

@@ -43,12 +43,13 @@ class ConvNorm(nn.Module):
             in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
-        self.activation = nn.ReLU6(inplace=True) if relu else nn.Identity()
+        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
         conv, norm = self.conv, self.norm
-        if conv.stride == (2, 2):
-            x = padded_for_stride_2(x, conv.kernel_size[0])
+        if conv.stride == (2, 2):  # as TensorFlow: an odd number of zeros has one more at the end
+            height, width = (conv.kernel_size[0] - 2 + size % 2 for size in x.shape[2:])
+            x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
         if norm.training:
             x = norm(conv(x))
         else:
@@ -57,14 +58,7 @@ class ConvNorm(nn.Module):
             bias = norm.bias - norm.running_mean * scale
             weight = conv.weight * scale.view(-1, 1, 1, 1)
             x = F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
-        activated: Tensor = self.activation(x)
-        return activated
-
-
-def padded_for_stride_2(x: Tensor, kernel: int) -> Tensor:
-    """Pad as TensorFlow's SAME does: an odd number of zeros has one more at the end."""
-    height, width = (kernel - 2 + size % 2 for size in x.shape[2:])
-    return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return F.relu6(x, inplace=True) if self.relu else x
 
 
 class InvertedResidual(nn.Module):
@@ -100,11 +94,10 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self.stem = ConvNorm(3, 32, kernel=3, stride=2)
         channels, blocks = 32, []
-        for repeats, kernel, stride, expansion, out_channels in GROUPS:
+        for repeats, kernel, stride, expansion, out in GROUPS:
             for own_stride in [stride] + [1] * (repeats - 1):
-                block = InvertedResidual(channels, out_channels, kernel, own_stride, expansion)
-                blocks.append(block)
-                channels = out_channels
+                blocks.append(InvertedResidual(channels, out, kernel, own_stride, expansion))
+                channels = out
         self.blocks = nn.Sequential(*blocks)
         self.features = ConvNorm(channels, 1280)
         self.head = Head(1280, num_classes, dropout)

@@ -39,10 +39,9 @@ def head_name(model: nn.Module) -> str:
 
 def replace_head(model: nn.Module, num_classes: int, dropout: float = 0.0) -> None:
     """Replace the last linear layer by a `Head`; its dropout is added to the model's own."""
-    parent, _, child = head_name(model).rpartition(".")
     old = model.get_submodule(head_name(model))
     assert isinstance(old, nn.Linear)
-    setattr(model.get_submodule(parent), child, Head(old.in_features, num_classes, dropout))
+    model.set_submodule(head_name(model), Head(old.in_features, num_classes, dropout))
 
 
 def is_of_head(model: nn.Module, name: str) -> bool:

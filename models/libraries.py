@@ -17,7 +17,6 @@ from models.head import head_name
 LIBRARIES = {"torchvision": "torchvision.models", "timm": "timm"}  # imported when needed
 # Models without a final linear layer, with a second output, or with old names of their weights.
 UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
-RGB = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Published:
     """The weights that `model.weights=DEFAULT` names, and the preprocessing they need."""
 
     image_size: int  # pixels, both sides
-    mean: RGB  # of pixels from 0 to 1; the same for std
-    std: RGB
+    mean: tuple[float, float, float]  # of RGB values from 0 to 1
+    std: tuple[float, float, float]
     load: Callable[[], dict[str, Tensor]]  # raises ValueError if they cannot be loaded
 
 
@@ -48,13 +47,10 @@ def names(library: str) -> list[str]:
 def create(library: str, name: str) -> nn.Module:
     """Build an untrained model with the head of its library, which must be a linear layer."""
     module = module_of(library)
-    model: nn.Module
-    if library == "torchvision":
-        model = module.get_model(name)
-    else:
-        model = module.create_model(name)
-        if model.get_classifier() is not model.get_submodule(head_name(model)):  # type: ignore[operator]
-            raise ValueError(f"timm/{name} does not end in a linear layer")
+    model: nn.Module = (module.create_model if library == "timm" else module.get_model)(name)
+    last = model.get_submodule(head_name(model))
+    if library == "timm" and model.get_classifier() is not last:  # type: ignore[operator]
+        raise ValueError(f"timm/{name} does not end in a linear layer")
     return model
 
 
@@ -82,16 +78,13 @@ def download(url: str) -> dict[str, Tensor]:
     """Return weights of torchvision, downloaded once and stored in the cache folder of torch."""
     path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
     if not path.is_file():
-        # torchvision's names end in the start of the SHA-256: resnet18-f37072fd.pth
-        sha256_start = path.stem.rpartition("-")[2]
+        sha256_start = path.stem.rpartition("-")[2]  # resnet18-f37072fd.pth
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), sha256_start, progress=False)
         except (OSError, RuntimeError) as error:
-            raise ValueError(
-                f"the weights cannot be downloaded ({error}); get {url} on another machine and put "
-                f"it at {path}"
-            ) from None
+            advice = f"get {url} on another machine and put it at {path}"
+            raise ValueError(f"the weights cannot be downloaded ({error}); {advice}") from None
     return read_pth(path)
 
 
