@@ -130,9 +130,8 @@ def export(classifier: Classifier, path: Path, data: str | None, opset: int) -> 
             differences.append(float(np.abs(got - expected).max()))
             if got.argmax() != expected.argmax() or not differences[-1] <= TOLERANCE:  # or NaN
                 raise UserError(
-                    "the exported model differs from the original; nothing was written: on "
-                    f"{answer.path} probabilities differ by up to {differences[-1]:.2g} "
-                    f"(allowed: {TOLERANCE:g})"
+                    f"the export differs from the original; nothing was written: on {answer.path} "
+                    f"probabilities differ by up to {differences[-1]:.2g} (allowed: {TOLERANCE:g})"
                 )
     if not differences:
         raise UserError("export: no picture for the comparison can be used; name a folder: --data")
@@ -165,13 +164,12 @@ def to_onnx(
     import onnx
     import onnxruntime
 
-    dynamic = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
         module.eval(),
         # torch.export would treat a size of 1 as a constant
         (torch.zeros(2, 70, 50, 3, dtype=torch.uint8),),
         dynamo=True,
-        dynamic_shapes=({0: dynamic, 1: dynamic, 2: dynamic},),
+        dynamic_shapes=(dict.fromkeys(range(3), torch.export.Dim.DYNAMIC),),
         input_names=["images"],
         output_names=["probs"],
         opset_version=opset,

@@ -163,8 +163,7 @@ def print_predictions(
     names = classifier.class_names
     write_row = csv.writer(sys.stdout, lineterminator="\n").writerow
     if form == "csv":
-        assert isinstance(sys.stdout, io.TextIOWrapper)
-        sys.stdout.reconfigure(encoding="utf-8-sig")  # spreadsheets recognise it by its first bytes
+        cast(io.TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8-sig")  # for spreadsheets
         write_row(["path", "label", *(f"y_{name}" for name in names), "error"])
     num_unusable = 0
     for answer in predict(classifier, paths):
@@ -184,7 +183,7 @@ def print_predictions(
         else:  # wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg
             ranked = sorted(y, key=lambda name: -y[name])[:top]
             cells = [f"{name:<{max(map(len, names))}} {y[name]:.2f}" for name in ranked]
-            print("  ".join([*cells, *([] if label else ["not sure"]), path]))
+            print("  ".join([*cells, *(["not sure"] if label is None else []), path]))
         sys.stdout.flush()
         num_unusable += answer.error is not None
     if num_unusable == len(paths):
@@ -205,9 +204,8 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
         raise UserError(f"--accuracy {accuracy:g}: {error}; choose a lower accuracy") from None
     print(
         f"an answer is sure if y is at least {kept.threshold:.4f}: {kept.num_kept} of "
-        f"{kept.num_images} validation pictures ({kept.coverage:.0%}) had such an answer, and "
-        f"{kept.interval.text('.1%')} of these were correct; nothing is promised for other kinds "
-        "of pictures",
+        f"{kept.num_images} validation pictures ({kept.coverage:.0%}) have a sure answer, of which "
+        f"{kept.interval.text('.1%')} are correct; nothing is promised for other kinds of pictures",
         file=sys.stderr,
     )
     return kept.threshold
