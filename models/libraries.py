@@ -1,23 +1,18 @@
 """Models of torchvision and timm, and the weights that the authors of a model publish."""
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
-from models.head import head_name
+from torch import Tensor
 
 LIBRARIES = {"torchvision": "torchvision.models", "timm": "timm"}  # imported when needed
 # Models without a final linear layer, with a second output, or with old names of their weights.
 UNSUPPORTED = ("squeezenet", "inception", "googlenet", "densenet")
-RGB = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -25,8 +20,8 @@ class Published:
     """The weights that `model.weights=DEFAULT` names, and the preprocessing they need."""
 
     image_size: int  # pixels, both sides
-    mean: RGB  # of pixels from 0 to 1; the same for std
-    std: RGB
+    mean: tuple[float, float, float]  # of RGB values from 0 to 1
+    std: tuple[float, float, float]
     load: Callable[[], dict[str, Tensor]]  # raises ValueError if they cannot be loaded
 
 
@@ -45,30 +40,6 @@ def names(library: str) -> list[str]:
     return [n for n in module.list_models(module=module) if not n.startswith(UNSUPPORTED)]
 
 
-def create(library: str, name: str) -> nn.Module:
-    """Build an untrained model with the head of its library, which must be a linear layer."""
-    module = module_of(library)
-    model: nn.Module
-    if library == "torchvision":
-        model = module.get_model(name)
-    else:
-        model = module.create_model(name)
-        if model.get_classifier() is not model.get_submodule(head_name(model)):  # type: ignore[operator]
-            raise ValueError(f"timm/{name} does not end in a linear layer")
-    return model
-
-
-def published_by(library: str, name: str) -> Published:
-    """Return the weights that torchvision calls DEFAULT, or those on timm's hub."""
-    module = module_of(library)
-    if library == "timm":
-        config = module.get_pretrained_cfg(name)
-        return Published(config.input_size[-1], config.mean, config.std, partial(load_timm, name))
-    weights = module.get_model_weights(name).DEFAULT
-    found, load = weights.transforms(), partial(download, weights.url)
-    return Published(found.crop_size[0], tuple(found.mean), tuple(found.std), load)
-
-
 def load_timm(name: str) -> dict[str, Tensor]:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # no line per attempt
     try:
@@ -80,18 +51,15 @@ def load_timm(name: str) -> dict[str, Tensor]:
 
 def download(url: str) -> dict[str, Tensor]:
     """Return weights of torchvision, downloaded once and stored in the cache folder of torch."""
-    path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
     if not path.is_file():
-        # torchvision's names end in the start of the SHA-256: resnet18-f37072fd.pth
-        sha256_start = path.stem.rpartition("-")[2]
+        sha256_start = path.stem.rpartition("-")[2]  # resnet18-f37072fd.pth
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), sha256_start, progress=False)
         except (OSError, RuntimeError) as error:
-            raise ValueError(
-                f"the weights cannot be downloaded ({error}); get {url} on another machine and put "
-                f"it at {path}"
-            ) from None
+            advice = f"get {url} on another machine and put it at {path}"
+            raise ValueError(f"the weights cannot be downloaded ({error}); {advice}") from None
     return read_pth(path)
 
 

@@ -5,6 +5,7 @@ are removed when the server ends.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,6 @@ SIDE = 320  # pixels, the longer side of the heat map
 NUM_EXAMPLES = 6
 LANGUAGES = [("English", "en"), ("日本語", "ja")]
 WELCOME = "Drop a picture, paste one, or choose an example."
-CSS = "#derivation textarea { font-family: monospace; font-size: .8rem }"
 
 
 def serve(classifier: Classifier) -> None:
@@ -43,7 +43,6 @@ def serve(classifier: Classifier) -> None:
         # Pass the path, because gradio would decode the file without our limits. The method is
         # replaced in the class, because gradio makes a new component for an example.
         gr.Image.preprocess = lambda self, upload: upload.path if upload else None
-        metrics = classifier.header["metrics"]
         page = gr.Interface(
             lambda *inputs: answer(classifier, *inputs),
             [
@@ -59,8 +58,8 @@ def serve(classifier: Classifier) -> None:
             examples=[[path] for path in own_examples(classifier, Path(folder))] or None,
             cache_examples=False,
             title="What is in the picture, and what does a mistake cost?",
-            description=f"Of the predictions for the validation pictures of this model's run, "
-            f"{metrics['accuracy']:.0%} are correct, and E = {metrics['E']:.3f}.",
+            description="Of the predictions for the validation pictures of this model's run, "
+            "{accuracy:.0%} are correct, and E = {E:.3f}.".format_map(classifier.header["metrics"]),
             live=True,
             flagging_mode="never",
             api_visibility="private",
@@ -70,10 +69,10 @@ def serve(classifier: Classifier) -> None:
         )
         try:
             _, address, _ = page.launch(
-                server_name="127.0.0.1", share=False, max_file_size="32mb",
+                server_name="127.0.0.1", max_file_size="32mb", prevent_thread_lock=True, quiet=True,
                 theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-                css=CSS, footer_links=[], enable_monitoring=False, ssr_mode=False, quiet=True,
-                prevent_thread_lock=True,
+                css="#derivation textarea { font-family: monospace; font-size: .8rem }",
+                share=False, footer_links=[], enable_monitoring=False, ssr_mode=False,
             )  # fmt: skip
         except OSError as error:  # no free port, or that of GRADIO_SERVER_PORT is in use
             raise UserError(f"demo: the server does not start: {error}") from None
@@ -95,15 +94,12 @@ def answer(classifier: Classifier, path: str | None, label: str | None, language
     small, large = decoded.pixels
     picture = to_shape(large, decoded.facts.width, decoded.facts.height, SIDE)
     k = classifier.class_names.index(label or str(found.label))
-    heat_map = evidence(classifier, small, k, picture)
-    return [found.probs, heat_map, explain(found, label, language)]
+    return [found.probs, evidence(classifier, small, k, picture), explain(found, label, language)]
 
 
 def own_examples(classifier: Classifier, folder: Path) -> list[str]:
     """Return some validation pictures of the run; none if they cannot be found."""
-    try:
-        paths = validation_files(classifier, folder)
-    except UserError:
-        return []
-    paths = [path for path in paths if printable(path) == path]  # JSON cannot encode the others
+    paths: list[str] = []
+    with suppress(UserError):  # JSON cannot encode the other paths
+        paths = [p for p in validation_files(classifier, folder) if printable(p) == p]
     return paths[:: -(-len(paths) // NUM_EXAMPLES) or 1]

@@ -1,10 +1,9 @@
 """One prediction, explained with the equations of the article, in numbers and in words."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from jinja2 import StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined
 
 from crossent.errors import UserError
 from crossent.inference.predict import Answer, predict
@@ -41,15 +40,15 @@ def explain(answer: Answer, label: str | None = None, language: str = "en") -> s
     names, y = list(answer.probs), list(answer.probs.values())
     index = names.index(label or str(answer.label))
     t = [int(k == index) for k in range(len(names))]
-    rows = list(zip(names, y, t, article.gradient(y, t), strict=True))
-    ranked = sorted(range(len(rows)), key=lambda k: (-t[k], -y[k]))
-    rows = [rows[k] for k in sorted(ranked[:MAX_ROWS])]
-    more = ["..."] if len(names) > MAX_ROWS else []
+    slopes = article.gradient(y, t)
+    ranked = sorted(range(len(y)), key=lambda k: (-t[k], -y[k]))
+    rows = [(names[k], y[k], t[k], slopes[k]) for k in sorted(ranked[:MAX_ROWS])]
     logits = torch.tensor([y], dtype=torch.float64).log()  # softmax(ln y) = y
-    source = Path(__file__).parent / "templates" / f"explain.{language}.txt"
-    options: Any = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    template = Template(source.read_text(encoding="utf-8"), **options)
-    text: str = template.render(
+    lines = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    # a line begins with its language, or with spaces if it is the same in all languages
+    own = "\n".join(line[3:] for line in lines if line[:2].strip() in ("", language))
+    jinja = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    return jinja.from_string(own).render(
         article=article,
         is_article=answer is ARTICLE,
         path=printable(answer.path),
@@ -59,10 +58,6 @@ def explain(answer: Answer, label: str | None = None, language: str = "en") -> s
         t=t,
         E={unit: article.cross_entropy(y, t, unit) for unit in article.LOGARITHMS},
         rows=rows,
-        more=more,
-        factors=" x ".join([f"{y_k:.4f}^{t_k}" for _, y_k, t_k, _ in rows] + more),
-        terms=" + ".join([f"{t_k} ln {y_k:.4f}" for _, y_k, t_k, _ in rows] + more),
-        slopes=", ".join([f"{slope:+.4f}" for *_, slope in rows] + more),
+        more=len(y) > MAX_ROWS,
         trained=cross_entropy(logits, torch.tensor([index])).item(),
     )
-    return text

@@ -6,12 +6,12 @@ exact to the bit. ONNX's own Resize differs between runtimes; here it is two mat
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import PIL
 import torch
 from torch import Tensor, nn
@@ -26,13 +26,10 @@ from data.images import Pixels
 from data.preprocess import Preprocessing, normalised
 
 TOLERANCE = 1e-4  # of a probability
-# The oldest onnxruntime for Python 3.11 that ran an export of each opset.
+# The oldest onnxruntime for Python 3.11 that ran an export of each opset that torch.onnx writes.
 ONNXRUNTIME = {18: "1.15", 19: "1.16", 20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23"}
-OPSET = 18  # the oldest that torch.onnx writes
 PRECISION = 2**22  # Pillow computes in whole numbers, with weights in units of 1 / 2^22
 PICKS_ORDER = int(PIL.__version__.split(".")[0]) >= 13
-
-Predictor = Callable[[Pixels], npt.NDArray[np.float32]]  # (N, H, W, 3) to (N, K)
 
 
 class Deployed(nn.Module):
@@ -103,9 +100,7 @@ def rounded(values: Tensor) -> Tensor:
     return (values + 0.5).floor()
 
 
-def export(
-    classifier: Classifier, path: Path, data: str | None, opset: int = OPSET
-) -> tuple[int, float]:
+def export(classifier: Classifier, path: Path, data: str | None, opset: int) -> tuple[int, float]:
     """Write the model as ONNX, after comparing its predictions with those of `predict`.
 
     Args:
@@ -122,18 +117,29 @@ def export(
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: no such folder")
     module = Deployed(classifier.model, classifier.preprocessing)
-    content, predictor = to_onnx(module, metadata(classifier, opset), opset)
+    content, run = to_onnx(module, metadata(classifier, opset), opset)
+    differences = []
     with TemporaryDirectory() as folder:
         try:
             pictures = find_pictures([data]) if data else validation_files(classifier, Path(folder))
         except UserError as error:
             raise UserError(f"{error}; name a folder of pictures to compare on: --data") from None
-        num_images, difference = compare(classifier, predictor, pictures)
+        for answer in (found for found in predict(classifier, pictures) if not found.error):
+            pixels = inspect(answer.path, [module.size], whole=True).pixels[0]
+            got, expected = run(pixels[None])[0], np.array(list(answer.probs.values()))
+            differences.append(float(np.abs(got - expected).max()))
+            if got.argmax() != expected.argmax() or not differences[-1] <= TOLERANCE:  # or NaN
+                raise UserError(
+                    f"the export differs from the original; nothing was written: on {answer.path} "
+                    f"probabilities differ by up to {differences[-1]:.2g} (allowed: {TOLERANCE:g})"
+                )
+    if not differences:
+        raise UserError("export: no picture for the comparison can be used; name a folder: --data")
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
-    return num_images, difference
+    return len(differences), max(differences)
 
 
-def metadata(classifier: Classifier, opset: int = OPSET) -> dict[str, str]:
+def metadata(classifier: Classifier, opset: int) -> dict[str, str]:
     """Return what another program needs to know as text, the only metadata that ONNX stores."""
     header, drafted = classifier.header, 2 * max(classifier.preprocessing.image_size, HASH_SIDE)
     return {
@@ -152,19 +158,18 @@ def metadata(classifier: Classifier, opset: int = OPSET) -> dict[str, str]:
 
 
 def to_onnx(
-    module: nn.Module, notes: dict[str, str], opset: int = OPSET
-) -> tuple[bytes, Predictor]:
-    """Return the content of an ONNX file, and a function that runs it, for pictures of any size."""
+    module: nn.Module, notes: dict[str, str], opset: int
+) -> tuple[bytes, Callable[[Pixels], Any]]:
+    """Return the content of an ONNX file, and a function that runs it: (N, H, W, 3) to (N, K)."""
     import onnx
     import onnxruntime
 
-    dynamic = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
         module.eval(),
         # torch.export would treat a size of 1 as a constant
         (torch.zeros(2, 70, 50, 3, dtype=torch.uint8),),
         dynamo=True,
-        dynamic_shapes=({0: dynamic, 1: dynamic, 2: dynamic},),
+        dynamic_shapes=(dict.fromkeys(range(3), torch.export.Dim.DYNAMIC),),
         input_names=["images"],
         output_names=["probs"],
         opset_version=opset,
@@ -177,26 +182,3 @@ def to_onnx(
     content: bytes = proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return content, lambda images: session.run(["probs"], {"images": images})[0]
-
-
-def compare(
-    classifier: Classifier, predictor: Predictor, pictures: Sequence[str]
-) -> tuple[int, float]:
-    """Compare the export with `predict` on files; return and raise as `export`."""
-    differences = []
-    for answer in predict(classifier, pictures):
-        if answer.error:
-            continue
-        size = classifier.preprocessing.image_size
-        pixels = inspect(answer.path, [size], whole=True).pixels[0]
-        got, expected = predictor(pixels[None])[0], np.array(list(answer.probs.values()))
-        differences.append(float(np.abs(got - expected).max()))
-        if got.argmax() != expected.argmax() or not differences[-1] <= TOLERANCE:  # or it is NaN
-            raise UserError(
-                f"the exported model differs from the original: on {answer.path} probabilities "
-                f"differ by up to {differences[-1]:.2g} (allowed: {TOLERANCE:g}); nothing was "
-                "written"
-            )
-    if not differences:
-        raise UserError("export: no picture for the comparison can be used; name a folder: --data")
-    return len(differences), max(differences)

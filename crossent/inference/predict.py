@@ -6,6 +6,7 @@ The function `predict` decodes files on all cores while the model computes; `Mod
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -160,17 +161,14 @@ def print_predictions(
     """
     threshold = 0.0 if accuracy is None else threshold_for(classifier, accuracy)
     names = classifier.class_names
-    width = max(map(len, names))
     write_row = csv.writer(sys.stdout, lineterminator="\n").writerow
     if form == "csv":
-        assert isinstance(sys.stdout, io.TextIOWrapper)
-        sys.stdout.reconfigure(encoding="utf-8-sig")  # spreadsheets recognise it by its first bytes
+        cast(io.TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8-sig")  # for spreadsheets
         write_row(["path", "label", *(f"y_{name}" for name in names), "error"])
     num_unusable = 0
     for answer in predict(classifier, paths):
         path, y = printable(answer.path), answer.probs
-        is_sure = max(y.values(), default=1.0) >= threshold
-        label = answer.label if is_sure else None
+        label = answer.label if max(y.values(), default=0.0) >= threshold else None
         if form == "json":
             found = {"error": answer.error} if answer.error else {"label": label, "probs": y}
             line = {"path": answer.path, **found}
@@ -178,23 +176,21 @@ def print_predictions(
             print(json.dumps(line, ensure_ascii=not answer.path.isprintable(), allow_nan=False))
         elif form == "csv":
             # a spreadsheet would run a text that begins like a formula
-            safe = [
-                f"'{text}" if text[:1] in tuple("=+-@") else text for text in (path, label or "")
-            ]
+            safe = [re.sub("^(?=[-=+@])", "'", text) for text in (path, label or "")]
             write_row([*safe, *(y.get(name, "") for name in names), answer.error])
         elif answer.error:
             print(f"unusable: {answer.error}  {path}")
         else:  # wolf 0.91  dog 0.07  fox 0.02  path/of/picture.jpg
             ranked = sorted(y, key=lambda name: -y[name])[:top]
-            cells = [f"{name:<{width}} {y[name]:.2f}" for name in ranked]
-            print("  ".join([*cells, *([] if is_sure else ["not sure"]), path]))
+            cells = [f"{name:<{max(map(len, names))}} {y[name]:.2f}" for name in ranked]
+            print("  ".join([*cells, *(["not sure"] if label is None else []), path]))
         sys.stdout.flush()
         num_unusable += answer.error is not None
     if num_unusable == len(paths):
         raise UserError("no picture could be used")
     if num_unusable:
-        end = sys.stdout if form == "text" else sys.stderr
-        print(f"{num_unusable} of {len(paths)} files could not be used", file=end)
+        text = f"{num_unusable} of {len(paths)} files could not be used"
+        print(text, file=sys.stdout if form == "text" else sys.stderr)
 
 
 def threshold_for(classifier: Classifier, accuracy: float) -> float:
@@ -208,9 +204,8 @@ def threshold_for(classifier: Classifier, accuracy: float) -> float:
         raise UserError(f"--accuracy {accuracy:g}: {error}; choose a lower accuracy") from None
     print(
         f"an answer is sure if y is at least {kept.threshold:.4f}: {kept.num_kept} of "
-        f"{kept.num_images} validation pictures ({kept.coverage:.0%}) had such an answer, and "
-        f"{kept.interval.text('.1%')} of these were correct; nothing is promised for other kinds "
-        "of pictures",
+        f"{kept.num_images} validation pictures ({kept.coverage:.0%}) have a sure answer, of which "
+        f"{kept.interval.text('.1%')} are correct; nothing is promised for other kinds of pictures",
         file=sys.stderr,
     )
     return kept.threshold

@@ -68,7 +68,7 @@ def no_step(optimizer):
         ("one batch", "crossent.training.optim.SGD.step", no_step,
          f"E = {math.log(3):.4f}, expected below 0.05; in validation 1.0986, expected below 0.5; "
          "a larger optim.lr may help"),
-        ("a few steps", "models.small_cnn.SmallCNN.forward", cut_gradient,
+        ("a few steps", "models.cnn.SmallCNN.forward", cut_gradient,
          "12 of 14 tensors have no gradient, such as features.0.0"),
         ("a few steps", "crossent.build.build_model", biased_head, "expected ln K"),
         ("shuffled labels", "crossent.build.make_batches", leaking,

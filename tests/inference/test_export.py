@@ -31,7 +31,7 @@ class Resize(torch.nn.Module):
 
 
 def test_the_resize_is_pillows_to_the_bit_in_torch_and_onnx():
-    _, run = to_onnx(Resize(), {})
+    _, run = to_onnx(Resize(), {}, 18)
     for shape in SHAPES:
         pixels = np.random.default_rng(shape).integers(0, 256, (*shape, 3), dtype=np.uint8)
         image, images = Image.fromarray(pixels), pixels[None]
@@ -104,7 +104,7 @@ def test_the_comparison_is_on_every_validation_picture(classifier, replace_onnx,
 
     def export_with(**settings):
         header = {**classifier.header, "settings": settings}
-        return export(replace(classifier, class_names=names, header=header), path, None)
+        return export(replace(classifier, class_names=names, header=header), path, None, 18)
 
     for reason, settings in {
         "no such folder": {"data": {"source": "folder", "root": "gone"}},
