@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from crossent.config import Settings, differences, settings_from_dict
+from crossent.config import Settings, differences, saved_settings
 from crossent.errors import UserError
 from crossent.tensor_file import read_tensors
 from crossent.training.checkpoint import KIND
@@ -24,7 +24,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
     if not folder.last.exists():
         return False
     _, header = read_tensors(folder.last, KIND)
-    old = settings_from_dict(header["settings"], folder.last)
+    old = saved_settings(folder.last, header["settings"])
     check_same_result(folder.path, old, settings)
     progress = header["progress"]
     return bool(progress["done"] and progress["epoch"] >= settings.train.epochs)

@@ -28,15 +28,14 @@ def setting(default: Any, description: str, **bounds: Any) -> Any:
 
 def known_model(name: str) -> str:
     """Refuse a name that is neither one of our models nor of the form LIBRARY/NAME."""
-    if name == "small_cnn" or name.startswith(("torchvision/", "timm/")):
-        return name
-    from models import MODELS, libraries  # takes seconds; the default needs no import
+    if name != "small_cnn" and not name.startswith(("torchvision/", "timm/")):
+        from models import MODELS, libraries  # takes seconds; the default needs no import
 
-    if name in MODELS:
-        return name
-    own = ", ".join(map(repr, MODELS))
-    example = name if name in libraries.names("torchvision") else "resnet18"
-    raise ValueError(f"Input should be {own}, 'timm/NAME' or, for example, 'torchvision/{example}'")
+        if name not in MODELS:
+            own = ", ".join(map(repr, MODELS))
+            example = name if name in libraries.names("torchvision") else "resnet18"
+            raise ValueError(f"Input should be {own}, 'timm/NAME' or 'torchvision/{example}'")
+    return name
 
 
 Source = Literal["drawings", "folder", "cifar"]
