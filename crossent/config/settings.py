@@ -28,14 +28,15 @@ def setting(default: Any, description: str, **bounds: Any) -> Any:
 
 def known_model(name: str) -> str:
     """Refuse a name that is neither one of our models nor of the form LIBRARY/NAME."""
-    if name != "small_cnn" and not name.startswith(("torchvision/", "timm/")):
-        from models import MODELS, libraries  # takes seconds; the default needs no import
+    if name == "small_cnn" or name.startswith(("torchvision/", "timm/")):
+        return name
+    from models import MODELS, libraries  # takes seconds; the default needs no import
 
-        if name not in MODELS:
-            own = ", ".join(map(repr, MODELS))
-            example = name if name in libraries.names("torchvision") else "resnet18"
-            raise ValueError(f"Input should be {own}, 'timm/NAME' or 'torchvision/{example}'")
-    return name
+    if name in MODELS:
+        return name
+    own = ", ".join(map(repr, MODELS))
+    example = name if name in libraries.names("torchvision") else "resnet18"
+    raise ValueError(f"Input should be {own}, 'timm/NAME' or, for example, 'torchvision/{example}'")
 
 
 Source = Literal["drawings", "folder", "cifar"]
@@ -83,8 +84,6 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    """The pictures, and their augmentation in training."""
-
     source: Source = setting("drawings", "drawings, folder or cifar")
     root: Folder | None = setting(None, "the folder of the pictures")
     labels: Folder | None = setting(None, "a CSV instead of root: path,label[,split][,group]")
@@ -117,14 +116,14 @@ class DataSettings(Section):
     def _agree(self) -> Self:
         """Refuse contradictions; each sentence begins with the setting to change."""
         found, is_folder = [], self.source == "folder"
-        if is_folder and self.root is None and self.labels is None:
+        if is_folder and self.folder is None:
             found.append("data.source folder needs data.root=FOLDER, the folder of the pictures")
         if self.labels is not None and (self.root is not None or not is_folder):
             found.append("data.labels needs data.source folder, and replaces data.root")
         if self.group is not None and not is_folder:
             found.append("data.group needs data.source folder")
-        if self.source not in ("folder", "cifar") and self.root is not None:
-            found.append(f"data.root is not read with data.source {self.source}; use folder")
+        if self.source == "drawings" and self.root is not None:
+            found.append("data.root is not read with data.source drawings; use folder")
         if (self.fold or 0) > (self.folds or 0):
             found.append("data.fold must be from 1 to data.folds, the number of folds")
         elif self.folds and not is_folder:
@@ -135,8 +134,6 @@ class DataSettings(Section):
 
 
 class ModelSettings(Section):
-    """The network."""
-
     name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
@@ -144,8 +141,6 @@ class ModelSettings(Section):
 
 
 class LossSettings(Section):
-    """The loss E."""
-
     label_smoothing: float = setting(0.0, "share of the label spread over all classes", ge=0, lt=1)
     class_weights: Weights = setting("none", "balanced: rare classes weigh more; or a list")
 
@@ -168,8 +163,6 @@ class ScheduleSettings(Section):
 
 
 class TrainSettings(Section):
-    """The length of the training, its batches and its device."""
-
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
     ema: Positive | None = setting(0.3, "epochs: half-life of the averaged weights; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)

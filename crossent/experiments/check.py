@@ -59,7 +59,6 @@ def check(settings: Settings, max_seconds: float) -> Iterator[Verdict]:
 
 
 def few_steps(settings: Settings, data: Data, max_seconds: float) -> Verdict:
-    """Check that E starts at ln K and that every tensor of weights gets a gradient."""
     trainer = trainer_of(settings, data)
     untrained, expected = losses_of(trainer, data.val).mean(), math.log(len(data.class_names))
     learning = [(name, p) for name, p in trainer.model.named_parameters() if p.requires_grad]
@@ -76,7 +75,6 @@ def few_steps(settings: Settings, data: Data, max_seconds: float) -> Verdict:
 
 
 def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
-    """Check that one batch can be learned, and is then predicted correctly in validation."""
     size = min(NUM_LEARNED, settings.train.batch_size, len(data.val))
     pictures = data.val.take(np.linspace(0, len(data.val) - 1, size).astype(int))
     plain = with_values(settings, {**PLAIN, "train.batch_size": size})
@@ -99,7 +97,6 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
 
 
 def shuffled_labels(settings: Settings, data: Data, max_seconds: float) -> Verdict:
-    """Check that E on validation does not fall below chance when the labels are shuffled."""
     labels = np.random.default_rng(settings.seed).permutation(data.train.labels)
     trainer = trainer_of(settings, replace(data, train=replace(data.train, labels=labels)))
     num_steps = sum(1 for _ in train_steps(trainer, endless_batches(trainer), max_seconds))

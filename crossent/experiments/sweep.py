@@ -53,8 +53,6 @@ SECTIONS_OF_SWEEP = (*SECTIONS, "sweep", "space", *(f"space.{section}" for secti
 
 
 class SweepSettings(Section):
-    """The strategy and the length of a sweep."""
-
     strategy: Literal["grid", "random", "tpe"] = setting("tpe", "tpe: near the best trials so far")
     trials: int | None = setting(None, "null: all of a grid, else 20", ge=1, le=100_000)
     seed: int = setting(0, "seed of the values that are tried", ge=0, le=2**32 - 1)
@@ -219,12 +217,11 @@ def open_study(folder: Path, plan: Sweep) -> optuna.Study:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     # optuna's usual limit, the median, would stop most trials: only complete trials count for it,
     # and those are the better ones.
-    first_epoch = max(1, plan.train.epochs // 3)
     study = optuna.create_study(
         study_name="sweep",
         storage=f"sqlite:///{folder.resolve() / 'study.db'}",
         load_if_exists=True,
-        pruner=optuna.pruners.PercentilePruner(75.0, n_warmup_steps=first_epoch),
+        pruner=optuna.pruners.PercentilePruner(75.0, n_warmup_steps=max(1, plan.train.epochs // 3)),
     )
     try_again = optuna.storages.RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -267,8 +264,7 @@ def train_trial(folder: Path, plan: Sweep, caller: Caller, trial: optuna.Trial) 
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         trial.set_user_attr("reason", f"{kind}{error}".partition("\n")[0])
         raise
-    vals = [r["val"] for r in run.records() if r["kind"] == "epoch"]
-    val = min(vals, key=lambda val: val["E"])
+    val = min((r["val"] for r in run.records() if r["kind"] == "epoch"), key=lambda val: val["E"])
     trial.set_user_attr("accuracy", val["accuracy"])
     return float(val["E"])
 
