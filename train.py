@@ -52,7 +52,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str]) -> int:
     args = parse_arguments(argv)
-    from crossent.config import load_settings, render
+    from crossent.config import load_settings, to_yaml
     from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
     from crossent.train_run import try_out
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
 
     loaded = load_settings(config_of(args), args.overrides)
     if args.print_config:
-        print(render(loaded), end="")
+        print(to_yaml(loaded.settings, loaded.origins), end="")
         return EXIT_DONE
     settings = follow_weights(loaded.settings, loaded.kept)
     if args.preview:
@@ -97,9 +97,9 @@ def config_of(args: argparse.Namespace) -> "Path | Settings | None":
     if config is not None:
         raise UserError(f"--resume {args.resume} has its own settings; leave out -c {config}")
     group, run = Group(args.resume), RunFolder(args.resume)
-    if not group.exists:
+    if not group.runs:
         run.check_is_run()
-    return saved_settings(group.config if group.exists else run.config)
+    return saved_settings(group.config if group.runs else run.config)
 
 
 def run_path(args: argparse.Namespace) -> tuple[Path, bool]:

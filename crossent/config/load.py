@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, flat, flat_values, nested
+from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, flat_values, nested
 from crossent.errors import UserError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
@@ -95,7 +95,7 @@ def saved_settings(path: str | Path, values: Mapping[str, Any] | None = None) ->
     if values is None:
         given = read_files(str(path), mistakes)
     else:
-        given = {name: Given(value, str(path), 0) for name, value in flat(values).items()}
+        given = {name: Given(value, str(path), 0) for name, value in flat_values(values).items()}
     settings = check(Settings, given, mistakes)
     if mistakes:
         mistakes.append("if another version of crossent wrote it, use that version")
@@ -103,23 +103,18 @@ def saved_settings(path: str | Path, values: Mapping[str, Any] | None = None) ->
     return settings
 
 
-def render(loaded: Loaded) -> str:
-    """Return every setting, with its origin and meaning as comments, for --print-config."""
-    width = max(map(len, loaded.origins.values()))
-    comments = {n: f"# {o:<{width}}  {FIELDS[n].description}" for n, o in loaded.origins.items()}
-    return to_yaml(loaded.settings, comments)
-
-
-def to_yaml(values: Settings | Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
-    """Return settings, or values by dotted name, as YAML: one per line, each with its comment."""
+def to_yaml(settings: Settings, origins: Mapping[str, str] = {}) -> str:
+    """Return the settings as YAML, one per line; `origins` adds comments: origin and meaning."""
     lines: list[str] = []
-    flat = flat_values(values) if isinstance(values, Settings) else values
-    for name, value in flat.items():
+    width = max(map(len, origins.values()), default=0)
+    for name, value in flat_values(settings).items():
         section, _, key = name.rpartition(".")
         if section and f"{section}:" not in lines:
             lines.append(f"{section}:")
         text = f"{'  ' if section else ''}{key}: {format_value(value)}"
-        lines.append(f"{text:<{MAX_ALIGNED}}  {comments[name]}" if comments else text)
+        if origins:
+            text = f"{text:<{MAX_ALIGNED}}  # {origins[name]:<{width}}  {FIELDS[name].description}"
+        lines.append(text)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -319,16 +314,15 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
+        first: dict[str, yaml.Node] = {}
         for key, _ in node.value:
             line, words = key.start_mark.line + 1, ""
-            if key.value in lines:
-                words = f"is given twice, first in line {lines[key.value]}"
+            if first.setdefault(key.value, key) is not key:
+                words = f"is given twice, first in line {first[key.value].start_mark.line + 1}"
             elif "." in key.value:
                 words = "is for the command line; here, write a section and its key"
             if words:
                 self.problems.append((line, f"{shorten(key.value)} {words}"))
-            lines.setdefault(key.value, line)
         return node
 
 

@@ -197,17 +197,17 @@ class Settings(Section):
         return self.seed if self.data.seed is None else self.data.seed
 
 
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+def flat_values(values: Section | Mapping[str, Any]) -> dict[str, Any]:
     """Return {"seed": 0, "data": {"root": "x"}} as {"seed": 0, "data.root": "x"}."""
     found: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, value in (values.model_dump() if isinstance(values, Section) else values).items():
         is_section = isinstance(value, dict)
         found |= {f"{name}.{key}": v for key, v in value.items()} if is_section else {name: value}
     return found
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inverse of `flat`, which is the form that pydantic reads."""
+    """Return the inverse of `flat_values`, which is the form that pydantic reads."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, _, key = name.rpartition(".")
@@ -215,16 +215,11 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-FIELDS: dict[str, FieldInfo] = flat({
+FIELDS: dict[str, FieldInfo] = flat_values({
     name: type(field.default).model_fields if isinstance(field.default, Section) else field
     for name, field in Settings.model_fields.items()
 })  # fmt: skip
 SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in FIELDS if "." in name))
-
-
-def flat_values(settings: Section) -> dict[str, Any]:
-    """Return the settings by dotted name."""
-    return flat(settings.model_dump())
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:

@@ -93,10 +93,8 @@ def load_sweep(path: str, overrides: Sequence[str] = ()) -> Sweep:
     load.add_arguments(given, overrides, mistakes)
     found = load.check(Sweep, given, mistakes)
     if found.data.folds:
-        mistakes.append(
-            f"{given['data.folds'].origin}: a trial trains one split: leave out data.folds, and "
-            "run data.folds=5 with the best settings afterwards"
-        )
+        words = "a trial trains one split: leave out data.folds, and run data.folds=5 afterwards"
+        mistakes.append(f"{given['data.folds'].origin}: {words}")
     space = {}
     for name, axis in axes.items():
         if axis.rank == max(other.rank for other in axes.values()):  # no values to try of a base
@@ -293,17 +291,16 @@ def report_trials(study: optuna.Study, folder: Path, plan: Sweep) -> str:
             f"train the best: python train.py -c {folder / 'best.yaml'} "
             f"--out runs/{folder.resolve().name}-best"
         )
+    names = ["trials.csv", *(draw(study, folder) if len(done) >= MIN_DONE else [])]
     parts.append(
-        f"see {', '.join(str(folder / name) for name in ('trials.csv', *draw(study, folder)))}\n"
+        f"see {', '.join(str(folder / name) for name in names)}\n"
         f"or: pip install optuna-dashboard; optuna-dashboard sqlite:///{folder / 'study.db'}"
     )
     return "\n\n".join(parts)
 
 
 def draw(study: optuna.Study, folder: Path) -> list[str]:
-    """Draw optuna's plots if enough trials are done; return their names."""
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < MIN_DONE:
-        return []
+    """Draw optuna's plots; return their names."""
     matplotlib.use("agg")  # files only: no window, wherever this runs
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     axes = {
