@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -144,7 +144,7 @@ def read_files(
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 node, problems = read_yaml(file.read(MAX_CHARS + 1))
         except (OSError, ValueError) as error:  # ValueError also if the path contains NUL
-            near = did_you_mean(path, map(str, Path(path).parent.glob("*.yaml")))
+            near = did_you_mean(path, [str(near) for near in Path(path).parent.glob("*.yaml")])
             reason = error.strerror if isinstance(error, OSError) else f"{error}"
             mistakes.append(f"{asked_by}{shown}: {reason}{near}")
             return given
@@ -218,9 +218,8 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
     return f"{shorten(name)} is not a setting{near[0]}"
 
 
-def did_you_mean(word: Any, names: Iterable[str]) -> str:
+def did_you_mean(word: Any, names: Collection[str]) -> str:
     """Return "; did you mean X?" with the nearest of the names, or "" if none is near."""
-    names = list(names)
     ending = [name for name in names if name.endswith(f"/{word}")]
     near = ending or difflib.get_close_matches(str(word)[:200], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""

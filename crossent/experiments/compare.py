@@ -51,8 +51,7 @@ def compare_runs(
     text = f"{num_images:,} pictures, the same for all; in brackets 95 % intervals"
     if num_seen:
         text += (
-            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in the training "
-            "of one of the runs: "
+            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in training: "
         )
         text += "they are left out" if len(new) else "these numbers say nothing about new pictures"
     scored = [(run.name, score(run.outputs)) for side in sides for run in side]
