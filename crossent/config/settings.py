@@ -146,9 +146,7 @@ class LossSettings(Section):
 
 
 class OptimSettings(Section):
-    """SGD."""
-
-    lr: Positive = setting(0.07, "peak learning rate")
+    lr: Positive = setting(0.07, "peak learning rate of SGD")
     body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
     momentum: float = setting(0.9, "share of the previous step in the next one", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "strength of the L2 penalty on the weights", ge=0)
