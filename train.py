@@ -29,7 +29,7 @@ def train(
     Without arguments, the program trains with configs/default.yaml, on drawings that it generates.
     `--print-config` shows every setting, its value and its origin.
     """
-    from crossent.config import load_settings, render
+    from crossent.config import load_settings, to_yaml
     from crossent.experiments.group import train_group, wants_group
     from crossent.pretrained import follow_weights
     from crossent.train_run import try_out
@@ -40,7 +40,7 @@ def train(
         raise UserError(f"--resume {resume} has its own settings and folder; leave out {wrong}")
     loaded = load_settings(settings_of(resume) if resume else config, overrides)
     if print_config:
-        print(render(loaded), end="")
+        print(to_yaml(loaded.settings, loaded.origins), end="")
         return EXIT_DONE
     settings = follow_weights(loaded.settings, loaded.kept)
     if preview:
@@ -72,9 +72,9 @@ def settings_of(path: Path) -> "Settings":
     from crossent.training.run_folder import RunFolder
 
     group, run = Group(path), RunFolder(path)
-    if not group.exists:
+    if not group.runs:
         run.check_is_run()
-    return saved_settings(group.config if group.exists else run.config)
+    return saved_settings(group.config if group.runs else run.config)
 
 
 def run_path(config: Path | None, out: Path | None, resume: Path | None) -> tuple[Path, bool]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossent.config import Settings, load_settings, settings_from_dict
+from crossent.config import Settings, load_settings, saved_settings
 from crossent.device import choose_device, choose_precision, prepare, set_up
 from crossent.errors import UserError
 from crossent.evaluation.evaluate import Evaluator
@@ -201,7 +201,7 @@ def data_to_evaluate(
         UserError: the pictures of the run have changed or moved; or the other folder has a class
             that the model does not have, or no pictures.
     """
-    old = settings_from_dict(classifier.header["settings"], "the model")
+    old = saved_settings("the model", classifier.header["settings"])
     settings = with_moved_pictures(old, overrides)
     data = settings.data
     if root is not None:

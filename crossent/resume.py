@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from crossent.config import Settings, differences, load_settings, settings_from_dict
+from crossent.config import Settings, differences, load_settings, saved_settings
 from crossent.errors import EXIT_DONE, UserError
 from crossent.model_file import CHECKPOINT, read_tensors
 from crossent.training.run_folder import RunFolder
@@ -32,7 +32,7 @@ def is_finished(folder: RunFolder, settings: Settings) -> bool:
     if not folder.last.exists():
         return False
     _, header = read_tensors(folder.last, CHECKPOINT)
-    old, progress = settings_from_dict(header["settings"], folder.last), header["progress"]
+    old, progress = saved_settings(folder.last, header["settings"]), header["progress"]
     check_same_result(folder.path, old, settings)
     return bool(progress["done"] and progress["epoch"] >= settings.train.epochs)
 

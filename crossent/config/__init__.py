@@ -1,17 +1,9 @@
 """Settings: what may be set, where the values come from, and how they are shown."""
 
-from crossent.config.load import (
-    differences,
-    load_settings,
-    render,
-    saved_settings,
-    settings_from_dict,
-    to_yaml,
-)
+from crossent.config.load import differences, format_value, load_settings, saved_settings, to_yaml
 from crossent.config.settings import FIELDS, Settings, flat_values, with_values
-from crossent.config.yaml_text import format_value
 
 __all__ = [
     "FIELDS", "Settings", "differences", "flat_values", "format_value", "load_settings",
-    "render", "saved_settings", "settings_from_dict", "to_yaml", "with_values",
+    "saved_settings", "to_yaml", "with_values",
 ]  # fmt: skip

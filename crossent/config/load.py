@@ -1,23 +1,41 @@
-"""Load settings from a config file, the files it starts from, and the command line."""
+"""Load settings from a config file, the files it starts from, and the command line.
+
+YAML is read with the scalar types of YAML 1.2. Tags, anchors, aliases and duplicate keys are
+refused, and size and depth are limited: no text can run code or take long to read.
+"""
 
 import difflib
+import json
 import math
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import yaml
 from pydantic import ValidationError
 
-from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, flat, flat_values, nested
-from crossent.config.yaml_text import MAX_CHARS, format_value, read_argument, read_values, shorten
+from crossent.config.settings import FIELDS, SECTIONS, Section, Settings, flat_values, nested
 from crossent.errors import UserError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
 MAX_ALIGNED = 44  # a long path must not push every comment off the screen
-OF_ANOTHER_VERSION = "; if another version of crossent wrote it, use that version"
+MAX_CHARS = 100_000  # a config has some 2,000; PyYAML takes about a second for this many
+MAX_DEPTH = 20  # a config has 3
 
+# The core schema of YAML 1.2 (chapter 10.3.2) without octal and hexadecimal numbers. PyYAML's own
+# schema is that of YAML 1.1, where `no` is a boolean, `1e-3` a string and `12:30` the number 750.
+CORE_SCHEMA = {
+    "null": r"|~|null|Null|NULL",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?(0|[1-9][0-9]{0,99})",  # longer numbers are floats: int() takes long for them
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+# Characters that JSON does not escape, but that YAML changes or refuses.
+TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+Problem = tuple[int, str]  # a line, and what is wrong there
 Model = TypeVar("Model", bound=Section)
 
 
@@ -30,16 +48,11 @@ class Given(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """The settings of a run, and the origin of each value.
-
-    `origins` has every dotted name: {"optim.lr": "configs/photos.yaml:14", "seed": "default"}.
-    `kept` names the settings with at least the rank of `model.weights`: they override what the
-    weights need.
-    """
+    """The settings of a run, and where they come from."""
 
     settings: Settings
-    origins: dict[str, str]
-    kept: Collection[str]
+    origins: dict[str, str]  # by dotted name: {"optim.lr": "configs/photos.yaml:14", ...}
+    kept: Collection[str]  # names with at least the rank of `model.weights`, which it cannot change
 
 
 def load_settings(config: str | Path | Settings | None, overrides: Sequence[str] = ()) -> Loaded:
@@ -72,41 +85,36 @@ def load_settings(config: str | Path | Settings | None, overrides: Sequence[str]
     return Loaded(settings, origins, kept)
 
 
-def saved_settings(path: Path) -> Settings:
-    """Return the settings in the config.yaml of a run; a UserError has all mistakes in one line."""
-    try:
-        return load_settings(path).settings
-    except UserError as error:
-        raise UserError("; ".join(str(error).splitlines()) + OF_ANOTHER_VERSION) from None
+def saved_settings(path: str | Path, values: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings in the config.yaml of a run, or `values` from the header of a file.
 
-
-def settings_from_dict(values: Mapping[str, Any], where: str | Path) -> Settings:
-    """Return the settings in a checkpoint or a model file; `where` names it in a UserError."""
+    Raises:
+        UserError: all mistakes in one line, with the path.
+    """
     mistakes: list[str] = []
-    given = {name: Given(value, str(where), 0) for name, value in flat(values).items()}
+    if values is None:
+        given = read_files(str(path), mistakes)
+    else:
+        given = {name: Given(value, str(path), 0) for name, value in flat_values(values).items()}
     settings = check(Settings, given, mistakes)
     if mistakes:
-        raise UserError("; ".join(mistakes) + OF_ANOTHER_VERSION)
+        mistakes.append("if another version of crossent wrote it, use that version")
+        raise UserError("; ".join(mistakes))
     return settings
 
 
-def render(loaded: Loaded) -> str:
-    """Return every setting, with its origin and meaning as comments, for --print-config."""
-    width = max(map(len, loaded.origins.values()))
-    comments = {n: f"# {o:<{width}}  {FIELDS[n].description}" for n, o in loaded.origins.items()}
-    return to_yaml(loaded.settings, comments)
-
-
-def to_yaml(values: Settings | Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
-    """Return settings, or values by dotted name, as YAML: one per line, each with its comment."""
+def to_yaml(settings: Settings, origins: Mapping[str, str] = {}) -> str:
+    """Return the settings as YAML, one per line; `origins` adds comments: origin and meaning."""
     lines: list[str] = []
-    flat = flat_values(values) if isinstance(values, Settings) else values
-    for name, value in flat.items():
+    width = max(map(len, origins.values()), default=0)
+    for name, value in flat_values(settings).items():
         section, _, key = name.rpartition(".")
         if section and f"{section}:" not in lines:
             lines.append(f"{section}:")
         text = f"{'  ' if section else ''}{key}: {format_value(value)}"
-        lines.append(f"{text:<{MAX_ALIGNED}}  {comments[name]}" if comments else text)
+        if origins:
+            text = f"{text:<{MAX_ALIGNED}}  # {origins[name]:<{width}}  {FIELDS[name].description}"
+        lines.append(text)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -134,15 +142,18 @@ def read_files(
                 raise ValueError("starts from itself; remove one of these `base` lines")
             seen.append(os.path.realpath(path))
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                found, problems = read_values(file.read(MAX_CHARS + 1), sections)
+                node, problems = read_yaml(file.read(MAX_CHARS + 1))
         except (OSError, ValueError) as error:  # ValueError also if the path contains NUL
-            near = did_you_mean(path, map(str, Path(path).parent.glob("*.yaml")))
+            near = did_you_mean(path, [str(near) for near in Path(path).parent.glob("*.yaml")])
             reason = error.strerror if isinstance(error, OSError) else f"{error}"
             mistakes.append(f"{asked_by}{shown}: {reason}{near}")
             return given
+        if isinstance(node, yaml.MappingNode):
+            for name, (value, line) in values_in(node, sections).items():
+                given.setdefault(name, Given(value, f"{shown}:{line}", 1 - len(seen)))
+        elif node is not None:
+            problems.append((1, "expected settings such as seed: 1, one key per line"))
         mistakes += [f"{shown}:{line}: {problem}" for line, problem in problems]
-        for name, (value, line) in found.items():
-            given.setdefault(name, Given(value, f"{shown}:{line}", 1 - len(seen)))
         base = given.pop("base", None)
         if base is None:
             return given
@@ -207,9 +218,113 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
     return f"{shorten(name)} is not a setting{near[0]}"
 
 
-def did_you_mean(word: Any, names: Iterable[str]) -> str:
+def did_you_mean(word: Any, names: Collection[str]) -> str:
     """Return "; did you mean X?" with the nearest of the names, or "" if none is near."""
-    names = list(names)
     ending = [name for name in names if name.endswith(f"/{word}")]
     near = ending or difflib.get_close_matches(str(word)[:200], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def values_in(
+    node: yaml.MappingNode, sections: Collection[str], prefix: str = ""
+) -> dict[str, tuple[Any, int]]:
+    """Return the values of a mapping and its sections by dotted name, each with its line."""
+    found: dict[str, tuple[Any, int]] = {}
+    for key, value in node.value:
+        name = prefix + key.value
+        if name in sections and isinstance(value, yaml.MappingNode):
+            found |= values_in(value, sections, f"{name}.")
+        # A section whose lines are all commented out is empty, and sets nothing.
+        elif name not in sections or value.value != "":
+            found[name] = value_of(value), key.start_mark.line + 1
+    return found
+
+
+def read_argument(text: str) -> tuple[Any, list[Problem]]:
+    """Return the value of an argument, and the problems.
+
+    A path may contain `: ` or ` #`, so only a list, a mapping or a quoted text is read as YAML.
+    """
+    if text.startswith(("[", "{", '"', "'")):
+        node, problems = read_yaml(text)
+    else:
+        tag = _Loader("").resolve(yaml.ScalarNode, text, (True, False))
+        node, problems = yaml.ScalarNode(tag, text), []
+    return node and value_of(node), problems
+
+
+def read_yaml(text: str) -> tuple[yaml.Node | None, list[Problem]]:
+    """Parse one document; return its node (None if it is empty or invalid) and the problems."""
+    if len(text) > MAX_CHARS:
+        return None, [(1, f"is larger than {MAX_CHARS // 1000} kB, too large for a config")]
+    try:
+        loader = _Loader(text)
+        return loader.get_single_node(), loader.problems
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # some from int() and chr()
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
+        words = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        return None, [(line + 1, shorten(words, 200))]
+
+
+def value_of(node: yaml.Node) -> Any:
+    return _Loader("").construct_object(node, deep=True)
+
+
+def format_value(value: Any) -> str:
+    """Return a value as one line of YAML: in JSON's syntax, but words without quotes.
+
+    Example:
+        >>> format_value("../photos"), format_value(("1e3", 1000.0, None, True))
+        ('../photos', '["1e3", 1000.0, null, true]')
+    """
+    is_word = isinstance(value, str) and re.fullmatch(r"[\w./][\w./-]*", value)
+    if is_word and read_argument(value)[0] == value:
+        return str(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Cut a text for one line on a terminal: no control characters, at most `limit` characters."""
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader; it also refuses what a config does not need, and lists `problems`."""
+
+    def __init__(self, text: str) -> None:
+        self.problems: list[Problem] = []
+        super().__init__(text)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event, words = self.peek_event(), ""
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
+        if event.anchor is not None or event.tag is not None:
+            words = "tags, anchors and aliases are refused: a config has plain values"
+        elif len(self.states) > MAX_DEPTH:  # of PyYAML: one state per open collection
+            words = f"is nested deeper than {MAX_DEPTH} levels; a config needs 3"
+        elif is_key and not isinstance(event, yaml.ScalarEvent):
+            words = "a key must be a word"
+        if words:
+            raise yaml.MarkedYAMLError(problem=words, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        first: dict[str, yaml.Node] = {}
+        for key, _ in node.value:
+            line, words = key.start_mark.line + 1, ""
+            if first.setdefault(key.value, key) is not key:
+                words = f"is given twice, first in line {first[key.value].start_mark.line + 1}"
+            elif "." in key.value:
+                words = "is for the command line; here, write a section and its key"
+            if words:
+                self.problems.append((line, f"{shorten(key.value)} {words}"))
+        return node
+
+
+_Loader.yaml_implicit_resolvers = {}
+for tag, words in CORE_SCHEMA.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{words})\Z"), None)

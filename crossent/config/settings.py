@@ -84,8 +84,6 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    """The pictures, and their augmentation in training."""
-
     source: Source = setting("drawings", "drawings, folder or cifar")
     root: Folder | None = setting(None, "the folder of the pictures")
     labels: Folder | None = setting(None, "a CSV instead of root: path,label[,split][,group]")
@@ -118,14 +116,14 @@ class DataSettings(Section):
     def _agree(self) -> Self:
         """Refuse contradictions; each sentence begins with the setting to change."""
         found, is_folder = [], self.source == "folder"
-        if is_folder and self.root is None and self.labels is None:
+        if is_folder and self.folder is None:
             found.append("data.source folder needs data.root=FOLDER, the folder of the pictures")
         if self.labels is not None and (self.root is not None or not is_folder):
             found.append("data.labels needs data.source folder, and replaces data.root")
         if self.group is not None and not is_folder:
             found.append("data.group needs data.source folder")
-        if self.source not in ("folder", "cifar") and self.root is not None:
-            found.append(f"data.root is not read with data.source {self.source}; use folder")
+        if self.source == "drawings" and self.root is not None:
+            found.append("data.root is not read with data.source drawings; use folder")
         if (self.fold or 0) > (self.folds or 0):
             found.append("data.fold must be from 1 to data.folds, the number of folds")
         elif self.folds and not is_folder:
@@ -136,8 +134,6 @@ class DataSettings(Section):
 
 
 class ModelSettings(Section):
-    """The network."""
-
     name: ModelName = setting("small_cnn", "a name in models/, or torchvision/NAME or timm/NAME")
     width: int = setting(32, "channels of the first stage", ge=1, le=1024)
     dropout: float = setting(0.0, "probability, before the last layer", ge=0, lt=1)
@@ -145,16 +141,12 @@ class ModelSettings(Section):
 
 
 class LossSettings(Section):
-    """The loss E."""
-
     label_smoothing: float = setting(0.0, "share of the label spread over all classes", ge=0, lt=1)
     class_weights: Weights = setting("none", "balanced: rare classes weigh more; or a list")
 
 
 class OptimSettings(Section):
-    """SGD."""
-
-    lr: Positive = setting(0.07, "peak learning rate")
+    lr: Positive = setting(0.07, "peak learning rate of SGD")
     body_lr: ShareAbove0 = setting(1.0, "rate of all layers but the last, as a share of lr")
     momentum: float = setting(0.9, "share of the previous step in the next one", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "strength of the L2 penalty on the weights", ge=0)
@@ -169,8 +161,6 @@ class ScheduleSettings(Section):
 
 
 class TrainSettings(Section):
-    """The length of the training, its batches and its device."""
-
     epochs: int = setting(10, "passes over the training pictures", ge=1, le=100_000)
     ema: Positive | None = setting(0.3, "epochs: half-life of the averaged weights; null: off")
     batch_size: int = setting(16, "pictures per step, on all processes together", ge=1, le=65_536)
@@ -205,17 +195,17 @@ class Settings(Section):
         return self.seed if self.data.seed is None else self.data.seed
 
 
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+def flat_values(values: Section | Mapping[str, Any]) -> dict[str, Any]:
     """Return {"seed": 0, "data": {"root": "x"}} as {"seed": 0, "data.root": "x"}."""
     found: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, value in (values.model_dump() if isinstance(values, Section) else values).items():
         is_section = isinstance(value, dict)
         found |= {f"{name}.{key}": v for key, v in value.items()} if is_section else {name: value}
     return found
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inverse of `flat`, which is the form that pydantic reads."""
+    """Return the inverse of `flat_values`, which is the form that pydantic reads."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, _, key = name.rpartition(".")
@@ -223,16 +213,11 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-FIELDS: dict[str, FieldInfo] = flat({
+FIELDS: dict[str, FieldInfo] = flat_values({
     name: type(field.default).model_fields if isinstance(field.default, Section) else field
     for name, field in Settings.model_fields.items()
 })  # fmt: skip
 SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in FIELDS if "." in name))
-
-
-def flat_values(settings: Section) -> dict[str, Any]:
-    """Return the settings by dotted name."""
-    return flat(settings.model_dump())
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:

@@ -59,11 +59,9 @@ def check(settings: Settings, max_seconds: float) -> Iterator[Verdict]:
 
 
 def few_steps(settings: Settings, data: Data, max_seconds: float) -> Verdict:
-    """Check that E starts at ln K and that every tensor of weights gets a gradient."""
     trainer = trainer_of(settings, data)
     untrained, expected = losses_of(trainer, data.val).mean(), math.log(len(data.class_names))
-    learning = [(name, p) for name, p in trainer.model.named_parameters() if p.requires_grad]
-    silent = learning
+    silent = learning = [(n, p) for n, p in trainer.model.named_parameters() if p.requires_grad]
     # The last layer starts at 0, so the others get a gradient from the second step on.
     for batch in islice(endless_batches(trainer), 3):
         trainer.train_step(batch)
@@ -76,13 +74,12 @@ def few_steps(settings: Settings, data: Data, max_seconds: float) -> Verdict:
 
 
 def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
-    """Check that one batch can be learned, and is then predicted correctly in validation."""
     size = min(NUM_LEARNED, settings.train.batch_size, len(data.val))
     pictures = data.val.take(np.linspace(0, len(data.val) - 1, size).astype(int))
     plain = with_values(settings, {**PLAIN, "train.batch_size": size})
     trainer = trainer_of(plain, replace(data, train=pictures))
     batch = next(trainer.batches.epoch(0))
-    for step, E in train_steps(trainer, repeat(batch), max_seconds):
+    for step, E in enumerate(train_steps(trainer, repeat(batch), max_seconds), start=1):
         is_learned = step % LOOK_EVERY == 0 and E < LEARNED
         if is_learned and losses_of(trainer, pictures).mean() < LEARNED_IN_VAL:
             break
@@ -99,7 +96,6 @@ def one_batch(settings: Settings, data: Data, max_seconds: float) -> Verdict:
 
 
 def shuffled_labels(settings: Settings, data: Data, max_seconds: float) -> Verdict:
-    """Check that E on validation does not fall below chance when the labels are shuffled."""
     labels = np.random.default_rng(settings.seed).permutation(data.train.labels)
     trainer = trainer_of(settings, replace(data, train=replace(data.train, labels=labels)))
     num_steps = sum(1 for _ in train_steps(trainer, endless_batches(trainer), max_seconds))
@@ -127,13 +123,11 @@ def trainer_of(settings: Settings, data: Data) -> Trainer:
     return trainer
 
 
-def train_steps(
-    trainer: Trainer, batches: Iterable[Batch], max_seconds: float
-) -> Iterator[tuple[int, float]]:
-    """Train until the steps or the seconds are used up; yield the number and E of each step."""
+def train_steps(trainer: Trainer, batches: Iterable[Batch], max_seconds: float) -> Iterator[float]:
+    """Train until the steps or the seconds are used up; yield E of each step."""
     deadline = time.perf_counter() + max_seconds
-    for step, batch in enumerate(islice(batches, MAX_STEPS), start=1):
-        yield step, do_step(trainer, batch)
+    for batch in islice(batches, MAX_STEPS):
+        yield do_step(trainer, batch)
         if time.perf_counter() > deadline:
             return
 

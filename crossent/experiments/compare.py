@@ -11,6 +11,7 @@ import torch
 from crossent.config import differences
 from crossent.errors import UserError
 from crossent.evaluation.compare import Comparison, Side, compare
+from crossent.evaluation.intervals import Interval
 from crossent.evaluation.measure import align
 from crossent.evaluation.scores import score
 from crossent.experiments.group import Measured, measure_side
@@ -21,10 +22,7 @@ HEADINGS = ["difference", "accuracy, points", "E", "gained", "lost"]
 
 
 def compare_runs(
-    paths: Sequence[Path],
-    data_root: str | None,
-    device: torch.device,
-    overrides: Sequence[str] = (),
+    paths: Sequence[Path], data_root: str | None, device: torch.device, overrides: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
     """Compare runs and groups, each with the first; return tables, and their numbers for JSON.
 
@@ -53,25 +51,19 @@ def compare_runs(
     text = f"{num_images:,} pictures, the same for all; in brackets 95 % intervals"
     if num_seen:
         text += (
-            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in the training "
-            "of one of the runs: "
+            f"\nwarning: {num_seen:,} pictures, or nearly the same ones, were used in training: "
         )
         text += "they are left out" if len(new) else "these numbers say nothing about new pictures"
     scored = [(run.name, score(run.outputs)) for side in sides for run in side]
     table = [[name, s.accuracy.text(".1%"), s.E.text(".4f")] for name, s in scored]
-    of_runs = [
-        {"run": name, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()} for name, s in scored
-    ]
+    of_runs = [{"run": n, "accuracy": s.accuracy.to_dict(), "E": s.E.to_dict()} for n, s in scored]
     rows, comparisons, parts = [HEADINGS], [], []
     first = Side(names[0], [run.outputs for run in sides[0]])
     for name, side in zip(names[1:], sides[1:], strict=True):
         found = compare(first, Side(name, [run.outputs for run in side]))
-        value, low, high = (100 * x for x in found.accuracy)
-        rows.append([
-            f"{found.second} minus {found.first}",
-            f"{value:+.1f} ({low:+.1f} to {high:+.1f})", found.E.text("+.4f"),
-            str(len(found.gained)), str(len(found.lost)),
-        ])  # fmt: skip
+        points = Interval(*(100 * x for x in found.accuracy)).text("+.1f")
+        counts = [str(len(found.gained)), str(len(found.lost))]
+        rows.append([f"{name} minus {names[0]}", points, found.E.text("+.4f"), *counts])
         words, facts = describe(found, sides[0], side)
         parts.append(words)
         comparisons.append(facts)
@@ -88,8 +80,7 @@ def describe(
     """
 
     def predicted(side: Sequence[Measured], row: int) -> str:
-        names = [run.class_names[run.outputs.predicted[row]] for run in side]
-        return ", ".join(dict.fromkeys(names))
+        return ", ".join(dict.fromkeys(run.class_names[r.outputs.predicted[row]] for r in side))
 
     run, lines = first[0], []
     changed = [
@@ -127,11 +118,12 @@ def describe(
 
 def check_comparable(first: Measured, other: Measured) -> None:
     """Raise UserError unless both were measured on the same pictures with the same classes."""
+    have = f"{first.name} and {other.name} have different"
     if first.class_names != other.class_names:
         names = f"{', '.join(first.class_names)} and {', '.join(other.class_names)}"
-        raise UserError(f"{first.name} and {other.name} have different classes ({names})")
+        raise UserError(f"{have} classes ({names})")
     if first.key != other.key or not np.array_equal(first.outputs.labels, other.outputs.labels):
         raise UserError(
-            f"{first.name} and {other.name} have different validation pictures (another seed, "
-            "folder, data.val_fraction or data.folds): compare them on new pictures with --data DIR"
+            f"{have} validation pictures (another seed, folder, data.val_fraction or data.folds): "
+            "compare them on new pictures with --data DIR"
         )

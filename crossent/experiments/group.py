@@ -37,13 +37,10 @@ class Group:
         self.summary = path / "summary.json"
         self.curves = path / "E-curves.png"
         found = read_json(self.facts)
-        self.exists = bool(found)
         self.kind: str = found.get("kind", "")  # folds or seeds
         # the settings of each run that differ from the common ones
-        self.variants: dict[Path, dict[str, Any]] = {
-            path / name: own for name, own in found.get("runs", {}).items()
-        }
-        self.runs = list(self.variants)
+        self.variants = {path / name: own for name, own in found.get("runs", {}).items()}
+        self.runs = list(self.variants)  # none if `path` is no group
 
 
 def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) -> bool:
@@ -56,7 +53,7 @@ def wants_group(resume: Path | None, settings: Settings, num_seeds: int | None) 
             raise UserError(f"--seeds {num_seeds}: expected 2 or more")
         if wants_folds:
             raise UserError("--seeds and data.folds cannot be combined")
-    is_group = Group(resume).exists if resume else wants_folds or num_seeds is not None
+    is_group = bool(Group(resume).runs) if resume else wants_folds or num_seeds is not None
     if is_group and "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError("one process trains a group: leave out torchrun, or add data.fold=1")
     return is_group

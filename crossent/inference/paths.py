@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from crossent.build import make_data
-from crossent.config import settings_from_dict
+from crossent.config import saved_settings
 from crossent.errors import UserError
 from crossent.model_file import Classifier
 from data.drawings import draw
@@ -49,7 +49,7 @@ def validation_files(classifier: Classifier, folder: Path) -> list[str]:
     Raises:
         UserError: the pictures are not files or were removed; or another version wrote the model.
     """
-    settings = settings_from_dict(classifier.header["settings"], "the model")
+    settings = saved_settings("the model", classifier.header["settings"])
     data = settings.data
     if data.source == "folder" and data.folder is not None:
         return [os.path.join(data.folder, name) for name in make_data(settings).val.names]

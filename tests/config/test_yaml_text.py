@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crossent.config.yaml_text import MAX_CHARS, format_value, read_argument, read_yaml, value_of
+from crossent.config.load import MAX_CHARS, format_value, read_argument, read_yaml, value_of
 
 REFUSED = "tags, anchors and aliases are refused"
 DEEP = "is nested deeper than 20 levels"

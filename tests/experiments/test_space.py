@@ -3,7 +3,7 @@
 import pytest
 
 from crossent.errors import UserError
-from crossent.experiments.space import load_sweep
+from crossent.experiments.sweep import load_sweep
 from tests.forked import ROOT
 
 HEAD = "train: {epochs: 7}\nsweep: {strategy: random, trials: 9}\nspace:\n"  # three lines
