@@ -28,12 +28,12 @@ from tqdm import tqdm
 
 from data.decode import DECODER, Facts, Inspection
 from data.decode_pool import Result, decode_in_order
-from data.images import File, FileTable, Key, UnusableImage
+from data.images import File, FileTable, UnusableImage
 
 SECONDS_PER_COMMIT = 2.0  # a killed run loses at most this much decoding
 
 Verdict = Facts | UnusableImage
-Found = dict[Key, tuple[Verdict, int]]  # the verdict on each file, and its row or -1
+Found = dict[tuple[str, int, int], tuple[Verdict, int]]  # by key: the verdict, and a row or -1
 Rows = npt.NDArray[Any]  # (R,) with a (S, S, 3) uint8 field per size, named "64"
 Decoded = Iterator[tuple[File, Result]]
 

@@ -48,7 +48,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
         raise DataError(f"{root}: expected a folder for each class, or data.labels=FILE.csv")
     if to_train:
         _check_classes(root, first, tree, group)
-    label_of, names = {}, set()
+    label_of, names, files = {}, set(), []
     for parent, split in split_of.items():
         folders, beside = tree[parent]
         if beside:
@@ -64,29 +64,15 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     forms = Counter(map(class_name, names))
     if twice := [name for name in class_names if forms[name] > 1]:
         notes.append(f"folder names that differ only in Unicode form are one class: {some(twice)}")
-    files, twice_linked = _find_files(root, tree, label_of, group)
-    warnings = [*notes, *warnings, *about_groups(files, group)]
-    return FileTable(root, class_names, files, [*unusable, *twice_linked], warnings)
-
-
-def _find_files(
-    root: Path, tree: Tree, label_of: dict[str, tuple[int, str]], group: str | None
-) -> tuple[list[File], list[Unusable]]:
-    """Return the files below folders with a label and a split, and links to what was read."""
-    files, unusable, seen = [], [], set()
-    depth = next(iter(label_of)).count(os.sep) + 1
-    for folder, (_, names) in tree.items():
+    depth = 2 if first else 1  # of the class folders
+    for folder, (_, beside) in tree.items():
         parts = folder.split(os.sep)
-        top, group_folder = os.sep.join(parts[:depth]), "".join(parts[depth : depth + 1])
-        target = top, os.path.realpath(root / folder)
-        if top in label_of and names and target in seen:
-            unusable.append(Unusable(printable(folder), "a link to a folder of the same class"))
-        elif top in label_of:
-            seen.add(target)
-            for path in (os.path.join(folder, name) for name in names):
-                own_group = group_of(path, group_folder, group)
-                files.append(find_file(root, path, *label_of[top], own_group))
-    return files, unusable
+        top, inner = os.sep.join(parts[:depth]), "".join(parts[depth : depth + 1])
+        if top in label_of:
+            for path in (os.path.join(folder, name) for name in beside):
+                files.append(find_file(root, path, *label_of[top], group_of(path, inner, group)))
+    warnings = [*notes, *warnings, *about_groups(files, group)]
+    return FileTable(root, class_names, files, unusable, warnings)
 
 
 def list_files(root: str | Path) -> list[str]:
@@ -176,7 +162,7 @@ def _check_classes(root: Path, parent: str, tree: Tree, group: str | None) -> No
 
 
 def _search(root: str | Path) -> tuple[Path, Tree, list[Unusable], list[str]]:
-    """Search a folder and what it links to.
+    """Search a folder and what it links to, every folder once per class.
 
     Returns:
         the absolute path of the root, the folders below it, those that cannot be searched, notes.
@@ -197,13 +183,17 @@ def _search(root: str | Path) -> tuple[Path, Tree, list[Unusable], list[str]]:
 
     # A link to a folder above has no end, and gives the pictures of all classes to one of them.
     parents = [*root.parents, *Path(os.path.realpath(root)).parents]
-    above = {str(root.parent): frozenset(map(os.path.realpath, parents))}
+    seen = {"": set(map(os.path.realpath, parents))}  # by class: the folders in it and above
     for folder, folders, names in os.walk(root, onerror=cannot_read, followlinks=True):
         path, target = folder[len(os.path.join(root, "")) :], os.path.realpath(folder)
-        if target in above[os.path.dirname(folder)]:
-            unusable.append(Unusable(printable(path), "a link to a folder above it"))
+        first, *rest = path.split(os.sep)
+        top = os.path.join(first, *rest[: first.lower() in SPLIT_NAMES])
+        own = seen.setdefault(top, set(seen[os.path.dirname(top)]))
+        if target in own:
+            reason = "a link to a folder above it, or to one of the same class"
+            unusable.append(Unusable(printable(path), reason))
             folders[:], names = [], []
-        above[folder] = above[os.path.dirname(folder)] | {target}
+        own.add(target)
         folders[:] = sorted(filter(_is_visible, folders))
         suffixes = {name: os.path.splitext(name)[1].lower() for name in filter(_is_visible, names)}
         sidecars.update(suffix for suffix in suffixes.values() if suffix in _SIDECARS)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-Key = tuple[str, int, int]  # path, size and time of change, which identify the content
 
 
 class UnusableImage(ValueError):
@@ -34,28 +34,23 @@ class File:
 
     path: str  # below the root; it may contain bytes that are not UTF-8
     label: int  # an index into the class names
-    split: str = ""  # "train" or "val"; "" if the split is to be drawn
-    group: str = ""  # files of one group stay in the same split; "" is no group
-    num_bytes: int = -1  # -1 if the file could not be read
-    changed_ns: int = -1  # the later of mtime and ctime: `mv` and `cp -p` keep the mtime
+    split: str  # "train" or "val"; "" if the split is to be drawn
+    group: str  # files of one group stay in the same split; "" is no group
+    key: tuple[str, int, int]  # path, size and time of change, which identify the content
 
     @property
     def name(self) -> str:
         return printable(self.path)
 
-    @property
-    def key(self) -> Key:
-        return self.path, self.num_bytes, self.changed_ns
-
 
 def find_file(root: Path, path: str, label: int, split: str, group: str) -> File:
-    """Return a file with its size and time of change, if it can be read."""
-    try:
+    """Return a file with its size and time of change, both -1 if it cannot be read."""
+    num_bytes = changed_ns = -1
+    with suppress(OSError):  # decoding reports the reason
         status = os.stat(os.path.join(root, path))
-    except OSError:  # decoding reports the reason
-        return File(path, label, split, group)
-    changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
-    return File(path, label, split, group, status.st_size, changed_ns)
+        num_bytes = status.st_size
+        changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)  # `mv` and `cp -p` keep the mtime
+    return File(path, label, split, group, (path, num_bytes, changed_ns))
 
 
 @dataclass(frozen=True)

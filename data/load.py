@@ -1,13 +1,14 @@
 """Make a data set from a table of files: decode, find duplicates, split."""
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data import DataError
 from data.advice import about_classes, plural, some
@@ -17,7 +18,7 @@ from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import class_name
 from data.images import Data, File, FileTable, ImageSet, PictureRows, Unusable, fingerprint
 from data.labels import list_pictures
-from data.split import Groups, draw_folds, groups_in_order, split_train_val
+from data.split import draw_folds, groups_in_order, split_train_val
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def load_folder_for_evaluation(
 class Catalog:
     """The files that can be used, ordered by their content, and their pixels."""
 
-    class_names: Sequence[str]
+    table: FileTable  # all files
     files: list[File]  # each with its split
     facts: list[Facts]
     pairs: Pairs  # (P, 2) indices of files that show (nearly) the same picture
@@ -96,12 +97,12 @@ class Catalog:
     warnings: list[str]
     sizes: tuple[int, int]  # of the training and the validation pictures
     pixels: Rows
-    rows: list[int]  # of the files in `pixels`
+    rows: npt.NDArray[np.int64]  # of the files in `pixels`
 
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of files of each class in a split."""
         counts = Counter(file.label for file in self.files if file.split == split)
-        return {name: counts[label] for label, name in enumerate(self.class_names)}
+        return {name: counts[label] for label, name in enumerate(self.table.class_names)}
 
     def duplicates(self) -> list[dict[str, Any]]:
         """Return the pairs of files that show (nearly) the same picture, the worst first."""
@@ -122,11 +123,19 @@ class Catalog:
     def lacks(self) -> list[str]:
         """Return what is missing for training, one sentence each."""
         found = []
-        for name in [name for name, count in self.counts("train").items() if not count]:
-            bad = [one for one in self.unusable if name in class_name(one.path).split(os.sep)]
+        for label, (name, num_train) in enumerate(self.counts("train").items()):
+            if num_train:
+                continue
+            own = {file.name for file in self.table.files if file.label == label}
+            bad = [
+                one
+                for one in self.unusable
+                if one.path in own or name in class_name(one.path).split(os.sep)
+            ]
+            reason = _named(bad) or ("all of them are in val" if own else "it has no file")
             found.append(
-                f"class {name} has no usable picture to train on"
-                f" ({_named(bad) or 'no file for training'}): add some, or remove the class"
+                f"class {name} has no usable picture to train on ({reason}): add some, or remove"
+                " the class"
             )
         if self.files and not any(self.counts("val").values()):
             found.append(
@@ -154,28 +163,26 @@ class Catalog:
         """Return the pictures of both splits."""
         sets, content = [], {}
         for split, size in zip(("train", "val"), self.sizes, strict=True):
-            chosen = [i for i, file in enumerate(self.files) if file.split == split]
-            files, facts = [self.files[i] for i in chosen], [self.facts[i] for i in chosen]
-            rows = np.array([self.rows[i] for i in chosen], np.int64)
-            images: Any = PictureRows(self.pixels[str(size)], rows)
-            labels, sha256s = [file.label for file in files], [f.sha256 for f in facts]
-            prints = prints_of(sha256s, [f.difference_hash for f in facts])
+            ids = [i for i, file in enumerate(self.files) if file.split == split]
+            files, facts = [self.files[i] for i in ids], [self.facts[i] for i in ids]
+            images: Any = PictureRows(self.pixels[str(size)], self.rows[ids])
+            labels, sha256s = [file.label for file in files], [own.sha256 for own in facts]
+            prints = prints_of(sha256s, [own.difference_hash for own in facts])
             names = [file.path for file in files]
             sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
             content[split] = sha256s, labels
         repairs, notes = self.advice()
-        train, val = sets
-        return Data(
-            train,
-            val,
-            class_names=list(self.class_names),
-            fingerprint=fingerprint(self.class_names, content),
-            unusable=self.unusable,
-            warnings=[*self.warnings, *repairs, *notes],
-            summary=f"{len(self.files):,} pictures in {len(self.class_names)} classes"
-            f" ({len(train):,} train, {len(val):,} val); {len(self.unusable):,} unusable,"
-            f" {plural(len(self.pairs), 'pair')} of duplicates",
+        (train, val), class_names = sets, list(self.table.class_names)
+        warnings, print_of_all = (
+            [*self.warnings, *repairs, *notes],
+            fingerprint(class_names, content),
         )
+        summary = (
+            f"{len(self.files):,} pictures in {len(class_names)} classes"
+            f" ({len(train):,} train, {len(val):,} val); {len(self.unusable):,} unusable,"
+            f" {plural(len(self.pairs), 'pair')} of duplicates"
+        )
+        return Data(train, val, class_names, print_of_all, self.unusable, warnings, summary)
 
 
 def make_catalog(
@@ -192,42 +199,37 @@ def make_catalog(
             unusable.append(Unusable(file.name, str(verdict)))
     usable.sort(key=lambda one: (one[1].sha256, one[0].label, one[0].name))
     files, facts = [file for file, _, _ in usable], [own for _, own, _ in usable]
-    sha256s = [own.sha256 for own in facts]
+    sha256s, labels = [own.sha256 for own in facts], [file.label for file in files]
     pairs, is_complete = duplicate_pairs(sha256s, [own.difference_hash for own in facts])
     if not is_complete:
         warnings.append("too many pictures look alike to compare them: only equal ones are found")
     if not all(file.split for file in files):
         ids = group_ids(len(files), pairs, [file.group for file in files])
         groups = groups_in_order(sha256s, ids, split.seed)
-        splits = _draw_split(table, groups, [file.label for file in files], split)
+        if split.num_folds is None:
+            splits = split_train_val(groups, labels, split.val_fraction)
+        else:
+            folds = draw_folds(groups, labels, split.num_folds)
+            splits = ["val" if fold == split.fold else "train" for fold in folds]
+            spread = Counter(label for label, _ in set(zip(labels, folds, strict=True)))
+            alone = [table.class_names[label] for label, num in spread.items() if num == 1]
+            if alone or len(set(folds)) < split.num_folds:
+                raise DataError(
+                    f"{table.root}: too few pictures for {split.num_folds} folds"
+                    + (f" (all pictures of {alone[0]} are in one)" if alone else "")
+                    + "; near-duplicates count as one picture"
+                )
         files = [replace(file, split=own) for file, own in zip(files, splits, strict=True)]
-    return Catalog(
-        table.class_names, files, facts, pairs,
-        unusable=sorted(unusable, key=lambda one: one.path),
-        warnings=[*table.warnings, *warnings],
-        sizes=sizes, pixels=pixels, rows=[row for _, _, row in usable],
-    )  # fmt: skip
-
-
-def _draw_split(table: FileTable, groups: Groups, labels: list[int], split: Split) -> list[str]:
-    if split.num_folds is None:
-        return split_train_val(groups, labels, split.val_fraction)
-    folds = draw_folds(groups, labels, split.num_folds)
-    spread = Counter(label for label, _ in set(zip(labels, folds, strict=True)))
-    alone = [table.class_names[label] for label, num_folds in spread.items() if num_folds == 1]
-    if alone or len(set(folds)) < split.num_folds:
-        raise DataError(
-            f"{table.root}: too few pictures for {split.num_folds} folds"
-            + (f" (all pictures of {alone[0]} are in one)" if alone else "")
-            + "; near-duplicates count as one picture"
-        )
-    return ["val" if fold == split.fold else "train" for fold in folds]
+    unusable.sort(key=lambda one: one.path)
+    warnings = [*table.warnings, *warnings]
+    rows = np.array([row for _, _, row in usable], np.int64)
+    return Catalog(table, files, facts, pairs, unusable, warnings, sizes, pixels, rows)
 
 
 def _named(unusable: Sequence[Unusable]) -> str:
     """Return the first few reasons, each with the names of a few files."""
-    paths: dict[str, list[str]] = {}
+    paths = defaultdict(list)
     for one in unusable:
-        paths.setdefault(one.reason, []).append(one.path)
+        paths[one.reason].append(one.path)
     named = [f"{some(names)}: {reason}" for reason, names in paths.items()]
     return "; ".join(named[:3]) + (f"; and {len(named) - 3} other reasons" if named[3:] else "")
