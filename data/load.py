@@ -123,21 +123,18 @@ class Catalog:
     def lacks(self) -> list[str]:
         """Return what is missing for training, one sentence each."""
         found = []
-        for label, (name, num_train) in enumerate(self.counts("train").items()):
-            if num_train:
-                continue
-            own = {file.name for file in self.table.files if file.label == label}
-            bad = [
-                one
-                for one in self.unusable
-                if one.path in own or name in class_name(one.path).split(os.sep)
-            ]
-            reason = _named(bad) or ("all of them are in val" if own else "it has no file")
+        val = self.counts("val")
+        for name in [name for name, count in self.counts("train").items() if not count]:
+            own = {f.name for f in self.table.files if self.table.class_names[f.label] == name}
+            folders = {
+                one.path for one in self.unusable if name in class_name(one.path).split(os.sep)
+            }
+            reasons = _named([one for one in self.unusable if one.path in own | folders])
+            why = reasons or ("all of them are in val" if val[name] else "it has no file")
             found.append(
-                f"class {name} has no usable picture to train on ({reason}): add some, or remove"
-                " the class"
+                f"class {name} has no usable picture to train on ({why}): add some, or remove it"
             )
-        if self.files and not any(self.counts("val").values()):
+        if self.files and not any(val.values()):
             found.append(
                 "no picture is left for validation: add more of every class (to val, if there is"
                 " one); duplicates and pictures of one group stay together, in train"
@@ -164,25 +161,25 @@ class Catalog:
         sets, content = [], {}
         for split, size in zip(("train", "val"), self.sizes, strict=True):
             ids = [i for i, file in enumerate(self.files) if file.split == split]
-            files, facts = [self.files[i] for i in ids], [self.facts[i] for i in ids]
+            labels, sha256s = (
+                [self.files[i].label for i in ids],
+                [self.facts[i].sha256 for i in ids],
+            )
+            prints = prints_of(sha256s, [self.facts[i].difference_hash for i in ids])
             images: Any = PictureRows(self.pixels[str(size)], self.rows[ids])
-            labels, sha256s = [file.label for file in files], [own.sha256 for own in facts]
-            prints = prints_of(sha256s, [own.difference_hash for own in facts])
-            names = [file.path for file in files]
+            names = [self.files[i].path for i in ids]
             sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
             content[split] = sha256s, labels
         repairs, notes = self.advice()
+        warnings = [*self.warnings, *repairs, *notes]
         (train, val), class_names = sets, list(self.table.class_names)
-        warnings, print_of_all = (
-            [*self.warnings, *repairs, *notes],
-            fingerprint(class_names, content),
-        )
+        sha256 = fingerprint(class_names, content)
         summary = (
-            f"{len(self.files):,} pictures in {len(class_names)} classes"
-            f" ({len(train):,} train, {len(val):,} val); {len(self.unusable):,} unusable,"
+            f"{len(self.files):,} pictures in {len(class_names)} classes ({len(train):,} train,"
+            f" {len(val):,} val); {len(self.unusable):,} unusable,"
             f" {plural(len(self.pairs), 'pair')} of duplicates"
         )
-        return Data(train, val, class_names, print_of_all, self.unusable, warnings, summary)
+        return Data(train, val, class_names, sha256, self.unusable, warnings, summary)
 
 
 def make_catalog(
