@@ -101,8 +101,13 @@ def _read_or_fill(
         with filelock.FileLock(folder / "lock"):
             pixels, num_rows, found = _read(folder, row_type)  # another run may have filled it
             num_used = sum(found.get(file.key, (None, -1))[1] >= 0 for file in files)
-            if num_rows > 2 * num_used or not found:
-                pixels, num_rows, found = _start(folder), 0, {}
+            if num_rows > 2 * num_used or not found:  # runs that have mapped the old file keep it
+                pixels, num_rows, found = folder / f"pixels-{uuid4().hex[:8]}", 0, {}
+                pixels.touch()
+                (folder / "index.tmp").write_text(json.dumps({"pixels": pixels.name}))
+                os.replace(folder / "index.tmp", folder / "index.jsonl")
+                for old in {*folder.glob("pixels-*")} - {pixels}:
+                    old.unlink()
             missing = [file for file in files if file.key not in found]
             with open(pixels, "r+b") as rows, open(folder / "index.jsonl", "a") as index:
                 rows.seek(num_rows * row_type.itemsize)  # a kill may have left half a row
@@ -129,18 +134,6 @@ def _read(folder: Path, row_type: np.dtype[Any]) -> tuple[Path, int, Found]:
     if max((row for _, row in found.values()), default=-1) >= num_rows:
         return folder, 0, {}
     return pixels, num_rows, found
-
-
-def _start(folder: Path) -> Path:
-    """Make the cache empty. Runs that have mapped the old file keep its pixels."""
-    pixels = folder / f"pixels-{uuid4().hex[:8]}"
-    pixels.touch()
-    (folder / "index.tmp").write_text(json.dumps({"pixels": pixels.name}))
-    os.replace(folder / "index.tmp", folder / "index.jsonl")
-    for old in folder.glob("pixels-*"):
-        if old != pixels:
-            old.unlink()
-    return pixels
 
 
 def _append(rows: BinaryIO, index: TextIO, num_rows: int, found: Found, decoded: Decoded) -> int:

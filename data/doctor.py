@@ -1,6 +1,5 @@
 """The check of all files before training: unusable and odd ones, duplicates, leaks."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -37,19 +36,17 @@ def examine(
     leaks, notes = catalog.advice()
     ungrouped = [file for file in table.files if not (file.split or file.group)]
     notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
-    odd = defaultdict(list)
-    for file, facts in zip(catalog.files, catalog.facts, strict=True):
-        for kind in facts.odd:
-            odd[kind].append(file.name)
+    pictures = list(zip(catalog.files, catalog.facts, strict=True))
+    odd = {k: sorted(file.name for file, own in pictures if k in own.odd) for k in ODDITIES}
     return {
         "root": printable(str(table.root)),
         "num_images": len(catalog.files),
         "classes": {name: {"train": train[name], "val": val[name]} for name in train},
         "unusable": [asdict(one) for one in catalog.unusable],
         "odd": [
-            {"kind": kind, "done": done, "count": len(odd[kind]), "paths": sorted(odd[kind])}
-            for kind, done in ODDITIES.items()
-            if kind in odd
+            {"kind": kind, "done": ODDITIES[kind], "count": len(paths), "paths": paths}
+            for kind, paths in odd.items()
+            if paths
         ],
         "duplicates": catalog.duplicates(),
         "image_size": image_size,

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 
 from data.drawings.body import POSES, draw_animal
 from data.drawings.pen import INK, Array, Color, Pen, mix
-from data.drawings.species import CLASS_NAMES, WHITE, Look, random_look
+from data.drawings.species import CLASS_NAMES, WHITE, random_look
 
 Rng = np.random.Generator
 
@@ -42,22 +42,17 @@ def draw(seed: int, index: int, size: int) -> npt.NDArray[np.uint8]:
     rng = np.random.default_rng([seed, index])
     image = Image.new("RGB", (CANVAS, CANVAS))
     (_draw_room if rng.random() < 0.2 else _draw_landscape)(image, rng)
-    _put_animal(image, random_look(label(index), rng), rng)
-    if rng.random() < 0.45:
-        (_hide_by_tree, _hide_by_grass, _hide_by_fence)[rng.integers(3)](Pen.on(image), rng)
-    return _light(image.resize((size, size), Image.Resampling.BILINEAR), rng)
-
-
-def _put_animal(image: Image.Image, look: Look, rng: Rng) -> None:
-    """Draw the animal so that it almost fills the picture, near the middle."""
-    pose = POSES[rng.integers(len(POSES))]
+    look, pose = random_look(label(index), rng), POSES[rng.integers(len(POSES))]
     left, right, height = pose.room
-    scale = rng.uniform(0.75, 1.08) / max(right - left, height)
+    scale = rng.uniform(0.75, 1.08) / max(right - left, height)  # almost fills the picture
     side = rng.choice([-1, 1])  # the direction in which the animal looks
     x = 0.5 - side * scale * (left + right) / 2 + rng.normal(0, 0.06)
     y = rng.uniform(*pose.ground)
     Pen.on(image, "RGBA").ellipse(x, y, scale * 0.6, scale * 0.1, (20, 24, 40, 70))  # shadow
     draw_animal(Pen.on(image).at(x, y, side * scale, scale, rng.normal(0, 4)), look, pose, rng)
+    if rng.random() < 0.45:
+        (_hide_by_tree, _hide_by_grass, _hide_by_fence)[rng.integers(3)](Pen.on(image), rng)
+    return _light(image.resize((size, size), Image.Resampling.BILINEAR), rng)
 
 
 def _light(image: Image.Image, rng: Rng) -> npt.NDArray[np.uint8]:
