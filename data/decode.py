@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from PIL import Image, ImageFile
+from PIL import Image
 
 from data.colour import to_rgb
 from data.duplicates import difference_hash
@@ -251,7 +251,19 @@ def _decode(
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
         _check_size(image, (width, height))
-        odd = _oddities(image, name)  # before load(), which clears `image.tile`
+        suffix = Path(name).suffix.lower()
+        formats = (Image.registered_extensions().get(suffix), image.format)
+        named = {"JPEG" if name == "MPO" else name for name in formats}
+        raw_modes = [str(tile.args) for tile in image.tile]  # load() clears them
+        odd = {
+            # load() turns a TIFF and drops the tag; the tag of a PNG may stand after the pixels
+            "turned": image.format == "TIFF" and _orientation(image) in _TURNS,
+            "CMYK": image.mode == "CMYK",
+            "palette": image.mode in ("P", "PA"),
+            "transparency": image.has_transparency_data,
+            "16-bit": image.mode.startswith("I") or any(map(_RAW_16_BIT.search, raw_modes)),
+            "wrong extension": suffix != "" and len(named) > 1,
+        }
         image.load()
         if image.format == "TIFF":
             width, height = image.size
@@ -275,19 +287,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # the parser raises many types; the pixels may be fine
         return 1
     return value if value in range(1, 9) else 1
-
-
-def _oddities(image: ImageFile.ImageFile, name: str) -> dict[str, bool]:
-    """Return, for each of the oddities that the header shows, whether it applies."""
-    suffix = Path(name).suffix.lower()
-    named = {Image.registered_extensions().get(suffix), image.format}
-    raw_modes = [str(tile.args) for tile in image.tile]
-    return {
-        # load() turns a TIFF and drops the tag; the tag of a PNG may stand after the pixels
-        "turned": image.format == "TIFF" and _orientation(image) in _TURNS,
-        "CMYK": image.mode == "CMYK",
-        "palette": image.mode in ("P", "PA"),
-        "transparency": image.has_transparency_data,
-        "16-bit": image.mode.startswith("I") or any(map(_RAW_16_BIT.search, raw_modes)),
-        "wrong extension": suffix != "" and len(named - {"MPO"} if "JPEG" in named else named) > 1,
-    }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data import DataError
 from data.advice import plural, some
-from data.images import File, FileTable, Unusable, find_file, printable
+from data.images import FileTable, Unusable, find_file, printable
 
 # Files and folders that systems and tools create. Names that start with a dot are skipped too.
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
@@ -71,8 +71,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
         if top in label_of:
             for path in (os.path.join(folder, name) for name in beside):
                 files.append(find_file(root, path, *label_of[top], group_of(path, inner, group)))
-    warnings = [*notes, *warnings, *about_groups(files, group)]
-    return FileTable(root, class_names, files, unusable, warnings)
+    return FileTable(root, class_names, files, unusable, [*notes, *warnings])
 
 
 def list_files(root: str | Path) -> list[str]:
@@ -89,20 +88,6 @@ def group_of(path: str, folder: str, group: str | None) -> str:
     if found is None:
         return ""
     return " ".join(filter(None, found.groups())) if found.re.groups else found[0]
-
-
-def about_groups(files: Sequence[File], group: str | None) -> list[str]:
-    """Return a warning about files without a group, if `group` is set.
-
-    Raises:
-        DataError: no file has a group.
-    """
-    alone = sorted(file.name for file in files if not file.group)
-    if not group or not alone:
-        return []
-    if len(alone) == len(files):
-        raise DataError(f"data.group={group} gives no file a group, for example {some(alone)}")
-    return [f"data.group={group}: {plural(len(alone), 'file')} in no group: {some(alone)}"]
 
 
 def class_name(name: str) -> str:

@@ -75,9 +75,6 @@ class PictureRows:
         self.array, self.rows = array, rows
         self.shape = (len(rows), *array.shape[1:])
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
     def __getitem__(self, ids: Any) -> Any:
         return np.asarray(self.array[self.rows[ids]])
 
