@@ -51,9 +51,9 @@ class TrainBatches:
         sample_ids = self.order.sample_ids(epoch)
         uniform, lam = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         changes = self.augmentation.changes(torch.from_numpy(uniform).to(self.device))
-        ranks = (self.rank, self.rank + 1)
         for batch in self.order.batches(epoch)[start:]:
-            first, last = (len(batch) * rank // self.num_ranks for rank in ranks)
+            first = len(batch) * self.rank // self.num_ranks
+            last = len(batch) * (self.rank + 1) // self.num_ranks
             # mixup blends each sample with the next one of the whole batch
             slots = batch[np.arange(first, last + bool(self.augmentation.mixup)) % len(batch)]
             ids, rows = sample_ids[slots], torch.from_numpy(slots).to(self.device)

@@ -32,8 +32,8 @@ from data.images import File, FileTable, UnusableImage
 
 SECONDS_PER_COMMIT = 2.0  # a killed run loses at most this much decoding
 
-Verdict = Facts | UnusableImage
-Found = dict[tuple[str, int, int], tuple[Verdict, int]]  # by key: the verdict, and a row or -1
+# By the key of a file: its facts, or why it cannot be used; and its row or -1.
+Found = dict[tuple[str, int, int], tuple[Facts | UnusableImage, int]]
 Rows = npt.NDArray[Any]  # (R,) with a (S, S, 3) uint8 field per size, named "64"
 Decoded = Iterator[tuple[File, Result]]
 
@@ -51,13 +51,10 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossent"
 
 
-def decode_table(
-    table: FileTable, sizes: Sequence[int], decoding: Decoding
-) -> tuple[Rows, Found, list[str]]:
+def decode_table(table: FileTable, sizes: Sequence[int], decoding: Decoding) -> tuple[Rows, Found]:
     """Decode the files of a table to all sizes, except for those in the cache.
 
-    Returns:
-        the pixels, the verdict on each file, and a warning if the cache cannot be used.
+    The table gets a warning if the cache cannot be used.
     """
 
     def decode(files: Sequence[File]) -> Decoded:
@@ -72,9 +69,9 @@ def decode_table(
         key = hashlib.sha256(bytes(table.root.resolve()) + b"\0" + DECODER.encode()).hexdigest()
         name = "-".join([key[:16], *map(str, sizes)])
         folder = Path(cache_dir or default_cache_dir()) / name
-        return *_read_or_fill(folder, row_type, table.files, decode), []
+        return _read_or_fill(folder, row_type, table.files, decode)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home, or no locks (filelock)
-        warning = (
+        table.warnings.append(
             f"{cache_dir or 'the cache'}: decoded pictures cannot be cached ({error}),"
             " so each start decodes them again: free some space, or set data.cache_dir"
         )
@@ -83,7 +80,7 @@ def decode_table(
         if isinstance(result, Inspection):
             pixels[row] = tuple(result.pixels)
         found[file.key] = result.facts if isinstance(result, Inspection) else result, row
-    return pixels, found, [warning]
+    return pixels, found
 
 
 def _read_or_fill(

@@ -25,7 +25,6 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 
-
 Tree = dict[str, tuple[list[str], list[str]]]  # by folder: the folders and files right below it
 
 
@@ -48,7 +47,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
         raise DataError(f"{root}: expected a folder for each class, or data.labels=FILE.csv")
     if to_train:
         _check_classes(root, first, tree, group)
-    label_of, names, files = {}, set(), []
+    label_of, files = {}, []
     for parent, split in split_of.items():
         folders, beside = tree[parent]
         if beside:
@@ -60,7 +59,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
                     f" {some(class_names)}; rename the folder, or add the class to train"
                 )
             label_of[os.path.join(parent, name)] = class_names.index(class_name(name)), split
-        names.update(folders)
+    names = {name for parent in split_of for name in tree[parent][0]}
     forms = Counter(map(class_name, names))
     if twice := [name for name in class_names if forms[name] > 1]:
         notes.append(f"folder names that differ only in Unicode form are one class: {some(twice)}")
@@ -171,8 +170,8 @@ def _search(root: str | Path) -> tuple[Path, Tree, list[Unusable], list[str]]:
     seen = {"": set(map(os.path.realpath, parents))}  # by class: the folders in it and above
     for folder, folders, names in os.walk(root, onerror=cannot_read, followlinks=True):
         path, target = folder[len(os.path.join(root, "")) :], os.path.realpath(folder)
-        first, *rest = path.split(os.sep)
-        top = os.path.join(first, *rest[: first.lower() in SPLIT_NAMES])
+        parts = path.split(os.sep)
+        top = os.sep.join(parts[: 2 if parts[0].lower() in SPLIT_NAMES else 1])  # the class
         own = seen.setdefault(top, set(seen[os.path.dirname(top)]))
         if target in own:
             reason = "a link to a folder above it, or to one of the same class"

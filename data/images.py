@@ -55,13 +55,13 @@ def find_file(root: Path, path: str, label: int, split: str, group: str) -> File
 
 @dataclass(frozen=True)
 class FileTable:
-    """All files of a data set, before any of them is opened."""
+    """All files of a data set, and what was found while listing and decoding them."""
 
     root: Path
     class_names: Sequence[str]
     files: Sequence[File]
-    unusable: Sequence[Unusable] = ()  # folders that cannot be searched
-    warnings: list[str] = field(default_factory=list)
+    unusable: list[Unusable]  # folders that cannot be searched; decoding adds files
+    warnings: list[str]
 
 
 class PictureRows:
@@ -121,8 +121,7 @@ def fingerprint(
     class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
 ) -> str:
     """Return the hash of the class names and, per split, the hashes and labels of the pictures."""
-    content = {split: [list(sha256s), list(labels)] for split, (sha256s, labels) in rows.items()}
-    text = json.dumps([list(class_names), content], sort_keys=True)
+    text = json.dumps([list(class_names), rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -75,7 +75,7 @@ def _list_labels(path: str | Path, group: str | None) -> FileTable:
     notes = [f"{plural(num_test, 'row')} of split test: not used"] if num_test else []
     if splits == {"train"}:
         notes.append("no row has split val: a share of each class is kept for validation")
-    return FileTable(root, class_names, files, (), notes)
+    return FileTable(root, class_names, files, [], notes)
 
 
 def _read(path: str | Path) -> Iterator[tuple[int, str, str, str, str]]:
@@ -88,8 +88,7 @@ def _read(path: str | Path) -> Iterator[tuple[int, str, str, str, str]]:
             reader = csv.DictReader(file, restval="", strict=True, delimiter=delimiter)
             names = [name.strip().lower() for name in reader.fieldnames or ()]
             reader.fieldnames = names
-            unknown = [name for name in names if name not in COLUMNS]
-            if unknown or not {"path", "label"} <= set(names) or len(set(names)) < len(names):
+            if not {"path", "label"} <= set(names) <= set(COLUMNS) or len(set(names)) < len(names):
                 raise DataError(
                     f"{path}:1: the columns are {', '.join(map(repr, names)) or 'missing'};"
                     " expected path, label and optionally split and group"

@@ -80,7 +80,7 @@ def load_folder_for_evaluation(
     table = replace(table, class_names=class_names, files=files)
     catalog = make_catalog(table, (image_size, image_size), Split(0.0, 0), decoding)
     if not catalog.files:
-        reasons = _named(catalog.unusable) or "the folders are empty"
+        reasons = _named(table.unusable) or "the folders are empty"
         raise DataError(f"{root}: no usable picture ({reasons})")
     return catalog.data()
 
@@ -93,8 +93,6 @@ class Catalog:
     files: list[File]  # each with its split
     facts: list[Facts]
     pairs: Pairs  # (P, 2) indices of files that show (nearly) the same picture
-    unusable: list[Unusable]
-    warnings: list[str]
     sizes: tuple[int, int]  # of the training and the validation pictures
     pixels: Rows
     rows: npt.NDArray[np.int64]  # of the files in `pixels`
@@ -122,15 +120,12 @@ class Catalog:
 
     def lacks(self) -> list[str]:
         """Return what is missing for training, one sentence each."""
-        found = []
-        val = self.counts("val")
+        found, val, table = [], self.counts("val"), self.table
         for name in [name for name, count in self.counts("train").items() if not count]:
-            own = {f.name for f in self.table.files if self.table.class_names[f.label] == name}
-            folders = {
-                one.path for one in self.unusable if name in class_name(one.path).split(os.sep)
-            }
-            reasons = _named([one for one in self.unusable if one.path in own | folders])
-            why = reasons or ("all of them are in val" if val[name] else "it has no file")
+            own = {file.name for file in table.files if table.class_names[file.label] == name}
+            paths = [(one, class_name(one.path)) for one in table.unusable]
+            bad = [one for one, path in paths if one.path in own or name in path.split(os.sep)]
+            why = _named(bad) or ("all of them are in val" if val[name] else "it has no file")
             found.append(
                 f"class {name} has no usable picture to train on ({why}): add some, or remove it"
             )
@@ -145,10 +140,9 @@ class Catalog:
         """Return what must be repaired, and notes."""
         pairs = [(pair["across_classes"], pair["across_splits"]) for pair in self.duplicates()]
         repairs, notes = [], about_classes(self.counts("train"), self.counts("val"))
-        if num := sum(labels for labels, _ in pairs):
-            repairs.append(f"{plural(num, 'pair')} of duplicates under two labels: keep one")
-        if num := sum(splits for _, splits in pairs):
-            repairs.append(f"{plural(num, 'pair')} of duplicates in train and in val: keep one")
+        for index, where in enumerate(("under two labels", "in train and in val")):
+            if num := sum(pair[index] for pair in pairs):
+                repairs.append(f"{plural(num, 'pair')} of duplicates {where}: keep one")
         if num := pairs.count((False, False)):
             notes.append(f"{plural(num, 'pair')} of duplicates in one class and split")
         groups = {(file.group, file.split) for file in self.files if file.group}
@@ -171,35 +165,36 @@ class Catalog:
             sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
             content[split] = sha256s, labels
         repairs, notes = self.advice()
-        warnings = [*self.warnings, *repairs, *notes]
+        warnings = [*self.table.warnings, *repairs, *notes]
         (train, val), class_names = sets, list(self.table.class_names)
         sha256 = fingerprint(class_names, content)
         summary = (
             f"{len(self.files):,} pictures in {len(class_names)} classes ({len(train):,} train,"
-            f" {len(val):,} val); {len(self.unusable):,} unusable,"
+            f" {len(val):,} val); {len(self.table.unusable):,} unusable,"
             f" {plural(len(self.pairs), 'pair')} of duplicates"
         )
-        return Data(train, val, class_names, sha256, self.unusable, warnings, summary)
+        return Data(train, val, class_names, sha256, self.table.unusable, warnings, summary)
 
 
 def make_catalog(
     table: FileTable, sizes: tuple[int, int], split: Split, decoding: Decoding
 ) -> Catalog:
     """Decode the files, sort those that can be used, find the duplicates, draw the split."""
-    pixels, found, warnings = decode_table(table, sizes, decoding)
-    unusable, usable = list(table.unusable), []
+    pixels, found = decode_table(table, sizes, decoding)
+    usable = []
     for file in table.files:
         verdict, row = found[file.key]
         if isinstance(verdict, Facts):
             usable.append((file, verdict, row))
         else:
-            unusable.append(Unusable(file.name, str(verdict)))
+            table.unusable.append(Unusable(file.name, str(verdict)))
+    table.unusable.sort(key=lambda one: one.path)
     usable.sort(key=lambda one: (one[1].sha256, one[0].label, one[0].name))
     files, facts = [file for file, _, _ in usable], [own for _, own, _ in usable]
     sha256s, labels = [own.sha256 for own in facts], [file.label for file in files]
     pairs, is_complete = duplicate_pairs(sha256s, [own.difference_hash for own in facts])
     if not is_complete:
-        warnings.append("too many pictures look alike to compare them: only equal ones are found")
+        table.warnings.append("too many pictures look alike: the search finds only equal ones")
     if not all(file.split for file in files):
         ids = group_ids(len(files), pairs, [file.group for file in files])
         groups = groups_in_order(sha256s, ids, split.seed)
@@ -217,10 +212,8 @@ def make_catalog(
                     + "; near-duplicates count as one picture"
                 )
         files = [replace(file, split=own) for file, own in zip(files, splits, strict=True)]
-    unusable.sort(key=lambda one: one.path)
-    warnings = [*table.warnings, *warnings]
     rows = np.array([row for _, _, row in usable], np.int64)
-    return Catalog(table, files, facts, pairs, unusable, warnings, sizes, pixels, rows)
+    return Catalog(table, files, facts, pairs, sizes, pixels, rows)
 
 
 def _named(unusable: Sequence[Unusable]) -> str:

@@ -50,9 +50,8 @@ def load_drawings(
     train = _draw_split(seed, range(num_train), size_to_train(image_size), num_workers)
     val = _draw_split(seed, range(num_train, num_images), image_size, num_workers)
     digest = hashlib.sha256()
-    for split in (train, val):
-        digest.update(split.images.tobytes())
-        digest.update(split.labels.tobytes())
+    for part in (train.images, train.labels, val.images, val.labels):
+        digest.update(part.tobytes())
     return Data(train, val, list(CLASS_NAMES), digest.hexdigest())
 
 
