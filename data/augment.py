@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,45 +45,37 @@ class Augmentation:
         lam = rng.beta(self.mixup, self.mixup, num_slots)
         return uniform, np.maximum(lam, 1 - lam).astype(np.float32)
 
-    def changes(self, uniform: Tensor) -> "Changes":
-        """Convert random numbers (M, NUM_DRAWS) to the changes of M pictures."""
-        return Changes(affine_matrices(uniform, self), *colour_matrices(uniform, self))
+    def changes(self, uniform: Tensor) -> list[Tensor]:
+        """Convert random numbers (M, NUM_DRAWS) to the changes of M pictures, one row for each.
+
+        Shape:
+            returns (M, 2, 3) of `affine_matrices`, (M, 3, 3) and (M, 1) of `colour_matrices`.
+        """
+        return [affine_matrices(uniform, self), *colour_matrices(uniform, self)]
 
 
-class Changes(NamedTuple):
-    """The changes of M pictures, one row per picture."""
-
-    affine: Tensor  # (M, 2, 3), see `affine_matrices`
-    colour: Tensor  # (M, 3, 3), see `colour_matrices`
-    mean_weight: Tensor  # (M, 1), see `colour_matrices`
-
-
-def augment(images: Tensor, changes: Changes, preprocessing: Preprocessing) -> Tensor:
+def augment(images: Tensor, changes: list[Tensor], preprocessing: Preprocessing) -> Tensor:
     """Crop, stretch, mirror, rotate, change colours and normalise, with one resampling.
+
+    Args:
+        changes: of these pictures, from `Augmentation.changes`.
 
     Shape:
         (N, S, S, 3) uint8 to (N, 3, image_size, image_size) float32, channels last in memory.
     """
-    grid = sampling_grid(changes.affine, preprocessing.image_size)
+    affine, colour, mean_weight = changes
+    size = preprocessing.image_size
+    # the same as F.affine_grid, but several times faster
+    grid = affine.flatten(0, 1) @ pixel_centres(size, images.device)  # (2 N, size * size)
+    grid = grid.view(-1, 2, size, size).permute(0, 2, 3, 1)  # (N, size, size, 2)
     pixels = images.permute(0, 3, 1, 2).float()
     pixels = F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
     flat = pixels.flatten(2)  # (N, 3, size * size)
     scale, offset = preprocessing.scale_and_shift(images.device)
     grey = flat.mean(dim=2) @ torch.tensor(GREY, device=images.device)  # (N,)
-    shift = changes.mean_weight * grey.unsqueeze(1)  # (N, 1)
-    changed = torch.baddbmm(
-        (shift * scale + offset).unsqueeze(2), scale.view(3, 1) * changes.colour, flat
-    )  # (N, 3, size * size)
+    shift = mean_weight * grey.unsqueeze(1) * scale + offset  # (N, 3)
+    changed = torch.baddbmm(shift.unsqueeze(2), scale.view(3, 1) * colour, flat)
     return changed.view_as(pixels).contiguous(memory_format=torch.channels_last)
-
-
-def sampling_grid(matrices: Tensor, size: int) -> Tensor:
-    """Return (N, size, size, 2): the (x, y) in the picture of each pixel of the result.
-
-    The same as F.affine_grid for matrices (N, 2, 3), but several times faster.
-    """
-    grid = matrices.flatten(0, 1) @ pixel_centres(size, matrices.device)  # (2 N, size * size)
-    return grid.view(-1, 2, size, size).permute(0, 2, 3, 1)
 
 
 @lru_cache(maxsize=4)

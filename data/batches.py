@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.augment import Augmentation, Changes, augment
+from data.augment import Augmentation, augment
 from data.images import ImageSet
 from data.preprocess import Preprocessing
 from data.sampler import EpochSampler, Ids
@@ -48,28 +48,22 @@ class TrainBatches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start` on."""
-        batches = self.order.batches(epoch)
         sample_ids = self.order.sample_ids(epoch)
         uniform, lam = self.augmentation.draw(self.order.seed, epoch, self.order.num_slots)
         changes = self.augmentation.changes(torch.from_numpy(uniform).to(self.device))
-        for batch in batches[start:]:
-            slots = self.own_part(batch)
-            pixels = to_device(self.image_set, sample_ids[slots], self.device)
-            rows = torch.from_numpy(slots).to(self.device)
-            images = augment(pixels, Changes(*(c[rows] for c in changes)), self.preprocessing)
-            target = torch.from_numpy(self.image_set.labels[sample_ids[slots]]).to(self.device)
+        for batch in self.order.batches(epoch)[start:]:
+            first = len(batch) * self.rank // self.num_ranks
+            last = len(batch) * (self.rank + 1) // self.num_ranks
+            # mixup blends each sample with the next one of the whole batch
+            slots = batch[np.arange(first, last + bool(self.augmentation.mixup)) % len(batch)]
+            ids, rows = sample_ids[slots], torch.from_numpy(slots).to(self.device)
+            pixels = to_device(self.image_set, ids, self.device)
+            images = augment(pixels, [change[rows] for change in changes], self.preprocessing)
+            target = torch.from_numpy(self.image_set.labels[ids]).to(self.device)
             if self.augmentation.mixup:
                 own_share = torch.from_numpy(lam[slots[:-1]]).to(self.device)
                 images, target = mix(images, target, own_share, self.num_classes)
-            yield Batch(images, target, sample_ids[slots[: len(images)]])
-
-    def own_part(self, slots: Ids) -> Ids:
-        """Return the slots of this process in a batch and, for mixup, the next one.
-
-        Mixup blends each sample with the next one of the whole batch.
-        """
-        first, last = (len(slots) * rank // self.num_ranks for rank in (self.rank, self.rank + 1))
-        return slots[np.arange(first, last + bool(self.augmentation.mixup)) % len(slots)]
+            yield Batch(images, target, ids[: len(images)])
 
 
 def mix(images: Tensor, target: Tensor, lam: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

@@ -28,12 +28,12 @@ from tqdm import tqdm
 
 from data.decode import DECODER, Facts, Inspection
 from data.decode_pool import Result, decode_in_order
-from data.images import File, FileTable, Key, UnusableImage
+from data.images import File, FileTable, UnusableImage
 
 SECONDS_PER_COMMIT = 2.0  # a killed run loses at most this much decoding
 
-Verdict = Facts | UnusableImage
-Found = dict[Key, tuple[Verdict, int]]  # the verdict on each file, and its row or -1
+# By the key of a file: its facts, or why it cannot be used; and its row or -1.
+Found = dict[tuple[str, int, int], tuple[Facts | UnusableImage, int]]
 Rows = npt.NDArray[Any]  # (R,) with a (S, S, 3) uint8 field per size, named "64"
 Decoded = Iterator[tuple[File, Result]]
 
@@ -51,13 +51,10 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossent"
 
 
-def decode_table(
-    table: FileTable, sizes: Sequence[int], decoding: Decoding
-) -> tuple[Rows, Found, list[str]]:
+def decode_table(table: FileTable, sizes: Sequence[int], decoding: Decoding) -> tuple[Rows, Found]:
     """Decode the files of a table to all sizes, except for those in the cache.
 
-    Returns:
-        the pixels, the verdict on each file, and a warning if the cache cannot be used.
+    The table gets a warning if the cache cannot be used.
     """
 
     def decode(files: Sequence[File]) -> Decoded:
@@ -72,9 +69,9 @@ def decode_table(
         key = hashlib.sha256(bytes(table.root.resolve()) + b"\0" + DECODER.encode()).hexdigest()
         name = "-".join([key[:16], *map(str, sizes)])
         folder = Path(cache_dir or default_cache_dir()) / name
-        return *_read_or_fill(folder, row_type, table.files, decode), []
+        return _read_or_fill(folder, row_type, table.files, decode)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home, or no locks (filelock)
-        warning = (
+        table.warnings.append(
             f"{cache_dir or 'the cache'}: decoded pictures cannot be cached ({error}),"
             " so each start decodes them again: free some space, or set data.cache_dir"
         )
@@ -83,7 +80,7 @@ def decode_table(
         if isinstance(result, Inspection):
             pixels[row] = tuple(result.pixels)
         found[file.key] = result.facts if isinstance(result, Inspection) else result, row
-    return pixels, found, [warning]
+    return pixels, found
 
 
 def _read_or_fill(
@@ -101,8 +98,13 @@ def _read_or_fill(
         with filelock.FileLock(folder / "lock"):
             pixels, num_rows, found = _read(folder, row_type)  # another run may have filled it
             num_used = sum(found.get(file.key, (None, -1))[1] >= 0 for file in files)
-            if num_rows > 2 * num_used or not found:
-                pixels, num_rows, found = _start(folder), 0, {}
+            if num_rows > 2 * num_used or not found:  # runs that have mapped the old file keep it
+                pixels, num_rows, found = folder / f"pixels-{uuid4().hex[:8]}", 0, {}
+                pixels.touch()
+                (folder / "index.tmp").write_text(json.dumps({"pixels": pixels.name}))
+                os.replace(folder / "index.tmp", folder / "index.jsonl")
+                for old in {*folder.glob("pixels-*")} - {pixels}:
+                    old.unlink()
             missing = [file for file in files if file.key not in found]
             with open(pixels, "r+b") as rows, open(folder / "index.jsonl", "a") as index:
                 rows.seek(num_rows * row_type.itemsize)  # a kill may have left half a row
@@ -129,18 +131,6 @@ def _read(folder: Path, row_type: np.dtype[Any]) -> tuple[Path, int, Found]:
     if max((row for _, row in found.values()), default=-1) >= num_rows:
         return folder, 0, {}
     return pixels, num_rows, found
-
-
-def _start(folder: Path) -> Path:
-    """Make the cache empty. Runs that have mapped the old file keep its pixels."""
-    pixels = folder / f"pixels-{uuid4().hex[:8]}"
-    pixels.touch()
-    (folder / "index.tmp").write_text(json.dumps({"pixels": pixels.name}))
-    os.replace(folder / "index.tmp", folder / "index.jsonl")
-    for old in folder.glob("pixels-*"):
-        if old != pixels:
-            old.unlink()
-    return pixels
 
 
 def _append(rows: BinaryIO, index: TextIO, num_rows: int, found: Found, decoded: Decoded) -> int:

@@ -21,6 +21,7 @@ from data import DataError
 from data.cache import default_cache_dir
 from data.decode import size_to_train
 from data.images import Data, ImageSet, fingerprint
+from data.split import groups_in_order
 
 CLASS_NAMES = ["dog", "fox", "wolf"]
 NUM_PER_CLASS = {"train": 500, "val": 100}  # all that CIFAR-100 has, and as many dogs
@@ -55,9 +56,8 @@ def load_cifar(root: str | Path | None, image_size: int = 32, seed: int = 0) -> 
                 " cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html"
                 " and set data.root to their folder"
             ) from error
-        found = []
-        for label, source in enumerate((ten, hundred, hundred)):
-            found += _pick(source, label, NUM_PER_CLASS[split], seed)
+        sources, number = enumerate((ten, hundred, hundred)), NUM_PER_CLASS[split]
+        found = [one for label, source in sources for one in _pick(source, label, number, seed)]
         sha256s, labels, names, pixels = zip(*sorted(found, key=lambda p: p[:2]), strict=True)
         bilinear = Image.Resampling.BILINEAR  # as in `data.decode`
         images = [np.asarray(Image.fromarray(p).resize((size, size), bilinear)) for p in pixels]
@@ -69,10 +69,9 @@ def load_cifar(root: str | Path | None, image_size: int = 32, seed: int = 0) -> 
 
 def _pick(source: Any, label: int, number: int, seed: int) -> list[tuple[str, int, str, Any]]:
     """Return (hash, label, name, pixels) for each picture of a class that the seed selects."""
-    name, items = CLASS_NAMES[label], []
-    for index in np.flatnonzero(np.array(source.targets) == source.class_to_idx[name]):
-        pixels = source.data[index]
-        sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
-        items.append((sha256, label, f"{source.base_folder} {name} {index}", pixels))
-    items.sort(key=lambda item: hashlib.sha256(f"{seed} {item[0]}".encode()).hexdigest())
-    return items[:number]
+    name = CLASS_NAMES[label]
+    rows = np.flatnonzero(np.array(source.targets) == source.class_to_idx[name])
+    sha256s = [hashlib.sha256(source.data[row].tobytes()).hexdigest() for row in rows]
+    chosen = [i for (i,) in groups_in_order(sha256s, range(len(rows)), seed)[:number]]
+    names = [f"{source.base_folder} {name} {row}" for row in rows]
+    return [(sha256s[i], label, names[i], source.data[rows[i]]) for i in chosen]

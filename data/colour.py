@@ -28,7 +28,12 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
         raise UnusableImage("32-bit or floating-point pixels have no range: convert to 8 bits")
     profile, fitting = image.info.get("icc_profile"), FITTING.get(image.mode, ("RGB",))
     if image.mode.startswith("I"):
-        image = _from_16_bit(image)
+        samples, key = np.asarray(image), image.info.get("transparency")
+        # 65535 = 255 * 257, so full white stays full white. `image.convert("L")` would clip at 255.
+        eight_bit = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        if isinstance(key, int):  # the grey value that is transparent
+            eight_bit[samples == key] = BACKGROUND[0]
+        image = Image.fromarray(eight_bit)
     elif image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.new("RGB", image.size, BACKGROUND)
@@ -52,13 +57,3 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
     found = np.asarray(transform.apply(colours)).astype(int)
     is_srgb = mode != "CMYK" and abs(found - np.asarray(colours.convert("RGB"))).max() <= SAME
     return None if is_srgb else transform
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)
-    # 65535 = 255 * 257, so full white stays full white. `image.convert("L")` would clip at 255.
-    eight_bit = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    key = image.info.get("transparency")
-    if isinstance(key, int):  # the grey value that is transparent
-        eight_bit[samples == key] = BACKGROUND[0]
-    return Image.fromarray(eight_bit)

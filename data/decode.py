@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from PIL import Image, ImageFile
+from PIL import Image
 
 from data.colour import to_rgb
 from data.duplicates import difference_hash
@@ -154,7 +154,17 @@ def inspect(source: Source, sizes: Sequence[int] = (), whole: bool = False) -> I
     except UnusableImage:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ...
-        raise UnusableImage(_reason(error, content)) from error
+        if isinstance(error, PIL.UnidentifiedImageError):
+            flags = re.IGNORECASE | re.DOTALL
+            known = _CANNOT_BE_OPENED.items()
+            reason = next(reason for start, reason in known if re.match(start, content, flags))
+        elif isinstance(error, MemoryError):
+            reason = "too large: decoding takes too much memory"
+        elif "truncated" in str(error).lower():
+            reason = TRUNCATED
+        else:
+            reason = f"damaged: {error or type(error).__name__}"
+        raise UnusableImage(reason) from error
 
 
 def _read(source: Source) -> bytes:
@@ -162,7 +172,7 @@ def _read(source: Source) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes to would block for ever.
+        # O_NONBLOCK: opening a pipe that nobody writes to would block for ever
         with open(source, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -241,7 +251,19 @@ def _decode(
         width, height = image.size
         image.draft("RGB", (side, side))  # lets libjpeg halve up to three times
         _check_size(image, (width, height))
-        odd = _oddities(image, name)  # before load(), which clears `image.tile`
+        suffix = Path(name).suffix.lower()
+        formats = (Image.registered_extensions().get(suffix), image.format)
+        named = {"JPEG" if name == "MPO" else name for name in formats}
+        raw_modes = [str(tile.args) for tile in image.tile]  # load() clears them
+        odd = {
+            # load() turns a TIFF and drops the tag; the tag of a PNG may stand after the pixels
+            "turned": image.format == "TIFF" and _orientation(image) in _TURNS,
+            "CMYK": image.mode == "CMYK",
+            "palette": image.mode in ("P", "PA"),
+            "transparency": image.has_transparency_data,
+            "16-bit": image.mode.startswith("I") or any(map(_RAW_16_BIT.search, raw_modes)),
+            "wrong extension": suffix != "" and len(named) > 1,
+        }
         image.load()
         if image.format == "TIFF":
             width, height = image.size
@@ -250,7 +272,10 @@ def _decode(
         if orientation in _TURNS:
             odd["turned"] = True
             rgb = rgb.transpose(_TURNS[orientation])
-        odd["animated"] = _is_animated(image)  # last, because it seeks
+        try:  # last, because it seeks; the second picture of an MPO is often a depth map
+            odd["animated"] = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        except Exception:  # a damaged second frame does not affect the first
+            odd["animated"] = True
     size = (height, width) if orientation >= 5 else (width, height)
     return rgb, tuple(kind for kind in ODDITIES if odd[kind]), size
 
@@ -262,39 +287,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # the parser raises many types; the pixels may be fine
         return 1
     return value if value in range(1, 9) else 1
-
-
-def _reason(error: Exception, content: bytes) -> str:
-    if isinstance(error, PIL.UnidentifiedImageError):
-        flags = re.IGNORECASE | re.DOTALL
-        known = _CANNOT_BE_OPENED.items()
-        return next(reason for start, reason in known if re.match(start, content, flags))
-    if isinstance(error, MemoryError):
-        return "too large: decoding takes too much memory"
-    if "truncated" in str(error).lower():
-        return TRUNCATED
-    return f"damaged: {error or type(error).__name__}"
-
-
-def _oddities(image: ImageFile.ImageFile, name: str) -> dict[str, bool]:
-    """Return, for each of the oddities that the header shows, whether it applies."""
-    suffix = Path(name).suffix.lower()
-    named = {Image.registered_extensions().get(suffix), image.format}
-    raw_modes = [str(tile.args) for tile in image.tile]
-    return {
-        # load() turns a TIFF and drops the tag; the tag of a PNG may stand after the pixels
-        "turned": image.format == "TIFF" and _orientation(image) in _TURNS,
-        "CMYK": image.mode == "CMYK",
-        "palette": image.mode in ("P", "PA"),
-        "transparency": image.has_transparency_data,
-        "16-bit": image.mode.startswith("I") or any(map(_RAW_16_BIT.search, raw_modes)),
-        "wrong extension": suffix != "" and len(named - {"MPO"} if "JPEG" in named else named) > 1,
-    }
-
-
-def _is_animated(image: Image.Image) -> bool:
-    try:
-        # the second picture of an MPO is often a depth map
-        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    except Exception:  # a damaged second frame does not affect the first
-        return True

@@ -1,6 +1,5 @@
 """The check of all files before training: unusable and odd ones, duplicates, leaks."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -30,31 +29,28 @@ def examine(
     """
     table = list_pictures(root, group)
     catalog = make_catalog(table, (size_to_train(image_size), image_size), split, decoding)
-    train, val = catalog.counts("train"), catalog.counts("val")
-    repairs = catalog.lacks()
-    if catalog.unusable:
-        repairs.append(f"{plural(len(catalog.unusable), 'file')} cannot be used: repair or remove")
+    train, val, repairs = catalog.counts("train"), catalog.counts("val"), catalog.lacks()
+    if table.unusable:
+        repairs.append(f"{plural(len(table.unusable), 'file')} cannot be used: repair or remove")
     leaks, notes = catalog.advice()
-    ungrouped = [file for file in table.files if not (file.split or file.group)]
-    notes += hint_at_groups([(file.label, file.path) for file in ungrouped])
-    odd = defaultdict(list)
-    for file, facts in zip(catalog.files, catalog.facts, strict=True):
-        for kind in facts.odd:
-            odd[kind].append(file.name)
+    alone = [(file.label, file.path) for file in table.files if not (file.split or file.group)]
+    notes += hint_at_groups(alone)
+    pictures = list(zip(catalog.files, catalog.facts, strict=True))
+    odd = {k: sorted(file.name for file, own in pictures if k in own.odd) for k in ODDITIES}
     return {
         "root": printable(str(table.root)),
         "num_images": len(catalog.files),
         "classes": {name: {"train": train[name], "val": val[name]} for name in train},
-        "unusable": [asdict(one) for one in catalog.unusable],
+        "unusable": [asdict(one) for one in table.unusable],
         "odd": [
-            {"kind": kind, "done": done, "count": len(odd[kind]), "paths": sorted(odd[kind])}
-            for kind, done in ODDITIES.items()
-            if kind in odd
+            {"kind": kind, "done": ODDITIES[kind], "count": len(paths), "paths": paths}
+            for kind, paths in odd.items()
+            if paths
         ],
         "duplicates": catalog.duplicates(),
         "image_size": image_size,
         "repairs": repairs + leaks,
-        "warnings": [*catalog.warnings, *notes],
+        "warnings": [*table.warnings, *notes],
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data import DataError
 from data.advice import plural, some
-from data.images import File, FileTable, Unusable, find_file, printable
+from data.images import FileTable, Unusable, find_file, printable
 
 # Files and folders that systems and tools create. Names that start with a dot are skipped too.
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"}
@@ -24,7 +24,6 @@ SPLIT_NAMES = {
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-
 
 Tree = dict[str, tuple[list[str], list[str]]]  # by folder: the folders and files right below it
 
@@ -48,7 +47,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
         raise DataError(f"{root}: expected a folder for each class, or data.labels=FILE.csv")
     if to_train:
         _check_classes(root, first, tree, group)
-    label_of, names = {}, set()
+    label_of, files = {}, []
     for parent, split in split_of.items():
         folders, beside = tree[parent]
         if beside:
@@ -60,33 +59,18 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
                     f" {some(class_names)}; rename the folder, or add the class to train"
                 )
             label_of[os.path.join(parent, name)] = class_names.index(class_name(name)), split
-        names.update(folders)
+    names = {name for parent in split_of for name in tree[parent][0]}
     forms = Counter(map(class_name, names))
     if twice := [name for name in class_names if forms[name] > 1]:
         notes.append(f"folder names that differ only in Unicode form are one class: {some(twice)}")
-    files, twice_linked = _find_files(root, tree, label_of, group)
-    warnings = [*notes, *warnings, *about_groups(files, group)]
-    return FileTable(root, class_names, files, [*unusable, *twice_linked], warnings)
-
-
-def _find_files(
-    root: Path, tree: Tree, label_of: dict[str, tuple[int, str]], group: str | None
-) -> tuple[list[File], list[Unusable]]:
-    """Return the files below folders with a label and a split, and links to what was read."""
-    files, unusable, seen = [], [], set()
-    depth = next(iter(label_of)).count(os.sep) + 1
-    for folder, (_, names) in tree.items():
+    depth = 2 if first else 1  # of the class folders
+    for folder, (_, beside) in tree.items():
         parts = folder.split(os.sep)
-        top, group_folder = os.sep.join(parts[:depth]), "".join(parts[depth : depth + 1])
-        target = top, os.path.realpath(root / folder)
-        if top in label_of and names and target in seen:
-            unusable.append(Unusable(printable(folder), "a link to a folder of the same class"))
-        elif top in label_of:
-            seen.add(target)
-            for path in (os.path.join(folder, name) for name in names):
-                own_group = group_of(path, group_folder, group)
-                files.append(find_file(root, path, *label_of[top], own_group))
-    return files, unusable
+        top, inner = os.sep.join(parts[:depth]), "".join(parts[depth : depth + 1])
+        if top in label_of:
+            for path in (os.path.join(folder, name) for name in beside):
+                files.append(find_file(root, path, *label_of[top], group_of(path, inner, group)))
+    return FileTable(root, class_names, files, unusable, [*notes, *warnings])
 
 
 def list_files(root: str | Path) -> list[str]:
@@ -103,20 +87,6 @@ def group_of(path: str, folder: str, group: str | None) -> str:
     if found is None:
         return ""
     return " ".join(filter(None, found.groups())) if found.re.groups else found[0]
-
-
-def about_groups(files: Sequence[File], group: str | None) -> list[str]:
-    """Return a warning about files without a group, if `group` is set.
-
-    Raises:
-        DataError: no file has a group.
-    """
-    alone = sorted(file.name for file in files if not file.group)
-    if not group or not alone:
-        return []
-    if len(alone) == len(files):
-        raise DataError(f"data.group={group} gives no file a group, for example {some(alone)}")
-    return [f"data.group={group}: {plural(len(alone), 'file')} in no group: {some(alone)}"]
 
 
 def class_name(name: str) -> str:
@@ -176,7 +146,7 @@ def _check_classes(root: Path, parent: str, tree: Tree, group: str | None) -> No
 
 
 def _search(root: str | Path) -> tuple[Path, Tree, list[Unusable], list[str]]:
-    """Search a folder and what it links to.
+    """Search a folder and what it links to, every folder once per class.
 
     Returns:
         the absolute path of the root, the folders below it, those that cannot be searched, notes.
@@ -197,13 +167,17 @@ def _search(root: str | Path) -> tuple[Path, Tree, list[Unusable], list[str]]:
 
     # A link to a folder above has no end, and gives the pictures of all classes to one of them.
     parents = [*root.parents, *Path(os.path.realpath(root)).parents]
-    above = {str(root.parent): frozenset(map(os.path.realpath, parents))}
+    seen = {"": set(map(os.path.realpath, parents))}  # by class: the folders in it and above
     for folder, folders, names in os.walk(root, onerror=cannot_read, followlinks=True):
         path, target = folder[len(os.path.join(root, "")) :], os.path.realpath(folder)
-        if target in above[os.path.dirname(folder)]:
-            unusable.append(Unusable(printable(path), "a link to a folder above it"))
+        parts = path.split(os.sep)
+        top = os.sep.join(parts[: 2 if parts[0].lower() in SPLIT_NAMES else 1])  # the class
+        own = seen.setdefault(top, set(seen[os.path.dirname(top)]))
+        if target in own:
+            reason = "a link to a folder above it, or to one of the same class"
+            unusable.append(Unusable(printable(path), reason))
             folders[:], names = [], []
-        above[folder] = above[os.path.dirname(folder)] | {target}
+        own.add(target)
         folders[:] = sorted(filter(_is_visible, folders))
         suffixes = {name: os.path.splitext(name)[1].lower() for name in filter(_is_visible, names)}
         sidecars.update(suffix for suffix in suffixes.values() if suffix in _SIDECARS)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-Key = tuple[str, int, int]  # path, size and time of change, which identify the content
 
 
 class UnusableImage(ValueError):
@@ -34,39 +34,34 @@ class File:
 
     path: str  # below the root; it may contain bytes that are not UTF-8
     label: int  # an index into the class names
-    split: str = ""  # "train" or "val"; "" if the split is to be drawn
-    group: str = ""  # files of one group stay in the same split; "" is no group
-    num_bytes: int = -1  # -1 if the file could not be read
-    changed_ns: int = -1  # the later of mtime and ctime: `mv` and `cp -p` keep the mtime
+    split: str  # "train" or "val"; "" if the split is to be drawn
+    group: str  # files of one group stay in the same split; "" is no group
+    key: tuple[str, int, int]  # path, size and time of change, which identify the content
 
     @property
     def name(self) -> str:
         return printable(self.path)
 
-    @property
-    def key(self) -> Key:
-        return self.path, self.num_bytes, self.changed_ns
-
 
 def find_file(root: Path, path: str, label: int, split: str, group: str) -> File:
-    """Return a file with its size and time of change, if it can be read."""
-    try:
+    """Return a file with its size and time of change, both -1 if it cannot be read."""
+    num_bytes = changed_ns = -1
+    with suppress(OSError):  # decoding reports the reason
         status = os.stat(os.path.join(root, path))
-    except OSError:  # decoding reports the reason
-        return File(path, label, split, group)
-    changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
-    return File(path, label, split, group, status.st_size, changed_ns)
+        num_bytes = status.st_size
+        changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)  # `mv` and `cp -p` keep the mtime
+    return File(path, label, split, group, (path, num_bytes, changed_ns))
 
 
 @dataclass(frozen=True)
 class FileTable:
-    """All files of a data set, before any of them is opened."""
+    """All files of a data set, and what was found while listing and decoding them."""
 
     root: Path
     class_names: Sequence[str]
     files: Sequence[File]
-    unusable: Sequence[Unusable] = ()  # folders that cannot be searched
-    warnings: list[str] = field(default_factory=list)
+    unusable: list[Unusable]  # folders that cannot be searched; decoding adds files
+    warnings: list[str]
 
 
 class PictureRows:
@@ -79,9 +74,6 @@ class PictureRows:
     def __init__(self, array: Pixels, rows: Labels) -> None:
         self.array, self.rows = array, rows
         self.shape = (len(rows), *array.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def __getitem__(self, ids: Any) -> Any:
         return np.asarray(self.array[self.rows[ids]])
@@ -129,8 +121,7 @@ def fingerprint(
     class_names: Sequence[str], rows: Mapping[str, tuple[Sequence[str], Sequence[int]]]
 ) -> str:
     """Return the hash of the class names and, per split, the hashes and labels of the pictures."""
-    content = {split: [list(sha256s), list(labels)] for split, (sha256s, labels) in rows.items()}
-    text = json.dumps([list(class_names), content], sort_keys=True)
+    text = json.dumps([list(class_names), rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

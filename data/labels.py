@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data import DataError
 from data.advice import plural, some
-from data.folder import SPLIT_NAMES, about_groups, class_name, group_of, list_folder
+from data.folder import SPLIT_NAMES, class_name, group_of, list_folder
 from data.images import FileTable, find_file
 
 COLUMNS = ("path", "label", "split", "group")
@@ -30,11 +30,16 @@ def list_pictures(root: str | Path, group: str | None = None, to_train: bool = T
         table = list_folder(root, group, to_train)
     if to_train and len(table.class_names) == 1:
         raise DataError(f"{root}: only one class, {table.class_names[0]}; expected two or more")
+    alone = sorted(file.name for file in table.files if not file.group)
+    if group and alone and len(alone) == len(table.files):
+        raise DataError(f"data.group={group} gives no file a group, for example {some(alone)}")
+    if group and alone:
+        note = f"data.group={group}: {plural(len(alone), 'file')} in no group: {some(alone)}"
+        table.warnings.append(note)
     cases = Counter(map(str.casefold, table.class_names))
     if alike := [name for name in table.class_names if cases[name.casefold()] > 1]:
-        table.warnings.append(
-            f"names that differ only in case are different classes: {some(alike)}"
-        )
+        note = f"names that differ only in case are different classes: {some(alike)}"
+        table.warnings.append(note)
     return table
 
 
@@ -61,21 +66,16 @@ def _list_labels(path: str | Path, group: str | None) -> FileTable:
     if "" in splits and len(splits) > 1:
         raise DataError(f"{path}: some rows have a split, others do not; fill in all or none")
     class_names = sorted({label for label, _, _ in used.values()})
-    files = [
-        find_file(
-            root,
-            name,
-            class_names.index(label),
-            split if "val" in splits else "",
-            own_group or group_of(name, os.path.dirname(name), group),
-        )
-        for name, (label, split, own_group) in used.items()
-    ]
+    files = []
+    for name, (label, split, own_group) in used.items():
+        own_split = split if "val" in splits else ""
+        own_group = own_group or group_of(name, os.path.dirname(name), group)
+        files.append(find_file(root, name, class_names.index(label), own_split, own_group))
     num_test = len(rows) - len(used)
     notes = [f"{plural(num_test, 'row')} of split test: not used"] if num_test else []
     if splits == {"train"}:
         notes.append("no row has split val: a share of each class is kept for validation")
-    return FileTable(root, class_names, files, (), [*notes, *about_groups(files, group)])
+    return FileTable(root, class_names, files, [], notes)
 
 
 def _read(path: str | Path) -> Iterator[tuple[int, str, str, str, str]]:
@@ -88,8 +88,7 @@ def _read(path: str | Path) -> Iterator[tuple[int, str, str, str, str]]:
             reader = csv.DictReader(file, restval="", strict=True, delimiter=delimiter)
             names = [name.strip().lower() for name in reader.fieldnames or ()]
             reader.fieldnames = names
-            unknown = [name for name in names if name not in COLUMNS]
-            if unknown or not {"path", "label"} <= set(names) or len(set(names)) < len(names):
+            if not {"path", "label"} <= set(names) <= set(COLUMNS) or len(set(names)) < len(names):
                 raise DataError(
                     f"{path}:1: the columns are {', '.join(map(repr, names)) or 'missing'};"
                     " expected path, label and optionally split and group"

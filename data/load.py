@@ -1,13 +1,14 @@
 """Make a data set from a table of files: decode, find duplicates, split."""
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data import DataError
 from data.advice import about_classes, plural, some
@@ -17,7 +18,7 @@ from data.duplicates import Pairs, duplicate_pairs, group_ids, prints_of
 from data.folder import class_name
 from data.images import Data, File, FileTable, ImageSet, PictureRows, Unusable, fingerprint
 from data.labels import list_pictures
-from data.split import Groups, draw_folds, groups_in_order, split_train_val
+from data.split import draw_folds, groups_in_order, split_train_val
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def load_folder_for_evaluation(
     table = replace(table, class_names=class_names, files=files)
     catalog = make_catalog(table, (image_size, image_size), Split(0.0, 0), decoding)
     if not catalog.files:
-        reasons = _named(catalog.unusable) or "the folders are empty"
+        reasons = _named(table.unusable) or "the folders are empty"
         raise DataError(f"{root}: no usable picture ({reasons})")
     return catalog.data()
 
@@ -88,20 +89,18 @@ def load_folder_for_evaluation(
 class Catalog:
     """The files that can be used, ordered by their content, and their pixels."""
 
-    class_names: Sequence[str]
+    table: FileTable  # all files
     files: list[File]  # each with its split
     facts: list[Facts]
     pairs: Pairs  # (P, 2) indices of files that show (nearly) the same picture
-    unusable: list[Unusable]
-    warnings: list[str]
     sizes: tuple[int, int]  # of the training and the validation pictures
     pixels: Rows
-    rows: list[int]  # of the files in `pixels`
+    rows: npt.NDArray[np.int64]  # of the files in `pixels`
 
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of files of each class in a split."""
         counts = Counter(file.label for file in self.files if file.split == split)
-        return {name: counts[label] for label, name in enumerate(self.class_names)}
+        return {name: counts[label] for label, name in enumerate(self.table.class_names)}
 
     def duplicates(self) -> list[dict[str, Any]]:
         """Return the pairs of files that show (nearly) the same picture, the worst first."""
@@ -121,14 +120,16 @@ class Catalog:
 
     def lacks(self) -> list[str]:
         """Return what is missing for training, one sentence each."""
-        found = []
+        found, val, table = [], self.counts("val"), self.table
         for name in [name for name, count in self.counts("train").items() if not count]:
-            bad = [one for one in self.unusable if name in class_name(one.path).split(os.sep)]
+            own = {file.name for file in table.files if table.class_names[file.label] == name}
+            paths = [(one, class_name(one.path)) for one in table.unusable]
+            bad = [one for one, path in paths if one.path in own or name in path.split(os.sep)]
+            why = _named(bad) or ("all of them are in val" if val[name] else "it has no file")
             found.append(
-                f"class {name} has no usable picture to train on"
-                f" ({_named(bad) or 'no file for training'}): add some, or remove the class"
+                f"class {name} has no usable picture to train on ({why}): add some, or remove it"
             )
-        if self.files and not any(self.counts("val").values()):
+        if self.files and not any(val.values()):
             found.append(
                 "no picture is left for validation: add more of every class (to val, if there is"
                 " one); duplicates and pictures of one group stay together, in train"
@@ -139,10 +140,9 @@ class Catalog:
         """Return what must be repaired, and notes."""
         pairs = [(pair["across_classes"], pair["across_splits"]) for pair in self.duplicates()]
         repairs, notes = [], about_classes(self.counts("train"), self.counts("val"))
-        if num := sum(labels for labels, _ in pairs):
-            repairs.append(f"{plural(num, 'pair')} of duplicates under two labels: keep one")
-        if num := sum(splits for _, splits in pairs):
-            repairs.append(f"{plural(num, 'pair')} of duplicates in train and in val: keep one")
+        for index, where in enumerate(("under two labels", "in train and in val")):
+            if num := sum(pair[index] for pair in pairs):
+                repairs.append(f"{plural(num, 'pair')} of duplicates {where}: keep one")
         if num := pairs.count((False, False)):
             notes.append(f"{plural(num, 'pair')} of duplicates in one class and split")
         groups = {(file.group, file.split) for file in self.files if file.group}
@@ -154,80 +154,72 @@ class Catalog:
         """Return the pictures of both splits."""
         sets, content = [], {}
         for split, size in zip(("train", "val"), self.sizes, strict=True):
-            chosen = [i for i, file in enumerate(self.files) if file.split == split]
-            files, facts = [self.files[i] for i in chosen], [self.facts[i] for i in chosen]
-            rows = np.array([self.rows[i] for i in chosen], np.int64)
-            images: Any = PictureRows(self.pixels[str(size)], rows)
-            labels, sha256s = [file.label for file in files], [f.sha256 for f in facts]
-            prints = prints_of(sha256s, [f.difference_hash for f in facts])
-            names = [file.path for file in files]
+            ids = [i for i, file in enumerate(self.files) if file.split == split]
+            labels, sha256s = (
+                [self.files[i].label for i in ids],
+                [self.facts[i].sha256 for i in ids],
+            )
+            prints = prints_of(sha256s, [self.facts[i].difference_hash for i in ids])
+            images: Any = PictureRows(self.pixels[str(size)], self.rows[ids])
+            names = [self.files[i].path for i in ids]
             sets.append(ImageSet(images, np.array(labels, np.int64), names, prints))
             content[split] = sha256s, labels
         repairs, notes = self.advice()
-        train, val = sets
-        return Data(
-            train,
-            val,
-            class_names=list(self.class_names),
-            fingerprint=fingerprint(self.class_names, content),
-            unusable=self.unusable,
-            warnings=[*self.warnings, *repairs, *notes],
-            summary=f"{len(self.files):,} pictures in {len(self.class_names)} classes"
-            f" ({len(train):,} train, {len(val):,} val); {len(self.unusable):,} unusable,"
-            f" {plural(len(self.pairs), 'pair')} of duplicates",
+        warnings = [*self.table.warnings, *repairs, *notes]
+        (train, val), class_names = sets, list(self.table.class_names)
+        sha256 = fingerprint(class_names, content)
+        summary = (
+            f"{len(self.files):,} pictures in {len(class_names)} classes ({len(train):,} train,"
+            f" {len(val):,} val); {len(self.table.unusable):,} unusable,"
+            f" {plural(len(self.pairs), 'pair')} of duplicates"
         )
+        return Data(train, val, class_names, sha256, self.table.unusable, warnings, summary)
 
 
 def make_catalog(
     table: FileTable, sizes: tuple[int, int], split: Split, decoding: Decoding
 ) -> Catalog:
     """Decode the files, sort those that can be used, find the duplicates, draw the split."""
-    pixels, found, warnings = decode_table(table, sizes, decoding)
-    unusable, usable = list(table.unusable), []
+    pixels, found = decode_table(table, sizes, decoding)
+    usable = []
     for file in table.files:
         verdict, row = found[file.key]
         if isinstance(verdict, Facts):
             usable.append((file, verdict, row))
         else:
-            unusable.append(Unusable(file.name, str(verdict)))
+            table.unusable.append(Unusable(file.name, str(verdict)))
+    table.unusable.sort(key=lambda one: one.path)
     usable.sort(key=lambda one: (one[1].sha256, one[0].label, one[0].name))
     files, facts = [file for file, _, _ in usable], [own for _, own, _ in usable]
-    sha256s = [own.sha256 for own in facts]
+    sha256s, labels = [own.sha256 for own in facts], [file.label for file in files]
     pairs, is_complete = duplicate_pairs(sha256s, [own.difference_hash for own in facts])
     if not is_complete:
-        warnings.append("too many pictures look alike to compare them: only equal ones are found")
+        table.warnings.append("too many pictures look alike: the search finds only equal ones")
     if not all(file.split for file in files):
         ids = group_ids(len(files), pairs, [file.group for file in files])
         groups = groups_in_order(sha256s, ids, split.seed)
-        splits = _draw_split(table, groups, [file.label for file in files], split)
+        if split.num_folds is None:
+            splits = split_train_val(groups, labels, split.val_fraction)
+        else:
+            folds = draw_folds(groups, labels, split.num_folds)
+            splits = ["val" if fold == split.fold else "train" for fold in folds]
+            spread = Counter(label for label, _ in set(zip(labels, folds, strict=True)))
+            alone = [table.class_names[label] for label, num in spread.items() if num == 1]
+            if alone or len(set(folds)) < split.num_folds:
+                raise DataError(
+                    f"{table.root}: too few pictures for {split.num_folds} folds"
+                    + (f" (all pictures of {alone[0]} are in one)" if alone else "")
+                    + "; near-duplicates count as one picture"
+                )
         files = [replace(file, split=own) for file, own in zip(files, splits, strict=True)]
-    return Catalog(
-        table.class_names, files, facts, pairs,
-        unusable=sorted(unusable, key=lambda one: one.path),
-        warnings=[*table.warnings, *warnings],
-        sizes=sizes, pixels=pixels, rows=[row for _, _, row in usable],
-    )  # fmt: skip
-
-
-def _draw_split(table: FileTable, groups: Groups, labels: list[int], split: Split) -> list[str]:
-    if split.num_folds is None:
-        return split_train_val(groups, labels, split.val_fraction)
-    folds = draw_folds(groups, labels, split.num_folds)
-    spread = Counter(label for label, _ in set(zip(labels, folds, strict=True)))
-    alone = [table.class_names[label] for label, num_folds in spread.items() if num_folds == 1]
-    if alone or len(set(folds)) < split.num_folds:
-        raise DataError(
-            f"{table.root}: too few pictures for {split.num_folds} folds"
-            + (f" (all pictures of {alone[0]} are in one)" if alone else "")
-            + "; near-duplicates count as one picture"
-        )
-    return ["val" if fold == split.fold else "train" for fold in folds]
+    rows = np.array([row for _, _, row in usable], np.int64)
+    return Catalog(table, files, facts, pairs, sizes, pixels, rows)
 
 
 def _named(unusable: Sequence[Unusable]) -> str:
     """Return the first few reasons, each with the names of a few files."""
-    paths: dict[str, list[str]] = {}
+    paths = defaultdict(list)
     for one in unusable:
-        paths.setdefault(one.reason, []).append(one.path)
+        paths[one.reason].append(one.path)
     named = [f"{some(names)}: {reason}" for reason, names in paths.items()]
     return "; ".join(named[:3]) + (f"; and {len(named) - 3} other reasons" if named[3:] else "")

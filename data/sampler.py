@@ -21,9 +21,7 @@ class EpochSampler:
 
     ORDER, FILL = 0, 1  # purposes of the generators
 
-    def __init__(
-        self, labels: npt.NDArray[np.int64], batch_size: int, seed: int, balanced: bool = False
-    ) -> None:
+    def __init__(self, labels: Ids, batch_size: int, seed: int, balanced: bool = False) -> None:
         self.labels = labels
         self.seed = seed
         self.balanced = balanced

@@ -17,7 +17,7 @@ def groups_in_order(sha256s: Sequence[str], group_ids: Sequence[int], seed: int)
     Args:
         sha256s, group_ids: the content (hex) and the group of each file.
     """
-    members: dict[int, list[int]] = defaultdict(list)
+    members = defaultdict(list)
     for index, group_id in enumerate(group_ids):
         members[group_id].append(index)
 

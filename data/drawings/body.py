@@ -91,7 +91,11 @@ def draw_animal(pen: Pen, look: Look, pose: Pose, rng: np.random.Generator) -> N
         turn += HANGING[look.species]
     tail, neck, head = pose.joints * [wide, tall] - [0, lift]
     head = head + [rng.uniform(-0.05, 0.05), -0.8 * look.head_height]
-    _draw_tail(pen.at(tail[0], tail[1], angle=turn), look)
+    brush, outline = pen.at(tail[0], tail[1], angle=turn), TAILS[look.species]
+    brush.ribbon(outline, look.coat)
+    if look.species != "dog":
+        tip = look.dark if look.species == "wolf" else mix(look.pale, WHITE, 0.7)
+        brush.ribbon(outline, tip, start=0.7)
     for limb, x in pose.far:
         _draw_leg(pen.at(x, 0), look, mix(look.coat, INK, 0.3), limb * [1, leg, 1], -stride)
     body = pen.at(0, -lift, wide, tall)
@@ -106,13 +110,6 @@ def draw_animal(pen: Pen, look: Look, pose: Pose, rng: np.random.Generator) -> N
     draw_head = draw_profile if rng.random() < pose.turned else draw_face
     size = rng.uniform(0.52, 0.64)
     draw_head(pen.at(head[0], head[1], size, size, rng.uniform(-14, 14)), look)
-
-
-def _draw_tail(pen: Pen, look: Look) -> None:
-    pen.ribbon(TAILS[look.species], look.coat)
-    if look.species != "dog":
-        tip = look.dark if look.species == "wolf" else mix(look.pale, WHITE, 0.7)
-        pen.ribbon(TAILS[look.species], tip, start=0.7)
 
 
 def _draw_leg(pen: Pen, look: Look, color: Color, limb: Array, stride: float) -> None:

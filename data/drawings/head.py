@@ -34,35 +34,30 @@ def draw_face(pen: Pen, look: Look) -> None:
     if look.species == "wolf":
         face.polygon(RUFF, mix(look.coat, look.pale, 0.45))
     face.blob(mirrored(FACES[look.species]), look.coat)
-    (_draw_dog_markings if look.species == "dog" else _draw_wild_markings)(face, look)
+    if look.species == "dog":
+        if look.marking == "blaze":
+            face.ellipse(0, 0, 0.2, 0.4, look.pale)
+        elif look.marking == "patch":
+            face.ellipse(0.44, -0.08, 0.36, 0.22, look.dark)
+        face.ellipse(0, 0.36, look.muzzle, 0.21, mix(look.coat, look.pale, 0.8), outline=True)
+        if look.tongue:
+            face.blob(mirrored([(0, 0.43), (0.15, 0.44), (0.13, 0.62), (0, 0.66)]), PINK)
+        smile = [(-0.38, 0.4), (-0.21, 0.46), (0, 0.4), (0.21, 0.46), (0.38, 0.4)]
+        face.ribbon([(x, y, 0.016) for x, y in smile], BLACK, outline=False)
+        _draw_nose(face.at(0, 0.27, 0.24, 0.12))
+    else:
+        if look.species == "wolf":
+            face.blob(STRIPE, mix(look.coat, look.dark, 0.6), outline=False)
+        for half in (face, face.at(0, 0, -1, 1)):
+            half.blob(CHEEKS[look.species], look.pale, outline=False)
+        if look.species == "wolf":
+            for x in (-0.33, 0.33):
+                face.ellipse(x, -0.2, 0.12, 0.045, look.pale)
+            face.ellipse(0, 0.41, look.muzzle, 0.22, mix(look.coat, look.pale, 0.6), outline=True)
+        _draw_nose(face.at(0, 0.47, look.muzzle * 0.54, look.muzzle * 0.32))
     for half in (pen, pen.at(0, 0, -1, 1)):
         _draw_eye(half.at(0.21, -0.03), look)
         _draw_ear(half, look)
-
-
-def _draw_dog_markings(face: Pen, look: Look) -> None:
-    if look.marking == "blaze":
-        face.ellipse(0, 0, 0.2, 0.4, look.pale)
-    elif look.marking == "patch":
-        face.ellipse(0.44, -0.08, 0.36, 0.22, look.dark)
-    face.ellipse(0, 0.36, look.muzzle, 0.21, mix(look.coat, look.pale, 0.8), outline=True)
-    if look.tongue:
-        face.blob(mirrored([(0, 0.43), (0.15, 0.44), (0.13, 0.62), (0, 0.66)]), PINK)
-    smile = [(-0.38, 0.4), (-0.21, 0.46), (0, 0.4), (0.21, 0.46), (0.38, 0.4)]
-    face.ribbon([(x, y, 0.016) for x, y in smile], BLACK, outline=False)
-    _draw_nose(face.at(0, 0.27, 0.24, 0.12))
-
-
-def _draw_wild_markings(face: Pen, look: Look) -> None:
-    if look.species == "wolf":
-        face.blob(STRIPE, mix(look.coat, look.dark, 0.6), outline=False)
-    for half in (face, face.at(0, 0, -1, 1)):
-        half.blob(CHEEKS[look.species], look.pale, outline=False)
-    if look.species == "wolf":
-        for x in (-0.33, 0.33):
-            face.ellipse(x, -0.2, 0.12, 0.045, look.pale)
-        face.ellipse(0, 0.41, look.muzzle, 0.22, mix(look.coat, look.pale, 0.6), outline=True)
-    _draw_nose(face.at(0, 0.47, look.muzzle * 0.54, look.muzzle * 0.32))
 
 
 def draw_profile(pen: Pen, look: Look) -> None:

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 
 from data.drawings.body import POSES, draw_animal
 from data.drawings.pen import INK, Array, Color, Pen, mix
-from data.drawings.species import CLASS_NAMES, WHITE, Look, random_look
+from data.drawings.species import CLASS_NAMES, WHITE, random_look
 
 Rng = np.random.Generator
 
@@ -18,17 +18,12 @@ GRAIN_SIZE = 64  # side in pixels; coarse, so that the grain is similar at any s
 TINTS = [(1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (1.08, 0.94, 0.78), (0.7, 0.74, 0.92), (0.9, 1.0, 1.06)]
 
 
-def label(index: int) -> int:
-    """Return the class of a drawing; the classes take turns."""
-    return index % len(CLASS_NAMES)
-
-
 def draw(seed: int, index: int, size: int) -> npt.NDArray[np.uint8]:
     """Draw one picture, a pure function of its arguments.
 
     Args:
         seed: of all drawings; 0 or more.
-        index: of this drawing; 0 or more. `label(index)` is its class.
+        index: of this drawing; 0 or more. The classes take turns: 0 is a dog, 1 a fox, 2 a wolf.
         size: side in pixels. The drawing is the same in every size: it is drawn on a canvas of a
             fixed size and then scaled.
 
@@ -42,22 +37,17 @@ def draw(seed: int, index: int, size: int) -> npt.NDArray[np.uint8]:
     rng = np.random.default_rng([seed, index])
     image = Image.new("RGB", (CANVAS, CANVAS))
     (_draw_room if rng.random() < 0.2 else _draw_landscape)(image, rng)
-    _put_animal(image, random_look(label(index), rng), rng)
-    if rng.random() < 0.45:
-        (_hide_by_tree, _hide_by_grass, _hide_by_fence)[rng.integers(3)](Pen.on(image), rng)
-    return _light(image.resize((size, size), Image.Resampling.BILINEAR), rng)
-
-
-def _put_animal(image: Image.Image, look: Look, rng: Rng) -> None:
-    """Draw the animal so that it almost fills the picture, near the middle."""
-    pose = POSES[rng.integers(len(POSES))]
+    look, pose = random_look(index % len(CLASS_NAMES), rng), POSES[rng.integers(len(POSES))]
     left, right, height = pose.room
-    scale = rng.uniform(0.75, 1.08) / max(right - left, height)
+    scale = rng.uniform(0.75, 1.08) / max(right - left, height)  # almost fills the picture
     side = rng.choice([-1, 1])  # the direction in which the animal looks
     x = 0.5 - side * scale * (left + right) / 2 + rng.normal(0, 0.06)
     y = rng.uniform(*pose.ground)
     Pen.on(image, "RGBA").ellipse(x, y, scale * 0.6, scale * 0.1, (20, 24, 40, 70))  # shadow
     draw_animal(Pen.on(image).at(x, y, side * scale, scale, rng.normal(0, 4)), look, pose, rng)
+    if rng.random() < 0.45:
+        (_hide_by_tree, _hide_by_grass, _hide_by_fence)[rng.integers(3)](Pen.on(image), rng)
+    return _light(image.resize((size, size), Image.Resampling.BILINEAR), rng)
 
 
 def _light(image: Image.Image, rng: Rng) -> npt.NDArray[np.uint8]:
@@ -89,7 +79,6 @@ GROUNDS: list[Color] = [(112, 168, 80), (92, 146, 84), (176, 172, 92), (240, 243
 WOODS: list[Color] = [(92, 70, 52), (112, 92, 76), (70, 58, 52), (196, 192, 184), (168, 120, 80)]
 PAINTS: list[Color] = [(226, 206, 178), (178, 200, 206), (206, 160, 140), (190, 196, 160),
                        (130, 140, 170), (176, 70, 66), (210, 180, 90)]
-
 TUFT = np.array([(-3, 0), (-5, -6), (-1, -2), (0, -8), (1, -2), (5, -6), (3, 0)]) * 0.008
 
 

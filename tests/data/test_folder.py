@@ -14,6 +14,7 @@ from data.load import load_folder_for_evaluation
 from tests.data.pictures import assert_same, encoded, load, make_files, make_folder, scene
 
 DECODING = Decoding(num_workers=1)
+LINK = "a link to a folder above it, or to one of the same class"
 
 
 def test_split_folders_and_one_warning_of_each_kind(tmp_path):
@@ -38,7 +39,7 @@ MISTAKES = {  # the message for a folder with these files
     "no picture is left for validation: add more of every class": [
         "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
     ],
-    "class fox has no usable picture .*no file for training": ["dog/1.jpg", "fox/.hidden"],
+    "class fox has no usable picture .*no file": ["dog/1.jpg", "fox/.hidden"],
     "class fox has no usable picture .*fox/bad.jpg: empty": ["dog/1.jpg", "fox/bad.jpg"],
     "dog has no usable picture .*dog/bad.jpg: empty": ["dog/bad.jpg", "fox/bad.jpg"],
     "val/cat: train has no class of that name": ["train/dog/1.jpg", "val/cat/2.jpg"],
@@ -119,9 +120,7 @@ def test_links_loops_and_odd_names_are_handled_and_unusable_files_listed(animals
         (animals / "dog" / os.fsdecode(name)).write_bytes(encoded(scene(seed)))
     data = load(animals)
     assert {unusable.path: unusable.reason for unusable in data.unusable} == {
-        "dog/loop": "a link to a folder above it",
-        "dog/twice/deep/er": "a link to a folder of the same class",
-        "dog/up": "a link to a folder above it",
+        **dict.fromkeys(("dog/loop", "dog/twice", "dog/up"), LINK),
         "dog/gone.jpg": "unreadable: No such file or directory",
         "dog/pipe.jpg": "unreadable: a pipe, socket or device, not a file",
         "dog/page.jpg": "not a picture but HTML: the download got a web page",
@@ -131,6 +130,18 @@ def test_links_loops_and_odd_names_are_handled_and_unusable_files_listed(animals
     assert {"dog/more/deep/er/000.jpg", "wolf/003.jpg"} <= names
     assert {"dog/\\xff\\xfe.jpg", "dog/line\\nbreak\\x1b[31m.jpg", "dog/狼 🐺.jpg"} <= names
     assert len(names) == 24 + 4 and data.class_names == ["\\x8c\\xcf", "dog", "wolf"]
+
+
+def test_folders_that_link_to_each_other_are_read_once_per_class(tmp_path):
+    make_folder(tmp_path, {f"train/{c}/{c}{n}": 2 for c in ("dog", "fox") for n in range(12)})
+    for folder in [*tmp_path.glob("train/dog/*"), *tmp_path.glob("train/fox/*")]:
+        for other in folder.parent.iterdir():
+            (folder / f"to_{other.name}").symlink_to(other)
+        (folder / "up").symlink_to(tmp_path / "train")  # or all pictures would be of both classes
+    data = load(tmp_path)
+    assert len({*data.train.names, *data.val.names}) == 48
+    assert len(data.train) + len(data.val) == 48
+    assert {bad.reason for bad in data.unusable} == {LINK}
 
 
 def test_for_evaluation_classes_are_matched_by_name(animals):
@@ -181,7 +192,7 @@ NAMES = [f"photos/{number}.jpg" for number in range(8)]
 @pytest.fixture
 def table(tmp_path):
     """Write a table beside eight pictures."""
-    make_files(tmp_path, NAMES)
+    make_files(tmp_path, [*NAMES, "bad.jpg"])
 
     def write(header, rows, encoding="utf-8"):
         path = tmp_path / "labels.csv"
@@ -240,8 +251,11 @@ MISTAKES_IN_TABLES = {
         "path,label,split", [f"{NAMES[0]},a,test"]
     ),
     "labels.csv:3: unexpected end of data; a closing": ("path,label", [f"{NAMES[0]},a", '"b,c']),
-    "class a has no usable picture to train on (no file for training)": (
+    "class a has no usable picture to train on (all of them are in val)": (
         "path,label,split", [f"{NAMES[n]},{('a,val', 'b,train')[n % 2]}" for n in range(4)]
+    ),
+    "class a has no usable picture to train on (bad.jpg: empty": (
+        "path,label", ["bad.jpg,a", f"{NAMES[0]},b", f"{NAMES[1]},b"]
     ),
     "labels.csv: cannot be read as text in UTF-8": ("path,label", ["\udcff,a"]),
 }  # fmt: skip
