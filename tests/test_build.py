@@ -1,5 +1,7 @@
-"""The model, the device and the precision that settings ask for; the installation."""
+"""The model and device that settings ask for; the installation; nothing runs code from a file."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +54,43 @@ def test_auto_precision_follows_the_hardware(monkeypatch, fast, expected):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
     assert choose_precision("auto", torch.device("cpu")) == expected
     assert choose_precision("bf16", torch.device("cpu")) == "bf16"
+
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = [path for f in ("crossent", "data", "models") for path in (ROOT / f).rglob("*.py")]
+PROGRAM = sorted([ROOT / "train.py", *PACKAGES])
+
+RESTRICTED = ROOT / "models" / "libraries.py"
+FORBIDDEN = re.compile(
+    r"(pickle|cPickle|_pickle|dill|cloudpickle|marshal|shelve|joblib)(\..+)?"
+    r"|eval|exec|compile|__import__|allow_pickle"
+    r"|torch\.(load|save|jit\.load|hub\.load)"
+    r"|yaml\.(load|load_all|full_load|unsafe_load)"
+    r"|(F|functional|nn|torch\.nn|torch\.nn\.functional)"
+    r"\.(cross_entropy|nll_loss|CrossEntropyLoss|NLLLoss)"
+)
+
+
+def names_in(node: ast.AST) -> list[str]:
+    """Return the dotted names that a node imports or uses."""
+    match node:
+        case ast.Import(names=found):
+            return [alias.name for alias in found]
+        case ast.ImportFrom(module=module, names=found):
+            return [f"{module}.{alias.name}" for alias in found]
+        case ast.Name() | ast.Attribute():
+            return [ast.unparse(node)]
+        case ast.keyword(arg="allow_pickle") if ast.unparse(node.value) != "False":
+            return ["allow_pickle"]
+    return []
+
+
+def test_the_program_runs_nothing_from_a_file():
+    """The exception is one call of torch.load, because torchvision publishes only .pth files."""
+    nodes = {path: [*ast.walk(ast.parse(path.read_text("utf-8")))] for path in PROGRAM}
+    names = [(path, name) for path in PROGRAM for node in nodes[path] for name in names_in(node)]
+    found = [(path, name) for path, name in names if FORBIDDEN.fullmatch(name)]
+    assert found == [(RESTRICTED, "torch.load")]
+    calls = [node for node in nodes[RESTRICTED] if isinstance(node, ast.Call)]
+    (load,) = [call for call in calls if ast.unparse(call.func) == "torch.load"]
+    assert "weights_only=True" in [ast.unparse(keyword) for keyword in load.keywords]

@@ -1,11 +1,37 @@
+"""Files: written whole or not at all; a damaged one is refused by name."""
+
+import os
 import random
+import stat
 import struct
 
 import pytest
 import torch
 
 from crossent.errors import UserError
+from crossent.files import write_atomic, write_text
 from crossent.model_file import read_tensors, write_tensors
+
+
+def test_new_content_replaces_the_old_and_a_failure_leaves_no_trace(tmp_path):
+    path = tmp_path / "file.txt"
+    before = os.umask(0o027)
+    try:
+        write_text(path, "old")
+        write_text(path, "新しい")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640, "the permissions follow the umask"
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, fail)
+    assert path.read_text(encoding="utf-8") == "新しい"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
 
 TENSORS = {
     "weight": torch.arange(6.0).view(2, 3),
@@ -48,13 +74,9 @@ def test_any_flipped_bit_or_lost_end_is_refused(path):
 
 
 def test_other_files_and_missing_ones_are_refused_by_name(path):
-    for content in (
-        b"",
-        b"<html>not found</html>",
-        b"\x80\x04\x95.",  # the beginning of a pickle
-        struct.pack("<Q", 2**63) + b"{}",  # a huge header
-        struct.pack("<Q", 2) + b"{}",  # no checksums
-    ):
+    pickled, huge_header, no_checksums = b"\x80\x04\x95.", 2**63, 2
+    headers = [struct.pack("<Q", size) + b"{}" for size in (huge_header, no_checksums)]
+    for content in (b"", b"<html>not found</html>", pickled, *headers):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"tensors\.safetensors"):
             read_tensors(path)
