@@ -155,10 +155,8 @@ class Catalog:
         sets, content = [], {}
         for split, size in zip(("train", "val"), self.sizes, strict=True):
             ids = [i for i, file in enumerate(self.files) if file.split == split]
-            labels, sha256s = (
-                [self.files[i].label for i in ids],
-                [self.facts[i].sha256 for i in ids],
-            )
+            labels = [self.files[i].label for i in ids]
+            sha256s = [self.facts[i].sha256 for i in ids]
             prints = prints_of(sha256s, [self.facts[i].difference_hash for i in ids])
             images: Any = PictureRows(self.pixels[str(size)], self.rows[ids])
             names = [self.files[i].path for i in ids]
