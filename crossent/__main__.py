@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of all commands and train.py, by par
     "dry_run": {**FLAG, "help": "train for one step, keep nothing"},
     "find_lr": {**FLAG, "help": "try learning rates, draw lr-finder.png"},
     "preview": {**FLAG, "help": "draw the first batch: preview.png"},
-    "out": {"type": Path, "metavar": "PATH", "help": "new folder; export: the ONNX file"},
+    "out": {"type": Path, "metavar": "PATH", "help": "the new folder; of export: the file"},
     "resume": {"type": Path, "metavar": "FOLDER", "help": "continue a run, a group or a sweep"},
     "data": {"metavar": "DIR", "help": "pictures in DIR/CLASS/, not the run's own"},
     "json": {**FLAG, "help": "print JSON"},

@@ -37,8 +37,8 @@ def about_classes(train: Mapping[str, int], val: Mapping[str, int]) -> list[str]
     """Return a warning about classes with few pictures for training, and one for validation."""
     sentences = []
     for counts, fewest, use in (
-        (train, MIN_TRAIN_PICTURES, "to train on"),
-        (val, MIN_VAL_PICTURES, "to measure recall"),
+        (train, MIN_TRAIN_PICTURES, "for training"),
+        (val, MIN_VAL_PICTURES, "for validation"),
     ):
         small = [f"{name} ({n})" for name, n in counts.items() if n < fewest]
         if small and any(train.values()):  # an evaluation has no training pictures

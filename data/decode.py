@@ -26,8 +26,9 @@ from data.images import Pixels, UnusableImage
 
 __all__ = ["DECODER", "Facts", "Inspection", "UnusableImage", "decode", "inspect"]
 
-# Part of the cache key. Increase the number when a change of this file changes pixels or facts.
-# The version of Pillow also determines the versions of libjpeg, libwebp and so on.
+# Part of the cache key. Increase the number when a change here, in colour.py or in
+# `difference_hash` changes pixels or facts. The version of Pillow also determines those of
+# libjpeg, libwebp and so on.
 DECODER = f"crossent-4 pillow-{PIL.__version__}"
 
 # Many phones save HEIC, which needs the package pillow-heif.

@@ -25,8 +25,8 @@ def test_split_folders_and_one_warning_of_each_kind(tmp_path):
     assert np.bincount(data.train.labels).tolist() == [1, 4, 3, 1, 2]
     assert np.bincount(data.val.labels).tolist() == [0, 5, 1]
     assert data.warnings == [
-        "5 classes with fewer than 20 pictures to train on: cat (1), dog (4), fox (3) and 2 more",
-        "4 classes with fewer than 5 pictures to measure recall: cat (0), fox (1), lynx (0) and 1"
+        "5 classes with fewer than 20 pictures for training: cat (1), dog (4), fox (3) and 2 more",
+        "4 classes with fewer than 5 pictures for validation: cat (0), fox (1), lynx (0) and 1"
         " more",
     ]
     assert data.summary.startswith("17 pictures in 5 classes (11 train, 6 val); 0 unusable, 0 pair")
