@@ -1,6 +1,6 @@
 """Accuracy after the same time on the same photographs: crossent compared with other libraries.
 
-    python -m benchmarks.accuracy [FOLDER] [--seconds 120] [--rounds 2] [--picture FILE]
+    python -m benchmarks.accuracy FOLDER [--seconds 120] [--rounds 2] [--picture FILE]
 
 Each contender first trains for three epochs, to find the number of epochs that the time allows, and
 then for that number. The last epoch counts, not the best one. Each round validates on another of
@@ -19,7 +19,6 @@ from benchmarks import contest, timing
 from benchmarks.contenders.common import BATCH_SIZE, IMAGE_SIZE
 from benchmarks.contest import CONTENDERS, INSTALLED, NUM_FOLDS, PLAIN
 
-PHOTOS = timing.ROOT.parent / "shared" / "photos"
 NUM_TRIED = 3  # epochs; the first includes the start of the program
 CONFIGS = {"crossent, pretrained": "pretrained", "crossent, from scratch": "photos_fast"}
 Curve = list[tuple[float, dict[str, Any]]]  # per epoch: seconds from the start, and its record
@@ -28,7 +27,7 @@ RIVALS = [PLAIN, "plain loop, tuned", "timm", "fastai", "ultralytics, cache=ram"
 
 def main() -> None:
     parser = timing.make_parser(__doc__, rounds=2)
-    parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
+    parser.add_argument("folder", type=Path, help="FOLDER/CLASS/*.jpg")
     parser.add_argument("--seconds", type=float, default=120.0, help="per training; default: 120")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw E against seconds")
     args = parser.parse_args()

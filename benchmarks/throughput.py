@@ -1,7 +1,7 @@
 """The same small CNN on the same folder of JPEGs: crossent compared with other libraries.
 
-    python -m benchmarks.throughput [FOLDER] [--rounds 3] [--epochs 20]
-    python -m benchmarks.throughput --against OTHER_CHECKOUT       before and after a change
+    python -m benchmarks.throughput FOLDER [--rounds 3] [--epochs 20]
+    python -m benchmarks.throughput FOLDER --against OTHER_CHECKOUT before and after a change
 
 Every contender is a separate process; they run in turn, `--rounds` times. Those that are not
 installed are left out and listed: install requirements-bench.txt in a separate environment, and run
@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import contest, timing
 from benchmarks.contenders.common import BATCH_SIZE, IMAGE_SIZE
 from benchmarks.contest import CONTENDERS, INSTALLED, PLAIN
-from benchmarks.timing import PHOTOS, ROOT, Watched, ratio, spread
+from benchmarks.timing import ROOT, Watched, ratio, spread
 
 FEW_EPOCHS = 4
 COLD, WARM = "crossent, cold cache", "crossent, warm cache"
@@ -23,7 +23,7 @@ OTHER = "other checkout: "
 
 def main() -> None:
     parser = timing.make_parser(__doc__, rounds=3)
-    parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="FOLDER/CLASS/*.jpg")
+    parser.add_argument("folder", type=Path, help="FOLDER/CLASS/*.jpg")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare crossent only")
     args = parser.parse_args()
