@@ -91,12 +91,13 @@ def hint_at_groups(files: Sequence[tuple[int, str]]) -> list[str]:
     rules = {"folder": r"/[^/]*$", r"'^(.*?)[0-9]+[^0-9/]*$'": r"[0-9]+[^0-9/]*$|[^/0-9]*$"}
     for rule, end in rules.items():  # a series has the same name without this end
         series = Counter((label, re.sub(end, "", path)) for label, path in files)
-        large = sorted({name for (_, name), count in series.items() if count >= MIN_SERIES})
-        num_in = sum(count for count in series.values() if count >= MIN_SERIES)
-        if len(large) > 1 + len({label for label, _ in series}) and num_in > 0.8 * len(files):
-            names = some([os.path.basename(name) for name in large])
+        large = {key for key, num in series.items() if num >= MIN_SERIES and key[1][-1:] != "/"}
+        names = sorted({name for _, name in large})
+        num_in = sum(series[key] for key in large)
+        if len(names) > 1 + len({label for label, _ in files}) and num_in > 0.8 * len(files):
+            shown = some([os.path.basename(name) for name in names])
             return [
-                f"{names} look like series. If each shows one video, animal or patient, keep it in"
+                f"{shown} look like series. If each shows one video, animal or patient, keep it in"
                 f" one split: data.group={rule}"
             ]
     return []
