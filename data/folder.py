@@ -44,7 +44,7 @@ def list_folder(root: str | Path, group: str | None = None, to_train: bool = Tru
     first = next(iter(split_of))
     class_names = sorted({class_name(name) for name in tree[first][0]})
     if not class_names:
-        raise DataError(f"{root}: expected a folder for each class, or data.labels=FILE.csv")
+        raise DataError(f"{root}: no folders; expected ROOT/CLASS/*.jpg, or data.labels=FILE.csv")
     if to_train:
         _check_classes(root, first, tree, group)
     label_of, files = {}, []

@@ -130,10 +130,10 @@ class Catalog:
                 f"class {name} has no usable picture to train on ({why}): add some, or remove it"
             )
         if self.files and not any(val.values()):
-            found.append(
-                "no picture is left for validation: add more of every class (to val, if there is"
-                " one); duplicates and pictures of one group stay together, in train"
-            )
+            advice = "add more: duplicates and pictures of one group stay together, in train"
+            if self.table.files[0].split:
+                advice = "add some of every class to val, or remove val"
+            found.append(f"no picture is left for validation: {advice}")
         return found
 
     def advice(self) -> tuple[list[str], list[str]]:

@@ -23,6 +23,7 @@ DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "default.yaml
 MAX_ALIGNED = 44  # a long path must not push every comment off the screen
 MAX_CHARS = 100_000  # a config has some 2,000; PyYAML takes about a second for this many
 MAX_DEPTH = 20  # a config has 3
+GONE = {"data.cache", "data.on_bad"}  # settings of earlier runs, which changed no result
 
 # The core schema of YAML 1.2 (chapter 10.3.2) without octal and hexadecimal numbers. PyYAML's own
 # schema is that of YAML 1.1, where `no` is a boolean, `1e-3` a string and `12:30` the number 750.
@@ -96,6 +97,8 @@ def saved_settings(path: str | Path, values: Mapping[str, Any] | None = None) ->
         given = read_files(str(path), mistakes)
     else:
         given = {name: Given(value, str(path), 0) for name, value in flat_values(values).items()}
+    for name in GONE & given.keys():
+        del given[name]
     settings = check(Settings, given, mistakes)
     if mistakes:
         mistakes.append("if another version of crossent wrote it, use that version")

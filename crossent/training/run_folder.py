@@ -74,8 +74,7 @@ class RunFolder:
     def check_is_run(self) -> None:
         """Raise UserError unless a run has begun here."""
         if not self.config.is_file():
-            words = "is not a run folder: it has no config.yaml; start one with --out"
-            raise UserError(f"{self.path} {words}")
+            raise UserError(f"{self.path} is not a run folder: it has no config.yaml")
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl."""

@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_trained_on_is_refused_or_examined(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encoded(scene(1)))
     for folder, counts, message in (
         ("none", {}, "no such folder"),
-        (".", {}, "expected a folder for each class"),
+        (".", {}, "no folders; expected ROOT/CLASS"),
         (".", {"dog": 1}, "only one class, dog"),
     ):
         make_folder(tmp_path, counts)

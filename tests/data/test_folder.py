@@ -33,10 +33,10 @@ def test_split_folders_and_one_warning_of_each_kind(tmp_path):
 
 
 MISTAKES = {  # the message for a folder with these files
-    "expected a folder for each class": [],
+    "no folders; expected ROOT/CLASS": [],
     "only one class, dog": ["dog/1.jpg"],
     "no picture is left for validation: add more": ["dog/1.jpg", "fox/2.jpg"],
-    "no picture is left for validation: add more of every class": [
+    "no picture is left for validation: add some of every class to val": [
         "train/dog/1.jpg", "train/fox/2.jpg", "val/dog/bad.jpg"
     ],
     "class fox has no usable picture .*no file": ["dog/1.jpg", "fox/.hidden"],

@@ -19,7 +19,6 @@ from tests.evaluation.parts import crossent
 
 
 def predicted(*words):
-    """Return the lines of predict --json."""
     return [json.loads(line) for line in crossent("predict", *words, "--json")[0].splitlines()]
 
 

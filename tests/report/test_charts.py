@@ -23,7 +23,6 @@ RECORDS = [START, *map(epoch_record, range(1, 6)), {"kind": "end"}]
 
 
 def line_in(chart, colour):
-    """Return the points of the longest path in that colour."""
     paths = re.findall(r'<path d="([^"]*)"[^>]*style="[^"]*stroke: var\(--(\w+)\)', str(chart.svg))
     numbers = [re.findall(r"-?[\d.]+", d) for d, name in paths if name == colour]
     return np.array(max(numbers, key=len), float).reshape(-1, 2)
