@@ -13,7 +13,7 @@ Z = 1.959963984540054  # 95 % of a normal distribution are within this many stan
 QUANTILES = (0.025, 0.975)
 NUM_RESAMPLES = 2000
 HUGE = 1e6
-MAX_NUMBERS = 2_000_000  # in a block of resamples: 16 MB
+MAX_NUMBERS = 250_000  # in a block of resamples: 2 MB
 
 
 class Interval(NamedTuple):
