@@ -254,7 +254,7 @@ def _decode(
         _check_size(image, (width, height))
         suffix = Path(name).suffix.lower()
         formats = (Image.registered_extensions().get(suffix), image.format)
-        named = {"JPEG" if name == "MPO" else name for name in formats}
+        named = {"JPEG" if form == "MPO" else form for form in formats}
         raw_modes = [str(tile.args) for tile in image.tile]  # load() clears them
         odd = {
             # load() turns a TIFF and drops the tag; the tag of a PNG may stand after the pixels

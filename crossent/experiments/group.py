@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossent.config import Settings, load_settings, to_yaml, with_values
+from crossent.config import Settings, saved_settings, to_yaml, with_values
 from crossent.device import choose_device
 from crossent.errors import EXIT_DONE, UserError
 from crossent.evaluation.compare import Side, paired_bootstrap
@@ -67,7 +67,7 @@ def train_group(settings: Settings, path: Path, is_resumed: bool, num_seeds: int
     line = Console().line
     with RunFolder(path).in_use():
         if is_resumed:
-            check_same_result(path, load_settings(group.config).settings, settings)
+            check_same_result(path, saved_settings(group.config), settings)
         else:
             check_unused(path)
         write_text(group.config, to_yaml(settings))
@@ -135,7 +135,7 @@ def measure_run(
 
     classifier = load_model(path, device)
     data = data_to_evaluate(classifier, data_root, overrides)
-    settings = Settings.model_validate(classifier.header["settings"])
+    settings = saved_settings("the model", classifier.header["settings"])
     key: object = data.fingerprint
     if data_root is None and settings.data.source == "drawings":  # equal at any size
         key = (settings.data_seed, settings.data.num_images, settings.data.val_fraction)

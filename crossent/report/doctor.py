@@ -20,9 +20,8 @@ def write_page(found: Mapping[str, Any], path: Path) -> None:
         pictures = ((load_small(root / name), name) for name in names)
         return [thumbnail(picture, name) for picture, name in pictures if picture is not None]
 
-    pairs = sorted(found["duplicates"], key=lambda p: (-p["across_splits"], -p["across_classes"]))
     groups = {
-        "pairs": [(in_words(pair), pair["paths"]) for pair in pairs],
+        "pairs": [(in_words(pair), pair["paths"]) for pair in found["duplicates"]],
         "odd": [(f"{o['count']:,} {o['kind']}: {o['done']}", o["paths"]) for o in found["odd"]],
     }
     titles = {
